@@ -1,0 +1,208 @@
+//! What happens during a run, as facts.
+//!
+//! The flow emits events and prints nothing. A host turns an event into
+//! effects; [`Event::line`] is the sentence every log shows for it.
+
+use std::time::Duration;
+
+use crate::clock::span;
+use crate::wire::{Counts, Status};
+
+/// One fact of a run.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The run began; it will cancel what is still running after `timeout`.
+    Started {
+        /// What runs, for the reader: `1.2.3`, provider and origin.
+        title: String,
+        /// How long the run may take.
+        timeout: Duration,
+        /// When that ends, as RFC 3339.
+        deadline: String,
+    },
+    /// The requests file is valid.
+    Checked {
+        /// Requests in it.
+        requests: u64,
+        /// Bytes that will be sent.
+        bytes: u64,
+        /// The endpoint they go to.
+        endpoint: String,
+        /// The model they name.
+        model: Option<String>,
+    },
+    /// Part of the file has been sent; only for progress, never a log line.
+    Uploading {
+        /// Bytes sent.
+        sent: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// The file is at the provider.
+    Uploaded {
+        /// Its id.
+        file_id: String,
+        /// Bytes sent.
+        bytes: u64,
+        /// How long that took.
+        took: Duration,
+    },
+    /// A create is about to be sent; a host that can remember it should.
+    Creating {
+        /// The mark by which the batch can be found if the reply is lost.
+        create: String,
+    },
+    /// The batch exists.
+    Created {
+        /// Its id.
+        batch_id: String,
+        /// The uploaded file.
+        input_file_id: String,
+        /// Whether the reply was lost and the batch found by its mark.
+        found: bool,
+    },
+    /// The provider answered a poll.
+    Polled {
+        /// The batch.
+        batch_id: String,
+        /// Where it stands.
+        status: Status,
+        /// How far it is.
+        counts: Counts,
+        /// How long ago it was created.
+        age: Duration,
+        /// Whether the status or the counts differ from the last poll.
+        changed: bool,
+    },
+    /// Something passing went wrong; the run goes on.
+    Troubled {
+        /// What was tried: `polling batch_1`.
+        doing: String,
+        /// What happened.
+        trouble: String,
+        /// How many times in a row.
+        times: u32,
+        /// When it is tried again.
+        again_in: Duration,
+    },
+    /// It works again.
+    Recovered {
+        /// What was tried.
+        doing: String,
+        /// How long it did not work.
+        after: Duration,
+    },
+    /// A cancel is being sent.
+    Cancelling {
+        /// The batch.
+        batch_id: String,
+        /// Why.
+        why: String,
+    },
+    /// The batch reached a terminal state.
+    Ended {
+        /// The batch.
+        batch_id: String,
+        /// The state.
+        status: Status,
+        /// Its counts.
+        counts: Counts,
+    },
+    /// An output or error file is here.
+    Downloaded {
+        /// Which: `output` or `error`.
+        what: &'static str,
+        /// Its size.
+        bytes: u64,
+        /// How long that took.
+        took: Duration,
+    },
+    /// Nothing was said for a while; shows that the run is alive.
+    Alive {
+        /// What is going on.
+        doing: String,
+        /// How long the run has lasted.
+        elapsed: Duration,
+    },
+    /// Something the user should know that does not change the verdict.
+    Warned(String),
+}
+
+impl Event {
+    /// The log line, or none where the event is only progress.
+    pub fn line(&self) -> Option<String> {
+        Some(match self {
+            Self::Started { title, timeout, deadline } => {
+                format!("{title}; the deadline is in {} ({deadline})", span(*timeout))
+            }
+            Self::Checked { requests, bytes, endpoint, model } => {
+                let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
+                format!("Checked {} for {endpoint}{model}, {}", requests_count(*requests), size(*bytes))
+            }
+            Self::Uploading { .. } => return None,
+            Self::Uploaded { file_id, bytes, took } => {
+                format!("Uploaded {} as {file_id} in {}", size(*bytes), span(*took))
+            }
+            Self::Creating { .. } => return None,
+            Self::Created { batch_id, input_file_id, found } => {
+                let how = if *found {
+                    "Found batch {} that was created although its reply was lost"
+                } else {
+                    "Created batch {}"
+                };
+                format!("{} from {input_file_id}", how.replace("{}", batch_id))
+            }
+            Self::Polled { changed: false, .. } => return None,
+            Self::Polled { batch_id, status, counts, age, .. } => {
+                format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
+            }
+            Self::Troubled { doing, trouble, times: 1, again_in } => {
+                format!(
+                    "Trouble while {doing}, the batch's state is unknown until it passes: {trouble}; trying again in {}",
+                    span(*again_in)
+                )
+            }
+            Self::Troubled { doing, trouble, times, again_in } => {
+                format!(
+                    "Still trouble while {doing} ({times} times in a row): {trouble}; trying again in {}",
+                    span(*again_in)
+                )
+            }
+            Self::Recovered { doing, after } => format!("The trouble while {doing} passed after {}", span(*after)),
+            Self::Cancelling { batch_id, why } => format!("Cancelling batch {batch_id}: {why}"),
+            Self::Ended { batch_id, status, counts } => {
+                format!("Batch {batch_id} ended {}{}", status.word(), progress(*counts))
+            }
+            Self::Downloaded { what, bytes, took } => {
+                format!("Downloaded the {what} file, {} in {}", size(*bytes), span(*took))
+            }
+            Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
+            Self::Warned(warning) => format!("Warning: {warning}"),
+        })
+    }
+}
+
+fn progress(counts: Counts) -> String {
+    match counts {
+        Counts { total: 0, .. } => String::new(),
+        Counts { total, completed, failed: 0 } => format!(", {completed} of {total} done"),
+        Counts { total, completed, failed } => {
+            format!(", {} of {total} done, {failed} of them failed", completed + failed)
+        }
+    }
+}
+
+/// `1 request`, `20 requests`.
+pub fn requests_count(count: u64) -> String {
+    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+}
+
+/// A size in the units vendors state their limits in: 1 MB is 1,000,000 bytes.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.2} GB", bytes as f64 / 1e9),
+    }
+}

@@ -1,0 +1,20 @@
+//! batchstep runs OpenAI-style Batch API jobs as one step of a CI workflow.
+
+// The flow.
+pub mod ids;
+pub mod report;
+pub mod requests;
+pub mod results;
+pub mod source;
+// The seams.
+pub mod clock;
+pub mod effects;
+pub mod env;
+pub mod error;
+pub mod events;
+pub mod values;
+pub mod wire;
+// The families.
+pub mod formats;
+pub mod hosts;
+pub mod sandbox;

@@ -1,0 +1,172 @@
+//! The report: the one record that every format and every host reads.
+//!
+//! Its JSON form is `report.json`, described in `docs/report.md`. A field is
+//! never removed or given another meaning within a `version`.
+
+use serde::Serialize;
+
+use crate::error::{Exit, Outcome};
+use crate::requests::Fault;
+use crate::wire::{BatchError, Counts as BatchCounts, Status};
+
+/// The `version` written into `report.json`.
+pub const VERSION: u32 = 1;
+
+/// Everything a run has to say.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The report's format.
+    pub version: u32,
+    /// `batchstep` and its version.
+    pub tool: String,
+    /// Whether the answers are the sandbox's: then no model was ever asked.
+    pub simulated: bool,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// The verdict in a sentence.
+    pub reason: String,
+    /// What to do next, a sentence each.
+    pub hints: Vec<String>,
+    /// RFC 3339.
+    pub started_at: String,
+    /// RFC 3339.
+    pub ended_at: String,
+    /// The provider's name.
+    pub provider: String,
+    /// Where it answers: scheme, host and port.
+    pub origin: String,
+    /// What was asked.
+    pub requests: Asked,
+    /// The batches, in the order of their creation.
+    pub batches: Vec<BatchReport>,
+    /// How many may fail or be missing, as the input said it.
+    pub max_failed: String,
+    /// How the requests fared; all zero if nothing was collected.
+    pub counts: Counts,
+    /// Tokens, summed over the answers' own usage.
+    pub tokens: Tokens,
+    /// Failed requests, grouped by code, most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// What is wrong with the requests file; the first hundred.
+    pub faults: Vec<Fault>,
+    /// How many faults there are in all.
+    pub fault_count: u64,
+    /// How long each phase took, in the order they began.
+    pub phases: Vec<Phase>,
+    /// What the user should know that did not change the verdict.
+    pub warnings: Vec<String>,
+    /// The files the run left.
+    pub files: Files,
+}
+
+/// The requests of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Asked {
+    /// The files they came from, as the user named them.
+    pub files: Vec<String>,
+    /// Requests in them.
+    pub total: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// The endpoint they go to.
+    pub endpoint: Option<String>,
+    /// The model they name.
+    pub model: Option<String>,
+    /// The digest that names this work: over the bytes, the endpoint and the window.
+    pub key: Option<String>,
+}
+
+/// One batch.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchReport {
+    /// Its id.
+    pub id: String,
+    /// Its last known status.
+    pub status: Status,
+    /// The uploaded file.
+    pub input_file_id: Option<String>,
+    /// The file of answers with status 200.
+    pub output_file_id: Option<String>,
+    /// The file of other answers.
+    pub error_file_id: Option<String>,
+    /// The provider's own counts.
+    pub request_counts: BatchCounts,
+    /// Unix seconds.
+    pub created_at: Option<i64>,
+    /// Unix seconds.
+    pub ended_at: Option<i64>,
+    /// Why the whole batch failed.
+    pub errors: Vec<BatchError>,
+}
+
+/// How the requests fared. `succeeded + failed + missing == total`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Requests in the file.
+    pub total: u64,
+    /// Status 200, no error anywhere.
+    pub succeeded: u64,
+    /// An answer that is not that.
+    pub failed: u64,
+    /// No answer at all.
+    pub missing: u64,
+    /// Lines for ids nobody asked for, lines that cannot be read, and answers beyond the first.
+    pub unexpected: u64,
+}
+
+/// Tokens, as the answers count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Into the model.
+    pub input: u64,
+    /// Of these, from its cache.
+    pub cached: u64,
+    /// Out of the model.
+    pub output: u64,
+    /// Of these, reasoning.
+    pub reasoning: u64,
+}
+
+/// Failed requests that share a code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailureGroup {
+    /// The provider's code, or `http_500`, `batchstep_missing` and the like.
+    pub code: String,
+    /// The first message seen with it.
+    pub message: String,
+    /// How many.
+    pub count: u64,
+    /// The first few, by `custom_id`.
+    pub custom_ids: Vec<String>,
+}
+
+/// A phase of the run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Phase {
+    /// `check`, `upload`, `create`, `validating`, `in_progress`, `finalizing`, `cancelling`, `collect`.
+    pub name: String,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+/// The files a run leaves, as paths.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Files {
+    /// The answers in input order.
+    pub results: Option<String>,
+    /// Lines that answer nothing we asked.
+    pub unexpected: Option<String>,
+    /// The report itself.
+    pub report: Option<String>,
+}
+
+impl Report {
+    /// The exit code as the process will give it.
+    pub fn set_verdict(&mut self, outcome: Outcome, exit: Exit, reason: impl Into<String>) {
+        self.outcome = outcome;
+        self.exit_code = exit.code();
+        self.reason = reason.into();
+    }
+}

@@ -1,0 +1,220 @@
+//! The values that inputs hold: each a newtype that checks itself when parsed,
+//! so that later stages never meet a wrong one.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A secret. It opens only through [`Secret::reveal`], and `Debug` shows `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself, for a header and for finding it in text that must not show it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl FromStr for Secret {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("a secret cannot be empty".to_owned());
+        }
+        if text.chars().any(char::is_control) {
+            return Err("a secret cannot hold line breaks or control characters".to_owned());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A header as `Name: value`. The value is a secret, whatever the name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The header's name, in lower case.
+    pub name: String,
+    /// Its value.
+    pub value: Secret,
+}
+
+impl FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once(':').ok_or("a header is written `Name: value`")?;
+        let name = name.trim().to_ascii_lowercase();
+        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        if name.is_empty() || !name.chars().all(token) {
+            return Err("a header's name is letters, digits and `-`".to_owned());
+        }
+        Ok(Self { name, value: value.parse()? })
+    }
+}
+
+/// A pair as `key=value`, for the batch's metadata.
+///
+/// OpenAI allows keys of 64 and values of 512 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The key.
+    pub key: String,
+    /// The value, which may be empty.
+    pub value: String,
+}
+
+impl FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').ok_or("metadata is written `key=value`")?;
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() || key.chars().count() > 64 {
+            return Err("a metadata key has 1 to 64 characters".to_owned());
+        }
+        if value.chars().count() > 512 {
+            return Err("a metadata value has at most 512 characters".to_owned());
+        }
+        if key.starts_with("batchstep_") {
+            return Err("keys that begin with `batchstep_` are batchstep's own".to_owned());
+        }
+        Ok(Self { key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// How many requests may fail or be missing before the run is a failure:
+/// a count (`25`) or a share (`2%`, `0.5%`) of all requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxFailed {
+    /// At most this many.
+    Count(u64),
+    /// At most this share, in millionths.
+    Share(u32),
+}
+
+impl MaxFailed {
+    /// How many of `total` may fail. A share rounds down.
+    pub fn allowed(self, total: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::Share(millionths) => {
+                let allowed = u128::from(total) * u128::from(millionths) / 1_000_000;
+                u64::try_from(allowed).unwrap_or(u64::MAX)
+            }
+        }
+    }
+}
+
+impl FromStr for MaxFailed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write a count such as `25`, or a share such as `2%`".to_owned();
+        let Some(share) = text.trim().strip_suffix('%') else {
+            return text.trim().parse().map(Self::Count).map_err(|_| wrong());
+        };
+        let (whole, fraction) = share.trim().split_once('.').unwrap_or((share.trim(), ""));
+        if fraction.len() > 4 || !fraction.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        let whole: u32 = whole.parse().map_err(|_| wrong())?;
+        let fraction: u32 = format!("{fraction:0<4}").parse().map_err(|_| wrong())?;
+        let millionths = whole.checked_mul(10_000).and_then(|share| share.checked_add(fraction));
+        match millionths {
+            Some(millionths) if millionths <= 1_000_000 => Ok(Self::Share(millionths)),
+            _ => Err("a share is at most `100%`".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for MaxFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Share(millionths) => write!(f, "{}%", f64::from(*millionths) / 10_000.0),
+        }
+    }
+}
+
+/// Parses a span of time such as `90s`, `5h30m` or `0`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match text.trim() {
+        "0" => Ok(Duration::ZERO),
+        text => humantime::parse_duration(text).map_err(|_| "write a span such as `90s`, `10m` or `5h30m`".to_owned()),
+    }
+}
+
+/// Parses the life of a file: OpenAI takes an hour to thirty days.
+pub fn file_life(text: &str) -> Result<Duration, String> {
+    let life = duration(text)?;
+    if life < Duration::from_secs(3_600) || life > Duration::from_secs(2_592_000) {
+        return Err("a file lives for `1h` to `30days`".to_owned());
+    }
+    Ok(life)
+}
+
+/// Parses a boolean as YAML 1.2 writes it, which is what GitHub's own actions take.
+pub fn boolean(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "true" | "True" | "TRUE" => Ok(true),
+        "false" | "False" | "FALSE" => Ok(false),
+        _ => Err("write `true` or `false`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Header, MaxFailed, Pair, Secret, boolean, duration, file_life};
+
+    #[test]
+    fn shares_round_down_and_counts_stand() {
+        let allowed = |text: &str, total| text.parse::<MaxFailed>().map(|max| max.allowed(total));
+        assert_eq!(allowed("2%", 149), Ok(2));
+        assert_eq!(allowed("0.5%", 1_000), Ok(5));
+        assert_eq!(allowed("100%", 7), Ok(7));
+        assert_eq!(allowed("25", 3), Ok(25));
+        for wrong in ["", "-1", "101%", "2 percent", "1.23456%", "%", "1e3"] {
+            assert!(wrong.parse::<MaxFailed>().is_err(), "{wrong}");
+        }
+        assert_eq!(MaxFailed::Share(5_000).to_string(), "0.5%");
+    }
+
+    #[test]
+    fn a_secret_does_not_show() {
+        let secret: Secret = " sk-very-secret ".parse().unwrap();
+        assert_eq!(secret.reveal(), "sk-very-secret");
+        assert_eq!(format!("{secret:?}"), "***");
+        assert!("two\nlines".parse::<Secret>().is_err());
+    }
+
+    #[test]
+    fn headers_and_pairs() {
+        let header: Header = "X-Team:  research ".parse().unwrap();
+        assert_eq!((header.name.as_str(), header.value.reveal()), ("x-team", "research"));
+        assert!("no colon".parse::<Header>().is_err());
+        assert!("bad name: x".parse::<Header>().is_err());
+        let pair: Pair = "suite=nightly=1".parse().unwrap();
+        assert_eq!((pair.key.as_str(), pair.value.as_str()), ("suite", "nightly=1"));
+        assert!("batchstep_key=x".parse::<Pair>().is_err());
+        assert!(format!("k={}", "v".repeat(513)).parse::<Pair>().is_err());
+    }
+
+    #[test]
+    fn spans_and_booleans() {
+        assert_eq!(duration("5h30m"), Ok(Duration::from_secs(19_800)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("90").is_err());
+        assert!(file_life("10m").is_err());
+        assert_eq!(file_life("30days"), Ok(Duration::from_secs(2_592_000)));
+        assert_eq!(boolean("True"), Ok(true));
+        assert!(boolean("yes").is_err());
+    }
+}

@@ -1,0 +1,462 @@
+//! The Batch API's objects as vendors really send them.
+//!
+//! Only an id is required. Statuses are folded to OpenAI's eight and unknown
+//! ones are kept; times come as integers, floats, numeric strings or RFC 3339;
+//! counts may be null or absent; errors may be an object, an array or a string;
+//! answers may be wrapped in `{"job": …}` or `{"data": …}` and lists may be bare
+//! arrays. Ids are opaque. The shapes are OpenAI's `openapi.yaml` of 2026-08 and
+//! the deviations of compatible servers seen in their documentation.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+/// Where a batch stands.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum Status {
+    /// The input is being checked; the first state.
+    #[default]
+    Validating,
+    /// The input was refused as a whole. Terminal.
+    Failed,
+    /// Requests are being answered.
+    InProgress,
+    /// The output file is being written.
+    Finalizing,
+    /// Every request has been tried. Terminal; says nothing of their success.
+    Completed,
+    /// The completion window passed. Terminal; partial results exist.
+    Expired,
+    /// A cancel was accepted; requests in flight run to their end.
+    Cancelling,
+    /// Cancelled. Terminal; partial results exist.
+    Cancelled,
+    /// A word we do not know: kept as it came and treated as running.
+    Other(String),
+}
+
+impl Status {
+    /// Reads a status word, whatever its case, with the spellings of compatible servers.
+    pub fn parse(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "validating" | "queued" | "in_queue" | "pending" => Self::Validating,
+            "failed" => Self::Failed,
+            "in_progress" | "progress" | "running" => Self::InProgress,
+            "finalizing" => Self::Finalizing,
+            "completed" | "success" | "succeeded" | "ended" => Self::Completed,
+            "expired" | "timeout_exceeded" => Self::Expired,
+            "cancelling" | "canceling" | "cancellation_requested" => Self::Cancelling,
+            "cancelled" | "canceled" => Self::Cancelled,
+            _ => Self::Other(word.to_owned()),
+        }
+    }
+
+    /// OpenAI's word for it, or the unknown word as it came.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Validating => "validating",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::Finalizing => "finalizing",
+            Self::Completed => "completed",
+            Self::Expired => "expired",
+            Self::Cancelling => "cancelling",
+            Self::Cancelled => "cancelled",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// Whether nothing will change any more.
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Value::deserialize(deserializer)? {
+            Value::String(word) => Self::parse(&word),
+            Value::Null => Self::default(),
+            other => Self::Other(other.to_string()),
+        })
+    }
+}
+
+impl Serialize for Status {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+/// A batch.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Batch {
+    /// The id: opaque, and the only field that must be there.
+    pub id: String,
+    /// Where it stands.
+    #[serde(default)]
+    pub status: Status,
+    /// The endpoint its requests go to; Azure may answer null.
+    #[serde(default, deserialize_with = "text")]
+    pub endpoint: Option<String>,
+    /// The model that answers, once known.
+    #[serde(default, deserialize_with = "text")]
+    pub model: Option<String>,
+    /// The uploaded file.
+    #[serde(default, deserialize_with = "text")]
+    pub input_file_id: Option<String>,
+    /// The answers with status 200; absent where it would be empty.
+    #[serde(default, deserialize_with = "text")]
+    pub output_file_id: Option<String>,
+    /// The other answers; absent where it would be empty.
+    #[serde(default, deserialize_with = "text")]
+    pub error_file_id: Option<String>,
+    /// Why the whole batch failed.
+    #[serde(default, deserialize_with = "errors")]
+    pub errors: Vec<BatchError>,
+    /// How far it is; all zero while it validates.
+    #[serde(default, alias = "request_counts", deserialize_with = "counts")]
+    pub counts: Counts,
+    /// What it used, in tokens; only at the end, and only from newer servers.
+    #[serde(default, deserialize_with = "lenient")]
+    pub usage: Option<Usage>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub created_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub in_progress_at: Option<i64>,
+    /// Unix seconds; when the completion window ends.
+    #[serde(default, deserialize_with = "time")]
+    pub expires_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub finalizing_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub completed_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub failed_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub expired_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub cancelling_at: Option<i64>,
+    /// Unix seconds.
+    #[serde(default, deserialize_with = "time")]
+    pub cancelled_at: Option<i64>,
+    /// What the creator wrote on it.
+    #[serde(default, deserialize_with = "metadata")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl Batch {
+    /// When it reached its terminal state, in Unix seconds.
+    pub fn ended_at(&self) -> Option<i64> {
+        self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
+    }
+}
+
+/// How many requests of a batch are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Counts {
+    /// All requests.
+    #[serde(default, deserialize_with = "number")]
+    pub total: u64,
+    /// Answered with status 200.
+    #[serde(default, deserialize_with = "number")]
+    pub completed: u64,
+    /// Answered otherwise.
+    #[serde(default, deserialize_with = "number")]
+    pub failed: u64,
+}
+
+/// The tokens of a whole batch, as the provider sums them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Usage {
+    /// Tokens in.
+    #[serde(default, deserialize_with = "number")]
+    pub input_tokens: u64,
+    /// Tokens out.
+    #[serde(default, deserialize_with = "number")]
+    pub output_tokens: u64,
+}
+
+/// One reason why a batch failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct BatchError {
+    /// The provider's word for it.
+    #[serde(default, deserialize_with = "text")]
+    pub code: Option<String>,
+    /// The provider's sentence.
+    #[serde(default, deserialize_with = "text")]
+    pub message: Option<String>,
+    /// The field it is about.
+    #[serde(default, deserialize_with = "text")]
+    pub param: Option<String>,
+    /// The line of the input file, from 1.
+    #[serde(default, deserialize_with = "optional_number")]
+    pub line: Option<u64>,
+}
+
+/// A file.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct File {
+    /// The id, opaque.
+    pub id: String,
+    /// Its size.
+    #[serde(default, deserialize_with = "optional_number")]
+    pub bytes: Option<u64>,
+    /// Its name.
+    #[serde(default, deserialize_with = "text")]
+    pub filename: Option<String>,
+    /// `uploaded`, `processed` or `error`; deprecated at OpenAI, in use elsewhere.
+    #[serde(default, deserialize_with = "text")]
+    pub status: Option<String>,
+    /// Why it is in error.
+    #[serde(default, deserialize_with = "text")]
+    pub status_details: Option<String>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The batches, newest first.
+    pub batches: Vec<Batch>,
+    /// Whether another page follows.
+    pub has_more: bool,
+}
+
+/// Reads an object from an answer, bare or in an envelope.
+pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    let mut value: Value = serde_json::from_slice(body)?;
+    for envelope in ["job", "data"] {
+        if value.get("id").is_none() && value.get(envelope).is_some_and(Value::is_object) {
+            value = value[envelope].take();
+        }
+    }
+    serde_json::from_value(value)
+}
+
+/// Reads a page of batches: `{"data": […]}`, `{"value": […]}` or a bare array.
+/// Entries that cannot be read are not ours and are passed over.
+pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
+    let mut value: Value = serde_json::from_slice(body)?;
+    let has_more = value.get("has_more").and_then(Value::as_bool).unwrap_or(false);
+    let entries = match ["data", "value"].into_iter().find(|name| value.get(name).is_some()) {
+        Some(envelope) => match value[envelope].take() {
+            Value::Null => Value::Array(Vec::new()),
+            entries => entries,
+        },
+        None => value,
+    };
+    let entries = match entries {
+        Value::Array(entries) => entries,
+        _ => return Err(serde::de::Error::custom("a list of batches was expected")),
+    };
+    let batches = entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect();
+    Ok(Page { batches, has_more })
+}
+
+/// The error of an answer that is not 2xx, from wherever the server put it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiError {
+    /// `error.code`, as text.
+    pub code: Option<String>,
+    /// `error.type`.
+    pub kind: Option<String>,
+    /// `error.message`, or the body's own text.
+    pub message: Option<String>,
+}
+
+impl ApiError {
+    /// Reads the body of an answer that is not 2xx.
+    pub fn read(body: &[u8]) -> Self {
+        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+            let text = String::from_utf8_lossy(body).trim().to_owned();
+            return Self { message: (!text.is_empty()).then_some(text), ..Self::default() };
+        };
+        Self::of(&value)
+    }
+
+    /// Finds the error in an answer's JSON: `{"error": {…}}`, `{"error": "…"}`,
+    /// or `message`, `detail` beside nothing.
+    pub fn of(value: &Value) -> Self {
+        let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
+        if let Value::String(message) = error {
+            return Self { message: Some(message.clone()), ..Self::default() };
+        }
+        let member = |name: &str| error.get(name).and_then(as_text);
+        Self { code: member("code"), kind: member("type"), message: member("message").or_else(|| member("detail")) }
+    }
+}
+
+/// A string that says something, or a number as one.
+pub(crate) fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn as_number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(as_text(&Value::deserialize(deserializer)?))
+}
+
+fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(as_number(&Value::deserialize(deserializer)?))
+}
+
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Ok(optional_number(deserializer)?.unwrap_or(0))
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)),
+        Value::String(text) => text.parse::<f64>().ok().map(|n| n as i64).or_else(|| unix(&text)),
+        _ => None,
+    })
+}
+
+/// An RFC 3339 time as Unix seconds. An offset other than UTC is not expected of any vendor.
+fn unix(text: &str) -> Option<i64> {
+    let utc = text.replace("+00:00", "Z");
+    let since_epoch = humantime::parse_rfc3339_weak(&utc).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since_epoch.as_secs()).ok()
+}
+
+fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
+}
+
+fn counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
+    Ok(lenient(deserializer)?.unwrap_or_default())
+}
+
+fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let Value::Object(pairs) = Value::deserialize(deserializer)? else { return Ok(BTreeMap::new()) };
+    Ok(pairs.iter().filter_map(|(key, value)| Some((key.clone(), as_text(value)?))).collect())
+}
+
+fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchError>, D::Error> {
+    let mut value = Value::deserialize(deserializer)?;
+    if let Some(data) = value.get_mut("data") {
+        value = data.take();
+    }
+    let entries = match value {
+        Value::Array(entries) => entries,
+        Value::Null => Vec::new(),
+        single => vec![single],
+    };
+    Ok(entries
+        .into_iter()
+        .filter_map(|entry| match entry {
+            Value::String(message) if message.is_empty() => None,
+            Value::String(message) => Some(BatchError { message: Some(message), ..BatchError::default() }),
+            entry => serde_json::from_value(entry).ok(),
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ApiError, Batch, BatchError, Counts, Status, object, page};
+
+    fn batch(json: &str) -> Batch {
+        object(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn openai_says_it_plainly() {
+        let batch = batch(
+            r#"{"id":"batch_1","object":"batch","status":"completed","endpoint":"/v1/embeddings","output_file_id":null,
+            "error_file_id":"file-9","created_at":1700000000,"completed_at":1700000600,"request_counts":{"total":9,"completed":0,"failed":9},
+            "errors":null,"usage":{"input_tokens":7,"output_tokens":2},"metadata":{"batchstep_v":"1"}}"#,
+        );
+        assert_eq!(batch.status, Status::Completed);
+        assert_eq!((batch.output_file_id.as_deref(), batch.error_file_id.as_deref()), (None, Some("file-9")));
+        assert_eq!(batch.counts, Counts { total: 9, completed: 0, failed: 9 });
+        assert_eq!(batch.ended_at(), Some(1_700_000_600));
+        assert_eq!(batch.usage.unwrap().input_tokens, 7);
+        assert_eq!(batch.metadata["batchstep_v"], "1");
+    }
+
+    #[test]
+    fn azure_and_others_say_it_otherwise() {
+        let azure = batch(
+            r#"{"id":"b","status":"Validating","created_at":"2024-07-19T17:33:29.1619286+00:00","endpoint":null,
+            "request_counts":{"total":null,"completed":null,"failed":null},"error_file_id":""}"#,
+        );
+        assert_eq!((azure.status, azure.created_at), (Status::Validating, Some(1_721_410_409)));
+        assert_eq!((azure.counts, azure.error_file_id), (Counts::default(), None));
+
+        let together = batch(r#"{"job":{"id":"u-1","status":"IN_PROGRESS","request_counts":3},"warning":"x"}"#);
+        assert_eq!((together.id.as_str(), together.status), ("u-1", Status::InProgress));
+
+        let wrapped = batch(r#"{"code":20000,"data":{"id":"d","status":"in_queue","created_at":"1700000000"}}"#);
+        assert_eq!((wrapped.status, wrapped.created_at), (Status::Validating, Some(1_700_000_000)));
+
+        let strange = batch(r#"{"id":"s","status":"paused","errors":"out of luck","metadata":null}"#);
+        assert_eq!(strange.status, Status::Other("paused".to_owned()));
+        assert!(!strange.status.is_terminal());
+        assert_eq!(strange.errors[0].message.as_deref(), Some("out of luck"));
+    }
+
+    #[test]
+    fn errors_of_every_shape() {
+        let failed = batch(
+            r#"{"id":"f","status":"failed","errors":{"object":"list","data":[
+            {"code":"invalid_json_line","message":"This line is not parseable as valid JSON.","param":null,"line":"4"},{"code":7}]}}"#,
+        );
+        assert_eq!(failed.errors[0].line, Some(4));
+        assert_eq!(failed.errors[1], BatchError { code: Some("7".to_owned()), ..BatchError::default() });
+        assert_eq!(batch(r#"{"id":"g","errors":[{"message":"m"}]}"#).errors.len(), 1);
+    }
+
+    #[test]
+    fn lists_of_every_shape() {
+        let ids =
+            |json: &str| page(json.as_bytes()).map(|page| page.batches.into_iter().map(|b| b.id).collect::<Vec<_>>());
+        assert_eq!(ids(r#"{"data":[{"id":"a"},{"no":"id"},{"id":"b"}],"has_more":true}"#).unwrap(), ["a", "b"]);
+        assert_eq!(ids(r#"[{"id":"a"}]"#).unwrap(), ["a"]);
+        assert_eq!(ids(r#"{"value":[{"id":"a"}]}"#).unwrap(), ["a"]);
+        assert!(ids(r#"{"error":"no"}"#).is_err());
+        assert!(ids("null").is_err());
+        assert!(page(br#"{"data":[],"has_more":true}"#).unwrap().has_more);
+    }
+
+    #[test]
+    fn an_id_is_all_that_is_needed_and_nothing_less() {
+        assert_eq!(batch(r#"{"id":"x"}"#).status, Status::Validating);
+        assert!(object::<Batch>(br#"{"status":"completed"}"#).is_err());
+        assert!(object::<Batch>(b"<html>").is_err());
+    }
+
+    #[test]
+    fn api_errors_of_every_shape() {
+        let read = |json: &str| ApiError::read(json.as_bytes());
+        let openai = read(
+            r#"{"error":{"message":"Quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
+        );
+        assert_eq!((openai.code.as_deref(), openai.message.as_deref()), (Some("insufficient_quota"), Some("Quota.")));
+        assert_eq!(read(r#"{"error":{"code":400,"message":"bad"}}"#).code.as_deref(), Some("400"));
+        assert_eq!(read(r#"{"error":"nope"}"#).message.as_deref(), Some("nope"));
+        assert_eq!(read(r#"{"detail":"Not Found"}"#).message.as_deref(), Some("Not Found"));
+        assert_eq!(read("upstream timed out\n").message.as_deref(), Some("upstream timed out"));
+        assert_eq!(read(""), ApiError::default());
+    }
+}
