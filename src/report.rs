@@ -170,3 +170,117 @@ impl Report {
         self.reason = reason.into();
     }
 }
+
+/// The step outputs. What is not known is an empty string; so are the ids of
+/// a single thing where there are several batches.
+pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
+    let ids: Vec<&str> = report.batches.iter().map(|batch| batch.id.as_str()).collect();
+    let status = report.batches.iter().map(|batch| &batch.status).min_by_key(|status| progress_of(status));
+    let one = |id: fn(&BatchReport) -> Option<&String>| match &report.batches[..] {
+        [batch] => id(batch).cloned().unwrap_or_default(),
+        _ => String::new(),
+    };
+    let number = |known: bool, number: u64| if known { number.to_string() } else { String::new() };
+    let counts = report.counts;
+    let collected = counts.total > 0;
+    let total = counts.total.max(report.requests.total);
+    vec![
+        ("outcome", report.outcome.word().to_owned()),
+        ("status", status.map(|status| status.word().to_owned()).unwrap_or_default()),
+        ("batch-id", one(|batch| Some(&batch.id))),
+        ("batch-ids", serde_json::json!(ids).to_string()),
+        ("input-file-id", one(|batch| batch.input_file_id.as_ref())),
+        ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
+        ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
+        ("results-file", report.files.results.clone().unwrap_or_default()),
+        ("report-file", report.files.report.clone().unwrap_or_default()),
+        ("total", number(total > 0, total)),
+        ("succeeded", number(collected, counts.succeeded)),
+        ("failed", number(collected, counts.failed)),
+        ("missing", number(collected, counts.missing)),
+        ("input-tokens", number(collected, report.tokens.input)),
+        ("output-tokens", number(collected, report.tokens.output)),
+    ]
+}
+
+/// Orders statuses from the least finished on; of those that are finished, the bad ones come first.
+fn progress_of(status: &Status) -> u8 {
+    match status {
+        Status::Validating => 0,
+        Status::Other(_) => 1,
+        Status::InProgress => 2,
+        Status::Finalizing => 3,
+        Status::Cancelling => 4,
+        Status::Failed => 5,
+        Status::Expired => 6,
+        Status::Cancelled => 7,
+        Status::Completed => 8,
+    }
+}
+
+/// What is wrong, without the place: ``in `body.model`: found …, expected …. Mend it so.``
+pub fn fault_sentence(fault: &Fault) -> String {
+    let field = fault.field.as_ref().map(|field| format!("in `{field}`: ")).unwrap_or_default();
+    let Fault { found, expected, mend, .. } = fault;
+    format!("{field}found {found}, expected {expected}. {mend}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::outputs;
+    use crate::formats::samples;
+    use crate::wire::Status;
+
+    #[test]
+    fn outputs_of_one_batch_of_several_and_of_none() {
+        insta::assert_snapshot!(shown(&samples::partial()), @r###"
+        outcome=partial
+        status=completed
+        batch-id=batch_1
+        batch-ids=["batch_1"]
+        input-file-id=file-in
+        output-file-id=file-out
+        error-file-id=file-err
+        results-file=batch-results/results.jsonl
+        report-file=batch-results/report.json
+        total=1200
+        succeeded=1187
+        failed=12
+        missing=1
+        input-tokens=1234567
+        output-tokens=89012
+        "###);
+        let mut several = samples::partial();
+        several.batches.push(several.batches[0].clone());
+        several.batches[1].id = "batch_2".to_owned();
+        several.batches[1].status = Status::Finalizing;
+        let pairs: BTreeMap<_, _> = outputs(&several).into_iter().collect();
+        assert_eq!((pairs["batch-id"].as_str(), pairs["output-file-id"].as_str()), ("", ""));
+        assert_eq!(pairs["status"], "finalizing");
+        assert_eq!(pairs["batch-ids"], r#"["batch_1","batch_2"]"#);
+        insta::assert_snapshot!(shown(&samples::invalid()), @r###"
+        outcome=invalid
+        status=
+        batch-id=
+        batch-ids=[]
+        input-file-id=
+        output-file-id=
+        error-file-id=
+        results-file=
+        report-file=batch-results/report.json
+        total=
+        succeeded=
+        failed=
+        missing=
+        input-tokens=
+        output-tokens=
+        "###);
+    }
+
+    fn shown(report: &super::Report) -> String {
+        let line = |(name, value)| format!("{name}={value}").trim_end().to_owned();
+        outputs(report).into_iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,202 @@
+//! Reports for the tests of formats and hosts: one of each kind, and one whose
+//! every untrusted text is hostile.
+
+use crate::error::{Exit, Outcome};
+use crate::report::{Asked, BatchReport, Counts, FailureGroup, Files, Phase, Report, Tokens, VERSION};
+use crate::requests::Fault;
+use crate::wire::{BatchError, Counts as BatchCounts, Status};
+
+/// Text that tries to break out of where it is shown.
+pub(crate) const HOSTILE: &[&str] = &[
+    "two\nlines\r\nand a third",
+    "\n::set-output name=outcome::succeeded",
+    "::error::forged",
+    "\u{85}\u{a0}::add-mask::x",
+    "##[add-mask]x",
+    "a ##[error]b",
+    "#\u{ad}#[save-state name=x]y",
+    "##vso[task.setvariable variable=x]y",
+    "##teamcity[testFailed name='x']",
+    "\u{1b}[2J\u{1b}]0;title\u{7}\u{9b}1m",
+    "\u{202e}txt.exe\u{2066}\u{2069}\u{200b}\u{2028}",
+    "</details><script>alert(1)</script><img src=x onerror=y>",
+    "`x` ``` ```` | a | b |\\| \\\\| c",
+    "| --- |\n| --- |",
+    "[link](javascript:x) ![i](http://e/x.png) **b** _i_ ~~s~~ <http://e>",
+    "@octocat @org/team #123 GH-1 octo/repo#9 http://evil.example www.evil.example",
+    "&lt;b&gt; &#35;&#35;[x]",
+    "ghadelimiter_\nbatch-id=forged\nx<<EOF\nEOF\nghadelimiter_00000000-0000-4000-8000-000000000000",
+    "# heading\n\n- list\n\n```\nfence",
+    "\0\u{7f}\t",
+    " ",
+];
+
+pub(crate) fn succeeded() -> Report {
+    let counts = BatchCounts { total: 1200, completed: 1200, failed: 0 };
+    Report {
+        version: VERSION,
+        tool: "batchstep 1.2.3".to_owned(),
+        simulated: false,
+        outcome: Outcome::Succeeded,
+        exit_code: 0,
+        reason: "All 1200 requests succeeded.".to_owned(),
+        hints: Vec::new(),
+        started_at: "2026-01-02T03:04:05Z".to_owned(),
+        ended_at: "2026-01-02T03:10:11Z".to_owned(),
+        provider: "openai".to_owned(),
+        origin: "https://api.openai.com".to_owned(),
+        requests: Asked {
+            files: vec!["requests.jsonl".to_owned()],
+            total: 1200,
+            bytes: 345_678,
+            endpoint: Some("/v1/chat/completions".to_owned()),
+            model: Some("gpt-4.1-mini".to_owned()),
+            key: Some("0123456789abcdef".to_owned()),
+        },
+        batches: vec![BatchReport {
+            id: "batch_1".to_owned(),
+            status: Status::Completed,
+            input_file_id: Some("file-in".to_owned()),
+            output_file_id: Some("file-out".to_owned()),
+            error_file_id: None,
+            request_counts: counts,
+            created_at: Some(1_767_323_050),
+            ended_at: Some(1_767_323_400),
+            errors: Vec::new(),
+        }],
+        max_failed: "0".to_owned(),
+        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0 },
+        tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640 },
+        failures: Vec::new(),
+        faults: Vec::new(),
+        fault_count: 0,
+        phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
+        warnings: Vec::new(),
+        files: Files {
+            results: Some("batch-results/results.jsonl".to_owned()),
+            unexpected: None,
+            report: Some("batch-results/report.json".to_owned()),
+        },
+    }
+}
+
+fn phase((name, seconds): (&str, f64)) -> Phase {
+    Phase { name: name.to_owned(), seconds }
+}
+
+pub(crate) fn partial() -> Report {
+    let mut report = succeeded();
+    report.set_verdict(Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
+    report.max_failed = "2%".to_owned();
+    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1 };
+    report.batches[0].error_file_id = Some("file-err".to_owned());
+    report.batches[0].request_counts = BatchCounts { total: 1200, completed: 1187, failed: 12 };
+    report.failures = vec![
+        failure("rate_limit_exceeded", "Too many requests.", 12, &["q-7", "q-19", "q-20"]),
+        failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
+    ];
+    report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
+    report.hints = vec!["Run again with `retries: 2` to send the failed requests once more.".to_owned()];
+    report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
+    report
+}
+
+pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
+    let custom_ids = ids.iter().map(ToString::to_string).collect();
+    FailureGroup { code: code.to_owned(), message: message.to_owned(), count, custom_ids }
+}
+
+fn nothing_collected(report: &mut Report) {
+    report.counts = Counts::default();
+    report.tokens = Tokens::default();
+    report.files.results = None;
+}
+
+pub(crate) fn failed_validation() -> Report {
+    let mut report = succeeded();
+    report.set_verdict(Outcome::Failed, Exit::BatchFailed, "The provider refused the input of `batch_1`.");
+    nothing_collected(&mut report);
+    report.phases.truncate(2);
+    let batch = &mut report.batches[0];
+    batch.status = Status::Failed;
+    batch.output_file_id = None;
+    batch.request_counts = BatchCounts::default();
+    batch.errors = vec![BatchError {
+        code: Some("model_not_found".to_owned()),
+        message: Some("The model `gpt-9` does not exist.".to_owned()),
+        param: Some("body.model".to_owned()),
+        line: Some(7),
+    }];
+    report.hints = vec!["Correct the lines above and run again.".to_owned()];
+    report
+}
+
+pub(crate) fn invalid() -> Report {
+    let mut report = succeeded();
+    report.set_verdict(Outcome::Invalid, Exit::Invalid, "`requests.jsonl` has 2 faults; nothing was uploaded.");
+    nothing_collected(&mut report);
+    report.batches.clear();
+    report.requests = Asked { files: report.requests.files, ..Asked::default() };
+    report.phases.truncate(1);
+    report.faults = vec![
+        Fault {
+            file: "./requests.jsonl".to_owned(),
+            line: Some(3),
+            column: Some(14),
+            field: Some("body.model".to_owned()),
+            found: "a number".to_owned(),
+            expected: "a string".to_owned(),
+            mend: "Name one model.".to_owned(),
+        },
+        Fault {
+            file: "requests.jsonl".to_owned(),
+            line: None,
+            column: None,
+            field: None,
+            found: "no line break at the end".to_owned(),
+            expected: "one".to_owned(),
+            mend: String::new(),
+        },
+    ];
+    report.fault_count = 2;
+    report
+}
+
+pub(crate) fn simulated() -> Report {
+    let mut report = succeeded();
+    report.simulated = true;
+    report.provider = "sandbox".to_owned();
+    report.origin = "http://127.0.0.1:4010".to_owned();
+    report
+}
+
+/// A report that quotes `text` wherever it quotes anything.
+pub(crate) fn hostile(text: &str) -> Report {
+    let mut report = partial();
+    let own = || text.to_owned();
+    report.reason = format!("The provider said `{text}` and {text}");
+    report.hints = vec![format!("Ask about {text}")];
+    report.warnings = vec![format!("It said: {text}")];
+    report.provider = own();
+    report.requests =
+        Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
+    report.max_failed = own();
+    report.failures = vec![failure(text, text, 3, &[text, text])];
+    let batch = &mut report.batches[0];
+    batch.id = own();
+    batch.status = Status::Other(own());
+    (batch.input_file_id, batch.output_file_id, batch.error_file_id) = (Some(own()), Some(own()), Some(own()));
+    batch.errors = vec![BatchError { code: Some(own()), message: Some(own()), param: Some(own()), line: Some(1) }];
+    report.files = Files { results: Some(own()), unexpected: Some(own()), report: Some(own()) };
+    report
+}
+
+/// Faults that quote `text`.
+pub(crate) fn hostile_faults(text: &str) -> Report {
+    let mut report = invalid();
+    let own = || text.to_owned();
+    for fault in &mut report.faults {
+        (fault.file, fault.field, fault.found, fault.expected, fault.mend) = (own(), Some(own()), own(), own(), own());
+    }
+    report
+}

@@ -1,0 +1,213 @@
+//! The table that closes a log: what a person reads first, and often last, so
+//! it holds the verdict, the numbers behind it, and what to do. Plain lines,
+//! each harmless in a log, each begun by our own words.
+
+use super::{SIMULATED, flat, thousands, took};
+use crate::effects::safe;
+use crate::events::{requests_count, size};
+use crate::report::{self, BatchReport, FailureGroup, Report};
+
+const MOST_ROWS: usize = 10;
+const LONGEST: usize = 200;
+const LONGEST_ID: usize = 60;
+const LONGEST_SENTENCE: usize = 1_000;
+
+/// Renders the report.
+pub(super) fn render(report: &Report) -> String {
+    let mut lines = vec![format!("batchstep: {} (exit code {})", report.outcome.word(), report.exit_code)];
+    if report.simulated {
+        lines.push(format!("  {SIMULATED}"));
+    }
+    lines.push(format!("  {}", flat(&report.reason, LONGEST_SENTENCE)));
+    lines.extend(rows(report).into_iter().map(|(label, value)| format!("  {label:<12}{value}")));
+    section(&mut lines, "Failures", &report.failures, failure);
+    section(&mut lines, &faults_title(report), &report.faults, |fault| {
+        let place =
+            [Some(flat(&fault.file, LONGEST)), fault.line.map(|n| n.to_string()), fault.column.map(|n| n.to_string())];
+        let place: Vec<String> = place.into_iter().flatten().collect();
+        format!("{}: {}", place.join(":"), flat(&report::fault_sentence(fault), LONGEST_SENTENCE))
+    });
+    section(&mut lines, "Warnings", &report.warnings, |warning| flat(warning, LONGEST_SENTENCE));
+    section(&mut lines, "What to do next", &report.hints, |hint| flat(hint, LONGEST_SENTENCE));
+    lines.iter().map(|line| safe(line) + "\n").collect()
+}
+
+fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let mut rows = vec![("Provider", flat(&format!("{} at {}", report.provider, report.origin), LONGEST))];
+    if report.requests.total > 0 {
+        rows.push(("Requests", asked(report)));
+    }
+    let counts = report.counts;
+    if counts.total > 0 {
+        let width = thousands(counts.total).len();
+        let number = |number| format!("{:>width$}", thousands(number));
+        let allowed = flat(&report.max_failed, LONGEST_ID);
+        rows.push(("Succeeded", number(counts.succeeded)));
+        rows.push(("Failed", format!("{} (failed and missing allowed: {allowed})", number(counts.failed))));
+        rows.push(("Missing", number(counts.missing)));
+        if counts.unexpected > 0 {
+            rows.push(("Unexpected", number(counts.unexpected)));
+        }
+        let [input, cached, output, reasoning] =
+            [report.tokens.input, report.tokens.cached, report.tokens.output, report.tokens.reasoning].map(thousands);
+        rows.push(("Tokens", format!("{input} in ({cached} cached), {output} out ({reasoning} reasoning)")));
+    }
+    for batch in &report.batches {
+        rows.push(("Batch", batch_line(batch)));
+        rows.extend(batch.errors.iter().take(MOST_ROWS).map(|error| {
+            let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+            let words = [error.code.as_deref(), error.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+            ("", format!("{line}{}", flat(&words.join(": "), LONGEST_SENTENCE)))
+        }));
+    }
+    let phases: Vec<String> =
+        report.phases.iter().map(|phase| format!("{} {}", phase.name, took(phase.seconds))).collect();
+    if !phases.is_empty() {
+        rows.push(("Time", flat(&phases.join(", "), LONGEST_SENTENCE)));
+    }
+    let files = &report.files;
+    let files = [("Results", &files.results), ("Unexpected", &files.unexpected), ("Report", &files.report)];
+    rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));
+    rows
+}
+
+fn asked(report: &Report) -> String {
+    let asked = &report.requests;
+    let of = [
+        asked.endpoint.as_deref().map(|endpoint| format!(" for {endpoint}")),
+        asked.model.as_ref().map(|model| format!(", model {model}")),
+    ];
+    let of: String = of.into_iter().flatten().collect();
+    let line = format!("{}{of}, {}, from {}", requests_count(asked.total), size(asked.bytes), asked.files.join(", "));
+    flat(&line, LONGEST_SENTENCE)
+}
+
+fn batch_line(batch: &BatchReport) -> String {
+    let counts = batch.request_counts;
+    let done = match counts.total {
+        0 => String::new(),
+        total => format!(", {} of {} done", thousands(counts.completed + counts.failed), thousands(total)),
+    };
+    format!("{} {}{done}", flat(&batch.id, LONGEST), flat(batch.status.word(), LONGEST_ID))
+}
+
+fn failure(group: &FailureGroup) -> String {
+    let ids: Vec<String> = group.custom_ids.iter().take(MOST_ROWS).map(|id| flat(id, LONGEST_ID)).collect();
+    let more = if group.count > ids.len() as u64 { ", …" } else { "" };
+    let (code, message) = (flat(&group.code, LONGEST_ID), flat(&group.message, LONGEST));
+    format!("{} × {code}: {message} ({}{more})", thousands(group.count), ids.join(", "))
+}
+
+fn faults_title(report: &Report) -> String {
+    format!("Faults of the requests file, {} in all", thousands(report.fault_count))
+}
+
+fn section<T>(lines: &mut Vec<String>, title: &str, items: &[T], line: impl Fn(&T) -> String) {
+    if items.is_empty() {
+        return;
+    }
+    lines.push(title.to_owned());
+    lines.extend(items.iter().take(MOST_ROWS).map(|item| format!("  - {}", line(item))));
+    if items.len() > MOST_ROWS {
+        lines.push(format!("  - and {} more, in the report", items.len() - MOST_ROWS));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::render;
+    use crate::effects::{deceives, safe};
+    use crate::formats::samples::{self, HOSTILE};
+    use crate::hosts::runner;
+
+    #[test]
+    fn what_people_read() {
+        insta::assert_snapshot!(render(&samples::succeeded()), @r###"
+        batchstep: succeeded (exit code 0)
+          All 1200 requests succeeded.
+          Provider    openai at https://api.openai.com
+          Requests    1200 requests for /v1/chat/completions, model gpt-4.1-mini, 345.7 kB, from requests.jsonl
+          Succeeded   1,200
+          Failed          0 (failed and missing allowed: 0)
+          Missing         0
+          Tokens      1,234,567 in (1,024 cached), 89,012 out (640 reasoning)
+          Batch       batch_1 completed, 1,200 of 1,200 done
+          Time        check 0.2s, upload 1.2s, in_progress 5m 50s, collect 2.0s
+          Results     batch-results/results.jsonl
+          Report      batch-results/report.json
+        "###);
+        insta::assert_snapshot!(render(&samples::partial()), @r###"
+        batchstep: partial (exit code 0)
+          13 of 1200 requests failed or are missing; 2% may.
+          Provider    openai at https://api.openai.com
+          Requests    1200 requests for /v1/chat/completions, model gpt-4.1-mini, 345.7 kB, from requests.jsonl
+          Succeeded   1,187
+          Failed         12 (failed and missing allowed: 2%)
+          Missing         1
+          Unexpected      1
+          Tokens      1,234,567 in (1,024 cached), 89,012 out (640 reasoning)
+          Batch       batch_1 completed, 1,199 of 1,200 done
+          Time        check 0.2s, upload 1.2s, in_progress 5m 50s, collect 2.0s
+          Results     batch-results/results.jsonl
+          Unexpected  batch-results/unexpected.jsonl
+          Report      batch-results/report.json
+        Failures
+          - 12 × rate_limit_exceeded: Too many requests. (q-7, q-19, q-20, …)
+          - 1 × batchstep_missing: The provider gave no answer. (q-1100)
+        Warnings
+          - The list of batches was not readable; `reuse` relied on the journal.
+        What to do next
+          - Run again with `retries: 2` to send the failed requests once more.
+        "###);
+        insta::assert_snapshot!(render(&samples::failed_validation()), @r###"
+        batchstep: failed (exit code 5)
+          The provider refused the input of `batch_1`.
+          Provider    openai at https://api.openai.com
+          Requests    1200 requests for /v1/chat/completions, model gpt-4.1-mini, 345.7 kB, from requests.jsonl
+          Batch       batch_1 failed
+                      line 7: model_not_found: The model `gpt-9` does not exist.
+          Time        check 0.2s, upload 1.2s
+          Report      batch-results/report.json
+        What to do next
+          - Correct the lines above and run again.
+        "###);
+        insta::assert_snapshot!(render(&samples::invalid()), @r###"
+        batchstep: invalid (exit code 3)
+          `requests.jsonl` has 2 faults; nothing was uploaded.
+          Provider    openai at https://api.openai.com
+          Time        check 0.2s
+          Report      batch-results/report.json
+        Faults of the requests file, 2 in all
+          - ./requests.jsonl:3:14: in `body.model`: found a number, expected a string. Name one model.
+          - requests.jsonl: found no line break at the end, expected one.
+        "###);
+        insta::assert_snapshot!(render(&samples::simulated()), @r###"
+        batchstep: succeeded (exit code 0)
+          SIMULATED: the sandbox made these answers up, no model was asked.
+          All 1200 requests succeeded.
+          Provider    sandbox at http://127.0.0.1:4010
+          Requests    1200 requests for /v1/chat/completions, model gpt-4.1-mini, 345.7 kB, from requests.jsonl
+          Succeeded   1,200
+          Failed          0 (failed and missing allowed: 0)
+          Missing         0
+          Tokens      1,234,567 in (1,024 cached), 89,012 out (640 reasoning)
+          Batch       batch_1 completed, 1,200 of 1,200 done
+          Time        check 0.2s, upload 1.2s, in_progress 5m 50s, collect 2.0s
+          Results     batch-results/results.jsonl
+          Report      batch-results/report.json
+        "###);
+    }
+
+    #[test]
+    fn hostile_text_makes_no_line_of_its_own() {
+        let lines = render(&samples::hostile("x")).lines().count();
+        for text in HOSTILE {
+            let table = render(&samples::hostile(text));
+            assert_eq!(table.lines().count(), lines, "{table}");
+            for line in table.lines() {
+                assert!(runner::command(line).is_none() && !line.chars().any(deceives), "{line:?}");
+                assert_eq!(safe(line), line);
+            }
+        }
+    }
+}
