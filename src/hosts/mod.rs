@@ -1,4 +1,135 @@
 //! Hosts: the CI systems, and the terminal where there is none.
+//!
+//! A host says who runs, how long a job may last, and what an event or the
+//! report means in its own language, as effects. It does nothing itself and
+//! decides nothing about the run. Hosts do not know each other; [`detect`]
+//! alone knows their names.
 
+use std::time::Duration;
+
+use crate::effects::Effect;
+use crate::env::Env;
+use crate::events::Event;
+use crate::formats::Format;
+use crate::report::Report;
+
+mod github;
 #[cfg(test)]
 pub(crate) mod runner;
+mod terminal;
+
+/// A CI system.
+pub trait Host {
+    /// Its name, as the input `ci` says it.
+    fn name(&self) -> &'static str;
+    /// Who runs.
+    fn identity(&self) -> Identity;
+    /// How long a run may last here, with time left for a cancel; none where no limit is known.
+    fn time_limit(&self) -> Option<Duration>;
+    /// What to do about an event.
+    fn event(&self, event: &Event) -> Vec<Effect>;
+    /// What to do about the report. Called once, at the end.
+    fn publish(&self, report: &Report) -> Vec<Effect>;
+}
+
+/// Who runs, as far as the host can tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The repository.
+    pub repo: Option<String>,
+    /// The host, run, attempt, job and step, as `github/123/1/build/evaluate`, at most 512 characters of ASCII.
+    pub run: Option<String>,
+}
+
+/// The input `ci`: which host to speak to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Choice {
+    /// Whichever the environment shows.
+    #[default]
+    Auto,
+    /// GitHub Actions, and what speaks its language: Forgejo, Gitea.
+    #[value(name = "github")]
+    GitHub,
+    /// None.
+    Terminal,
+}
+
+/// What a host should know beside the environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether to write a summary where the host shows one.
+    pub summary: bool,
+    /// Whether standard error is a terminal.
+    pub interactive: bool,
+}
+
+/// Finds the host.
+pub fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
+    match choice {
+        Choice::GitHub => Box::new(github::GitHub::new(env, options.summary)),
+        // Forgejo and Gitea set it too, beside their own.
+        Choice::Auto if env.is_true("GITHUB_ACTIONS") => Box::new(github::GitHub::new(env, options.summary)),
+        Choice::Auto | Choice::Terminal => Box::new(terminal::Terminal { interactive: options.interactive }),
+    }
+}
+
+/// The log line of an event, if it has one.
+fn log(event: &Event) -> Vec<Effect> {
+    event.line().map(Effect::Log).into_iter().collect()
+}
+
+/// The closing table, a log line for each of its lines.
+fn closing_table(report: &Report) -> Vec<Effect> {
+    Format::Text.render(report).lines().map(|line| Effect::Log(line.to_owned())).collect()
+}
+
+/// The longest component of a run's name: five and their slashes stay below 512 characters.
+const LONGEST_COMPONENT: usize = 100;
+
+/// Joins the components of a run's name with slashes.
+fn run_name(components: [&str; 5]) -> String {
+    components.map(component).join("/")
+}
+
+/// A component percent-encoded. A long one is cut; its digest keeps it apart from its like.
+fn component(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'/' | b'%' => format!("%{byte:02X}"),
+        byte if byte.is_ascii_graphic() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let mut encoded: String = text.bytes().map(encode).collect();
+    if encoded.len() > LONGEST_COMPONENT {
+        let digest = blake3::hash(text.as_bytes()).to_hex();
+        encoded.truncate(LONGEST_COMPONENT - 17);
+        encoded = format!("{encoded}~{}", &digest[..16]);
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, Options, component, detect, run_name};
+    use crate::env::Env;
+
+    #[test]
+    fn the_environment_or_the_choice_names_the_host() {
+        let name = |pairs: &[(&str, &str)], choice| {
+            let env: Env = pairs.iter().copied().collect();
+            detect(&env, choice, Options { summary: true, interactive: false }).name()
+        };
+        assert_eq!(name(&[("GITHUB_ACTIONS", "true")], Choice::Auto), "github");
+        assert_eq!(name(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Choice::Auto), "github");
+        assert_eq!(name(&[("GITHUB_ACTIONS", "1")], Choice::Auto), "terminal");
+        assert_eq!(name(&[("GITHUB_ACTIONS", "true")], Choice::Terminal), "terminal");
+        assert_eq!(name(&[], Choice::GitHub), "github");
+    }
+
+    #[test]
+    fn a_runs_name_is_bounded_ascii_without_ambiguity() {
+        assert_eq!(run_name(["github", "1", "2", "a/b%", "é\n"]), "github/1/2/a%2Fb%25/%C3%A9%0A");
+        let long = "é/".repeat(5_000);
+        assert!(run_name([&long; 5]).len() <= 512);
+        assert_ne!(component(&long), component(&format!("{long}x")));
+    }
+}

@@ -1,0 +1,391 @@
+//! GitHub Actions, and what speaks its language: Forgejo, Gitea.
+//!
+//! Outputs and the summary go into the files that the runner names, annotations
+//! are commands on standard output. Ids are exported as soon as they exist, so
+//! that a later step can act on them however this one ends. Nothing here calls
+//! GitHub's API.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{Host, Identity, closing_table, log, run_name};
+use crate::effects::{Effect, safe};
+use crate::env::Env;
+use crate::events::Event;
+use crate::formats::Format;
+use crate::report::{self, Report};
+use crate::requests::Fault;
+
+/// Jobs end at six hours unless told otherwise, and a cancel takes its time.
+const TIME_LIMIT: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
+/// The runner keeps this many annotations of a kind for a step.
+const MOST_ANNOTATIONS: usize = 10;
+/// The runner cuts an annotation's message here; we do it at a border between characters.
+const LONGEST_MESSAGE: usize = 4_096;
+
+/// A job on GitHub.
+pub(super) struct GitHub {
+    identity: Identity,
+    outputs: Option<PathBuf>,
+    summary: Summary,
+    workspace: Option<PathBuf>,
+    said: RefCell<Said>,
+}
+
+enum Summary {
+    Unwanted,
+    NoFile,
+    File(PathBuf),
+}
+
+/// What was said so far.
+#[derive(Default)]
+struct Said {
+    files: Vec<String>,
+    batches: Vec<String>,
+    warnings: usize,
+}
+
+impl GitHub {
+    /// Reads the runner's variables.
+    pub(super) fn new(env: &Env, summary: bool) -> Self {
+        let get = |name| env.get(name).unwrap_or_default();
+        let attempt = env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
+        let run = |id| run_name(["github", id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
+        Self {
+            identity: Identity {
+                repo: env.get("GITHUB_REPOSITORY").map(str::to_owned),
+                run: env.get("GITHUB_RUN_ID").map(run),
+            },
+            outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
+            summary: match env.get("GITHUB_STEP_SUMMARY") {
+                _ if !summary => Summary::Unwanted,
+                None => Summary::NoFile,
+                Some(path) => Summary::File(path.into()),
+            },
+            workspace: env.get("GITHUB_WORKSPACE").map(PathBuf::from),
+            said: RefCell::default(),
+        }
+    }
+
+    fn export(&self, outputs: &[(&str, String)]) -> Option<Effect> {
+        let path = self.outputs.clone()?;
+        let block = |(name, value): &(&str, String)| heredoc(name, value, random_delimiter);
+        Some(Effect::Append(path, outputs.iter().map(block).collect()))
+    }
+
+    fn export_ids(&self) -> Option<Effect> {
+        let said = self.said.borrow();
+        self.export(&[
+            ("input-file-id", only(&said.files)),
+            ("batch-id", only(&said.batches)),
+            ("batch-ids", serde_json::json!(said.batches).to_string()),
+        ])
+    }
+
+    fn warn(&self, warning: &str) -> Vec<Effect> {
+        let mut said = self.said.borrow_mut();
+        said.warnings += 1;
+        // The last one that the runner keeps is left for the verdict.
+        if said.warnings < MOST_ANNOTATIONS {
+            return vec![annotation("warning", &[("title", "batchstep")], warning)];
+        }
+        vec![Effect::Log(format!("Warning: {warning}"))]
+    }
+
+    fn fault(&self, fault: &Fault) -> Effect {
+        let path = Path::new(&fault.file);
+        let path = self.workspace.as_ref().and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
+        let path = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        // Standard input is no file, and a column counts only within a line.
+        let file = if path == "-" { "" } else { &*path };
+        let column = fault.line.and(fault.column);
+        let properties = [
+            ("file", file),
+            ("line", &number(fault.line)),
+            ("col", &number(column)),
+            ("title", "batchstep: invalid request"),
+        ];
+        annotation("error", &properties, &report::fault_sentence(fault))
+    }
+
+    fn annotations(&self, report: &Report) -> Vec<Effect> {
+        if !report.faults.is_empty() {
+            return report.faults.iter().take(MOST_ANNOTATIONS).map(|fault| self.fault(fault)).collect();
+        }
+        let kind = match (report.exit_code, report.outcome.word()) {
+            (0, "partial") => "warning",
+            (0, _) => "notice",
+            _ => "error",
+        };
+        let simulated = if report.simulated { " (SIMULATED)" } else { "" };
+        let title = format!("batchstep::{}{simulated}", report.outcome.word());
+        let sentences: Vec<&str> = std::iter::once(&report.reason).chain(&report.hints).map(String::as_str).collect();
+        vec![annotation(kind, &[("title", &title)], &sentences.join("\n"))]
+    }
+
+    /// What the runner gave us no file for.
+    fn lacks(&self) -> Vec<Effect> {
+        let outputs = self.outputs.is_none().then_some("Step outputs are not written: GITHUB_OUTPUT is not set");
+        let summary = matches!(self.summary, Summary::NoFile);
+        let summary = summary.then_some("The summary is not written: GITHUB_STEP_SUMMARY is not set");
+        outputs.into_iter().chain(summary).map(|line| Effect::Log(line.to_owned())).collect()
+    }
+}
+
+impl Host for GitHub {
+    fn name(&self) -> &'static str {
+        "github"
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(TIME_LIMIT)
+    }
+
+    fn event(&self, event: &Event) -> Vec<Effect> {
+        match event {
+            Event::Uploaded { file_id, .. } => remember(&mut self.said.borrow_mut().files, file_id),
+            Event::Created { batch_id, input_file_id, .. } => {
+                let mut said = self.said.borrow_mut();
+                remember(&mut said.files, input_file_id);
+                remember(&mut said.batches, batch_id);
+            }
+            Event::Warned(warning) => return self.warn(warning),
+            _ => return log(event),
+        }
+        // The ids come first: they matter even if the log cannot be written.
+        self.export_ids().into_iter().chain(log(event)).collect()
+    }
+
+    fn publish(&self, report: &Report) -> Vec<Effect> {
+        let mut effects: Vec<Effect> = self.export(&report::outputs(report)).into_iter().collect();
+        if let Summary::File(path) = &self.summary {
+            effects.push(Effect::Append(path.clone(), Format::Markdown.render(report)));
+        }
+        effects.extend(closing_table(report));
+        effects.extend(self.annotations(report));
+        effects.extend(self.lacks());
+        effects
+    }
+}
+
+fn remember(ids: &mut Vec<String>, id: &str) {
+    if !ids.iter().any(|known| known == id) {
+        ids.push(id.to_owned());
+    }
+}
+
+fn only(ids: &[String]) -> String {
+    if let [id] = ids { id.clone() } else { String::new() }
+}
+
+/// Nobody who writes a value can know the delimiter that will end it.
+fn random_delimiter() -> String {
+    format!("ghadelimiter_{}", uuid::Uuid::new_v4())
+}
+
+fn heredoc(name: &str, value: &str, mut delimiter: impl FnMut() -> String) -> String {
+    let mut end = delimiter();
+    while value.contains(&end) {
+        end = delimiter();
+    }
+    format!("{name}<<{end}\n{value}\n{end}\n")
+}
+
+/// A command for an annotation; empty properties are left out.
+fn annotation(kind: &str, properties: &[(&str, &str)], message: &str) -> Effect {
+    let property = |(name, value): &(&str, &str)| {
+        (!value.is_empty()).then(|| format!("{name}={}", data(&safe(value)).replace(':', "%3A").replace(',', "%2C")))
+    };
+    let properties: Vec<String> = properties.iter().filter_map(property).collect();
+    let message: String = message.lines().map(safe).collect::<Vec<_>>().join("\n");
+    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
+    Effect::Command(format!("::{kind} {}::{}", properties.join(","), data(&message)))
+}
+
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::{GitHub, Host, heredoc, random_delimiter};
+    use crate::effects::{Effect, Screen};
+    use crate::env::Env;
+    use crate::error::{Exit, Outcome};
+    use crate::events::Event;
+    use crate::formats::samples::{self, HOSTILE};
+    use crate::hosts::runner::{self, Command};
+    use crate::report::{self, Report};
+
+    fn github(dir: &Path, summary: bool) -> GitHub {
+        let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
+        let pairs = [
+            ("GITHUB_REPOSITORY", "octo/repo".to_owned()),
+            ("GITHUB_RUN_ID", "123".to_owned()),
+            ("GITHUB_JOB", "build".to_owned()),
+            ("GITHUB_ACTION", "__octo_batchstep".to_owned()),
+            ("GITHUB_WORKSPACE", "/work/repo".to_owned()),
+            ("GITHUB_OUTPUT", file("output")),
+            ("GITHUB_STEP_SUMMARY", file("summary")),
+        ];
+        GitHub::new(&pairs.into_iter().collect(), summary)
+    }
+
+    /// What the runner sees: the commands, and the outputs read back.
+    fn carry_out(dir: &Path, effects: Vec<Effect>) -> (Vec<Command>, Vec<(String, String)>) {
+        let text = |effect: &Effect| match effect {
+            Effect::Command(line) => Some(line.clone()),
+            Effect::Log(line) => Some(crate::effects::safe(line)),
+            _ => None,
+        };
+        let commands = effects.iter().filter_map(text).filter_map(|line| runner::command(&line)).collect();
+        assert!(Screen::new(Box::new(io::sink()), Box::new(io::sink())).apply(effects).is_empty());
+        let outputs = fs::read_to_string(dir.join("output")).unwrap_or_default();
+        (commands, runner::outputs(&outputs).unwrap())
+    }
+
+    fn published(report: &Report) -> (Vec<Command>, Vec<(String, String)>) {
+        let dir = tempfile::tempdir().unwrap();
+        carry_out(dir.path(), github(dir.path(), true).publish(report))
+    }
+
+    fn expected(report: &Report) -> Vec<(String, String)> {
+        report::outputs(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn property<'a>(command: &'a Command, name: &str) -> &'a str {
+        command.properties.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+
+    #[test]
+    fn the_identity_and_the_limit_are_the_jobs() {
+        let host = github(Path::new("/x"), true);
+        assert_eq!(host.identity().repo.as_deref(), Some("octo/repo"));
+        assert_eq!(host.identity().run.as_deref(), Some("github/123/1/build/__octo_batchstep"));
+        assert_eq!(host.time_limit(), Some(Duration::from_secs(19_800)));
+        assert_eq!(GitHub::new(&Env::default(), true).identity(), crate::hosts::Identity::default());
+    }
+
+    #[test]
+    fn ids_are_exported_when_they_exist() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = github(dir.path(), true);
+        let outputs =
+            |effects| carry_out(dir.path(), effects).1.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        let uploaded = |id: &str| Event::Uploaded { file_id: id.to_owned(), bytes: 9, took: Duration::ZERO };
+        let created = |file: &str, batch: &str| Event::Created {
+            batch_id: batch.to_owned(),
+            input_file_id: file.to_owned(),
+            found: false,
+        };
+        assert_eq!(outputs(host.event(&uploaded("file-1"))), ["file-1", "", "[]"]);
+        let effects = host.event(&created("file-1", "batch_1"));
+        assert!(matches!(&effects[..], [Effect::Append(..), Effect::Log(_)]), "{effects:?}");
+        assert_eq!(outputs(effects), ["file-1", "batch_1", r#"["batch_1"]"#]);
+        assert_eq!(outputs(host.event(&created("file-2", "b\"2"))), ["", "", r#"["batch_1","b\"2"]"#]);
+    }
+
+    #[test]
+    fn warnings_leave_room_for_the_verdict() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = github(dir.path(), true);
+        let effects = (0..20).flat_map(|_| host.event(&Event::Warned("50% of\nit".to_owned()))).collect();
+        let (commands, _) = carry_out(dir.path(), effects);
+        assert_eq!(commands.len(), 9);
+        assert_eq!((commands[0].name.as_str(), commands[0].data.as_str()), ("warning", "50% of\nit"));
+    }
+
+    #[test]
+    fn the_verdict_is_one_annotation() {
+        let title_of = |report: &Report| {
+            let (commands, outputs) = published(report);
+            assert_eq!(outputs, expected(report));
+            let [command] = &commands[..] else { panic!("{commands:?}") };
+            format!("{}: {}", command.name, property(command, "title"))
+        };
+        assert_eq!(title_of(&samples::succeeded()), "notice: batchstep::succeeded");
+        assert_eq!(title_of(&samples::partial()), "warning: batchstep::partial");
+        assert_eq!(title_of(&samples::failed_validation()), "error: batchstep::failed");
+        assert_eq!(title_of(&samples::simulated()), "notice: batchstep::succeeded (SIMULATED)");
+        let mut cancelled = samples::partial();
+        cancelled.set_verdict(Outcome::Cancelled, Exit::Signal(15), "stopped");
+        assert_eq!(title_of(&cancelled), "error: batchstep::cancelled");
+    }
+
+    #[test]
+    fn the_first_ten_faults_are_annotations_in_their_files() {
+        let mut report = samples::invalid();
+        let fault = report.faults[0].clone();
+        report.faults = vec![fault.clone(); 30];
+        report.faults[0].file = "/work/repo/data/a,b:c.jsonl".to_owned();
+        report.faults[1].file = "-".to_owned();
+        report.faults[2].line = None;
+        report.faults[3].found = "é".repeat(100_000);
+        let (commands, _) = published(&report);
+        assert_eq!(commands.len(), 10);
+        assert!(commands.iter().all(|command| command.name == "error" && command.data.chars().count() <= 4_096));
+        assert_eq!(property(&commands[0], "file"), "data/a,b:c.jsonl");
+        assert_eq!(property(&commands[0], "line"), "3");
+        assert_eq!(property(&commands[1], "file"), "");
+        assert_eq!((property(&commands[2], "line"), property(&commands[2], "col")), ("", ""));
+    }
+
+    #[test]
+    fn a_missing_file_is_said_once_and_an_unwanted_summary_never() {
+        let said = |host: GitHub| {
+            let effects = host.publish(&samples::succeeded()).into_iter();
+            let missing = |effect| matches!(effect, Effect::Log(line) if line.contains("is not set"));
+            effects.map(missing).filter(|missing| *missing).count()
+        };
+        assert_eq!(said(GitHub::new(&Env::default(), true)), 2);
+        assert_eq!(said(GitHub::new(&Env::default(), false)), 1);
+        let dir = tempfile::tempdir().unwrap();
+        carry_out(dir.path(), github(dir.path(), false).publish(&samples::succeeded()));
+        assert!(!dir.path().join("summary").exists());
+    }
+
+    #[test]
+    fn hostile_text_issues_no_command_and_forges_no_output() {
+        for text in HOSTILE {
+            let report = samples::hostile(text);
+            let (commands, outputs) = published(&report);
+            assert_eq!(commands.len(), 1, "{text:?} {commands:?}");
+            assert_eq!(outputs, expected(&report));
+            let (commands, _) = published(&samples::hostile_faults(text));
+            assert!(commands.iter().all(|command| command.name == "error"), "{text:?} {commands:?}");
+            assert_eq!(commands.len(), 2, "{text:?} {commands:?}");
+        }
+    }
+
+    #[test]
+    fn a_delimiter_in_the_value_is_not_used() {
+        let mut delimiters = ["d1", "d2", "d3"].into_iter().map(str::to_owned);
+        let block = heredoc("name", "x\nd1\nd2", || delimiters.next().unwrap());
+        assert_eq!(block, "name<<d3\nx\nd1\nd2\nd3\n");
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_reads_back(values in prop::collection::vec("(?s)[a=<\n\r]{0,8}|ghadelimiter_\n|.{0,30}", 1..5)) {
+            let names = ["a", "b", "c", "d"];
+            let text: String = names.iter().zip(&values).map(|(name, value)| heredoc(name, value, random_delimiter)).collect();
+            let read = runner::outputs(&text).unwrap();
+            let written: Vec<_> = names.iter().map(ToString::to_string).zip(values).collect();
+            prop_assert_eq!(read, written);
+        }
+    }
+}

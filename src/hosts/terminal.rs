@@ -1,0 +1,92 @@
+//! A terminal, or a CI system we do not know: nothing but the log. Where a
+//! person looks on, uploading and waiting are a progress bar instead of lines.
+
+use std::time::Duration;
+
+use super::{Host, Identity, closing_table, log};
+use crate::effects::{Effect, Unit};
+use crate::events::Event;
+use crate::report::Report;
+
+/// Nobody's CI.
+pub(super) struct Terminal {
+    /// Whether standard error is a terminal.
+    pub(super) interactive: bool,
+}
+
+impl Host for Terminal {
+    fn name(&self) -> &'static str {
+        "terminal"
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::default()
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
+
+    fn event(&self, event: &Event) -> Vec<Effect> {
+        match event {
+            _ if !self.interactive => log(event),
+            Event::Uploading { sent, total } => {
+                vec![Effect::Progress {
+                    done: *sent,
+                    total: *total,
+                    unit: Unit::Bytes,
+                    message: "uploading".to_owned(),
+                }]
+            }
+            Event::Polled { status, counts, .. } => vec![Effect::Progress {
+                done: counts.completed + counts.failed,
+                total: counts.total,
+                unit: Unit::Requests,
+                message: status.word().replace('_', " "),
+            }],
+            Event::Uploaded { .. } | Event::Ended { .. } => [vec![Effect::ProgressEnd], log(event)].concat(),
+            _ => log(event),
+        }
+    }
+
+    fn publish(&self, report: &Report) -> Vec<Effect> {
+        let clear = self.interactive.then_some(Effect::ProgressEnd);
+        clear.into_iter().chain(closing_table(report)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Effect, Event, Host, Terminal, Unit};
+    use crate::formats::samples;
+    use crate::wire::{Counts, Status};
+
+    fn polled() -> Event {
+        Event::Polled {
+            batch_id: "batch_1".to_owned(),
+            status: Status::InProgress,
+            counts: Counts { total: 10, completed: 3, failed: 1 },
+            age: Duration::from_secs(60),
+            changed: true,
+        }
+    }
+
+    #[test]
+    fn a_person_sees_a_bar_and_a_log_sees_lines() {
+        let uploading = Event::Uploading { sent: 1, total: 2 };
+        let person = Terminal { interactive: true };
+        let progress =
+            |done, total, unit, message: &str| Effect::Progress { done, total, unit, message: message.into() };
+        assert_eq!(person.event(&uploading), [progress(1, 2, Unit::Bytes, "uploading")]);
+        assert_eq!(person.event(&polled()), [progress(4, 10, Unit::Requests, "in progress")]);
+        assert_eq!(person.event(&Event::Warned("x".to_owned())), [Effect::Log("Warning: x".to_owned())]);
+        assert_eq!(person.publish(&samples::succeeded())[0], Effect::ProgressEnd);
+
+        let file = Terminal { interactive: false };
+        assert_eq!(file.event(&uploading), []);
+        assert!(matches!(&file.event(&polled())[..], [Effect::Log(line)] if line.starts_with("Batch batch_1")));
+        assert!(file.publish(&samples::succeeded()).iter().all(|effect| matches!(effect, Effect::Log(_))));
+    }
+}
