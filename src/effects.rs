@@ -127,7 +127,7 @@ impl Drop for Screen {
 fn style(unit: Unit, total: u64) -> ProgressStyle {
     let template = match unit {
         _ if total == 0 => "{spinner} {msg} {elapsed}",
-        Unit::Bytes => "{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {elapsed}",
+        Unit::Bytes => "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {elapsed}",
         Unit::Requests => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {elapsed}",
     };
     ProgressStyle::with_template(template).expect("the templates are constants and a test uses each")
