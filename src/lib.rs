@@ -2,10 +2,18 @@
 
 // The flow.
 pub mod ids;
+pub mod outgoing;
+pub mod places;
 pub mod report;
 pub mod requests;
 pub mod results;
 pub mod source;
+// What the flow is made of.
+mod endpoints;
+mod fault;
+mod lines;
+mod loose;
+mod row;
 // The seams.
 pub mod clock;
 pub mod effects;

@@ -1,0 +1,131 @@
+//! The endpoints that OpenAI takes batches for, and what a request to each
+//! must hold.
+//!
+//! Compatible servers know others; nothing here says that those are wrong.
+
+/// A part of the body that holds what the model works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// `messages`, an array that is not empty.
+    Messages,
+    /// `input`.
+    Input,
+    /// `prompt`.
+    Prompt,
+    /// `image`.
+    Image,
+    /// `images`.
+    Images,
+}
+
+impl Content {
+    /// Where it stands in a request.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::Messages => "body.messages",
+            Self::Input => "body.input",
+            Self::Prompt => "body.prompt",
+            Self::Image => "body.image",
+            Self::Images => "body.images",
+        }
+    }
+}
+
+/// An endpoint.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// Its path, as the `url` of a request.
+    pub(crate) path: &'static str,
+    /// What a body must hold: of each list one.
+    pub(crate) needs: &'static [&'static [Content]],
+}
+
+/// Whose inputs are counted, and limited, across requests.
+pub(crate) const EMBEDDINGS: &str = "/v1/embeddings";
+
+/// The endpoints, in the order of OpenAI's documentation.
+pub(crate) const KNOWN: [Endpoint; 8] = [
+    Endpoint { path: "/v1/responses", needs: &[&[Content::Input, Content::Prompt]] },
+    Endpoint { path: "/v1/chat/completions", needs: &[&[Content::Messages]] },
+    Endpoint { path: EMBEDDINGS, needs: &[&[Content::Input]] },
+    Endpoint { path: "/v1/completions", needs: &[&[Content::Prompt]] },
+    Endpoint { path: "/v1/moderations", needs: &[&[Content::Input]] },
+    Endpoint { path: "/v1/images/generations", needs: &[&[Content::Prompt]] },
+    Endpoint { path: "/v1/images/edits", needs: &[&[Content::Prompt], &[Content::Image, Content::Images]] },
+    Endpoint { path: "/v1/videos", needs: &[&[Content::Prompt]] },
+];
+
+/// The endpoint with this path.
+pub(crate) fn find(path: &str) -> Option<&'static Endpoint> {
+    KNOWN.iter().find(|endpoint| endpoint.path == path)
+}
+
+/// What to do about a path that no endpoint has.
+pub(crate) fn advice(path: &str) -> String {
+    nearest(path).map_or_else(|| format!("use one of {}", all()), |near| format!("write `{near}`"))
+}
+
+/// Every path, for a sentence.
+fn all() -> String {
+    KNOWN.map(|endpoint| format!("`{}`", endpoint.path)).join(", ")
+}
+
+/// The endpoint that `path` most likely means: it is written with the host,
+/// without `/v1`, with a slash behind it, or with a letter or two wrong.
+fn nearest(path: &str) -> Option<&'static str> {
+    let path = format!("/{}", path.trim_matches('/').to_ascii_lowercase());
+    let tail = |known: &str| known.trim_start_matches("/v1").len();
+    let paths = KNOWN.iter().map(|endpoint| endpoint.path);
+    let ending = paths
+        .clone()
+        .filter(|known| path.ends_with(&known[known.len() - tail(known)..]))
+        .max_by_key(|known| known.len());
+    let close = || paths.map(|known| (distance(&path, known), known)).min().filter(|(steps, _)| *steps <= 3);
+    ending.or_else(|| close().map(|(_, known)| known))
+}
+
+/// How many letters to add, drop or change between two paths; a path too long
+/// to be close to any is not measured.
+fn distance(left: &str, right: &str) -> usize {
+    if left.len() > 2 * right.len() {
+        return left.len();
+    }
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, letter) in left.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, other) in right.bytes().enumerate() {
+            let changed = diagonal + usize::from(letter != other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{advice, find, nearest};
+
+    #[test]
+    fn a_path_is_mended_to_the_one_that_was_meant() {
+        for (path, meant) in [
+            ("/chat/completions", "/v1/chat/completions"),
+            ("chat/completions", "/v1/chat/completions"),
+            ("/v1/chat/completions/", "/v1/chat/completions"),
+            ("https://api.openai.com/v1/chat/completions", "/v1/chat/completions"),
+            ("/v1/completion", "/v1/completions"),
+            ("/V1/Embeddings", "/v1/embeddings"),
+            ("/v1/response", "/v1/responses"),
+        ] {
+            assert_eq!(nearest(path), Some(meant), "{path}");
+        }
+        assert_eq!(nearest("/v1/rerank"), None);
+        assert_eq!(nearest(&"x".repeat(1_000_000)), None);
+    }
+
+    #[test]
+    fn without_a_near_one_all_are_named() {
+        assert!(find("/v1/rerank").is_none());
+        assert!(advice("/v1/rerank").starts_with("use one of `/v1/responses`, `/v1/chat/completions`, "));
+    }
+}

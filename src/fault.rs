@@ -1,0 +1,183 @@
+//! Faults of the requests file, and the words they are told in.
+//!
+//! A fault says where, what was found, what was expected and how to mend it, so
+//! that nobody has to look the rule up. Foreign text is cut short here; it is
+//! made safe to print where it is printed.
+
+use serde::Serialize;
+
+use crate::loose::Seen;
+
+/// How many faults are kept; the rest is counted.
+const KEPT: usize = 100;
+
+/// How many characters of foreign text a fault shows.
+const SHOWN: usize = 60;
+
+/// One fault of the requests file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The file, as the user named it.
+    pub file: String,
+    /// The line in that file, from 1; none where the fault is the file's as a whole.
+    pub line: Option<u64>,
+    /// The column in bytes, from 1, where one is known.
+    pub column: Option<u64>,
+    /// The field, as `body.model`, where it is about one.
+    pub field: Option<String>,
+    /// What was found.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+    /// How to mend it.
+    pub mend: String,
+}
+
+impl Fault {
+    /// The fault in a line: ``requests.jsonl:12: `body.stream` is true; batches cannot stream: remove it``.
+    pub fn sentence(&self) -> String {
+        let mut text = self.file.clone();
+        for number in [self.line, self.line.and(self.column)].into_iter().flatten() {
+            text = format!("{text}:{number}");
+        }
+        let subject = self.field.as_ref().map(|field| format!("`{field}` is ")).unwrap_or_default();
+        format!("{text}: {subject}{}; {}: {}", self.found, self.expected, self.mend)
+    }
+}
+
+/// What is wrong, before it is known where.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// The column in bytes, from 1.
+    pub(crate) column: Option<u64>,
+    field: Option<&'static str>,
+    found: String,
+    expected: String,
+    mend: String,
+}
+
+impl Finding {
+    /// A finding about the line or the file as a whole.
+    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { column: None, field: None, found: found.into(), expected: expected.into(), mend: mend.into() }
+    }
+
+    /// The same, about a field.
+    pub(crate) fn of(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// The same, at a column from 1.
+    pub(crate) fn at(mut self, column: usize) -> Self {
+        self.column = Some(column as u64);
+        self
+    }
+}
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    /// The first of them.
+    pub(crate) kept: Vec<Fault>,
+    /// All of them.
+    pub(crate) count: u64,
+}
+
+impl Faults {
+    /// Adds a fault of a line of `file`, from 1.
+    pub(crate) fn add(&mut self, file: &str, line: u64, finding: Finding) {
+        self.count += 1;
+        if self.kept.len() < KEPT {
+            self.kept.push(place(file, Some(line), finding));
+        }
+    }
+
+    /// Adds a fault of the whole, ahead of the others: no number of bad lines hides it.
+    pub(crate) fn add_whole(&mut self, file: &str, finding: Finding) {
+        self.count += 1;
+        self.kept.truncate(KEPT - 1);
+        self.kept.insert(0, place(file, None, finding));
+    }
+}
+
+fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
+    Fault {
+        file: file.to_owned(),
+        line,
+        column: finding.column,
+        field: finding.field.map(str::to_owned),
+        found: finding.found,
+        expected: finding.expected,
+        mend: finding.mend,
+    }
+}
+
+/// `text`, cut at `limit` characters; a cut is marked with `…`.
+pub(crate) fn cut(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `text` in backticks, cut short.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", cut(text, SHOWN))
+}
+
+/// What was seen, in words that follow "is".
+pub(crate) fn described(seen: &Seen<'_>) -> String {
+    match seen {
+        Seen::Absent => "missing".to_owned(),
+        Seen::Null => "null".to_owned(),
+        Seen::Bool(value) => value.to_string(),
+        Seen::Number(number) => format!("the number {number}"),
+        Seen::Text(text) if text.is_empty() => "an empty string".to_owned(),
+        Seen::Text(text) => quoted(text),
+        Seen::Array { len: 0, .. } => "an empty array".to_owned(),
+        Seen::Array { .. } => "an array".to_owned(),
+        Seen::Object => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Faults, Finding, KEPT, cut, quoted};
+
+    #[test]
+    fn a_sentence_says_where_what_why_and_how() {
+        let mut fault = Fault {
+            file: "requests.jsonl".into(),
+            line: Some(12),
+            column: Some(7),
+            field: Some("body.stream".into()),
+            found: "true".into(),
+            expected: "batches cannot stream".into(),
+            mend: "remove it".into(),
+        };
+        let place = "requests.jsonl:12:7: ";
+        let rest = "`body.stream` is true; batches cannot stream: remove it";
+        assert_eq!(fault.sentence(), format!("{place}{rest}"));
+        fault.line = None;
+        assert_eq!(fault.sentence(), format!("requests.jsonl: {rest}"));
+    }
+
+    #[test]
+    fn text_is_cut_between_characters_and_the_cut_is_marked() {
+        assert_eq!(cut("äöü", 3), "äöü");
+        assert_eq!(cut("äöü!", 3), "äöü…");
+        assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn the_first_faults_are_kept_and_all_are_counted() {
+        let mut faults = Faults::default();
+        for line in 1..=250 {
+            faults.add("a", line, Finding::new("this", "that", "so"));
+        }
+        faults.add_whole("a", Finding::new("too much", "less", "split it"));
+        assert_eq!((faults.kept.len(), faults.count), (KEPT, 251));
+        assert_eq!((faults.kept[0].line, faults.kept[1].line), (None, Some(1)));
+    }
+}

@@ -1,0 +1,207 @@
+//! JSON that may hold anything: reads the fields somebody asks for, whatever
+//! their type, and skips the rest without keeping it.
+//!
+//! A requests file is written by hand and an answer by some provider. A wrong
+//! type in either is a finding, never a reason to give up the line. What is not
+//! asked for is not even decoded, so a line costs one pass over its bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+/// What stands where a value was looked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) enum Seen<'de> {
+    /// Nothing: there is no such key.
+    #[default]
+    Absent,
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A number.
+    Number(Number),
+    /// A string, its escapes decoded.
+    Text(Cow<'de, str>),
+    /// An array.
+    Array {
+        /// Its elements.
+        len: u64,
+        /// Whether the first element is a number: then an `input` is one list of tokens.
+        of_numbers: bool,
+    },
+    /// An object.
+    Object,
+}
+
+impl Seen<'_> {
+    /// Whether there is no value: the key is absent, or its value `null`.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null)
+    }
+
+    /// The text, if it is a string.
+    pub(crate) fn text(&self) -> Option<&str> {
+        if let Self::Text(text) = self { Some(text) } else { None }
+    }
+}
+
+/// The fields of an object that somebody asks for.
+pub(crate) trait Fields<'de>: Default {
+    /// Takes the value of `key` from `map`, by reading it or by skipping it.
+    /// Of a repeated key the last value stands.
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+}
+
+impl<'de> Fields<'de> for () {
+    fn take<A: MapAccess<'de>>(&mut self, _key: &str, map: &mut A) -> Result<(), A::Error> {
+        skip(map)
+    }
+}
+
+/// Skips the value of the current key.
+pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    map.next_value::<IgnoredAny>().map(drop)
+}
+
+/// Reads the value of the current key for what it is.
+pub(crate) fn seen<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Seen<'de>, A::Error> {
+    map.next_value::<Loose<'de, ()>>().map(|loose| loose.seen)
+}
+
+/// A value of any type; if it is an object, with the fields asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Loose<'de, T> {
+    /// What it is.
+    pub(crate) seen: Seen<'de>,
+    /// Its fields, which keep their defaults in whatever is no object.
+    pub(crate) fields: T,
+}
+
+impl<'de, T: Fields<'de>> Deserialize<'de> for Loose<'de, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Any(PhantomData))
+    }
+}
+
+struct Any<T>(PhantomData<T>);
+
+impl<'de, T: Fields<'de>> Any<T> {
+    fn number<E: Error>(number: impl Into<Number>) -> Result<Loose<'de, T>, E> {
+        Self::just(Seen::Number(number.into()))
+    }
+
+    fn just<E: Error>(seen: Seen<'de>) -> Result<Loose<'de, T>, E> {
+        Ok(Loose { seen, fields: T::default() })
+    }
+}
+
+impl<'de, T: Fields<'de>> Visitor<'de> for Any<T> {
+    type Value = Loose<'de, T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Self::just(Seen::Null)
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
+        Self::just(Seen::Bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
+        Self::number(value)
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
+        Self::number(value)
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
+        Self::just(Number::from_f64(value).map_or(Seen::Null, Seen::Number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Self::just(Seen::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Self::just(Seen::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let Some(first) = seq.next_element::<Loose<'de, ()>>()? else {
+            return Self::just(Seen::Array { len: 0, of_numbers: false });
+        };
+        let mut len = 1;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            len += 1;
+        }
+        Self::just(Seen::Array { len, of_numbers: matches!(first.seen, Seen::Number(_)) })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = T::default();
+        while let Some(Key(key)) = map.next_key()? {
+            fields.take(&key, &mut map)?;
+        }
+        Ok(Loose { seen: Seen::Object, fields })
+    }
+}
+
+/// A key, borrowed unless it holds escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Loose, Seen};
+
+    fn seen(json: &str) -> Seen<'_> {
+        serde_json::from_str::<Loose<'_, ()>>(json).unwrap().seen
+    }
+
+    #[test]
+    fn any_value_is_seen_for_what_it_is() {
+        assert_eq!(seen("null"), Seen::Null);
+        assert_eq!(seen("true"), Seen::Bool(true));
+        assert_eq!(seen("-1"), Seen::Number((-1).into()));
+        assert_eq!(seen(r#""a\u0062""#).text(), Some("ab"));
+        assert_eq!(seen("[]"), Seen::Array { len: 0, of_numbers: false });
+        assert_eq!(seen("[1, 2]"), Seen::Array { len: 2, of_numbers: true });
+        assert_eq!(seen("[[1], [2], [3]]"), Seen::Array { len: 3, of_numbers: false });
+        assert_eq!(seen(r#"{"a": {"b": [1]}}"#), Seen::Object);
+    }
+
+    #[test]
+    fn what_is_skipped_may_be_nested_deeply() {
+        let deep = format!(r#"{{"a": {}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(seen(&deep), Seen::Object);
+    }
+}

@@ -1,0 +1,144 @@
+//! The upload's body: the requests, read again and compared with what was
+//! checked while they stream.
+//!
+//! A file can change between the check and the upload. The last chunk is held
+//! back until length and digest agree; if they do not, the stream ends in an
+//! error, the announced length is never reached, and no upload can succeed.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+
+use crate::source::{Reader, Source};
+
+/// How much is read and sent at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// A body to send, once.
+pub struct Outgoing {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its chunks.
+    pub stream: BoxStream<'static, io::Result<Bytes>>,
+    /// Set when the stream ends in an error: the requests are no longer those
+    /// that were checked, or cannot be read, and sending them again is no use.
+    pub changed: Arc<AtomicBool>,
+}
+
+impl Source {
+    /// The requests as a body, if they still are those whose digest is `expected`.
+    pub fn stream(&self, expected: blake3::Hash) -> Outgoing {
+        self.stream_in(expected, CHUNK)
+    }
+
+    fn stream_in(&self, expected: blake3::Hash, chunk: usize) -> Outgoing {
+        let changed = Arc::new(AtomicBool::new(false));
+        let sending = Sending {
+            reader: self.open(),
+            hasher: blake3::Hasher::new(),
+            expected,
+            left: self.bytes(),
+            chunk,
+            changed: Arc::clone(&changed),
+        };
+        let stream = stream::try_unfold(Some(sending), |sending| async {
+            let Some(mut sending) = sending else { return Ok(None) };
+            // Reading and hashing block, if only for fractions of a millisecond.
+            let step = tokio::task::spawn_blocking(move || {
+                let chunk = sending.next();
+                sending.changed.fetch_or(chunk.is_err(), Ordering::Relaxed);
+                chunk.map(|chunk| (chunk, sending))
+            });
+            let (chunk, sending) = step.await.map_err(io::Error::other)??;
+            let more = sending.left > 0;
+            Ok((!chunk.is_empty()).then(|| (chunk, more.then_some(sending))))
+        });
+        Outgoing { length: self.bytes(), stream: stream.boxed(), changed }
+    }
+}
+
+struct Sending {
+    reader: Reader,
+    hasher: blake3::Hasher,
+    expected: blake3::Hash,
+    /// The bytes that are still to be sent.
+    left: u64,
+    chunk: usize,
+    changed: Arc<AtomicBool>,
+}
+
+impl Sending {
+    /// The next chunk; the last only if all is as it was.
+    fn next(&mut self) -> io::Result<Bytes> {
+        let length = self.left.min(self.chunk as u64);
+        let mut chunk = Vec::with_capacity(self.chunk);
+        self.reader.by_ref().take(length).read_to_end(&mut chunk)?;
+        self.hasher.update(&chunk);
+        self.left -= chunk.len() as u64;
+        let short = (chunk.len() as u64) < length;
+        let last = self.left == 0;
+        if short || last && (self.reader.read(&mut [0])? > 0 || self.hasher.finalize() != self.expected) {
+            return Err(io::Error::other("the requests changed since they were checked"));
+        }
+        Ok(Bytes::from(chunk))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use bytes::Bytes;
+    use futures_util::{StreamExt, TryStreamExt};
+
+    use super::Outgoing;
+    use crate::source::testing::source;
+
+    /// What was sent, and whether the stream ended well.
+    async fn send(outgoing: Outgoing) -> (Vec<u8>, bool) {
+        let items: Vec<_> = outgoing.stream.collect().await;
+        let well = items.iter().all(Result::is_ok);
+        assert_eq!(outgoing.changed.load(Ordering::Relaxed), !well);
+        (items.into_iter().flatten().flatten().collect(), well)
+    }
+
+    #[tokio::test]
+    async fn the_size_of_a_chunk_has_no_effect() {
+        let (source, _dir) = source(&[("a", b"one"), ("b", b"two\n"), ("c", b"three")]);
+        let all = b"one\ntwo\nthree";
+        for chunk in 1..15 {
+            let outgoing = source.stream_in(blake3::hash(all), chunk);
+            assert_eq!(outgoing.length, all.len() as u64);
+            assert_eq!(send(outgoing).await, (all.to_vec(), true), "{chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_of_changed_requests_never_reaches_its_length() {
+        for now in ["one two", "one", "one two three four", "one two THREE", ""] {
+            for chunk in [1, 4, 13, 100] {
+                let (source, dir) = source(&[("a", b"one two three")]);
+                let outgoing = source.stream_in(blake3::hash(b"one two three"), chunk);
+                std::fs::write(dir.path().join("a"), now).unwrap();
+                let (sent, well) = send(outgoing).await;
+                assert!(!well && sent.len() < 13, "{now}: {sent:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_gone_fails_and_an_empty_one_does_not() {
+        let (gone, dir) = source(&[("a", b"one")]);
+        let outgoing = gone.stream(blake3::hash(b"one"));
+        std::fs::remove_file(dir.path().join("a")).unwrap();
+        assert_eq!(send(outgoing).await, (Vec::new(), false));
+
+        let (empty, _dir) = source(&[("a", b"")]);
+        let chunks: Vec<Bytes> = empty.stream(blake3::hash(b"")).stream.try_collect().await.unwrap();
+        assert!(chunks.is_empty());
+    }
+}
