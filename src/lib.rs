@@ -9,11 +9,15 @@ pub mod requests;
 pub mod results;
 pub mod source;
 // What the flow is made of.
+mod answer;
 mod endpoints;
+mod failures;
 mod fault;
 mod lines;
 mod loose;
 mod row;
+mod slots;
+mod tail;
 // The seams.
 pub mod clock;
 pub mod effects;

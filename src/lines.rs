@@ -6,9 +6,9 @@
 
 use std::io::{self, Read};
 
-/// The longest line that is looked into, in bytes. No provider takes a request,
-/// or gives an answer, of that size.
-pub(crate) const LONGEST: usize = 64 * 1024 * 1024;
+/// The longest line that is looked into, in bytes. No provider takes a request
+/// of that size; an answer to 2,048 embeddings inputs has a third of it.
+pub(crate) const LONGEST: usize = 256 * 1024 * 1024;
 
 /// How much is read at a time: small enough to be in the cache still when it is
 /// looked into, large enough for a digest to run at full speed.
@@ -34,6 +34,7 @@ pub(crate) struct Lines<R> {
     end: usize,
     /// Where `buffer[start]` stands in the whole.
     offset: u64,
+    block: usize,
     longest: usize,
 }
 
@@ -44,7 +45,7 @@ impl<R: Read> Lines<R> {
     }
 
     fn sized(reader: R, block: usize, longest: usize) -> Self {
-        Self { reader, buffer: vec![0; block], start: 0, end: 0, offset: 0, longest }
+        Self { reader, buffer: vec![0; block], start: 0, end: 0, offset: 0, block, longest }
     }
 
     /// The next line; none at the end. A last line may lack its `\n`, and
@@ -107,7 +108,8 @@ impl<R: Read> Lines<R> {
         self.end -= self.start;
         self.start = 0;
         if self.end == self.buffer.len() {
-            self.buffer.resize(self.buffer.len() * 2, 0);
+            let most = self.longest + self.block;
+            self.buffer.resize(most.min(self.buffer.len() * 2), 0);
         }
         loop {
             match self.reader.read(&mut self.buffer[self.end..]) {
@@ -135,7 +137,7 @@ mod tests {
             assert!(line.bytes.is_none_or(|bytes| bytes.len() as u64 == line.length));
             all.push((line.offset, line.bytes.map(<[u8]>::to_vec)));
         }
-        assert!(lines.buffer.len() <= 2 * (longest + block), "{} bytes held", lines.buffer.len());
+        assert!(lines.buffer.len() <= longest + block, "{} bytes held", lines.buffer.len());
         all
     }
 

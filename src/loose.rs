@@ -47,6 +47,21 @@ impl Seen<'_> {
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
+
+    /// The number, if it is one or a text that reads as one.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => number.as_f64(),
+            Self::Text(text) => text.trim().parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seen<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Loose::<'de, ()>::deserialize(deserializer).map(|loose| loose.seen)
+    }
 }
 
 /// The fields of an object that somebody asks for.
@@ -65,11 +80,6 @@ impl<'de> Fields<'de> for () {
 /// Skips the value of the current key.
 pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(drop)
-}
-
-/// Reads the value of the current key for what it is.
-pub(crate) fn seen<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Seen<'de>, A::Error> {
-    map.next_value::<Loose<'de, ()>>().map(|loose| loose.seen)
 }
 
 /// A value of any type; if it is an object, with the fields asked for.
@@ -135,14 +145,14 @@ impl<'de, T: Fields<'de>> Visitor<'de> for Any<T> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let Some(first) = seq.next_element::<Loose<'de, ()>>()? else {
+        let Some(first) = seq.next_element::<Seen<'de>>()? else {
             return Self::just(Seen::Array { len: 0, of_numbers: false });
         };
         let mut len = 1;
         while seq.next_element::<IgnoredAny>()?.is_some() {
             len += 1;
         }
-        Self::just(Seen::Array { len, of_numbers: matches!(first.seen, Seen::Number(_)) })
+        Self::just(Seen::Array { len, of_numbers: matches!(first, Seen::Number(_)) })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
@@ -181,10 +191,10 @@ impl<'de> Deserialize<'de> for Key<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Loose, Seen};
+    use super::Seen;
 
     fn seen(json: &str) -> Seen<'_> {
-        serde_json::from_str::<Loose<'_, ()>>(json).unwrap().seen
+        serde_json::from_str(json).unwrap()
     }
 
     #[test]

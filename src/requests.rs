@@ -284,5 +284,176 @@ fn grouped(number: u64) -> String {
     text
 }
 
+/// Checks for tests.
 #[cfg(test)]
-mod tests {}
+pub(crate) mod testing {
+    use super::{Checked, Fault, Rules, check};
+    use crate::source::testing::source;
+
+    /// OpenAI's rules, with limits that a test can reach.
+    pub(crate) fn rules() -> Rules {
+        Rules {
+            endpoint: None,
+            known_endpoints_only: true,
+            max_requests: Some(1000),
+            max_bytes: Some(1_000_000),
+            max_embedding_inputs: Some(5),
+        }
+    }
+
+    /// What a check of these files says.
+    pub(crate) fn checked(files: &[(&str, &str)], rules: &Rules) -> Checked {
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
+        check(&source(&files).0, rules).unwrap()
+    }
+
+    /// The sentences about these files, each on a line.
+    pub(crate) fn faults(files: &[(&str, &str)]) -> String {
+        let checked = checked(files, &rules());
+        assert_eq!(checked.fault_count, checked.faults.len() as u64);
+        checked.faults.iter().map(Fault::sentence).collect::<Vec<_>>().join("\n")
+    }
+
+    /// A request that is as it should be.
+    pub(crate) fn chat(id: &str) -> String {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+        format!(r#"{{"custom_id":{id:?},"method":"POST","url":"/v1/chat/completions","body":{body}}}"#)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    use super::testing::{chat, checked, faults, rules};
+    use super::{Fault, Line, Pass, Rules, check, grouped};
+    use crate::error::Exit;
+    use crate::source::testing::source;
+
+    #[test]
+    fn a_file_without_faults_is_known_by_its_parts() {
+        let text = format!("{}\r\n{}", chat("a"), chat("ü"));
+        let checked = checked(&[("a", &text), ("b", &chat("c"))], &rules());
+        assert_eq!((checked.faults.len(), checked.warnings.len(), checked.total), (0, 0, 3));
+        assert_eq!(checked.endpoint.as_deref(), Some("/v1/chat/completions"));
+        assert_eq!(checked.model.as_deref(), Some("m"));
+        assert_eq!((checked.ids.find("ü"), checked.ids.find("c"), checked.ids.len()), (Some(1), Some(2), 3));
+        assert_eq!(checked.places.locate(3), Some(("b", 1)));
+        let sent = format!("{text}\n{}", chat("c"));
+        assert_eq!((checked.bytes, checked.digest), (sent.len() as u64, blake3::hash(sent.as_bytes())));
+    }
+
+    #[test]
+    fn ids_are_unique_across_files_and_compared_decoded() {
+        let again = chat("x").replace(r#""x""#, r#""\u0061""#);
+        assert_snapshot!(faults(&[("one", &chat("a")), ("two", &format!("{}\n{again}", chat("b")))]), @"two:2: `custom_id` is `a`; it must be unique, and one:1 has the same: change one of them");
+    }
+
+    #[test]
+    fn endpoints_and_models_do_not_mix() {
+        let responses = r#"{"custom_id":"b","method":"POST","url":"/v1/responses","body":{"model":"n","input":"x"}}"#;
+        let lost = chat("c").replace("/v1", "");
+        let text = [lost.as_str(), &chat("a"), responses].join("\n");
+        assert_snapshot!(faults(&[("one", &text)]), @"
+        one:1: `url` is `/chat/completions`; it takes no batches: write `/v1/chat/completions`
+        one:3: `url` is `/v1/responses`; a batch has one endpoint, and one:2 has `/v1/chat/completions`: split the file by endpoint
+        one:3: `body.model` is `n`; a batch has one model, and one:1 has `m`: split the file by model
+        ");
+        let chosen = Rules { endpoint: Some("/v1/responses".into()), ..rules() };
+        let checked = checked(&[("one", &chat("a"))], &chosen);
+        assert_snapshot!(checked.faults[0].sentence(), @"one:1: `url` is `/v1/chat/completions`; the chosen endpoint is `/v1/responses`: change one of them");
+    }
+
+    #[test]
+    fn an_unknown_endpoint_is_an_error_or_a_warning() {
+        let rules = Rules { endpoint: Some("/v1/rerank".into()), ..rules() };
+        let text = chat("a").replace("chat/completions", "rerank").replace("messages", "documents");
+        let (source, _dir) = source(&[("a", format!("{text}\n{}", text.replace(r#""a""#, r#""b""#)).as_bytes())]);
+        let error = check(&source, &rules).unwrap_err();
+        assert_eq!(error.exit, Exit::Usage);
+        assert_snapshot!(error.message, @"`endpoint` is `/v1/rerank`, which takes no batches.");
+        let compatible = Rules { known_endpoints_only: false, ..rules };
+        let checked = check(&source, &compatible).unwrap();
+        assert_eq!((checked.fault_count, checked.endpoint.as_deref()), (0, Some("/v1/rerank")));
+        assert_snapshot!(checked.warnings.join("\n"), @"`/v1/rerank` is none of OpenAI's endpoints for batches; whether the server knows it will be seen.");
+    }
+
+    #[test]
+    fn the_whole_has_limits_and_its_faults_come_first() {
+        let embed = |id: &str, input: &str| {
+            format!(
+                r#"{{"custom_id":"{id}","method":"POST","url":"/v1/embeddings","body":{{"model":"m","input":{input}}}}}"#
+            )
+        };
+        let lines = [("a", r#""x""#), ("b", r#"["x","y"]"#), ("c", "[1,2,3]"), ("d", "[[1],[2]]")];
+        let text = lines.map(|(id, input)| embed(id, input)).join("\n");
+        assert_snapshot!(faults(&[("one", &text)]), @"one: 6 embedding inputs; a batch takes at most 5: split the file");
+        let tight = Rules { max_requests: Some(3), max_bytes: Some(300), max_embedding_inputs: Some(6), ..rules() };
+        let checked = checked(&[("one", &text), ("two", "{")], &tight);
+        let sentences: Vec<_> = checked.faults.iter().map(Fault::sentence).collect();
+        assert_snapshot!(sentences.join("\n"), @"
+        one and 1 more: 5 requests; a batch takes at most 3: split the file
+        one and 1 more: 377 bytes; a batch takes at most 300: split the file
+        two:1:1: the JSON ends too early; each line is one whole JSON object: write the whole request on one line
+        ");
+        assert_snapshot!(faults(&[("one", ""), ("two", "")]), @"one and 1 more: no requests at all; each line is one request: write at least one");
+    }
+
+    #[test]
+    fn many_faults_are_counted_and_the_first_shown() {
+        let checked = checked(&[("one", &"{}\n".repeat(500))], &rules());
+        assert_eq!((checked.faults.len(), checked.fault_count), (100, 2000));
+    }
+
+    #[test]
+    fn a_line_too_long_to_hold_is_a_fault() {
+        let (source, _dir) = source(&[("a", b"{}")]);
+        let rules = rules();
+        let mut pass = Pass::new(&source, &rules);
+        pass.line(&Line { offset: 0, length: 500_000_000, bytes: None });
+        let checked = pass.finish(blake3::hash(b""));
+        assert_snapshot!(checked.faults[0].sentence(), @"a:1: the line has 500,000,000 bytes; a request has at most 268,435,456: split it or shorten it");
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    proptest! {
+        /// A naive reading of the same lines, which holds all and parses all.
+        #[test]
+        fn the_check_agrees_with_a_naive_one(
+            rows in prop::collection::vec((0u8..6, prop::sample::select(vec!["a", "b", "é\n", "\"", ""]), any::<bool>()), 1..8),
+            cut in 0usize..8,
+        ) {
+            let lines: Vec<String> = rows.iter().map(|(kind, id, crlf)| {
+                let good = chat(id);
+                let line = match kind {
+                    0 => good[..good.len() - 1].to_owned(),
+                    1 => "  ".to_owned(),
+                    2 => good.replace("POST", "GET"),
+                    _ => good,
+                };
+                if *crlf { line + "\r" } else { line }
+            }).collect();
+            let (left, right) = lines.split_at(cut.min(lines.len()));
+            let checked = checked(&[("l", &left.join("\n")), ("r", &right.join("\n"))], &rules());
+
+            let mut ids = std::collections::HashMap::new();
+            let mut faults = 0;
+            for (index, line) in lines.iter().enumerate() {
+                let Ok(row) = serde_json::from_str::<serde_json::Value>(line) else { faults += 1; continue };
+                let id = row["custom_id"].as_str().unwrap().to_owned();
+                faults += u64::from(id.is_empty()) + u64::from(row["method"] != "POST");
+                if !id.is_empty() && *ids.entry(id).or_insert(index) != index { faults += 1; }
+            }
+            prop_assert_eq!((checked.total, checked.fault_count), (lines.len() as u64, faults));
+            for (id, index) in ids {
+                prop_assert_eq!(checked.ids.find(&id), Some(index as u32));
+            }
+            prop_assert_eq!(checked.digest, blake3::hash(lines.join("\n").as_bytes()));
+        }
+    }
+}

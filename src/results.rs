@@ -1,1 +1,354 @@
-//! Stub.
+//! Reconciliation: every request gets its answer, its failure, or a line that
+//! says it has neither.
+//!
+//! Providers return answers in any order, in two files, sometimes twice and
+//! sometimes not at all. Two passes put them right: the first notes where each
+//! request's answer stands, the second copies the answers in the order of the
+//! requests, byte for byte, and counts. No answer is held but the one at hand:
+//! memory is 12 bytes a request. Whether the counts are good enough is the
+//! verdict's business.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use crate::tail::ends_whole;
+
+use crate::answer::Answer;
+use crate::error::{Error, Exit};
+use crate::failures::{Failures, MISSING};
+use crate::ids::Ids;
+use crate::lines::Lines;
+use crate::loose::{Loose, Seen};
+use crate::report::{Counts, FailureGroup, Tokens};
+use crate::row::Row;
+use crate::slots::{Place, Ranges, Slots};
+use crate::source::{Reader, Source};
+
+/// What is said of a request without an answer.
+const NO_ANSWER: &str = "The provider gave no answer to this request.";
+
+/// A downloaded file of answers.
+#[derive(Clone, Debug)]
+pub struct AnswersFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// `output` or `error`: which of a batch's two files, for messages. What a
+    /// line means is decided by the line alone.
+    pub what: &'static str,
+}
+
+/// How the requests fared.
+#[derive(Debug)]
+pub struct Results {
+    /// How many in which way.
+    pub counts: Counts,
+    /// Summed over the answers that count.
+    pub tokens: Tokens,
+    /// Failed and missing requests by code, most frequent first.
+    pub failures: Vec<FailureGroup>,
+    /// What the user should know beside that.
+    pub warnings: Vec<String>,
+}
+
+/// Writes one line per request to `results`, in the order of the requests, and
+/// every line of the answers that is none of these to `unexpected`.
+///
+/// `ids` and `total` are what the check of `source` learned; `source` itself is
+/// read again only to name requests without an answer.
+///
+/// # Errors
+/// Ends in exit 3 if the requests are needed and have changed, in exit 1 if a
+/// file cannot be read or written.
+pub fn reconcile(
+    source: &Source,
+    ids: &Ids,
+    total: u64,
+    answers: &[AnswersFile],
+    results: &mut dyn Write,
+    unexpected: &mut dyn Write,
+) -> Result<Results, Error> {
+    let (mut slots, mut set_aside) = (Slots::new(total)?, 0);
+    let mut ranges = Ranges::new(answers);
+    for (file, answers) in answers.iter().enumerate() {
+        let opened = File::open(&answers.path).map_err(|error| unreadable(answers, error))?;
+        let mut lines = Lines::new(opened);
+        while let Some(line) = lines.next().map_err(|error| unreadable(answers, error))? {
+            if line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty()) {
+                continue;
+            }
+            // What ends in CR LF has a line end of two bytes.
+            let ending = line.bytes.is_some_and(|bytes| bytes.ends_with(b"\r"));
+            let place = Place { file, offset: line.offset, length: line.length - u64::from(ending) };
+            if let Some(loser) = slots.offer(place, line.bytes, ids) {
+                ranges.copy(loser, unexpected)?;
+                set_aside += 1;
+            }
+        }
+    }
+    let mut tally = Tally { counts: Counts { total, unexpected: set_aside, ..Counts::default() }, ..Tally::default() };
+    let mut asked = Asked { source, lines: None, next: 0 };
+    let mut line = Vec::new();
+    for index in 0..total {
+        match slots.get(index) {
+            Some(place) => {
+                ranges.read(place, &mut line)?;
+                tally.answered(&line);
+            }
+            None => {
+                let id = asked.id(index, ids)?;
+                tally.missing(&id);
+                line = missing_line(&id)?;
+            }
+        }
+        line.push(b'\n');
+        results.write_all(&line).map_err(unwritable)?;
+    }
+    results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
+    Ok(tally.into_results())
+}
+
+pub(crate) fn unreadable(answers: &AnswersFile, error: io::Error) -> Error {
+    let message = format!("The {} file `{}` cannot be read.", answers.what, answers.path.display());
+    Error::internal(message).because(error)
+}
+
+pub(crate) fn unwritable(error: io::Error) -> Error {
+    Error::internal("The results could not be written.").because(error)
+}
+
+/// The requests, read again from the first that has no answer on.
+struct Asked<'a> {
+    source: &'a Source,
+    lines: Option<Lines<Reader>>,
+    /// The index of the line that comes next.
+    next: u64,
+}
+
+impl Asked<'_> {
+    /// The id of the request at `index`, which is greater each time.
+    fn id(&mut self, index: u64, ids: &Ids) -> Result<String, Error> {
+        let changed = || {
+            let message = format!("`{}` changed since it was checked.", self.source.name());
+            Error::new(Exit::Invalid, message).hint("Put the file back as it was, and collect the answers again.")
+        };
+        let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open()));
+        while let Some(line) = lines.next().map_err(|error| changed().because(error))? {
+            self.next += 1;
+            if self.next > index {
+                let text = line.bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+                let row: Option<Loose<'_, Row<'_>>> = serde_json::from_str(text).ok();
+                let id = row.and_then(|row| if let Seen::Text(id) = row.fields.custom_id { Some(id) } else { None });
+                let same = id.filter(|id| ids.find(id).map(u64::from) == Some(index));
+                return same.map(std::borrow::Cow::into_owned).ok_or_else(changed);
+            }
+        }
+        Err(changed())
+    }
+}
+
+/// What stands in the results for a request without an answer.
+fn missing_line(custom_id: &str) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        custom_id: &'a str,
+        response: Option<()>,
+        error: Problem,
+    }
+    #[derive(Serialize)]
+    struct Problem {
+        code: &'static str,
+        message: &'static str,
+    }
+    let line = Line { custom_id, response: None, error: Problem { code: MISSING, message: NO_ANSWER } };
+    serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
+}
+
+#[derive(Default)]
+struct Tally {
+    counts: Counts,
+    tokens: Tokens,
+    failures: Failures,
+}
+
+impl Tally {
+    fn answered(&mut self, line: &[u8]) {
+        // It was read once already; a file that changed in between has failed.
+        let answer = Answer::read(line).unwrap_or_default();
+        let tokens = answer.tokens();
+        let sum = |total: &mut u64, tokens: u64| *total = total.saturating_add(tokens);
+        sum(&mut self.tokens.input, tokens.input);
+        sum(&mut self.tokens.cached, tokens.cached);
+        sum(&mut self.tokens.output, tokens.output);
+        sum(&mut self.tokens.reasoning, tokens.reasoning);
+        if answer.succeeded() {
+            self.counts.succeeded += 1;
+        } else {
+            self.counts.failed += 1;
+            self.failures.add(&answer.code(), &answer.message(), answer.custom_id().unwrap_or_default());
+        }
+    }
+
+    fn missing(&mut self, custom_id: &str) {
+        self.counts.missing += 1;
+        self.failures.add(MISSING, NO_ANSWER, custom_id);
+    }
+
+    fn into_results(self) -> Results {
+        let mut warnings = Vec::new();
+        if self.counts.unexpected > 0 {
+            let why = "each repeats an answer, names no request of this run, or cannot be read";
+            warnings.push(format!("Lines of the answers that were set aside: {}; {why}.", self.counts.unexpected));
+        }
+        Results { counts: self.counts, tokens: self.tokens, failures: self.failures.sorted(), warnings }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{AnswersFile, Results, reconcile};
+    use crate::error::Exit;
+    use crate::requests::testing::{chat, rules};
+    use crate::source::testing::source;
+
+    /// What came of a reconciliation: the results, the lines set aside, and the counts.
+    type Outcome = (String, String, Results);
+
+    /// Reconciles requests with these ids, after `meddle` has had its way with their directory.
+    fn meddled(ids: &[&str], files: &[&str], meddle: impl Fn(&std::path::Path)) -> Result<Outcome, super::Error> {
+        let lines: Vec<String> = ids.iter().map(|id| chat(id)).collect();
+        let (source, dir) = source(&[("requests.jsonl", lines.join("\n").as_bytes())]);
+        let checked = crate::requests::check(&source, &rules()).unwrap();
+        assert_eq!(checked.fault_count, 0);
+        let mut answers = Vec::new();
+        for (index, text) in files.iter().enumerate() {
+            let path = dir.path().join(format!("answers-{index}"));
+            std::fs::write(&path, text).unwrap();
+            answers.push(AnswersFile { path, what: if index == 0 { "output" } else { "error" } });
+        }
+        meddle(dir.path());
+        let (mut results, mut unexpected) = (Vec::new(), Vec::new());
+        let outcome = reconcile(&source, &checked.ids, checked.total, &answers, &mut results, &mut unexpected)?;
+        Ok((String::from_utf8(results).unwrap(), String::from_utf8(unexpected).unwrap(), outcome))
+    }
+
+    fn reconciled(ids: &[&str], files: &[&str]) -> Outcome {
+        meddled(ids, files, |_| ()).unwrap()
+    }
+
+    fn good(id: &str, tokens: u64) -> String {
+        let usage = format!(r#"{{"prompt_tokens": {tokens}, "completion_tokens": 1}}"#);
+        format!(r#"{{ "custom_id": {id:?}, "response": {{"status_code": 200, "body": {{"usage": {usage}}}}}}}"#)
+    }
+
+    fn bad(id: &str, code: &str) -> String {
+        format!(r#"{{"custom_id":{id:?},"response":null,"error":{{"code":"{code}","message":"no"}}}}"#)
+    }
+
+    #[test]
+    fn answers_come_back_in_input_order_byte_for_byte() {
+        let (a, b, c) = (good("a", 10), bad("b", "batch_expired"), good(r"\u00e9", 5).replace(r"\\", r"\"));
+        let output = format!("{c}\r\n\n  \n{a}");
+        let (results, unexpected, outcome) = reconciled(&["a", "b", "é"], &[&output, &format!("{b}\n")]);
+        assert_eq!((results, unexpected), (format!("{a}\n{b}\n{c}\n"), String::new()));
+        assert_eq!((outcome.counts.succeeded, outcome.counts.failed, outcome.counts.missing), (2, 1, 0));
+        assert_eq!((outcome.tokens.input, outcome.tokens.output), (15, 2));
+        assert_eq!((outcome.failures[0].code.as_str(), outcome.failures[0].count), ("batch_expired", 1));
+        assert!(outcome.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_request_without_an_answer_gets_a_line_that_says_so() {
+        let (results, _, outcome) = reconciled(&["a", "\"", "c"], &[&good("c", 1)]);
+        let missing = |id| {
+            format!(
+                r#"{{"custom_id":{id},"response":null,"error":{{"code":"batchstep_missing","message":"The provider gave no answer to this request."}}}}"#
+            )
+        };
+        let expected = [missing(r#""a""#), missing(r#""\"""#), good("c", 1)].join("\n") + "\n";
+        assert_eq!((results, outcome.counts.missing), (expected, 2));
+        assert_eq!(outcome.failures[0].custom_ids, ["a", "\""]);
+    }
+
+    #[test]
+    fn the_first_success_wins_and_the_others_are_set_aside() {
+        let lines = [bad("a", "x"), bad("a", "y"), good("a", 1), good("a", 2), bad("a", "z"), good("no", 3)];
+        let odd = ["garbage", "[]", r#"{"custom_id": 7}"#];
+        let (results, unexpected, outcome) =
+            reconciled(&["a"], &[&format!("{}\n{}", lines.join("\n"), odd.join("\n"))]);
+        assert_eq!(results, format!("{}\n", lines[2]));
+        let mut expected: Vec<&str> = lines.iter().map(String::as_str).chain(odd).collect();
+        expected.remove(2);
+        // The first failure goes when the success comes; the second went before it.
+        expected.swap(0, 1);
+        assert_eq!(unexpected, expected.join("\n") + "\n");
+        assert_eq!((outcome.counts.unexpected, outcome.counts.succeeded, outcome.tokens.input), (8, 1, 1));
+        assert!(outcome.warnings[0].starts_with("Lines of the answers that were set aside: 8;"), "{outcome:?}");
+    }
+
+    #[test]
+    fn requests_that_changed_cannot_name_what_is_missing() {
+        for text in
+            ["", "{}", "\u{0}", &format!("{}\n{}", chat("a"), chat("x")), &format!("{}\n{}", chat("b"), chat("a"))]
+        {
+            let meddle = |dir: &std::path::Path| std::fs::write(dir.join("requests.jsonl"), text).unwrap();
+            let error = meddled(&["a", "b"], &[&good("a", 1)], meddle).unwrap_err();
+            assert_eq!(
+                (error.exit, &*error.message),
+                (Exit::Invalid, "`requests.jsonl` changed since it was checked.")
+            );
+            assert!(meddled(&["a"], &[&good("a", 1)], meddle).is_ok(), "it is not read if nothing is missing");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named() {
+        let error = meddled(&["a"], &[""], |dir| std::fs::remove_file(dir.join("answers-0")).unwrap()).unwrap_err();
+        assert_eq!(error.exit, Exit::Internal);
+        assert!(error.message.starts_with("The output file `"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn every_request_ends_in_exactly_one_way(
+            total in 1usize..12,
+            lines in prop::collection::vec((0usize..14, any::<bool>(), 0usize..3), 0..30),
+        ) {
+            let names: Vec<String> = (0..total).map(|index| format!("id-{index}")).collect();
+            let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+            // Answers in any order, some lost, some repeated, some for ids nobody knows.
+            let mut files = [String::new(), String::new(), String::new()];
+            for (number, (index, succeeds, file)) in lines.iter().enumerate() {
+                let id = format!("id-{index}");
+                let line = if *succeeds { good(&id, number as u64) } else { bad(&id, &number.to_string()) };
+                files[*file] += &(line + "\n");
+            }
+            let (results, unexpected, outcome) = reconciled(&ids, &files.each_ref().map(String::as_str));
+
+            let counts = outcome.counts;
+            prop_assert_eq!(counts.succeeded + counts.failed + counts.missing, total as u64);
+            let answers = |id: usize| lines.iter().filter(move |(index, ..)| *index == id);
+            let won = (0..total).filter(|id| answers(*id).any(|(_, succeeds, _)| *succeeds)).count();
+            prop_assert_eq!(counts.succeeded, won as u64);
+            let lost = (0..total).filter(|id| answers(*id).count() == 0).count();
+            prop_assert_eq!(counts.missing, lost as u64);
+            let groups: u64 = outcome.failures.iter().map(|group| group.count).sum();
+            prop_assert_eq!(groups, counts.failed + counts.missing);
+
+            let written: Vec<serde_json::Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            prop_assert_eq!(written.iter().map(|line| line["custom_id"].as_str().unwrap()).collect::<Vec<_>>(), ids);
+            // No line is lost: what came in went out once, here or there.
+            let mut came: Vec<&str> = files.iter().flat_map(|file| file.lines()).collect();
+            let kept = results.lines().filter(|line| !line.contains("batchstep_missing"));
+            let mut went: Vec<&str> = kept.chain(unexpected.lines()).collect();
+            came.sort_unstable();
+            went.sort_unstable();
+            prop_assert_eq!(came, went);
+            prop_assert_eq!(counts.unexpected, unexpected.lines().count() as u64);
+        }
+    }
+}

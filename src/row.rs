@@ -8,7 +8,7 @@ use serde_json::error::Category;
 
 use crate::endpoints::{Content, Endpoint};
 use crate::fault::{Finding, described, quoted};
-use crate::loose::{Fields, Loose, Seen, seen, skip};
+use crate::loose::{Fields, Loose, Seen, skip};
 
 /// A request, as far as it is looked into.
 #[derive(Debug, Default)]
@@ -40,9 +40,9 @@ pub(crate) struct Body<'de> {
 impl<'de> Fields<'de> for Row<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let (name, before) = match key {
-            "custom_id" => ("custom_id", std::mem::replace(&mut self.custom_id, seen(map)?)),
-            "method" => ("method", std::mem::replace(&mut self.method, seen(map)?)),
-            "url" => ("url", std::mem::replace(&mut self.url, seen(map)?)),
+            "custom_id" => ("custom_id", std::mem::replace(&mut self.custom_id, map.next_value()?)),
+            "method" => ("method", std::mem::replace(&mut self.method, map.next_value()?)),
+            "url" => ("url", std::mem::replace(&mut self.url, map.next_value()?)),
             "body" => ("body", std::mem::replace(&mut self.body, map.next_value()?).seen),
             _ => return skip(map),
         };
@@ -65,7 +65,7 @@ impl<'de> Fields<'de> for Body<'de> {
             "images" => &mut self.images,
             _ => return skip(map),
         };
-        *field = seen(map)?;
+        *field = map.next_value()?;
         Ok(())
     }
 }
@@ -103,8 +103,8 @@ impl<'de> Row<'de> {
         if self.body.seen == Seen::Object {
             self.body.fields.add_findings(&mut findings);
         } else {
-            let mend = "write them as an object, not as text or a list";
-            let finding = Finding::new(described(&self.body.seen), "it holds the request's parameters", mend);
+            let mend = if self.body.seen.is_nothing() { "add it" } else { "write an object" };
+            let finding = Finding::new(described(&self.body.seen), "an object holds the request's parameters", mend);
             findings.push(finding.of("body"));
         }
         findings
@@ -115,11 +115,12 @@ impl<'de> Row<'de> {
         let lacking = |choice: &&&[Content]| !choice.iter().any(|content| self.body.fields.holds(*content));
         let needs = endpoint.needs.iter().filter(lacking).filter_map(|choice| {
             let (first, more) = choice.split_first()?;
-            let found = described(self.body.fields.content(*first));
+            let value = self.body.fields.content(*first);
+            let mend = if value.is_nothing() { "add it" } else { "write one" };
             let or = more.iter().map(|content| format!(" or `{}`", content.field())).collect::<String>();
             let list = if *first == Content::Messages { ", a list that is not empty" } else { "" };
             let expected = format!("`{}` needs `{}`{or}{list}", endpoint.path, first.field());
-            Some(Finding::new(found, expected, "add it").of(first.field()))
+            Some(Finding::new(described(value), expected, mend).of(first.field()))
         });
         if self.body.seen == Seen::Object { needs.collect() } else { Vec::new() }
     }
@@ -184,6 +185,7 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
         "trailing characters" => "write one request per line, with nothing behind it",
         "trailing comma" => "remove the last comma",
         _ if near.starts_with('\'') => "use double quotes",
+        _ if near.starts_with('\u{feff}') => "remove the byte order mark",
         _ if ["NaN", "Inf", "-Inf", "None", "True", "False"].iter().any(|word| near.starts_with(word)) => {
             "JSON knows `null`, `true`, `false` and finite numbers"
         }
@@ -191,4 +193,157 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
     };
     let found = format!("not JSON, {message} at {}", quoted(&shown));
     Finding::new(found, whole, mend).at(error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::requests::testing::{chat, checked, faults, rules};
+
+    fn of(lines: &[&str]) -> String {
+        faults(&[("requests.jsonl", &lines.join("\n"))])
+    }
+
+    /// The faults of a request whose body is this, each with an id of its own.
+    fn body(url: &str, bodies: &[&str]) -> String {
+        let line = |(id, body)| format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{body}}}"#);
+        of(&bodies.iter().enumerate().map(line).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_line_that_is_no_json_is_told_with_its_place() {
+        let lines = [
+            r#"{"custom_id": "a""#,
+            "{'custom_id': 1}",
+            r#"{"custom_id": NaN}"#,
+            r#"{"custom_id": "a",}"#,
+            r#"{"custom_id": "a"},"#,
+            r#"{"custom_id" "a"}"#,
+        ];
+        assert_snapshot!(of(&lines), @r#"
+        requests.jsonl:1:17: the JSON ends too early; each line is one whole JSON object: write the whole request on one line
+        requests.jsonl:2:2: not JSON, key must be a string at `'custom_id': 1}`; each line is one whole JSON object: use double quotes
+        requests.jsonl:3:15: not JSON, expected value at `NaN}`; each line is one whole JSON object: JSON knows `null`, `true`, `false` and finite numbers
+        requests.jsonl:4:19: not JSON, trailing comma at `}`; each line is one whole JSON object: remove the last comma
+        requests.jsonl:5:19: not JSON, trailing characters at `,`; each line is one whole JSON object: write one request per line, with nothing behind it
+        requests.jsonl:6:14: not JSON, expected `:` at `"a"}`; each line is one whole JSON object: write the file with a JSON library
+        "#);
+    }
+
+    #[test]
+    fn a_line_that_is_no_request_is_told() {
+        let long = format!("\"{}\"", "x".repeat(100));
+        assert_snapshot!(of(&[&chat("a"), "", " \r", "[1]", "null", &long]), @"
+        requests.jsonl:2: the line is blank; each line is one request: remove it
+        requests.jsonl:3: the line is blank; each line is one request: remove it
+        requests.jsonl:4: the line is an array; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`
+        requests.jsonl:5: the line is null; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`
+        requests.jsonl:6: the line is `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`
+        ");
+        let (first, second) = (format!("\u{feff}{}", chat("a")), format!("\u{feff}{}", chat("b")));
+        assert_snapshot!(of(&[&first, &second]), @r#"
+        requests.jsonl:1:1: the file begins with a byte order mark; a JSON line begins with `{`: save the file as UTF-8 without BOM
+        requests.jsonl:2:1: not JSON, expected value at `﻿{"custom_id":"b","m`; each line is one whole JSON object: remove the byte order mark
+        "#);
+        assert_snapshot!(of(&["\u{feff}{]"]), @"
+        requests.jsonl:1:1: the file begins with a byte order mark; a JSON line begins with `{`: save the file as UTF-8 without BOM
+        requests.jsonl:1:5: not JSON, key must be a string at `]`; each line is one whole JSON object: write the file with a JSON library
+        ");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_told_with_their_column() {
+        let (source, _dir) = crate::source::testing::source(&[("a", b"{\"\xc3\xa9\xff\"}")]);
+        let checked = crate::requests::check(&source, &rules()).unwrap();
+        assert_snapshot!(checked.faults[0].sentence(), @"a:1:5: not UTF-8 text; JSON is UTF-8: save the file as UTF-8");
+    }
+
+    #[test]
+    fn the_four_fields_are_there_once_and_of_their_type() {
+        assert_snapshot!(of(&["{}"]), @r#"
+        requests.jsonl:1: `custom_id` is missing; each request needs a string of its own: add one
+        requests.jsonl:1: `method` is missing; batches take only `POST`: write `"POST"`
+        requests.jsonl:1: `url` is missing; each request names its endpoint: add its path, as in `/v1/chat/completions`
+        requests.jsonl:1: `body` is missing; an object holds the request's parameters: add it
+        "#);
+        assert_snapshot!(of(&[r#"{"custom_id":null,"method":null,"url":null,"body":null}"#]), @r#"
+        requests.jsonl:1: `custom_id` is null; each request needs a string of its own: add one
+        requests.jsonl:1: `method` is null; batches take only `POST`: write `"POST"`
+        requests.jsonl:1: `url` is null; each request names its endpoint: add its path, as in `/v1/chat/completions`
+        requests.jsonl:1: `body` is null; an object holds the request's parameters: add it
+        "#);
+        assert_snapshot!(of(&[r#"{"custom_id":7,"method":"post","url":[],"body":"{}"}"#]), @r#"
+        requests.jsonl:1: `custom_id` is the number 7; each request needs a string of its own: write a string that is not empty
+        requests.jsonl:1: `method` is `post`; batches take only `POST`: write `"POST"`
+        requests.jsonl:1: `url` is an empty array; each request names its endpoint: write a string that is not empty
+        requests.jsonl:1: `body` is `{}`; an object holds the request's parameters: write an object
+        "#);
+        assert_snapshot!(of(&[r#"{"custom_id":"","method":{},"url":"","body":[1]}"#]), @r#"
+        requests.jsonl:1: `custom_id` is an empty string; each request needs a string of its own: write a string that is not empty
+        requests.jsonl:1: `method` is an object; batches take only `POST`: write `"POST"`
+        requests.jsonl:1: `url` is an empty string; each request names its endpoint: write a string that is not empty
+        requests.jsonl:1: `body` is an array; an object holds the request's parameters: write an object
+        "#);
+        assert_snapshot!(of(&[&chat("a").replacen('{', r#"{"custom_id":"b","#, 1)]), @"requests.jsonl:1: `custom_id` is given twice; which one counts is anybody's guess: remove one of them");
+    }
+
+    #[test]
+    fn the_endpoint_is_one_that_takes_batches() {
+        let url = |id: &str, path: &str| chat(id).replace("/v1/chat/completions", path);
+        assert_snapshot!(of(&[&url("a", "/chat/completions"), &url("b", "/v1/rerank")]), @"
+        requests.jsonl:1: `url` is `/chat/completions`; it takes no batches: write `/v1/chat/completions`
+        requests.jsonl:2: `url` is `/v1/rerank`; it takes no batches: use one of `/v1/responses`, `/v1/chat/completions`, `/v1/embeddings`, `/v1/completions`, `/v1/moderations`, `/v1/images/generations`, `/v1/images/edits`, `/v1/videos`
+        ");
+    }
+
+    #[test]
+    fn a_body_names_its_model_and_does_not_stream() {
+        let bodies = [
+            r#"{"messages":[1]}"#,
+            r#"{"model":"","messages":[1],"stream":false}"#,
+            r#"{"model":{},"messages":[1],"stream":true}"#,
+        ];
+        assert_snapshot!(body("/v1/chat/completions", &bodies), @"
+        requests.jsonl:1: `body.model` is missing; each request names its model: add it
+        requests.jsonl:2: `body.model` is an empty string; each request names its model: write a string that is not empty
+        requests.jsonl:3: `body.stream` is true; batches cannot stream: remove it
+        requests.jsonl:3: `body.model` is an object; each request names its model: write a string that is not empty
+        ");
+    }
+
+    #[test]
+    fn a_body_holds_what_its_endpoint_works_on() {
+        let chats = [r#"{"model":"m"}"#, r#"{"model":"m","messages":[]}"#, r#"{"model":"m","messages":"Hi"}"#];
+        assert_snapshot!(body("/v1/chat/completions", &chats), @"
+        requests.jsonl:1: `body.messages` is missing; `/v1/chat/completions` needs `body.messages`, a list that is not empty: add it
+        requests.jsonl:2: `body.messages` is an empty array; `/v1/chat/completions` needs `body.messages`, a list that is not empty: write one
+        requests.jsonl:3: `body.messages` is `Hi`; `/v1/chat/completions` needs `body.messages`, a list that is not empty: write one
+        ");
+        let mut all = String::new();
+        for endpoint in &crate::endpoints::KNOWN {
+            all += &(body(endpoint.path, &[r#"{"model":"m"}"#]) + "\n");
+        }
+        assert_snapshot!(all, @"
+        requests.jsonl:1: `body.input` is missing; `/v1/responses` needs `body.input` or `body.prompt`: add it
+        requests.jsonl:1: `body.messages` is missing; `/v1/chat/completions` needs `body.messages`, a list that is not empty: add it
+        requests.jsonl:1: `body.input` is missing; `/v1/embeddings` needs `body.input`: add it
+        requests.jsonl:1: `body.prompt` is missing; `/v1/completions` needs `body.prompt`: add it
+        requests.jsonl:1: `body.input` is missing; `/v1/moderations` needs `body.input`: add it
+        requests.jsonl:1: `body.prompt` is missing; `/v1/images/generations` needs `body.prompt`: add it
+        requests.jsonl:1: `body.prompt` is missing; `/v1/images/edits` needs `body.prompt`: add it
+        requests.jsonl:1: `body.image` is missing; `/v1/images/edits` needs `body.image` or `body.images`: add it
+        requests.jsonl:1: `body.prompt` is missing; `/v1/videos` needs `body.prompt`: add it
+        ");
+        let good = [r#"{"model":"m","prompt":{"id":"p"}}"#, r#"{"model":"m","input":[]}"#];
+        assert_eq!(body("/v1/responses", &good), "");
+        assert_eq!(body("/v1/images/edits", &[r#"{"model":"m","prompt":"p","images":[1]}"#]), "");
+    }
+
+    #[test]
+    fn unknown_fields_and_deep_nesting_are_nobodys_business() {
+        let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+        let line = chat("a").replacen("\"model\"", &format!("\"extra\":{deep},\"model\""), 1);
+        assert_eq!(checked(&[("a", &line)], &rules()).fault_count, 0);
+    }
 }

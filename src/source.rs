@@ -34,7 +34,7 @@ pub struct Part {
     pub name: String,
     /// Its length in bytes.
     pub bytes: u64,
-    /// Whether a newline is sent after it: it does not end in one and is not the last.
+    /// Whether a newline is sent after it: it does not end in one and more follows.
     pub needs_newline: bool,
 }
 
@@ -66,9 +66,8 @@ impl Source {
     }
 
     fn of(mut parts: Vec<Part>, spooled: Option<TempPath>) -> Self {
-        if let Some(last) = parts.last_mut() {
-            last.needs_newline = false;
-        }
+        let last = parts.iter().rposition(|part| part.bytes > 0).unwrap_or(0);
+        parts.iter_mut().skip(last).for_each(|part| part.needs_newline = false);
         Self { parts, spooled: spooled.map(Arc::new) }
     }
 }
@@ -174,7 +173,7 @@ fn part(path: &Path, name: String) -> io::Result<Part> {
 }
 
 /// Reads the bytes that are sent: the files one after another, and a newline
-/// after each but the last that lacks one. It fails if a file is not as long,
+/// after each that lacks one, but the last. It fails if a file is not as long,
 /// or does not end, as it did when it was found.
 #[derive(Debug)]
 pub struct Reader {
@@ -206,7 +205,7 @@ impl Read for Reader {
                 0 => {}
                 count => return Ok(count),
             }
-            let last_part = self.parts.len() == 0;
+            let last_part = self.parts.as_slice().iter().all(|part| part.bytes == 0);
             let ended = current.end(last_part)?;
             self.current = None;
             if ended {
@@ -290,10 +289,10 @@ mod tests {
 
     #[test]
     fn files_are_one_sequence_with_newlines_between() {
-        let (source, _dir) = source(&[("c", b"1"), ("a", b""), ("b", b"2\n"), ("d", b"3")]);
+        let (source, _dir) = source(&[("c", b"1"), ("a", b""), ("b", b"2\n"), ("d", b"3"), ("e", b"")]);
         assert_eq!(text(&source).unwrap(), "1\n2\n3");
         assert_eq!(source.bytes(), 5);
-        assert_eq!(source.name(), "c and 3 more");
+        assert_eq!(source.name(), "c and 4 more");
     }
 
     #[test]
