@@ -141,9 +141,22 @@ pub(crate) fn described(seen: &Seen<'_>) -> String {
     }
 }
 
+/// A number with commas between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Faults, Finding, KEPT, cut, quoted};
+    use super::{Fault, Faults, Finding, KEPT, cut, grouped, quoted};
 
     #[test]
     fn a_sentence_says_where_what_why_and_how() {
@@ -179,5 +192,10 @@ mod tests {
         faults.add_whole("a", Finding::new("too much", "less", "split it"));
         assert_eq!((faults.kept.len(), faults.count), (KEPT, 251));
         assert_eq!((faults.kept[0].line, faults.kept[1].line), (None, Some(1)));
+    }
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -15,6 +15,7 @@ mod failures;
 mod fault;
 mod lines;
 mod loose;
+mod pass;
 mod row;
 mod slots;
 mod tail;

@@ -94,8 +94,11 @@ mod tests {
 
     use bytes::Bytes;
     use futures_util::{StreamExt, TryStreamExt};
+    use proptest::prelude::*;
 
     use super::Outgoing;
+    use crate::requests::check;
+    use crate::requests::testing::rules;
     use crate::source::testing::source;
 
     /// What was sent, and whether the stream ended well.
@@ -140,5 +143,24 @@ mod tests {
         let (empty, _dir) = source(&[("a", b"")]);
         let chunks: Vec<Bytes> = empty.stream(blake3::hash(b"")).stream.try_collect().await.unwrap();
         assert!(chunks.is_empty());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn what_was_checked_is_what_is_sent(
+            texts in prop::collection::vec("[a\n]{0,20}", 3),
+            chunk in 1usize..25,
+        ) {
+            let files: Vec<_> = ["a", "b", "c"].into_iter().zip(texts.iter().map(String::as_bytes)).collect();
+            let (source, _dir) = source(&files);
+            let checked = check(&source, &rules()).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (sent, well) = runtime.block_on(send(source.stream_in(checked.digest, chunk)));
+            prop_assert!(well);
+            prop_assert_eq!((blake3::hash(&sent), sent.len() as u64), (checked.digest, checked.bytes));
+            let lines = sent.split_inclusive(|&byte| byte == b'\n').count();
+            prop_assert_eq!(checked.total, lines as u64);
+        }
     }
 }

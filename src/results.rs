@@ -20,7 +20,7 @@ use crate::answer::Answer;
 use crate::error::{Error, Exit};
 use crate::failures::{Failures, MISSING};
 use crate::ids::Ids;
-use crate::lines::Lines;
+use crate::lines::{Line, Lines};
 use crate::loose::{Loose, Seen};
 use crate::report::{Counts, FailureGroup, Tokens};
 use crate::row::Row;
@@ -70,44 +70,46 @@ pub fn reconcile(
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
-    let (mut slots, mut set_aside) = (Slots::new(total)?, 0);
+    let mut slots = Slots::new(total)?;
     let mut ranges = Ranges::new(answers);
-    for (file, answers) in answers.iter().enumerate() {
-        let opened = File::open(&answers.path).map_err(|error| unreadable(answers, error))?;
-        let mut lines = Lines::new(opened);
-        while let Some(line) = lines.next().map_err(|error| unreadable(answers, error))? {
-            if line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty()) {
-                continue;
-            }
-            // What ends in CR LF has a line end of two bytes.
-            let ending = line.bytes.is_some_and(|bytes| bytes.ends_with(b"\r"));
-            let place = Place { file, offset: line.offset, length: line.length - u64::from(ending) };
-            if let Some(loser) = slots.offer(place, line.bytes, ids) {
+    let mut counts = Counts { total, ..Counts::default() };
+    for (file, of) in answers.iter().enumerate() {
+        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?);
+        while let Some(line) = lines.next().map_err(|error| unreadable(of, error))? {
+            let loser = if is_blank(&line) { None } else { slots.offer(place(file, &line), line.bytes, ids) };
+            if let Some(loser) = loser {
                 ranges.copy(loser, unexpected)?;
-                set_aside += 1;
+                counts.unexpected += 1;
             }
         }
     }
-    let mut tally = Tally { counts: Counts { total, unexpected: set_aside, ..Counts::default() }, ..Tally::default() };
+    let mut tally = Tally { counts, ..Tally::default() };
     let mut asked = Asked { source, lines: None, next: 0 };
     let mut line = Vec::new();
     for index in 0..total {
-        match slots.get(index) {
-            Some(place) => {
-                ranges.read(place, &mut line)?;
-                tally.answered(&line);
-            }
-            None => {
-                let id = asked.id(index, ids)?;
-                tally.missing(&id);
-                line = missing_line(&id)?;
-            }
+        if let Some(place) = slots.get(index) {
+            ranges.read(place, &mut line)?;
+            tally.answered(&line);
+        } else {
+            let id = asked.id(index, ids)?;
+            tally.missing(&id);
+            line = missing_line(&id)?;
         }
         line.push(b'\n');
         results.write_all(&line).map_err(unwritable)?;
     }
     results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
     Ok(tally.into_results())
+}
+
+fn is_blank(line: &Line<'_>) -> bool {
+    line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty())
+}
+
+/// Where a line stands, without its ending: `\n`, or CR LF.
+fn place(file: usize, line: &Line<'_>) -> Place {
+    let ending = line.bytes.is_some_and(|bytes| bytes.ends_with(b"\r"));
+    Place { file, offset: line.offset, length: line.length - u64::from(ending) }
 }
 
 pub(crate) fn unreadable(answers: &AnswersFile, error: io::Error) -> Error {
@@ -152,7 +154,7 @@ impl Asked<'_> {
 /// What stands in the results for a request without an answer.
 fn missing_line(custom_id: &str) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
-    struct Line<'a> {
+    struct Missing<'a> {
         custom_id: &'a str,
         response: Option<()>,
         error: Problem,
@@ -162,7 +164,7 @@ fn missing_line(custom_id: &str) -> Result<Vec<u8>, Error> {
         code: &'static str,
         message: &'static str,
     }
-    let line = Line { custom_id, response: None, error: Problem { code: MISSING, message: NO_ANSWER } };
+    let line = Missing { custom_id, response: None, error: Problem { code: MISSING, message: NO_ANSWER } };
     serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
 }
 
