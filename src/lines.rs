@@ -104,9 +104,11 @@ impl<R: Read> Lines<R> {
 
     /// Reads more behind what is held; 0 at the end.
     fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.end == self.buffer.len() {
             let most = self.longest + self.block;
             self.buffer.resize(most.min(self.buffer.len() * 2), 0);
