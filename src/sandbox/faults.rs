@@ -1,0 +1,204 @@
+//! Scripted faults: the bad weather that a sandbox is told to have.
+//!
+//! A fault is one line, `TARGET ACTION [after=N] [times=N] [for=SPAN] [share=P%]`.
+//! A script has one a line; `#` begins a comment. Several faults hold at once;
+//! of those that strike one call the first wins.
+//!
+//! | target | action | effect |
+//! |---|---|---|
+//! | an operation, or `any` | `429` or another status, with `code=WORD`, `retry-after=SPAN` | that answer; nothing is done |
+//! | | `reset` | nothing is done, the connection closes |
+//! | | `drop` | it is done, the connection closes without a reply |
+//! | | `garbage` | it is done, the reply is 200 and not JSON |
+//! | | `stall` | it is done, the reply never comes |
+//! | | `redirect=URL` | 302 to there; `{id}` in it becomes the path's id |
+//! | `content` | `cut=N` | the connection closes after N bytes of the body |
+//! | `list` | `lag=SPAN` | batches younger than that are not shown |
+//! | `rows` | `status=N` | the answer has that HTTP status; 0 stands in the output file |
+//! | | `error-in-body` | status 200, but the body holds an error |
+//! | | `missing`, `duplicate` | no line, or two |
+//! | | `stranger` | one more line, for a `custom_id` nobody asked for |
+//! | `batch` | `stuck=STATE` | stays `validating`, `in_progress` or `finalizing` until cancelled |
+//! | | `expire=SPAN` | expires that long after its creation |
+//! | | `fail=CODE` | fails in validation |
+//! | | `no-metadata` | the metadata is dropped |
+//! | | `cancel=SPAN` | somebody cancels it that long after its creation |
+//! | | `complete-on-cancel` | completes as a cancel arrives, which answers 409 |
+//! | | `status=WORD` | shows this word instead of `in_progress` |
+//! | `file` | `late=SPAN` | answers 404 for so long after the upload; a batch made of it fails |
+//! | | `slow=SPAN` | is `uploaded` for so long before it is `processed` |
+//! | | `error` | has the status `error` |
+//!
+//! The operations are `upload`, `list-files`, `get-file`, `content`,
+//! `delete-file`, `create`, `list`, `get`, `cancel`.
+//! `after=N` passes over the first N matching calls, `times=N` strikes only the
+//! N after those, `for=1h` only within an hour of the first of them. For `rows`
+//! and `batch` a create counts as the call, for `file` an upload. `share=P%`
+//! strikes that share of the calls, for `rows` that share of the rows; which
+//! ones is decided by a hash, the same in every run.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::course::Stage;
+use super::operation::Operation;
+use crate::values::MaxFailed;
+
+/// One line of a fault script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub(super) effect: Effect,
+    pub(super) when: When,
+}
+
+/// What a fault does, and to what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// To the calls of one operation, or of any.
+    Call(Option<Operation>, Action),
+    Rows(RowFault),
+    Batch(BatchFault),
+    File(FileFault),
+}
+
+/// What happens to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    Refuse { status: u16, code: Option<String>, retry_after: Option<Duration> },
+    Reset,
+    Drop,
+    Garbage,
+    Stall,
+    Redirect(String),
+    Cut(u64),
+    Lag(Duration),
+}
+
+/// What happens to a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowFault {
+    Status(u16),
+    ErrorInBody,
+    Missing,
+    Duplicate,
+    Stranger,
+}
+
+/// What happens to a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BatchFault {
+    Stuck(Stage),
+    Expire(Duration),
+    Fail(String),
+    NoMetadata,
+    Cancel(Duration),
+    CompleteOnCancel,
+    Status(String),
+}
+
+/// What happens to an uploaded file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FileFault {
+    Late(Duration),
+    Slow(Duration),
+    Error,
+}
+
+/// Which of the matching calls a fault strikes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct When {
+    pub(super) after: u64,
+    pub(super) times: Option<u64>,
+    pub(super) during: Option<Duration>,
+    /// In millionths.
+    pub(super) share: Option<u32>,
+}
+
+/// A span as one word: `1h30m`.
+fn compact(span: &Duration) -> String {
+    humantime::format_duration(*span).to_string().replace(' ', "")
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.effect {
+            Effect::Call(operation, action) => write!(f, "{} {action}", operation.map_or("any", Operation::word))?,
+            Effect::Rows(fault) => write!(f, "rows {fault}")?,
+            Effect::Batch(fault) => write!(f, "batch {fault}")?,
+            Effect::File(fault) => write!(f, "file {fault}")?,
+        }
+        write!(f, "{}", self.when)
+    }
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.after > 0 {
+            write!(f, " after={}", self.after)?;
+        }
+        if let Some(times) = self.times {
+            write!(f, " times={times}")?;
+        }
+        if let Some(during) = &self.during {
+            write!(f, " for={}", compact(during))?;
+        }
+        self.share.map_or(Ok(()), |share| write!(f, " share={}", MaxFailed::Share(share)))
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refuse { status, code, retry_after } => {
+                write!(f, "{status}")?;
+                if let Some(code) = code {
+                    write!(f, " code={code}")?;
+                }
+                retry_after.map_or(Ok(()), |span| write!(f, " retry-after={}", compact(&span)))
+            }
+            Self::Reset => f.write_str("reset"),
+            Self::Drop => f.write_str("drop"),
+            Self::Garbage => f.write_str("garbage"),
+            Self::Stall => f.write_str("stall"),
+            Self::Redirect(url) => write!(f, "redirect={url}"),
+            Self::Cut(bytes) => write!(f, "cut={bytes}"),
+            Self::Lag(span) => write!(f, "lag={}", compact(span)),
+        }
+    }
+}
+
+impl fmt::Display for RowFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status={status}"),
+            Self::ErrorInBody => f.write_str("error-in-body"),
+            Self::Missing => f.write_str("missing"),
+            Self::Duplicate => f.write_str("duplicate"),
+            Self::Stranger => f.write_str("stranger"),
+        }
+    }
+}
+
+impl fmt::Display for BatchFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stuck(stage) => write!(f, "stuck={}", stage.word()),
+            Self::Expire(span) => write!(f, "expire={}", compact(span)),
+            Self::Fail(code) => write!(f, "fail={code}"),
+            Self::NoMetadata => f.write_str("no-metadata"),
+            Self::Cancel(span) => write!(f, "cancel={}", compact(span)),
+            Self::CompleteOnCancel => f.write_str("complete-on-cancel"),
+            Self::Status(word) => write!(f, "status={word}"),
+        }
+    }
+}
+
+impl fmt::Display for FileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Late(span) => write!(f, "late={}", compact(span)),
+            Self::Slow(span) => write!(f, "slow={}", compact(span)),
+            Self::Error => f.write_str("error"),
+        }
+    }
+}

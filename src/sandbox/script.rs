@@ -1,0 +1,256 @@
+//! Reads fault scripts: text in, [`Fault`]s or a sentence out.
+//!
+//! The grammar is the table at the head of faults.rs.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::course::Stage;
+use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, When};
+use super::operation::Operation;
+use crate::values::{self, MaxFailed};
+
+/// Reads a script: one fault a line, `#` begins a comment.
+pub fn script(text: &str) -> Result<Vec<Fault>, String> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.split('#').next().unwrap_or("").trim()));
+    lines
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(number, line)| line.parse().map_err(|wrong| format!("line {number}: {wrong}")))
+        .collect()
+}
+
+/// The words of a line as they are consumed.
+struct Words<'a>(Vec<(&'a str, Option<&'a str>)>);
+
+impl<'a> Words<'a> {
+    /// Takes out `name=value`; a `name` without a value is an error.
+    fn take(&mut self, name: &str) -> Result<Option<&'a str>, String> {
+        let Some(at) = self.0.iter().position(|(word, _)| *word == name) else { return Ok(None) };
+        let value = self.0.remove(at).1.filter(|value| !value.is_empty());
+        value.map(Some).ok_or_else(|| format!("`{name}` needs a value: `{name}=…`"))
+    }
+
+    fn take_span(&mut self, name: &str) -> Result<Option<Duration>, String> {
+        self.take(name)?.map(|text| span(name, text)).transpose()
+    }
+
+    fn take_number(&mut self, name: &str) -> Result<Option<u64>, String> {
+        let number = |text: &str| text.parse().map_err(|_| format!("`{name}={text}` must be a whole number"));
+        self.take(name)?.map(number).transpose()
+    }
+}
+
+fn span(name: &str, text: &str) -> Result<Duration, String> {
+    values::duration(text).map_err(|expected| format!("`{name}={text}`: {expected}"))
+}
+
+impl FromStr for Fault {
+    type Err = String;
+
+    fn from_str(line: &str) -> Result<Self, String> {
+        let mut words = line.split_whitespace();
+        let target = words.next().ok_or("a fault is written `TARGET ACTION`, such as `create drop times=1`")?;
+        let action = words.next().ok_or_else(|| format!("`{target}` needs an action, such as `{target} drop`"))?;
+        let (name, value) = split(action);
+        let mut rest = Words(words.map(split).collect());
+        let when = When::take(&mut rest)?;
+        let effect = match target {
+            "rows" => Effect::Rows(RowFault::read(name, value)?),
+            "batch" => Effect::Batch(BatchFault::read(name, value)?),
+            "file" => Effect::File(FileFault::read(name, value)?),
+            target => {
+                let operation = match target {
+                    "any" => None,
+                    word => Some(
+                        word.parse()
+                            .map_err(|()| format!("`{word}` is no operation, `any`, `rows`, `batch` or `file`"))?,
+                    ),
+                };
+                Effect::Call(operation, Action::read(operation, name, value, &mut rest)?)
+            }
+        };
+        match rest.0.first() {
+            Some((word, _)) => Err(format!("`{word}` does not belong to `{target} {name}`")),
+            None => Ok(Self { effect, when }),
+        }
+    }
+}
+
+fn split(word: &str) -> (&str, Option<&str>) {
+    word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)))
+}
+
+fn unknown<T>(target: &str, name: &str, known: &str) -> Result<T, String> {
+    Err(format!("`{name}` is no action of `{target}`: it takes {known}"))
+}
+
+/// An action's value, which it cannot do without.
+fn needed<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, String> {
+    value.filter(|value| !value.is_empty()).ok_or_else(|| format!("`{name}` needs a value: `{name}=…`"))
+}
+
+impl When {
+    fn take(words: &mut Words<'_>) -> Result<Self, String> {
+        let share = match words.take("share")? {
+            None => None,
+            Some(text) => match text.parse() {
+                Ok(MaxFailed::Share(millionths)) => Some(millionths),
+                _ => return Err(format!("`share={text}` must be a share such as `1%`")),
+            },
+        };
+        let after = words.take_number("after")?.unwrap_or(0);
+        Ok(Self { after, times: words.take_number("times")?, during: words.take_span("for")?, share })
+    }
+}
+
+impl Action {
+    fn read(on: Option<Operation>, name: &str, value: Option<&str>, rest: &mut Words<'_>) -> Result<Self, String> {
+        if let (Ok(status), None) = (name.parse::<u16>(), value) {
+            if !(400..600).contains(&status) {
+                return Err(format!("`{name}` must be a status from 400 to 599"));
+            }
+            let (code, retry_after) = (rest.take("code")?.map(str::to_owned), rest.take_span("retry-after")?);
+            return Ok(Self::Refuse { status, code, retry_after });
+        }
+        Ok(match (name, value) {
+            ("reset", None) => Self::Reset,
+            ("drop", None) => Self::Drop,
+            ("garbage", None) => Self::Garbage,
+            ("stall", None) => Self::Stall,
+            ("redirect", value) => Self::Redirect(needed(name, value)?.to_owned()),
+            ("cut", value) if on == Some(Operation::Content) => {
+                Self::Cut(needed(name, value)?.parse().map_err(|_| "`cut` must be a number of bytes")?)
+            }
+            ("lag", value) if on == Some(Operation::List) => Self::Lag(span(name, needed(name, value)?)?),
+            _ => {
+                let target = on.map_or("any", Operation::word);
+                let known =
+                    "a status, reset, drop, garbage, stall, redirect=URL; content takes cut=N, list takes lag=SPAN";
+                return unknown(target, name, known);
+            }
+        })
+    }
+}
+
+impl RowFault {
+    fn read(name: &str, value: Option<&str>) -> Result<Self, String> {
+        Ok(match (name, value) {
+            ("status", value) => {
+                let text = needed(name, value)?;
+                let status = text.parse().ok().filter(|status| *status == 0 || (300..600).contains(status));
+                Self::Status(status.ok_or_else(|| format!("`status={text}` must be 0 or a status from 300 to 599"))?)
+            }
+            ("error-in-body", None) => Self::ErrorInBody,
+            ("missing", None) => Self::Missing,
+            ("duplicate", None) => Self::Duplicate,
+            ("stranger", None) => Self::Stranger,
+            _ => return unknown("rows", name, "status=N, error-in-body, missing, duplicate, stranger"),
+        })
+    }
+}
+
+impl BatchFault {
+    fn read(name: &str, value: Option<&str>) -> Result<Self, String> {
+        Ok(match (name, value) {
+            ("stuck", value) => {
+                let word = needed(name, value)?;
+                let wrong = || format!("`stuck={word}` must be validating, in_progress or finalizing");
+                Self::Stuck(Stage::parse(word).ok_or_else(wrong)?)
+            }
+            ("expire", value) => Self::Expire(span(name, needed(name, value)?)?),
+            ("fail", value) => Self::Fail(needed(name, value)?.to_owned()),
+            ("no-metadata", None) => Self::NoMetadata,
+            ("cancel", value) => Self::Cancel(span(name, needed(name, value)?)?),
+            ("complete-on-cancel", None) => Self::CompleteOnCancel,
+            ("status", value) => Self::Status(needed(name, value)?.to_owned()),
+            _ => {
+                let known =
+                    "stuck=STATE, expire=SPAN, fail=CODE, no-metadata, cancel=SPAN, complete-on-cancel, status=WORD";
+                return unknown("batch", name, known);
+            }
+        })
+    }
+}
+
+impl FileFault {
+    fn read(name: &str, value: Option<&str>) -> Result<Self, String> {
+        Ok(match (name, value) {
+            ("late", value) => Self::Late(span(name, needed(name, value)?)?),
+            ("slow", value) => Self::Slow(span(name, needed(name, value)?)?),
+            ("error", None) => Self::Error,
+            _ => return unknown("file", name, "late=SPAN, slow=SPAN, error"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, script};
+
+    #[test]
+    fn every_action_reads_back() {
+        for line in [
+            "upload 503 retry-after=30s times=3",
+            "create 429 code=insufficient_quota",
+            "any 500 for=1h share=0.5%",
+            "create drop times=1",
+            "get reset after=2 times=5",
+            "get garbage",
+            "cancel stall",
+            "content redirect=http://localhost:9/sandbox/files/{id}/content",
+            "content cut=1000 times=2",
+            "list lag=1m",
+            "rows status=500 share=1%",
+            "rows status=0",
+            "rows error-in-body share=10%",
+            "rows missing",
+            "rows duplicate",
+            "rows stranger times=1",
+            "batch stuck=finalizing",
+            "batch expire=1h30m",
+            "batch fail=token_limit_exceeded",
+            "batch no-metadata",
+            "batch cancel=30s",
+            "batch complete-on-cancel",
+            "batch status=paused",
+            "file late=2s",
+            "file slow=3s",
+            "file error",
+        ] {
+            let fault: Fault = line.parse().unwrap();
+            assert_eq!(fault.to_string(), line);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, found) in [
+            ("", "TARGET ACTION"),
+            ("create", "`create` needs an action"),
+            ("upsert drop", "`upsert` is no operation"),
+            ("create explode", "`explode` is no action of `create`"),
+            ("create cut=5", "`cut` is no action of `create`"),
+            ("get lag=5s", "`lag` is no action of `get`"),
+            ("content cut", "`cut` needs a value"),
+            ("get 200", "`200` must be a status from 400 to 599"),
+            ("get 500 times=many", "`times=many` must be a whole number"),
+            ("get 500 share=5", "`share=5` must be a share"),
+            ("get 500 for=5", "`for=5`: write a span"),
+            ("get drop code=x", "`code` does not belong to `get drop`"),
+            ("rows status=200x", "`status=200x`"),
+            ("batch stuck=completed", "`stuck=completed`"),
+            ("batch explode", "it takes stuck=STATE"),
+            ("file late", "`late` needs a value"),
+        ] {
+            let wrong = line.parse::<Fault>().unwrap_err();
+            assert!(wrong.contains(found), "{line}: {wrong}");
+        }
+    }
+
+    #[test]
+    fn a_script_has_comments_and_numbers_its_lines() {
+        let faults = script("# weather\n\ncreate drop times=1 # lost reply\n  get 503\n").unwrap();
+        assert_eq!(faults.len(), 2);
+        assert!(script("get 503\nget nothing\n").unwrap_err().starts_with("line 2: `nothing`"));
+    }
+}
