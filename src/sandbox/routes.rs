@@ -1,0 +1,181 @@
+//! HTTP in, HTTP out: a request becomes a call on the world, its answer a response.
+//!
+//! Faults that concern calls act here, before the world is asked or between its
+//! answer and the reply. What the operations do is world.rs's matter.
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode};
+use serde_json::Value;
+
+use super::Sandbox;
+use super::faults::Action;
+use super::operation::Operation;
+use super::page::Query;
+use super::payload::{Closed, Hold, Payload, receive};
+use super::refusal::Refusal;
+use super::upload;
+use super::weather::Strike;
+
+/// The largest request body: the Files API's 512 MB and room for the form around it.
+const LARGEST: usize = 513 * 1024 * 1024;
+
+/// What a call ends in, when it ends well.
+enum Reply {
+    Object(Value),
+    Content(Bytes),
+}
+
+/// Answers one request. `Err` closes the connection without a reply.
+pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Result<Response<Payload>, Closed> {
+    let hold = Hold::new();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if let Some(reply) = beside_the_api(&sandbox, head.method.as_str(), path, &head.headers) {
+        return finish(&sandbox, reply, &head.headers, hold);
+    }
+    let Some((operation, id)) = Operation::find(head.method.as_str(), path) else {
+        let refusal = Refusal::new(404, format!("Invalid URL ({} {path})", head.method));
+        return finish(&sandbox, Err(refusal), &head.headers, hold);
+    };
+    let now = sandbox.clock.now();
+    let Strike { action, lag } = sandbox.world().called(operation, now);
+    if action == Some(Action::Reset) {
+        return Err(Closed);
+    }
+    // Even a refused upload is read to its end: an early reply would reach few clients.
+    let body = receive(body, LARGEST).await?;
+    match &action {
+        Some(Action::Refuse { status, code, retry_after }) => {
+            let refusal = Refusal { retry_after: *retry_after, ..Refusal::scripted(*status, code.as_deref()) };
+            return finish(&sandbox, Err(refusal), &head.headers, hold);
+        }
+        Some(Action::Redirect(url)) => return redirect(&url.replace("{id}", id), hold),
+        _ => {}
+    }
+    let query = Query(head.uri.query().unwrap_or_default());
+    let call = Call { operation, id, query, lag, body };
+    let reply = authorised(&head.headers).and_then(|()| call.act(&sandbox, &head.headers));
+    match action {
+        Some(Action::Drop) => Err(Closed),
+        Some(Action::Stall) => {
+            // The clock must be free to reach the client's timeout.
+            drop(hold);
+            std::future::pending().await
+        }
+        Some(Action::Garbage) => {
+            Ok(Response::new(Payload::new(Bytes::from_static(b"<html><body>It works!</body></html>"), hold)))
+        }
+        Some(Action::Cut(after)) => Ok(finish(&sandbox, reply, &head.headers, hold)?.map(|body| body.cut(after))),
+        _ => finish(&sandbox, reply, &head.headers, hold),
+    }
+}
+
+/// The sandbox's own paths: the tally, and a file's content at an address that
+/// is itself the permission, as a redirect to a store of blobs would have it.
+fn beside_the_api(sandbox: &Sandbox, method: &str, path: &str, headers: &HeaderMap) -> Option<Result<Reply, Refusal>> {
+    let own = path.strip_prefix("/sandbox/").filter(|_| method == "GET")?;
+    if own == "tally" {
+        return Some(Ok(Reply::Object(serde_json::to_value(sandbox.tally()).unwrap_or_default())));
+    }
+    let id = own.strip_prefix("files/")?.strip_suffix("/content")?;
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Some(Err(Refusal::new(400, "This address takes no credentials.")));
+    }
+    Some(sandbox.world().content(id, sandbox.clock.now()).map(Reply::Content))
+}
+
+/// Any key will do but those that say themselves that they are wrong.
+fn authorised(headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match given.and_then(|text| text.strip_prefix("Bearer ")).map(str::trim).unwrap_or_default() {
+        "" => Err(Refusal::no_key()),
+        key if key == "wrong" || key.contains("invalid") => Err(Refusal::wrong_key()),
+        _ => Ok(()),
+    }
+}
+
+/// A call whose body has arrived.
+struct Call<'a> {
+    operation: Operation,
+    id: &'a str,
+    query: Query<'a>,
+    lag: std::time::Duration,
+    body: Bytes,
+}
+
+impl Call<'_> {
+    fn act(self, sandbox: &Sandbox, headers: &HeaderMap) -> Result<Reply, Refusal> {
+        let Call { operation, id, query, lag, body } = self;
+        let (now, mut world) = (sandbox.clock.now(), sandbox.world());
+        let object = match operation {
+            Operation::Upload => {
+                let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+                world.upload(upload::read(content_type.unwrap_or_default(), &body)?, now)
+            }
+            Operation::ListFiles => world.list_files(query, now),
+            Operation::GetFile => world.file(id, now),
+            Operation::Content => return world.content(id, now).map(Reply::Content),
+            Operation::DeleteFile => world.delete_file(id, now),
+            Operation::Create => world.create(&body, now),
+            Operation::List => world.list(query, now, lag),
+            Operation::Get => world.batch(id, now),
+            Operation::Cancel => world.cancel(id, now),
+        };
+        object.map(Reply::Object)
+    }
+}
+
+fn finish(
+    sandbox: &Sandbox,
+    reply: Result<Reply, Refusal>,
+    headers: &HeaderMap,
+    hold: Hold,
+) -> Result<Response<Payload>, Closed> {
+    let mut response = match reply {
+        Ok(Reply::Object(object)) => json(200, &object, hold),
+        Ok(Reply::Content(content)) => ranged(content, headers, hold)?,
+        Err(refusal) => {
+            let mut response = json(refusal.status, &refusal.body(), hold);
+            if let Some(span) = refusal.retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs()));
+            }
+            response
+        }
+    };
+    let id = HeaderValue::try_from(sandbox.world().request_id()).map_err(|_| Closed)?;
+    response.headers_mut().insert("x-request-id", id);
+    Ok(response)
+}
+
+fn json(status: u16, object: &Value, hold: Hold) -> Response<Payload> {
+    let mut response = Response::new(Payload::new(Bytes::from(object.to_string()), hold));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A file's content, or the rest of it from where the client asks to go on.
+fn ranged(content: Bytes, headers: &HeaderMap, hold: Hold) -> Result<Response<Payload>, Closed> {
+    let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
+    let from = range.and_then(|text| text.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let total = content.len();
+    let (status, body, shown) = match from {
+        None => (StatusCode::OK, content, None),
+        Some(from) if from < total => {
+            (StatusCode::PARTIAL_CONTENT, content.slice(from..), Some(format!("bytes {from}-{}/{total}", total - 1)))
+        }
+        Some(_) => (StatusCode::RANGE_NOT_SATISFIABLE, Bytes::new(), Some(format!("bytes */{total}"))),
+    };
+    let mut response = Response::builder().status(status).header(header::CONTENT_TYPE, "application/octet-stream");
+    if let Some(shown) = shown {
+        response = response.header(header::CONTENT_RANGE, shown);
+    }
+    response.body(Payload::new(body, hold)).map_err(|_| Closed)
+}
+
+fn redirect(url: &str, hold: Hold) -> Result<Response<Payload>, Closed> {
+    let response = Response::builder().status(StatusCode::FOUND).header(header::LOCATION, url);
+    response.body(Payload::new(Bytes::new(), hold)).map_err(|_| Closed)
+}

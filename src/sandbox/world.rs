@@ -1,0 +1,394 @@
+//! The sandbox's world: files, batches and the weather over them.
+//!
+//! Each operation is a function of the world, the request and the time; there
+//! is no IO and no clock in here. Time passes only in that the next operation
+//! names a later one. HTTP is routes.rs's matter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::batch::{Batch, Settled};
+use super::course::Course;
+use super::create::Create;
+use super::faults::{BatchFault, Fault};
+use super::files::{File, Files};
+use super::ids::Ids;
+use super::operation::Operation;
+use super::page::{Cut, Query};
+use super::refusal::Refusal;
+use super::rows::Rows;
+use super::tally::{Tally, TallyBatch};
+use super::upload::Upload;
+use super::validate::{Checked, broken_input, no_input, scripted, validate};
+use super::weather::{Strike, Weather};
+use crate::wire::Status;
+
+/// Everything that the sandbox knows.
+pub(super) struct World {
+    takes: Duration,
+    weather: Weather,
+    ids: Ids,
+    files: Files,
+    /// Oldest first.
+    batches: Vec<Batch>,
+    calls: BTreeMap<&'static str, u64>,
+    uploads: u64,
+}
+
+impl World {
+    pub(super) fn new(takes: Duration, faults: Vec<Fault>) -> Self {
+        let (weather, ids) = (Weather::new(faults), Ids::new());
+        Self { takes, weather, ids, files: Files::default(), batches: Vec::new(), calls: BTreeMap::new(), uploads: 0 }
+    }
+
+    /// A call arrives: it is counted, and the weather has its say.
+    pub(super) fn called(&mut self, operation: Operation, now: Duration) -> Strike {
+        *self.calls.entry(operation.word()).or_default() += 1;
+        self.weather.call(operation, now)
+    }
+
+    pub(super) fn request_id(&mut self) -> String {
+        self.ids.hex("req_")
+    }
+
+    pub(super) fn upload(&mut self, upload: Upload, now: Duration) -> Result<Value, Refusal> {
+        let file = upload.file(self.ids.file(), self.weather.file(now), now)?;
+        self.uploads += 1;
+        let object = file.object(now);
+        self.files.add(file);
+        Ok(object)
+    }
+
+    pub(super) fn list_files(&mut self, query: Query<'_>, now: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        self.files.list(query, now)
+    }
+
+    pub(super) fn file(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        Ok(self.files.find(id, now)?.object(now))
+    }
+
+    pub(super) fn content(&mut self, id: &str, now: Duration) -> Result<Bytes, Refusal> {
+        self.settle(now);
+        Ok(self.files.find(id, now)?.content.clone())
+    }
+
+    pub(super) fn delete_file(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        self.files.delete(id, now)
+    }
+
+    pub(super) fn create(&mut self, body: &[u8], now: Duration) -> Result<Value, Refusal> {
+        let create = Create::read(body)?;
+        let (content, mut checked) = self.check(&create, now);
+        let (faults, strikes) = (self.weather.batch(now), self.weather.rows(now));
+        for fault in &faults {
+            if let BatchFault::Fail(code) = fault {
+                checked.errors = vec![scripted(code, checked.model.as_deref())];
+                checked.rows.clear();
+            }
+        }
+        let rows = Rows::new(content, checked.rows, &strikes);
+        let course = course(now, self.takes, rows.len(), !checked.errors.is_empty(), &faults);
+        let (id, model, errors) = (self.ids.hex("batch_"), checked.model, checked.errors);
+        let batch = Batch { id, create, course, rows, model, errors, faults, settled: None };
+        self.batches.push(batch);
+        // A batch that takes no time has ended already.
+        self.settle(now);
+        self.batches.last().map(|batch| batch.object(now)).ok_or_else(|| Refusal::scripted(500, None))
+    }
+
+    pub(super) fn batch(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        let batch = self.batches.iter().find(|batch| batch.id == id);
+        batch.map(|batch| batch.object(now)).ok_or_else(|| Refusal::no_batch(id))
+    }
+
+    /// Lists batches, newest first; those younger than `lag` are not shown.
+    pub(super) fn list(&mut self, query: Query<'_>, now: Duration, lag: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        let old_enough = |batch: &&Batch| now >= batch.course.created + lag;
+        let batches: Vec<&Batch> = self.batches.iter().rev().filter(old_enough).collect();
+        let cut = Cut { usual: 20, most: 100, unknown: Refusal::no_batch };
+        cut.page(batches, query, |batch| &batch.id, |batch| batch.object(now))
+    }
+
+    pub(super) fn cancel(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
+        self.settle(now);
+        let batch = self.batches.iter_mut().find(|batch| batch.id == id).ok_or_else(|| Refusal::no_batch(id))?;
+        let status = batch.course.at(now).status;
+        let over = |status: &Status| {
+            let message = format!("Cannot cancel a batch with status '{}'.", status.word());
+            Err(Refusal::new(409, message))
+        };
+        match status {
+            Status::Completed | Status::Failed | Status::Expired => over(&status),
+            Status::Cancelling | Status::Cancelled => Ok(batch.object(now)),
+            _ if batch.faults.contains(&BatchFault::CompleteOnCancel) && !batch.course.fails => {
+                batch.course.rushed = Some(now);
+                over(&Status::Completed)
+            }
+            _ => {
+                batch.course.cancelled = Some(now);
+                Ok(batch.object(now))
+            }
+        }
+    }
+
+    pub(super) fn tally(&self, now: Duration) -> Tally {
+        let batches: Vec<TallyBatch> = self.batches.iter().map(|batch| tallied(batch, now)).collect();
+        Tally {
+            calls: self.calls.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
+            uploads: self.uploads,
+            creates: batches.len() as u64,
+            rows_paid: batches.iter().map(|batch| batch.rows_paid).sum(),
+            batches,
+        }
+    }
+
+    /// What validation will say of the input file, and its content.
+    fn check(&self, create: &Create, now: Duration) -> (Bytes, Checked) {
+        let id = &create.input_file_id;
+        let refused = |error| (Bytes::new(), Checked { errors: vec![error], ..Checked::default() });
+        match self.files.find(id, now) {
+            Err(_) => refused(no_input(id)),
+            Ok(file) if file.broken() => refused(broken_input(id)),
+            Ok(file) => (file.content.clone(), validate(&file.content, &create.endpoint)),
+        }
+    }
+
+    /// Writes the files of batches that have ended by now.
+    fn settle(&mut self, now: Duration) {
+        for batch in self.batches.iter_mut().filter(|batch| batch.settled.is_none()) {
+            let moment = batch.course.at(now);
+            let Some(ended) = moment.stamps.ended else { continue };
+            let harvest = batch.harvest(&moment, ended);
+            let mut keep = |content: Vec<u8>, kind: &str| {
+                let file = File {
+                    id: self.ids.file(),
+                    filename: format!("{}_{kind}.jsonl", batch.id),
+                    purpose: "batch_output".to_owned(),
+                    content: content.into(),
+                    created: ended,
+                    life: batch.create.output_life,
+                    faults: Vec::new(),
+                };
+                (!file.content.is_empty()).then(|| {
+                    let id = file.id.clone();
+                    self.files.add(file);
+                    id
+                })
+            };
+            let (output, errors) = (keep(harvest.output, "output"), keep(harvest.errors, "error"));
+            let (input_tokens, output_tokens) = (harvest.input_tokens, harvest.output_tokens);
+            batch.settled = Some(Settled { output, errors, input_tokens, output_tokens });
+        }
+    }
+}
+
+/// The course of a new batch under its faults.
+fn course(created: Duration, takes: Duration, rows: usize, fails: bool, faults: &[BatchFault]) -> Course {
+    let mut course = Course { created, takes, rows, fails, stuck: None, expire: None, cancelled: None, rushed: None };
+    for fault in faults {
+        match fault {
+            BatchFault::Stuck(stage) => course.stuck = Some(*stage),
+            BatchFault::Expire(span) => course.expire = Some(*span),
+            BatchFault::Cancel(span) => course.cancelled = Some(created + *span),
+            BatchFault::Fail(_) | BatchFault::NoMetadata | BatchFault::CompleteOnCancel | BatchFault::Status(_) => {}
+        }
+    }
+    course
+}
+
+fn tallied(batch: &Batch, now: Duration) -> TallyBatch {
+    TallyBatch {
+        id: batch.id.clone(),
+        status: batch.course.at(now).status.word().to_owned(),
+        key: batch.noted("batchstep_key"),
+        create: batch.noted("batchstep_create"),
+        created_at: batch.course.created.as_secs(),
+        rows_paid: batch.paid(now) as u64,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::script::script;
+    use super::{Bytes, Duration, Query, Refusal, Upload, Value, World};
+
+    const START: Duration = Duration::from_secs(1_700_000_000);
+
+    /// A world in which a batch takes 100 seconds, and one batch of 50 rows in it.
+    fn begun(faults: &str) -> (World, String) {
+        let mut world = World::new(Duration::from_secs(100), script(faults).unwrap());
+        let batch = create(&mut world, 50, at(0));
+        (world, text(&batch, "id"))
+    }
+
+    fn at(seconds: u64) -> Duration {
+        START + Duration::from_secs(seconds)
+    }
+
+    fn text(object: &Value, name: &str) -> String {
+        object[name].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn create(world: &mut World, rows: usize, now: Duration) -> Value {
+        let line = |i| {
+            format!(
+                r#"{{"custom_id":"r{i}","method":"POST","url":"/v1/embeddings","body":{{"model":"m","input":"x"}}}}"#
+            )
+        };
+        let content = Bytes::from((0..rows).map(line).collect::<Vec<_>>().join("\n"));
+        let purpose = Some("batch".to_owned());
+        let file = world.upload(Upload { filename: "a.jsonl".to_owned(), purpose, content, ..Upload::default() }, now);
+        create_on(world, &text(&file.unwrap(), "id"), now).unwrap()
+    }
+
+    fn create_on(world: &mut World, file: &str, now: Duration) -> Result<Value, Refusal> {
+        let metadata = json!({"batchstep_key": "k"});
+        let body = json!({"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h", "metadata": metadata});
+        world.create(body.to_string().as_bytes(), now)
+    }
+
+    fn lines(world: &mut World, batch: &Value, file: &str, now: Duration) -> usize {
+        let id = text(batch, file);
+        if id.is_empty() { 0 } else { world.content(&id, now).unwrap().iter().filter(|b| **b == b'\n').count() }
+    }
+
+    /// Status, completed, failed, lines of output, lines of errors.
+    fn seen(world: &mut World, id: &str, second: u64) -> (String, u64, u64, usize, usize) {
+        let batch = world.batch(id, at(second)).unwrap();
+        let counts = |name: &str| batch["request_counts"][name].as_u64().unwrap();
+        let (output, errors) = ("output_file_id", "error_file_id");
+        let files = [output, errors].map(|file| lines(world, &batch, file, at(second)));
+        (text(&batch, "status"), counts("completed"), counts("failed"), files[0], files[1])
+    }
+
+    fn told(
+        status: &str,
+        completed: u64,
+        failed: u64,
+        output: usize,
+        errors: usize,
+    ) -> (String, u64, u64, usize, usize) {
+        (status.to_owned(), completed, failed, output, errors)
+    }
+
+    #[test]
+    fn a_batch_completes() {
+        let (mut world, id) = begun("");
+        let new = world.batch(&id, at(0)).unwrap();
+        assert!(new.get("model").is_none() && new.get("usage").is_none());
+        assert_eq!(new["request_counts"], json!({"total": 0, "completed": 0, "failed": 0}));
+        assert_eq!(new["expires_at"], (START.as_secs() + 86_400));
+        assert_eq!(seen(&mut world, &id, 50), told("in_progress", 25, 0, 0, 0));
+        assert_eq!(seen(&mut world, &id, 95), told("finalizing", 50, 0, 0, 0));
+        assert_eq!(seen(&mut world, &id, 300), told("completed", 50, 0, 50, 0));
+        let done = world.batch(&id, at(300)).unwrap();
+        assert!(done["error_file_id"].is_null());
+        assert_eq!((&done["usage"]["input_tokens"], &done["model"]), (&json!(50), &json!("m")));
+        let file = world.file(&text(&done, "output_file_id"), at(300)).unwrap();
+        assert_eq!((&file["purpose"], &file["created_at"]), (&json!("batch_output"), &json!(START.as_secs() + 100)));
+        assert_eq!(world.cancel(&id, at(301)).unwrap_err().message, "Cannot cancel a batch with status 'completed'.");
+        assert_eq!(world.tally(at(301)).rows_paid, 50);
+    }
+
+    #[test]
+    fn all_rows_can_fail_and_the_batch_completes() {
+        let (mut world, id) = begun("rows status=500");
+        assert_eq!(seen(&mut world, &id, 100), told("completed", 0, 50, 0, 50));
+        assert!(world.batch(&id, at(100)).unwrap()["output_file_id"].is_null());
+        assert_eq!(world.tally(at(100)).rows_paid, 0);
+    }
+
+    #[test]
+    fn a_cancel_keeps_what_was_done() {
+        let (mut world, id) = begun("");
+        assert_eq!(text(&world.cancel(&id, at(50)).unwrap(), "status"), "cancelling");
+        assert_eq!(seen(&mut world, &id, 52), told("cancelling", 25, 0, 0, 0));
+        assert_eq!(seen(&mut world, &id, 55), told("cancelled", 26, 0, 26, 24));
+        assert_eq!(text(&world.cancel(&id, at(56)).unwrap(), "status"), "cancelled");
+        let batch = world.batch(&id, at(56)).unwrap();
+        assert_eq!((&batch["cancelling_at"], &batch["cancelled_at"]), (&json!(1_700_000_050), &json!(1_700_000_055)));
+    }
+
+    #[test]
+    fn a_cancel_can_lose_its_race() {
+        let (mut world, id) = begun("batch complete-on-cancel");
+        assert_eq!(world.cancel(&id, at(20)).unwrap_err().status, 409);
+        assert_eq!(seen(&mut world, &id, 20), told("completed", 50, 0, 50, 0));
+    }
+
+    #[test]
+    fn somebody_else_can_cancel() {
+        let (mut world, id) = begun("batch cancel=5s");
+        assert_eq!(seen(&mut world, &id, 30), told("cancelled", 0, 0, 0, 50));
+    }
+
+    #[test]
+    fn an_expired_batch_says_so_of_each_row() {
+        let (mut world, id) = begun("batch expire=50s");
+        assert_eq!(seen(&mut world, &id, 50), told("expired", 25, 0, 25, 25));
+        assert_eq!(world.cancel(&id, at(60)).unwrap_err().status, 409);
+    }
+
+    #[test]
+    fn a_batch_fails_on_what_it_was_given() {
+        let (mut world, id) = begun("file late=2s\nbatch fail=token_limit_exceeded after=1");
+        let failed = world.batch(&id, at(10)).unwrap();
+        assert_eq!(
+            (text(&failed, "status"), &failed["errors"]["data"][0]["param"]),
+            ("failed".into(), &json!("file_id"))
+        );
+        let id = text(&create(&mut world, 3, at(10)), "id");
+        let failed = world.batch(&id, at(20)).unwrap();
+        assert_eq!(failed["errors"]["data"][0]["code"], "token_limit_exceeded");
+        assert!(failed["output_file_id"].is_null() && failed["error_file_id"].is_null());
+    }
+
+    #[test]
+    fn batches_can_be_odd() {
+        let (mut world, id) = begun("batch no-metadata\nbatch status=paused");
+        let batch = world.batch(&id, at(50)).unwrap();
+        assert_eq!((text(&batch, "status"), &batch["metadata"]), ("paused".into(), &Value::Null));
+        let tally = world.tally(at(50));
+        assert_eq!((tally.batches[0].key.as_deref(), tally.batches[0].status.as_str()), (Some("k"), "in_progress"));
+    }
+
+    #[test]
+    fn lists_are_newest_first_and_may_lag() {
+        let (mut world, first) = begun("");
+        let first = [first];
+        let second = text(&create(&mut world, 1, at(40)), "id");
+        let ids = |page: Value| page["data"].as_array().unwrap().iter().map(|b| text(b, "id")).collect::<Vec<_>>();
+        let none = Duration::ZERO;
+        assert_eq!(ids(world.list(Query(""), at(60), none).unwrap()), [second.clone(), first[0].clone()]);
+        assert_eq!(ids(world.list(Query(""), at(60), Duration::from_secs(30)).unwrap()), first);
+        let after = format!("limit=1&after={second}");
+        assert_eq!(ids(world.list(Query(&after), at(60), none).unwrap()), first);
+        assert_eq!(world.batch("batch_x", at(60)).unwrap_err().message, "No batch found with id 'batch_x'.");
+    }
+
+    #[test]
+    fn files_come_late_slowly_and_go() {
+        let mut world = World::new(Duration::ZERO, script("file late=2s\nfile slow=3s").unwrap());
+        let (purpose, seconds) = (Some("batch".to_owned()), Some("3600".to_owned()));
+        let anchor = Some("created_at".to_owned());
+        let upload = Upload { filename: "a.jsonl".to_owned(), purpose, anchor, seconds, ..Upload::default() };
+        let id = text(&world.upload(upload, at(0)).unwrap(), "id");
+        assert_eq!(world.file(&id, at(1)).unwrap_err().status, 404);
+        assert_eq!(text(&world.file(&id, at(2)).unwrap(), "status"), "uploaded");
+        assert_eq!(text(&world.file(&id, at(3)).unwrap(), "status"), "processed");
+        assert_eq!(world.list_files(Query("purpose=batch"), at(3)).unwrap()["data"].as_array().unwrap().len(), 1);
+        assert_eq!(world.file(&id, at(3_600)).unwrap_err().status, 404);
+        assert_eq!(world.delete_file(&id, at(9)).unwrap()["deleted"], true);
+        assert_eq!(world.delete_file(&id, at(9)).unwrap_err().status, 404);
+    }
+}
