@@ -45,12 +45,15 @@ pub fn rfc3339(unix: i64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch).to_string()
 }
 
-/// A span as people read it: `5h 30m`, `1m 4s`, `0.3s`. Fractions only below ten seconds.
+/// A span as people read it: `24h 30m`, `1m 4s`, `0.3s`. Fractions only below ten seconds.
 pub fn span(duration: Duration) -> String {
     if duration < Duration::from_secs(10) {
         return format!("{:.1}s", duration.as_secs_f64());
     }
-    humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
+    let seconds = duration.as_secs();
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    let parts = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number}{unit}"));
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -69,6 +72,6 @@ mod tests {
     fn spans_read_well() {
         assert_eq!(span(Duration::from_millis(340)), "0.3s");
         assert_eq!(span(Duration::from_millis(64_900)), "1m 4s");
-        assert_eq!(span(Duration::from_secs(19_800)), "5h 30m");
+        assert_eq!(span(Duration::from_secs(88_200)), "24h 30m");
     }
 }

@@ -269,9 +269,8 @@ impl NewFile {
     }
 
     /// Adds to the file.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        file.write_all(bytes).map_err(|error| file_error("could not be written", &self.path, error))
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.write_all(bytes).map_err(|error| file_error("could not be written", &self.path, error))
     }
 
     /// Gives the file its name, once all of it is on the disk.
@@ -291,6 +290,16 @@ impl NewFile {
             let _ = fs::remove_file(&self.part);
         }
         settled
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Ok(bytes.len()), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
     }
 }
 
@@ -409,13 +418,13 @@ mod tests {
         let path = dir.path().join("deep/results.jsonl");
         let names = || fs::read_dir(path.parent().unwrap()).unwrap().count();
         let mut file = NewFile::create(&path).unwrap();
-        file.write(b"half").unwrap();
+        file.put(b"half").unwrap();
         drop(file);
         assert_eq!(names(), 0);
 
         fs::write(path.with_extension("jsonl.part"), "left by a killed run").unwrap();
         let mut file = NewFile::create(&path).unwrap();
-        file.write(b"whole").unwrap();
+        file.put(b"whole").unwrap();
         assert!(!path.exists());
         file.finish().unwrap();
         assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names()), ("whole", 1));

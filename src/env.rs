@@ -1,19 +1,41 @@
-//! The environment: read once, passed on as a value. This is the only file
-//! that reads it (reqwest reads the proxy variables, rustls the CA ones).
+//! The environment: read once, passed on as a value, turned into arguments.
+//!
+//! This is the only file that reads it (reqwest reads the proxy variables,
+//! rustls the CA ones). An input that is not typed on the command line is taken
+//! from the first of these that is there: `INPUT_*` on GitHub, `PLUGIN_*` on
+//! Woodpecker and Drone, `BATCHSTEP_*`, the vendor's own variable. An empty
+//! variable is an absent one.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches};
+
+/// The vendor's variables, for the providers that are the vendor's or stand in for it.
+const VENDOR: [(&str, &str); 5] = [
+    ("api-key", "OPENAI_API_KEY"),
+    ("base-url", "OPENAI_BASE_URL"),
+    ("organization", "OPENAI_ORG_ID"),
+    ("project", "OPENAI_PROJECT_ID"),
+    ("headers", "OPENAI_CUSTOM_HEADERS"),
+];
 
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
+/// An input's value as the environment gives it.
+struct Found<'a> {
+    value: &'a str,
+    separators: &'static [char],
+}
+
 impl Env {
     /// Reads the process's environment. Variables that are not Unicode are left out.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     pub fn system() -> Self {
-        let unicode = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
+        let unicode = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Self(std::env::vars_os().filter_map(unicode).collect())
     }
 
@@ -26,10 +48,190 @@ impl Env {
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
+
+    /// The command line as if every input from the environment had been typed,
+    /// ahead of what really was. Without a command the one in the environment
+    /// counts; a host that runs us bare means `run`.
+    pub fn arguments(&self, argv: Vec<OsString>, cli: &clap::Command) -> Vec<OsString> {
+        let mut argv = argv.into_iter();
+        let program = argv.next().unwrap_or_else(|| "batchstep".into());
+        let mut typed: Vec<OsString> = argv.collect();
+        if typed.is_empty() {
+            typed.extend(self.command().split_whitespace().map(OsString::from));
+        }
+        let mut command = cli;
+        let mut words = 0;
+        while let Some(next) = typed.get(words).and_then(|word| command.find_subcommand(word)) {
+            (command, words) = (next, words + 1);
+        }
+        let asks = |word: &OsString| matches!(word.to_str(), Some("--help" | "-h" | "--version" | "-V" | "help"));
+        if command.has_subcommands() || typed.iter().any(asks) {
+            return std::iter::once(program).chain(typed).collect();
+        }
+        let options = typed.split_off(words);
+        let (flags, positionals) = self.inputs(command, &options);
+        let separator = (!positionals.is_empty() && !options.iter().any(|word| word == "--")).then(|| "--".into());
+        let all = std::iter::once(program).chain(typed).chain(flags).chain(options);
+        all.chain(separator).chain(positionals).collect()
+    }
+
+    /// The command that the environment names.
+    fn command(&self) -> &str {
+        let fallback = if self.is_github() || self.is_plugin() { "run" } else { "" };
+        self.find("command", false).map_or(fallback, |found| found.value)
+    }
+
+    /// The inputs of `command` that were not typed: flags, then positionals.
+    fn inputs(&self, command: &clap::Command, typed: &[OsString]) -> (Vec<OsString>, Vec<OsString>) {
+        let (mut flags, mut positionals) = (Vec::new(), Vec::new());
+        // Typed mistakes are reported by the real parse; here they only must not hide what is right.
+        let bare = command.clone().no_binary_name(true).ignore_errors(true);
+        let Ok(matches) = bare.try_get_matches_from(typed) else { return (flags, positionals) };
+        let simulated = self.is_simulated(&matches);
+        for arg in command.get_arguments().filter(|arg| is_open(&matches, arg)) {
+            let Some(found) = self.find(&name(arg), !simulated) else { continue };
+            let is_list = matches!(arg.get_action(), ArgAction::Append);
+            let separators = if is_list { found.separators } else { &[] };
+            for value in found.value.split(separators).map(str::trim).filter(|value| !value.is_empty()) {
+                match arg.get_long() {
+                    Some(long) => flags.push(format!("--{long}={value}").into()),
+                    None => positionals.push(value.into()),
+                }
+            }
+        }
+        (flags, positionals)
+    }
+
+    /// Whether the sandbox is asked for: then no vendor's key or address may leak in.
+    fn is_simulated(&self, typed: &ArgMatches) -> bool {
+        let typed = typed.try_get_raw("provider").ok().flatten().and_then(|mut values| values.next());
+        match typed {
+            Some(provider) => provider == "sandbox",
+            None => self.find("provider", false).is_some_and(|found| found.value == "sandbox"),
+        }
+    }
+
+    /// An input's value from the first source that has one.
+    fn find(&self, input: &str, vendor: bool) -> Option<Found<'_>> {
+        let upper = input.to_ascii_uppercase();
+        let snake = upper.replace('-', "_");
+        let lines = |value| Found { value, separators: &['\n'] };
+        let input_value = || self.get(&format!("INPUT_{upper}")).filter(|_| self.is_github()).map(lines);
+        // Woodpecker and Drone join the items of a list with commas.
+        let plugin = || {
+            let value = self.get(&format!("PLUGIN_{snake}")).filter(|_| self.is_plugin())?;
+            Some(Found { value, separators: &['\n', ','] })
+        };
+        let own = || self.get(&format!("BATCHSTEP_{snake}")).map(lines);
+        let vendors = || {
+            let (_, variable) = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor)?;
+            self.get(variable).map(lines)
+        };
+        input_value().or_else(plugin).or_else(own).or_else(vendors)
+    }
+
+    fn is_github(&self) -> bool {
+        self.is_true("GITHUB_ACTIONS")
+    }
+
+    fn is_plugin(&self) -> bool {
+        self.get("CI") == Some("woodpecker") || self.is_true("DRONE")
+    }
+}
+
+/// Whether an argument is an input that the command line leaves open.
+fn is_open(matches: &ArgMatches, arg: &Arg) -> bool {
+    arg.get_action().takes_values() && matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
+}
+
+/// An argument's name as an input: `poll-interval`.
+fn name(arg: &Arg) -> String {
+    arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_owned)
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Env;
+    use clap::CommandFactory as _;
+
+    fn arguments(env: &[(&str, &str)], typed: &[&str]) -> Vec<String> {
+        let env: Env = env.iter().copied().collect();
+        let argv = std::iter::once("batchstep").chain(typed.iter().copied()).map(Into::into).collect();
+        let cli = crate::inputs::Cli::command();
+        env.arguments(argv, &cli).into_iter().skip(1).map(|word| word.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn typed_beats_input_beats_plugin_beats_own_beats_vendor() {
+        let all = [
+            ("GITHUB_ACTIONS", "true"),
+            ("CI", "woodpecker"),
+            ("INPUT_BASE-URL", "http://input"),
+            ("PLUGIN_BASE_URL", "http://plugin"),
+            ("BATCHSTEP_BASE_URL", "http://own"),
+            ("OPENAI_BASE_URL", "http://vendor"),
+        ];
+        for (skipped, expected) in ["input", "plugin", "own", "vendor"].iter().enumerate() {
+            let env: Vec<_> = all[..2].iter().chain(&all[2 + skipped..]).copied().collect();
+            assert_eq!(
+                arguments(&env, &["batch", "list"]),
+                ["batch", "list", &format!("--base-url=http://{expected}")]
+            );
+            assert_eq!(arguments(&env, &["batch", "list", "--base-url", "x"]), ["batch", "list", "--base-url", "x"]);
+        }
+    }
+
+    #[test]
+    fn hosts_own_their_prefixes() {
+        let names = [("INPUT_PROJECT", "a"), ("PLUGIN_PROJECT", "b")];
+        assert_eq!(arguments(&names, &["batch", "list"]), ["batch", "list"]);
+        let almost = [("GITHUB_ACTIONS", "1"), ("CI", "true"), names[0], names[1]];
+        assert_eq!(arguments(&almost, &["batch", "list"]), ["batch", "list"]);
+        let drone = [("DRONE", "true"), names[0], names[1]];
+        assert_eq!(arguments(&drone, &["batch", "list"]), ["batch", "list", "--project=b"]);
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_absent_one() {
+        let env = [("GITHUB_ACTIONS", "true"), ("INPUT_PROJECT", "  "), ("BATCHSTEP_PROJECT", " p ")];
+        assert_eq!(arguments(&env, &["batch", "list"]), ["batch", "list", "--project=p"]);
+    }
+
+    #[test]
+    fn lists_split_at_lines_and_never_mix_with_typed_ones() {
+        let env = [("BATCHSTEP_REQUESTS", "a.jsonl\nb, c.jsonl\n"), ("BATCHSTEP_METADATA", "x=1\n\n y=2")];
+        let expected = ["run", "--metadata=x=1", "--metadata=y=2", "--", "a.jsonl", "b, c.jsonl"];
+        assert_eq!(arguments(&env, &["run"]), expected);
+        assert_eq!(arguments(&env, &["run", "--metadata", "z=3", "d.jsonl"]), ["run", "--metadata", "z=3", "d.jsonl"]);
+        let drone = [("DRONE", "true"), ("PLUGIN_METADATA", "x=1,y=2")];
+        assert_eq!(arguments(&drone, &["run"]), ["run", "--metadata=x=1", "--metadata=y=2"]);
+    }
+
+    #[test]
+    fn a_bare_call_runs_on_a_host_and_asks_for_help_elsewhere() {
+        assert_eq!(arguments(&[("GITHUB_ACTIONS", "true")], &[]), ["run"]);
+        assert_eq!(arguments(&[("GITHUB_ACTIONS", "true"), ("INPUT_COMMAND", "batch list")], &[]), ["batch", "list"]);
+        assert_eq!(arguments(&[], &[]), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_sandbox_never_gets_a_vendors_key_or_address() {
+        let vendor = [("OPENAI_API_KEY", "sk-real-key"), ("OPENAI_BASE_URL", "https://api.openai.com/v1")];
+        assert_eq!(arguments(&vendor, &["run", "--provider", "sandbox"]), ["run", "--provider", "sandbox"]);
+        let env = [vendor[0], vendor[1], ("BATCHSTEP_PROVIDER", "sandbox")];
+        assert_eq!(arguments(&env, &["run"]), ["run", "--provider=sandbox"]);
+        assert_eq!(arguments(&vendor, &["run"]).len(), 3);
+    }
+
+    #[test]
+    fn help_is_left_alone() {
+        let env = [("BATCHSTEP_TIMEOUT", "nonsense")];
+        assert_eq!(arguments(&env, &["run", "--help"]), ["run", "--help"]);
     }
 }

@@ -126,6 +126,13 @@ pub enum Event {
     },
     /// Something the user should know that does not change the verdict.
     Warned(String),
+    /// The command failed before there was anything to report on.
+    Failed {
+        /// What happened.
+        sentence: String,
+        /// What to do about it.
+        hints: Vec<String>,
+    },
 }
 
 impl Event {
@@ -157,10 +164,7 @@ impl Event {
                 format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
             }
             Self::Troubled { doing, trouble, times: 1, again_in } => {
-                format!(
-                    "Trouble while {doing}, the batch's state is unknown until it passes: {trouble}; trying again in {}",
-                    span(*again_in)
-                )
+                format!("Trouble while {doing}: {trouble}; trying again in {}", span(*again_in))
             }
             Self::Troubled { doing, trouble, times, again_in } => {
                 format!(
@@ -178,6 +182,26 @@ impl Event {
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
             Self::Warned(warning) => format!("Warning: {warning}"),
+            Self::Failed { sentence, .. } => format!("error: {sentence}"),
+        })
+    }
+}
+
+impl Event {
+    /// What is going on from this event on, where it tells: `waiting for batch_1 (in_progress)`.
+    pub fn doing(&self) -> Option<String> {
+        Some(match self {
+            Self::Started { .. } => "checking the requests".to_owned(),
+            Self::Uploading { sent, total } => format!("uploading, {} of {}", size(*sent), size(*total)),
+            Self::Uploaded { .. } => "waiting for the uploaded file".to_owned(),
+            Self::Creating { .. } => "creating the batch".to_owned(),
+            Self::Created { batch_id, .. } => format!("waiting for batch {batch_id}"),
+            Self::Polled { batch_id, status, counts, .. } => {
+                format!("waiting for batch {batch_id}, {}{}", status.word(), progress(*counts))
+            }
+            Self::Cancelling { batch_id, .. } => format!("cancelling batch {batch_id}"),
+            Self::Ended { .. } => "collecting the answers".to_owned(),
+            _ => return None,
         })
     }
 }

@@ -1,33 +1,61 @@
 //! batchstep runs OpenAI-style Batch API jobs as one step of a CI workflow.
+//!
+//! Read this file first: the modules in reading order, then the pipeline of
+//! `batchstep run`, from inputs to exit code, on one screen.
 
-// The flow.
-pub mod ids;
-pub mod outgoing;
-pub mod places;
-pub mod report;
+// The flow: each a stage, with its parts in its directory.
+pub mod inputs;
+pub mod plan;
+pub mod pipeline;
 pub mod requests;
+pub mod batch;
 pub mod results;
-pub mod source;
-// What the flow is made of.
-mod answer;
-mod endpoints;
-mod failures;
-mod fault;
-mod lines;
-mod loose;
-mod pass;
-mod row;
-mod slots;
-mod tail;
+pub mod verdict;
+pub mod report;
+pub mod operations;
 // The seams.
+pub mod api;
+pub mod client;
 pub mod clock;
 pub mod effects;
+pub mod emitter;
 pub mod env;
 pub mod error;
 pub mod events;
+pub mod identity;
+pub mod journal;
+pub mod patience;
+pub mod retry;
+pub mod shutdown;
 pub mod values;
 pub mod wire;
-// The families.
+pub mod world;
+// The families: interchangeable peers that do not know each other.
 pub mod formats;
 pub mod hosts;
+pub mod providers;
 pub mod sandbox;
+
+use error::Exit;
+use inputs::Command;
+use world::World;
+
+/// Carries out a command. Whatever it does ends at once on a second signal,
+/// and on the first unless it has something to put in order.
+pub async fn execute(command: Command, world: World) -> Exit {
+    let work = async {
+        match command {
+            Command::Run(inputs) => return pipeline::run(*inputs, &world).await,
+            Command::Check(inputs) => return pipeline::check(inputs, &world).await,
+            Command::Sandbox(inputs) => operations::sandbox(inputs, &world).await,
+            Command::Batch(command) => operations::batch(command, &world).await,
+            Command::File(command) => operations::file(command, &world).await,
+        }
+        .map_or_else(|error| world.fail(&error), |()| Exit::Ok)
+    };
+    tokio::select! {
+        biased;
+        signal = world.shutdown.second() => Exit::Signal(signal),
+        exit = work => exit,
+    }
+}

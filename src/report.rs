@@ -5,9 +5,13 @@
 
 use serde::Serialize;
 
+use crate::clock::{Clock, rfc3339};
 use crate::error::{Exit, Outcome};
-use crate::requests::Fault;
-use crate::wire::{BatchError, Counts as BatchCounts, Status};
+use crate::providers::Provider;
+use crate::requests::source::Source;
+use crate::requests::{Checked, Fault};
+use crate::verdict::Verdict;
+use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
 
 /// The `version` written into `report.json`.
 pub const VERSION: u32 = 1;
@@ -39,6 +43,8 @@ pub struct Report {
     pub origin: String,
     /// What was asked.
     pub requests: Asked,
+    /// The uploaded file.
+    pub input_file_id: Option<String>,
     /// The batches, in the order of their creation.
     pub batches: Vec<BatchReport>,
     /// How many may fail or be missing, as the input said it.
@@ -163,11 +169,72 @@ pub struct Files {
 }
 
 impl Report {
-    /// The exit code as the process will give it.
-    pub fn set_verdict(&mut self, outcome: Outcome, exit: Exit, reason: impl Into<String>) {
-        self.outcome = outcome;
-        self.exit_code = exit.code();
-        self.reason = reason.into();
+    /// A report on a run that begins now.
+    pub fn begin(provider: &dyn Provider, origin: String, clock: Clock) -> Self {
+        let now = rfc3339(clock.unix());
+        Self {
+            version: VERSION,
+            tool: format!("batchstep {}", env!("CARGO_PKG_VERSION")),
+            simulated: provider.is_simulated(),
+            outcome: Outcome::Unknown,
+            exit_code: Exit::Internal.code(),
+            reason: String::new(),
+            hints: Vec::new(),
+            started_at: now.clone(),
+            ended_at: now,
+            provider: provider.name().to_owned(),
+            origin,
+            requests: Asked::default(),
+            input_file_id: None,
+            batches: Vec::new(),
+            max_failed: "0".to_owned(),
+            counts: Counts::default(),
+            tokens: Tokens::default(),
+            failures: Vec::new(),
+            faults: Vec::new(),
+            fault_count: 0,
+            phases: Vec::new(),
+            warnings: Vec::new(),
+            files: Files::default(),
+        }
+    }
+
+    /// Takes note of what the check found.
+    pub fn asked(&mut self, source: &Source, checked: &Checked) {
+        self.requests = Asked {
+            files: source.parts.iter().map(|part| part.name.clone()).collect(),
+            total: checked.total,
+            bytes: checked.bytes,
+            endpoint: checked.endpoint.clone(),
+            model: checked.model.clone(),
+            key: None,
+        };
+        self.faults.clone_from(&checked.faults);
+        self.fault_count = checked.fault_count;
+    }
+
+    /// Takes note of the verdict.
+    pub fn judge(&mut self, verdict: Verdict) {
+        self.outcome = verdict.outcome;
+        self.exit_code = verdict.exit.code();
+        self.reason = verdict.reason;
+        self.hints = verdict.hints;
+    }
+}
+
+impl From<&Batch> for BatchReport {
+    fn from(batch: &Batch) -> Self {
+        Self {
+            id: batch.id.clone(),
+            status: batch.status.clone(),
+            input_file_id: batch.input_file_id.clone(),
+            output_file_id: batch.output_file_id.clone(),
+            error_file_id: batch.error_file_id.clone(),
+            request_counts: batch.counts,
+            created_at: batch.created_at,
+            ended_at: batch.ended_at(),
+            errors: batch.errors.clone(),
+        }
     }
 }
 
@@ -180,6 +247,10 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
         [batch] => id(batch).cloned().unwrap_or_default(),
         _ => String::new(),
     };
+    let mut input_file_id = one(|batch| batch.input_file_id.as_ref());
+    if input_file_id.is_empty() && report.batches.len() < 2 {
+        input_file_id = report.input_file_id.clone().unwrap_or_default();
+    }
     let number = |known: bool, number: u64| if known { number.to_string() } else { String::new() };
     let counts = report.counts;
     let collected = counts.total > 0;
@@ -189,7 +260,7 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
         ("status", status.map(|status| status.word().to_owned()).unwrap_or_default()),
         ("batch-id", one(|batch| Some(&batch.id))),
         ("batch-ids", serde_json::json!(ids).to_string()),
-        ("input-file-id", one(|batch| batch.input_file_id.as_ref())),
+        ("input-file-id", input_file_id),
         ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
         ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
         ("results-file", report.files.results.clone().unwrap_or_default()),

@@ -31,6 +31,10 @@ pub(crate) const HOSTILE: &[&str] = &[
     " ",
 ];
 
+pub(crate) fn set_verdict(report: &mut Report, outcome: Outcome, exit: Exit, reason: &str) {
+    (report.outcome, report.exit_code, report.reason) = (outcome, exit.code(), reason.to_owned());
+}
+
 pub(crate) fn succeeded() -> Report {
     let counts = BatchCounts { total: 1200, completed: 1200, failed: 0 };
     Report {
@@ -53,6 +57,7 @@ pub(crate) fn succeeded() -> Report {
             model: Some("gpt-4.1-mini".to_owned()),
             key: Some("0123456789abcdef".to_owned()),
         },
+        input_file_id: Some("file-in".to_owned()),
         batches: vec![BatchReport {
             id: "batch_1".to_owned(),
             status: Status::Completed,
@@ -86,7 +91,7 @@ fn phase((name, seconds): (&str, f64)) -> Phase {
 
 pub(crate) fn partial() -> Report {
     let mut report = succeeded();
-    report.set_verdict(Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
+    set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
     report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1 };
     report.batches[0].error_file_id = Some("file-err".to_owned());
@@ -114,7 +119,7 @@ fn nothing_collected(report: &mut Report) {
 
 pub(crate) fn failed_validation() -> Report {
     let mut report = succeeded();
-    report.set_verdict(Outcome::Failed, Exit::BatchFailed, "The provider refused the input of `batch_1`.");
+    set_verdict(&mut report, Outcome::Failed, Exit::BatchFailed, "The provider refused the input of `batch_1`.");
     nothing_collected(&mut report);
     report.phases.truncate(2);
     let batch = &mut report.batches[0];
@@ -133,9 +138,10 @@ pub(crate) fn failed_validation() -> Report {
 
 pub(crate) fn invalid() -> Report {
     let mut report = succeeded();
-    report.set_verdict(Outcome::Invalid, Exit::Invalid, "`requests.jsonl` has 2 faults; nothing was uploaded.");
+    set_verdict(&mut report, Outcome::Invalid, Exit::Invalid, "`requests.jsonl` has 2 faults; nothing was uploaded.");
     nothing_collected(&mut report);
     report.batches.clear();
+    report.input_file_id = None;
     report.requests = Asked { files: report.requests.files, ..Asked::default() };
     report.phases.truncate(1);
     report.faults = vec![

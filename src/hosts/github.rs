@@ -157,6 +157,10 @@ impl Host for GitHub {
                 remember(&mut said.batches, batch_id);
             }
             Event::Warned(warning) => return self.warn(warning),
+            Event::Failed { sentence, .. } => {
+                let error = annotation("error", &[("title", "batchstep")], sentence);
+                return log(event).into_iter().chain([error]).collect();
+            }
             _ => return log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
@@ -322,7 +326,7 @@ mod tests {
         assert_eq!(title_of(&samples::failed_validation()), "error: batchstep::failed");
         assert_eq!(title_of(&samples::simulated()), "notice: batchstep::succeeded (SIMULATED)");
         let mut cancelled = samples::partial();
-        cancelled.set_verdict(Outcome::Cancelled, Exit::Signal(15), "stopped");
+        samples::set_verdict(&mut cancelled, Outcome::Cancelled, Exit::Signal(15), "stopped");
         assert_eq!(title_of(&cancelled), "error: batchstep::cancelled");
     }
 

@@ -73,9 +73,11 @@ pub fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
     }
 }
 
-/// The log line of an event, if it has one.
+/// The log line of an event, if it has one, and its hints below.
 fn log(event: &Event) -> Vec<Effect> {
-    event.line().map(Effect::Log).into_iter().collect()
+    let hints: &[String] = if let Event::Failed { hints, .. } = event { hints } else { &[] };
+    let hints = hints.iter().map(|hint| Effect::Log(format!("hint: {hint}")));
+    event.line().map(Effect::Log).into_iter().chain(hints).collect()
 }
 
 /// The closing table, a log line for each of its lines.

@@ -6,9 +6,9 @@
 
 use serde::de::MapAccess;
 
-use crate::fault::cut;
-use crate::loose::{Fields, Loose, Seen, skip};
 use crate::report::Tokens;
+use crate::requests::fault::cut;
+use crate::requests::loose::{Fields, Loose, Seen, skip};
 
 /// How many characters of a provider's code are kept.
 const CODE: usize = 100;

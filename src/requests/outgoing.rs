@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use crate::source::{Reader, Source};
+use super::source::{Reader, Source};
 
 /// How much is read and sent at a time.
 const CHUNK: usize = 256 * 1024;
@@ -98,8 +98,8 @@ mod tests {
 
     use super::Outgoing;
     use crate::requests::check;
+    use crate::requests::source::testing::source;
     use crate::requests::testing::rules;
-    use crate::source::testing::source;
 
     /// What was sent, and whether the stream ended well.
     async fn send(outgoing: Outgoing) -> (Vec<u8>, bool) {

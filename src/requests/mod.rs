@@ -7,16 +7,26 @@
 
 use std::io::{self, Read};
 
-pub use crate::fault::Fault;
+mod endpoints;
+pub(crate) mod fault;
+pub mod ids;
+pub(crate) mod lines;
+pub(crate) mod loose;
+pub mod outgoing;
+mod pass;
+pub mod places;
+pub(crate) mod row;
+pub mod source;
 
-use crate::endpoints;
+pub use self::fault::Fault;
+
+use self::fault::quoted;
+use self::ids::Ids;
+use self::lines::Lines;
+use self::pass::Pass;
+use self::places::Places;
+use self::source::{Reader, Source};
 use crate::error::{Error, Exit};
-use crate::fault::quoted;
-use crate::ids::Ids;
-use crate::lines::Lines;
-use crate::pass::Pass;
-use crate::places::Places;
-use crate::source::{Reader, Source};
 
 /// What requests are held against: the provider's rules and the user's choice.
 #[derive(Clone, Debug, Default)]
@@ -107,7 +117,7 @@ impl Read for Hashing {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::{Checked, Fault, Rules, check};
-    use crate::source::testing::source;
+    use crate::requests::source::testing::source;
 
     /// OpenAI's rules, with limits that a test can reach.
     pub(crate) fn rules() -> Rules {
@@ -145,10 +155,10 @@ mod tests {
     use insta::assert_snapshot;
     use proptest::prelude::*;
 
-    use super::testing::{chat, checked, faults, rules};
     use super::{Fault, Rules, check};
     use crate::error::Exit;
-    use crate::source::testing::source;
+    use crate::requests::source::testing::source;
+    use crate::requests::testing::{chat, checked, faults, rules};
 
     #[test]
     fn a_file_without_faults_is_known_by_its_parts() {

@@ -14,18 +14,23 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use crate::tail::ends_whole;
+mod answer;
+mod failures;
+mod slots;
+mod tail;
 
-use crate::answer::Answer;
+pub use self::tail::ends_whole;
+
+use self::answer::Answer;
+use self::failures::{Failures, MISSING};
+use self::slots::{Place, Ranges, Slots};
 use crate::error::{Error, Exit};
-use crate::failures::{Failures, MISSING};
-use crate::ids::Ids;
-use crate::lines::{Line, Lines};
-use crate::loose::{Loose, Seen};
 use crate::report::{Counts, FailureGroup, Tokens};
-use crate::row::Row;
-use crate::slots::{Place, Ranges, Slots};
-use crate::source::{Reader, Source};
+use crate::requests::ids::Ids;
+use crate::requests::lines::{Line, Lines};
+use crate::requests::loose::{Loose, Seen};
+use crate::requests::row::Row;
+use crate::requests::source::{Reader, Source};
 
 /// What is said of a request without an answer.
 const NO_ANSWER: &str = "The provider gave no answer to this request.";
@@ -214,8 +219,8 @@ mod tests {
 
     use super::{AnswersFile, Results, reconcile};
     use crate::error::Exit;
+    use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, rules};
-    use crate::source::testing::source;
 
     /// What came of a reconciliation: the results, the lines set aside, and the counts.
     type Outcome = (String, String, Results);

@@ -6,9 +6,9 @@
 use serde::de::MapAccess;
 use serde_json::error::Category;
 
-use crate::endpoints::{Content, Endpoint};
-use crate::fault::{Finding, described, quoted};
-use crate::loose::{Fields, Loose, Seen, skip};
+use super::endpoints::{Content, Endpoint};
+use super::fault::{Finding, described, quoted};
+use super::loose::{Fields, Loose, Seen, skip};
 
 /// A request, as far as it is looked into.
 #[derive(Debug, Default)]
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_are_told_with_their_column() {
-        let (source, _dir) = crate::source::testing::source(&[("a", b"{\"\xc3\xa9\xff\"}")]);
+        let (source, _dir) = crate::requests::source::testing::source(&[("a", b"{\"\xc3\xa9\xff\"}")]);
         let checked = crate::requests::check(&source, &rules()).unwrap();
         assert_snapshot!(checked.faults[0].sentence(), @"a:1:5: not UTF-8 text; JSON is UTF-8: save the file as UTF-8");
     }
@@ -321,7 +321,7 @@ mod tests {
         requests.jsonl:3: `body.messages` is `Hi`; `/v1/chat/completions` needs `body.messages`, a list that is not empty: write one
         ");
         let mut all = String::new();
-        for endpoint in &crate::endpoints::KNOWN {
+        for endpoint in &crate::requests::endpoints::KNOWN {
             all += &(body(endpoint.path, &[r#"{"model":"m"}"#]) + "\n");
         }
         assert_snapshot!(all, @"

@@ -3,14 +3,14 @@
 //!
 //! It takes lines one after another and does no reading itself.
 
-use crate::endpoints::{self, EMBEDDINGS};
-use crate::fault::{Faults, Finding, grouped, quoted};
-use crate::ids::Ids;
-use crate::lines::{LONGEST, Line};
-use crate::places::Places;
-use crate::requests::{Checked, Rules};
-use crate::row::Row;
-use crate::source::Source;
+use super::endpoints::{self, EMBEDDINGS};
+use super::fault::{Faults, Finding, grouped, quoted};
+use super::ids::Ids;
+use super::lines::{LONGEST, Line};
+use super::places::Places;
+use super::row::Row;
+use super::source::Source;
+use super::{Checked, Rules};
 
 /// What the first line to have one says, and which line that is, from 1.
 type First = (String, u64);
@@ -197,9 +197,9 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::Pass;
-    use crate::lines::Line;
+    use crate::requests::lines::Line;
+    use crate::requests::source::testing::source;
     use crate::requests::testing::rules;
-    use crate::source::testing::source;
 
     #[test]
     fn a_line_too_long_to_hold_is_a_fault() {

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 
-use crate::loose::Seen;
+use super::loose::Seen;
 
 /// How many faults are kept; the rest is counted.
 const KEPT: usize = 100;

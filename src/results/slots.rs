@@ -8,10 +8,10 @@ use std::collections::hash_map::Entry;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use crate::answer::Answer;
+use super::answer::Answer;
+use super::{AnswersFile, unreadable, unwritable};
 use crate::error::Error;
-use crate::ids::Ids;
-use crate::results::{AnswersFile, unreadable, unwritable};
+use crate::requests::ids::Ids;
 
 /// How many files are kept open: some systems allow a process only 256.
 const OPEN: usize = 64;

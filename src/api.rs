@@ -1,0 +1,103 @@
+//! The API's verbs, one attempt each: a provider's call, sent, and its answer read.
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::client::{Client, Download, Reply};
+use crate::providers::{Call, NewBatch, Provider};
+use crate::requests::outgoing::Outgoing;
+use crate::retry::{Failure, shorten};
+
+use crate::wire::{self, Batch, File, Page};
+
+/// A provider and the client that reaches it.
+pub struct Api {
+    client: Client,
+    provider: Box<dyn Provider>,
+}
+
+impl Api {
+    /// Joins a provider and a client.
+    pub fn new(client: Client, provider: Box<dyn Provider>) -> Self {
+        Self { client, provider }
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &dyn Provider {
+        self.provider.as_ref()
+    }
+
+    /// The scheme, host and port that the calls go to.
+    pub fn origin(&self) -> String {
+        self.client.origin()
+    }
+
+    /// Whether the answers are made up: so says the provider, or so said the server.
+    pub fn is_simulated(&self) -> bool {
+        self.provider.is_simulated() || self.client.is_simulated()
+    }
+
+    /// Uploads a requests file.
+    pub async fn upload(
+        &self,
+        name: &str,
+        file: Outgoing,
+        expires_after: Option<Duration>,
+        sent: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<(File, Reply), Failure> {
+        let reply = self.client.upload(&self.provider.upload(expires_after), name, file, sent).await?;
+        Ok((object(&reply)?, reply))
+    }
+
+    /// Reads a file's object.
+    pub async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
+        self.read(self.provider.get_file(id)).await
+    }
+
+    /// Deletes a file.
+    pub async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
+        self.client.send(&self.provider.delete_file(id)).await
+    }
+
+    /// Begins to download a file's bytes, from `offset` on if the server can.
+    pub async fn file_content(&self, id: &str, offset: u64) -> Result<Download, Failure> {
+        self.client.download(&self.provider.file_content(id), offset).await
+    }
+
+    /// Creates a batch. Never to be repeated blindly: see `submit.rs`.
+    pub async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
+        self.read(self.provider.create_batch(batch)).await
+    }
+
+    /// Reads a batch.
+    pub async fn get_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
+        self.read(self.provider.get_batch(id)).await
+    }
+
+    /// Cancels a batch. A batch that is over answers 409.
+    pub async fn cancel_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
+        self.read(self.provider.cancel_batch(id)).await
+    }
+
+    /// Lists batches, newest first: up to `limit` after the batch named.
+    pub async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
+        let reply = self.client.send(&self.provider.list_batches(limit, after)).await?;
+        let page = wire::page(&reply.body).map_err(|error| garbled(&reply, &error))?;
+        Ok((page, reply))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, call: Call) -> Result<(T, Reply), Failure> {
+        let reply = self.client.send(&call).await?;
+        Ok((object(&reply)?, reply))
+    }
+}
+
+fn object<T: DeserializeOwned>(reply: &Reply) -> Result<T, Failure> {
+    wire::object(&reply.body).map_err(|error| garbled(reply, &error))
+}
+
+fn garbled(reply: &Reply, error: &serde_json::Error) -> Failure {
+    let body = String::from_utf8_lossy(&reply.body);
+    Failure::Garbled(format!("{error}, in `{}`", shorten(body.trim(), 80)))
+}

@@ -1,0 +1,409 @@
+//! Carries out a provider's calls: the only file that names reqwest.
+//!
+//! One attempt a call and no retries: those are decided above. Credentials go
+//! to the base URL's own origin and nowhere else; redirects are off, but for
+//! downloads, which leave the credentials behind when they change the origin.
+//! Whatever an answer holds, the secrets we sent are cut out of it first.
+
+use std::cell::Cell;
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Once;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Url, multipart, redirect};
+
+use crate::error::Error;
+use crate::providers::{Call, Method};
+use crate::requests::outgoing::Outgoing;
+use crate::retry::{Failure, Refusal, retry_after, shorten};
+
+use crate::values::{Header, Secret};
+use crate::wire::ApiError;
+
+/// The header by which the sandbox says what it is.
+pub const SIMULATED: &str = "x-batchstep-sandbox";
+/// How long a call that moves no file may take in all.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a download may stand still.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The slowest upload that is waited for, in bytes a second, beside [`CALL_TIMEOUT`] twice.
+const SLOWEST_UPLOAD: u64 = 50_000;
+/// The largest answer that is read into memory.
+const MAX_BODY: usize = 64 << 20;
+/// How many redirects a download follows.
+const MAX_REDIRECTS: usize = 5;
+
+/// Where and how to connect.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The base URL, as `https://api.openai.com/v1`.
+    pub base_url: String,
+    /// The key, sent as a bearer token.
+    pub api_key: Option<Secret>,
+    /// More headers, such as `openai-organization`.
+    pub headers: Vec<Header>,
+    /// A certificate bundle (PEM) to trust beside the system's.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Whether plain http may leave this machine.
+    pub allow_http: bool,
+}
+
+/// A client of one server.
+pub struct Client {
+    base: Url,
+    headers: HeaderMap,
+    secrets: Vec<Secret>,
+    allow_http: bool,
+    /// Whether an answer came from the sandbox, whatever the provider is called.
+    simulated: Cell<bool>,
+    /// For the outside world: through the proxies that the environment names.
+    proxied: reqwest::Client,
+    /// For loopback, which no proxy can reach.
+    direct: reqwest::Client,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The body, with our secrets cut out.
+    pub body: Vec<u8>,
+}
+
+/// A download that has begun.
+pub struct Download {
+    response: reqwest::Response,
+    /// Where in the file the first byte stands; zero where the server sends it all.
+    pub starts_at: u64,
+    /// The whole file's length, where the server says it.
+    pub total: Option<u64>,
+}
+
+impl Client {
+    /// Prepares a client. Wrong addresses, headers and certificates are usage errors.
+    pub fn new(connection: &Connection) -> Result<Self, Error> {
+        let base = base_url(&connection.base_url)?;
+        if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
+            return Err(Error::usage(format!("`base-url` {base} would send the key over plain http."))
+                .hint("Use https, or set `allow-http` if the network in between is yours."));
+        }
+        let mut headers = HeaderMap::new();
+        let mut secrets = Vec::new();
+        for header in &connection.headers {
+            let (name, value) = (HeaderName::try_from(&header.name), sensitive(header.value.reveal()));
+            let wrong = || Error::usage(format!("`headers` has a value for `{}` that HTTP cannot carry.", header.name));
+            headers.insert(name.map_err(|_| wrong())?, value.ok_or_else(wrong)?);
+            secrets.push(header.value.clone());
+        }
+        if let Some(key) = &connection.api_key {
+            let wrong = || Error::usage("`api-key` holds characters that HTTP cannot carry.");
+            let bearer = sensitive(&format!("Bearer {}", key.reveal())).ok_or_else(wrong)?;
+            headers.insert(reqwest::header::AUTHORIZATION, bearer);
+            secrets.push(key.clone());
+        }
+        let roots = roots(connection.ca_bundle.as_deref())?;
+        Ok(Self {
+            base,
+            headers,
+            secrets,
+            allow_http: connection.allow_http,
+            simulated: Cell::new(false),
+            proxied: build(roots.clone(), true)?,
+            direct: build(roots, false)?,
+        })
+    }
+
+    /// The scheme, host and port that the calls go to.
+    pub fn origin(&self) -> String {
+        self.base.origin().ascii_serialization()
+    }
+
+    /// Whether any answer so far was the sandbox's.
+    pub fn is_simulated(&self) -> bool {
+        self.simulated.get()
+    }
+
+    /// Sends a call and reads its whole answer.
+    pub async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+        let mut request = self.request(call)?.timeout(CALL_TIMEOUT);
+        if let Some(json) = &call.json {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(json.to_string());
+        }
+        self.reply(request.send().await).await
+    }
+
+    /// Uploads a file, with its length known beforehand. `sent` is told of each chunk.
+    pub async fn upload(
+        &self,
+        call: &Call,
+        name: &str,
+        file: Outgoing,
+        sent: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<Reply, Failure> {
+        let (length, changed) = (file.length, file.changed);
+        let stream = file.stream.inspect(move |chunk| {
+            if let Ok(chunk) = chunk {
+                sent(chunk.len());
+            }
+        });
+        let part = multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), length)
+            .file_name(name.to_owned())
+            .mime_str("application/jsonl")
+            .map_err(|error| Failure::Local(error.to_string()))?;
+        let fields =
+            call.form.iter().fold(multipart::Form::new(), |form, (name, value)| form.text(*name, value.clone()));
+        let timeout = 2 * CALL_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
+        let request = self.request(call)?.timeout(timeout).multipart(fields.part("file", part));
+        let reply = self.reply(request.send().await).await;
+        if changed.load(Ordering::Relaxed) { Err(Failure::Changed) } else { reply }
+    }
+
+    /// Begins a download, from `offset` on if the server can.
+    pub async fn download(&self, call: &Call, offset: u64) -> Result<Download, Failure> {
+        let mut url = self.url(call)?;
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = self.get(&url)?;
+            if offset > 0 {
+                request = request.header(reqwest::header::RANGE, format!("bytes={offset}-"));
+            }
+            let response = idle(request.send()).await?.map_err(|error| self.failure(error))?;
+            if !response.status().is_redirection() {
+                return self.begin(response).await;
+            }
+            url = redirected(&url, &response)?;
+        }
+        Err(Failure::Garbled(format!("more than {MAX_REDIRECTS} redirects")))
+    }
+
+    async fn begin(&self, response: reqwest::Response) -> Result<Download, Failure> {
+        match response.status().as_u16() {
+            206 => {
+                let range = header(&response, reqwest::header::CONTENT_RANGE).and_then(content_range);
+                let (starts_at, total) = range.ok_or_else(|| Failure::Garbled("206 without a Content-Range".into()))?;
+                Ok(Download { response, starts_at, total })
+            }
+            200..=299 => Ok(Download { total: response.content_length(), response, starts_at: 0 }),
+            _ => Err(self.refusal(response).await),
+        }
+    }
+
+    fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, Failure> {
+        let url = self.url(call)?;
+        let method = match call.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        Ok(self.http(&url).request(method, url).headers(self.headers.clone()))
+    }
+
+    /// A GET to wherever a download leads: with credentials only to our own origin.
+    fn get(&self, url: &Url) -> Result<reqwest::RequestBuilder, Failure> {
+        if url.scheme() != "https" && !(url.scheme() == "http" && (is_loopback(url) || self.allow_http)) {
+            return Err(Failure::Garbled("the download was redirected to an address that is not https".into()));
+        }
+        let request = self.http(url).get(url.clone());
+        let ours = url.origin() == self.base.origin();
+        Ok(if ours { request.headers(self.headers.clone()) } else { request })
+    }
+
+    fn http(&self, url: &Url) -> &reqwest::Client {
+        if is_loopback(url) { &self.direct } else { &self.proxied }
+    }
+
+    /// The call's address. Ids are opaque and may hold slashes, which stay, but
+    /// they cannot climb out of the base path or start a query.
+    fn url(&self, call: &Call) -> Result<Url, Failure> {
+        let mut url = self.base.clone();
+        let wrong = || Failure::Local(format!("`{}` is no id", shorten(&call.path, 60)));
+        if call.path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(wrong());
+        }
+        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(call.path.split('/').skip(1));
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&call.query);
+        }
+        Ok(url)
+    }
+
+    async fn reply(&self, sent: reqwest::Result<reqwest::Response>) -> Result<Reply, Failure> {
+        let response = sent.map_err(|error| self.failure(error))?;
+        if response.headers().contains_key(SIMULATED) {
+            self.simulated.set(true);
+        }
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let body = self.body(response).await?;
+        Ok(Reply { body: self.redact(&body) })
+    }
+
+    async fn refusal(&self, response: reqwest::Response) -> Failure {
+        let status = response.status().as_u16();
+        let after = header(&response, reqwest::header::RETRY_AFTER).and_then(retry_after);
+        let request_id = header(&response, HeaderName::from_static("x-request-id")).map(|id| shorten(id, 80));
+        // The status alone says enough where the body does not arrive.
+        let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
+        let error = ApiError::read(&self.redact(&body));
+        Failure::Answered(Refusal { status, error, retry_after: after, request_id })
+    }
+
+    async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, Failure> {
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(Failure::Garbled("an answer larger than 64 MiB".into()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body.freeze())
+    }
+
+    fn failure(&self, error: reqwest::Error) -> Failure {
+        let error = error.without_url();
+        let mut why = String::from_utf8_lossy(&self.redact(deepest(&error).as_bytes())).into_owned();
+        if error.is_timeout() {
+            why = "timed out".to_owned();
+        }
+        match untrusted(&error) {
+            Some(why) => Failure::Untrusted(why),
+            None if error.is_connect() => Failure::Unsent(why),
+            None => Failure::Interrupted(why),
+        }
+    }
+
+    /// Cuts our secrets out of what a server echoes. Very short ones stay: they
+    /// would be found by chance everywhere, and are no secrets.
+    fn redact(&self, body: &[u8]) -> Vec<u8> {
+        let mut body = body.to_vec();
+        for secret in self.secrets.iter().map(|secret| secret.reveal().as_bytes()).filter(|secret| secret.len() >= 8) {
+            while let Some(at) = memchr::memmem::find(&body, secret) {
+                body.splice(at..at + secret.len(), *b"***");
+            }
+        }
+        body
+    }
+}
+
+impl Download {
+    /// The next chunk, or none at the end. A download that stands still is broken off.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        let broken = |error: reqwest::Error| Failure::Interrupted(deepest(&error.without_url()));
+        idle(self.response.chunk()).await?.map_err(broken)
+    }
+}
+
+async fn idle<T>(step: impl Future<Output = T>) -> Result<T, Failure> {
+    let late = |_| Failure::Interrupted(format!("nothing came for {} seconds", IDLE_TIMEOUT.as_secs()));
+    tokio::time::timeout(IDLE_TIMEOUT, step).await.map_err(late)
+}
+
+/// Reads a base URL.
+fn base_url(text: &str) -> Result<Url, Error> {
+    let wrong = |why: &str| Error::usage(format!("`base-url` {why}.")).hint("Write it as `https://api.openai.com/v1`.");
+    let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("is not an address: {error}")))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(wrong("is neither https nor http"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
+    }
+    if url.fragment().is_some() {
+        return Err(wrong("ends in a fragment"));
+    }
+    Ok(url)
+}
+
+/// Whether a base URL cannot lead away from this machine.
+pub fn is_local(base_url: &str) -> bool {
+    Url::parse(base_url).is_ok_and(|url| is_loopback(&url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn redirected(from: &Url, response: &reqwest::Response) -> Result<Url, Failure> {
+    let location = header(response, reqwest::header::LOCATION);
+    let target = location.and_then(|location| from.join(location).ok());
+    target.ok_or_else(|| Failure::Garbled("a redirect without an address".into()))
+}
+
+fn header(response: &reqwest::Response, name: HeaderName) -> Option<&str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+fn sensitive(value: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(value).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// Reads `bytes 5-9/10` as where it starts and how long the whole is.
+fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Error> {
+    static RING: Once = Once::new();
+    RING.call_once(|| {
+        // An error means that a provider is installed already, which is what we want.
+        drop(rustls::crypto::ring::default_provider().install_default());
+    });
+    let builder = reqwest::Client::builder()
+        .user_agent(concat!("batchstep/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .redirect(redirect::Policy::none())
+        .tls_certs_merge(roots);
+    let builder = if proxied { builder } else { builder.no_proxy() };
+    builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
+}
+
+/// Roots beside the platform's own: the embedded ones, so that an empty image
+/// works, and the user's, so that a private authority does.
+fn roots(bundle: Option<&[u8]>) -> Result<Vec<Certificate>, Error> {
+    let mut roots: Vec<Certificate> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
+    if let Some(bundle) = bundle {
+        let wrong =
+            || Error::usage("`ca-file` holds no certificate.").hint("It must be PEM: `-----BEGIN CERTIFICATE-----`.");
+        let certificates = Certificate::from_pem_bundle(bundle).map_err(|error| wrong().because(error))?;
+        if certificates.is_empty() {
+            return Err(wrong());
+        }
+        roots.extend(certificates);
+    }
+    Ok(roots)
+}
+
+/// The innermost cause: reqwest's own sentences only say that something failed.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Finds a refused certificate among the causes.
+fn untrusted(error: &reqwest::Error) -> Option<String> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
+        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
+            return Some(why.to_string());
+        }
+        next = inner.map(|inner| inner as &dyn std::error::Error).or_else(|| cause.source());
+    }
+    None
+}

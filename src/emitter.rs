@@ -1,0 +1,92 @@
+//! Hands events to whoever listens, and breaks long silences.
+//!
+//! Some CI hosts kill a job that prints nothing for five or ten minutes, so
+//! after four a line says what is going on.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::events::Event;
+
+/// The longest silence.
+const SILENCE: Duration = Duration::from_secs(240);
+
+/// Where events go.
+pub struct Events<'a> {
+    listener: Box<dyn Fn(&Event) + 'a>,
+    started: Instant,
+    spoke: Cell<Instant>,
+    doing: RefCell<String>,
+    warnings: RefCell<Vec<String>>,
+}
+
+impl<'a> Events<'a> {
+    /// Hands every event to `listener`.
+    pub fn new(listener: impl Fn(&Event) + 'a) -> Self {
+        let now = Instant::now();
+        Self {
+            listener: Box::new(listener),
+            started: now,
+            spoke: Cell::new(now),
+            doing: RefCell::default(),
+            warnings: RefCell::default(),
+        }
+    }
+
+    /// Tells of an event.
+    pub fn emit(&self, event: Event) {
+        if let Some(doing) = event.doing() {
+            self.doing.replace(doing);
+        }
+        if let Event::Warned(warning) = &event {
+            self.warnings.borrow_mut().push(warning.clone());
+        }
+        if event.line().is_some() {
+            self.spoke.set(Instant::now());
+        }
+        (self.listener)(&event);
+    }
+
+    /// All warnings so far, for the report.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.borrow().clone()
+    }
+
+    /// Breaks silences for as long as it is polled; never ends.
+    pub async fn keep_alive(&self) -> Infallible {
+        loop {
+            tokio::time::sleep_until(self.spoke.get() + SILENCE).await;
+            if self.spoke.get().elapsed() >= SILENCE {
+                let doing = self.doing.borrow().clone();
+                self.emit(Event::Alive { doing, elapsed: self.started.elapsed() });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Event, Events, RefCell};
+
+    #[tokio::test(start_paused = true)]
+    async fn no_silence_lasts_longer_than_four_minutes() {
+        let lines = RefCell::new(Vec::new());
+        let events = Events::new(|event| lines.borrow_mut().extend(event.line()));
+        let work = async {
+            events.emit(Event::Uploading { sent: 1_000_000, total: 2_000_000 });
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            events.emit(Event::Warned("something".to_owned()));
+            tokio::time::sleep(Duration::from_secs(500)).await;
+        };
+        tokio::select! { () = work => (), never = events.keep_alive() => match never {} }
+        let expected = [
+            "Warning: something",
+            "Still uploading, 1.0 MB of 2.0 MB, 5m 40s into the run",
+            "Still uploading, 1.0 MB of 2.0 MB, 9m 40s into the run",
+        ];
+        assert_eq!(*lines.borrow(), expected);
+    }
+}

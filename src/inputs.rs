@@ -1,0 +1,325 @@
+//! The inputs, each defined once.
+//!
+//! A field here is a flag (`--poll-interval`), an action input
+//! (`INPUT_POLL-INTERVAL`), a plugin setting (`PLUGIN_POLL_INTERVAL`) and a
+//! variable (`BATCHSTEP_POLL_INTERVAL`); its doc comment is the help text.
+//! `env.rs` turns variables into arguments, so clap parses each value once,
+//! wherever it came from. What the values mean together is `plan.rs`'s.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::hosts::Choice;
+use crate::providers;
+use crate::sandbox::Fault;
+use crate::values::{self, MaxFailed, Pair};
+
+/// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
+#[derive(Debug, Parser)]
+#[command(name = "batchstep", version, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check, submit, wait, collect and report: the whole life of a batch.
+    Run(Box<Run>),
+    /// Check the requests; no network, no key.
+    Check(Check),
+    /// Serve the built-in simulator of the API on a loopback port.
+    Sandbox(Sandbox),
+    /// The API's batch operations, one call each, JSON on standard output.
+    #[command(subcommand)]
+    Batch(Batch),
+    /// The API's file operations, one call each, JSON on standard output.
+    #[command(subcommand)]
+    File(File),
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// What is made of it.
+    #[command(flatten)]
+    pub making: Making,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+    /// The sandbox.
+    #[command(flatten)]
+    pub simulation: Simulation,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// Whose limits to check against: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
+    pub provider: Option<providers::Name>,
+    /// The CI system to speak to: auto, github or terminal [default: auto].
+    #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
+    pub ci: Option<Choice>,
+}
+
+/// The work to do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
+pub struct Work {
+    /// Requests files, as paths or globs, read as one sequence; `-` is standard input [default: requests.jsonl].
+    #[arg(value_name = "REQUESTS")]
+    pub requests: Vec<String>,
+    /// The endpoint of every request, as `/v1/chat/completions` [default: what the lines say].
+    #[arg(long, value_name = "PATH")]
+    pub endpoint: Option<String>,
+}
+
+/// What is made of the work at the provider.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Work")]
+pub struct Making {
+    /// How long the provider may take [default: 24h].
+    #[arg(long, value_name = "WINDOW")]
+    pub completion_window: Option<String>,
+    /// Metadata for the batch, as `key=value`; up to nine, one a line or one a flag.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub metadata: Vec<Pair>,
+    /// Let the uploaded file expire after this time, `1h` to `30days` [default: the provider's].
+    #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
+    pub expires_after: Option<Duration>,
+    /// Let the output file expire after this time, `1h` to `30days` [default: the provider's].
+    #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
+    pub output_expires_after: Option<Duration>,
+}
+
+/// How to reach the provider.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Connection {
+    /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub provider: Option<providers::Name>,
+    /// Where the API answers, as `https://api.openai.com/v1` [default: the provider's].
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The API key.
+    #[arg(long, value_name = "KEY", value_parser = unchecked)]
+    pub api_key: Option<Unchecked>,
+    /// The organization to act for (header `OpenAI-Organization`).
+    #[arg(long, value_name = "ID")]
+    pub organization: Option<String>,
+    /// The project to act for (header `OpenAI-Project`).
+    #[arg(long, value_name = "ID")]
+    pub project: Option<String>,
+    /// More headers for every call, as `Name: value`; one a line or one a flag. Their values are secrets.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = unchecked)]
+    pub headers: Vec<Unchecked>,
+    /// A PEM file of certificates to trust beside the system's.
+    #[arg(long, value_name = "PATH")]
+    pub ca_file: Option<PathBuf>,
+    /// Allow plain http to other machines [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub allow_http: Option<bool>,
+}
+
+/// How long to wait.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub struct Waiting {
+    /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 24h30m].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// The longest wait between two polls [default: 60s].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub poll_interval: Option<Duration>,
+    /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: 0].
+    #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
+    pub max_failed: Option<MaxFailed>,
+}
+
+/// Where results and reports go.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub struct Reporting {
+    /// Where results, report and journal go [default: batch-results].
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+    /// Write the job summary where the CI system has one [default: true].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub summary: Option<bool>,
+    /// The CI system to speak to: auto, github or terminal [default: auto].
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub ci: Option<Choice>,
+}
+
+/// How the simulator behaves.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sandbox")]
+pub struct Simulation {
+    /// How long a batch of the sandbox takes [default: 3s].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub takes: Option<Duration>,
+    /// Trouble the sandbox makes, as `get 503 for=1h`; one a line or one a flag. See docs/sandbox.md.
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<Fault>,
+}
+
+/// What `sandbox` takes.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The loopback port to serve on; 0 takes a free one [default: 8080].
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// How it behaves.
+    #[command(flatten)]
+    pub simulation: Simulation,
+}
+
+/// The API's batch operations.
+#[derive(Debug, Subcommand)]
+pub enum Batch {
+    /// Create a batch over an uploaded file.
+    Create(Box<CreateBatch>),
+    /// Read a batch.
+    Get(OneBatch),
+    /// Cancel a batch.
+    Cancel(OneBatch),
+    /// List batches, newest first.
+    List(ListBatches),
+}
+
+/// What `batch create` takes.
+#[derive(Debug, Args)]
+pub struct CreateBatch {
+    /// The uploaded file.
+    #[arg(value_name = "FILE_ID")]
+    pub file_id: String,
+    /// The endpoint of its requests, as `/v1/chat/completions`.
+    #[arg(long, value_name = "PATH")]
+    pub endpoint: String,
+    /// How long the provider may take [default: 24h].
+    #[arg(long, value_name = "WINDOW")]
+    pub completion_window: Option<String>,
+    /// Metadata, as `key=value`.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub metadata: Vec<Pair>,
+    /// Let the output file expire after this time, `1h` to `30days`.
+    #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
+    pub output_expires_after: Option<Duration>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What `batch get` and `batch cancel` take.
+#[derive(Debug, Args)]
+pub struct OneBatch {
+    /// The batch.
+    #[arg(value_name = "BATCH_ID")]
+    pub batch_id: String,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What `batch list` takes.
+#[derive(Debug, Args)]
+pub struct ListBatches {
+    /// How many, 1 to 100 [default: 20].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100))]
+    pub limit: Option<u64>,
+    /// Only those after this batch in the list.
+    #[arg(long, value_name = "BATCH_ID")]
+    pub after: Option<String>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// The API's file operations.
+#[derive(Debug, Subcommand)]
+pub enum File {
+    /// Upload a requests file, with purpose `batch`.
+    Upload(UploadFile),
+    /// Read a file's object.
+    Get(OneFile),
+    /// Download a file's bytes.
+    Content(FileContent),
+    /// Delete a file.
+    Delete(OneFile),
+}
+
+/// What `file upload` takes.
+#[derive(Debug, Args)]
+pub struct UploadFile {
+    /// The file to upload; `-` is standard input.
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// The name it gets, ending in `.jsonl` [default: the file's own].
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Let it expire after this time, `1h` to `30days`.
+    #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
+    pub expires_after: Option<Duration>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What `file get` and `file delete` take.
+#[derive(Debug, Args)]
+pub struct OneFile {
+    /// The file.
+    #[arg(value_name = "FILE_ID")]
+    pub file_id: String,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// What `file content` takes.
+#[derive(Debug, Args)]
+pub struct FileContent {
+    /// The file.
+    #[arg(value_name = "FILE_ID")]
+    pub file_id: String,
+    /// Where to write it. `-` is standard output, for a pipe: never let it run into a CI log, which may obey it.
+    #[arg(long, value_name = "PATH")]
+    pub output: PathBuf,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// Text that may be a secret and is checked only in `plan.rs`: clap would show
+/// a wrong value in its error.
+#[derive(Clone)]
+pub struct Unchecked(pub String);
+
+impl std::fmt::Debug for Unchecked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+fn unchecked(text: &str) -> Result<Unchecked, Infallible> {
+    Ok(Unchecked(text.to_owned()))
+}

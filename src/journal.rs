@@ -1,0 +1,208 @@
+//! The journal: what a run intended and did, written down as it happens.
+//!
+//! `output-dir/journal.jsonl` gets the intent before and the fact after each
+//! network step, flushed to the disk, so that after a crash it is known what
+//! may exist at the provider. A last line torn by the crash is passed over.
+//! The directory is locked for as long as the journal is open.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::error::Error;
+
+/// One line of the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Record {
+    /// A run began.
+    Run {
+        /// The version of batchstep.
+        version: String,
+        /// The server: a batch is resumed only against the same one.
+        origin: String,
+        /// The work.
+        key: String,
+        /// Requests in it.
+        total: u64,
+    },
+    /// The file is about to be sent.
+    Upload {
+        /// The name it is sent under.
+        name: String,
+    },
+    /// The file is at the provider.
+    Uploaded {
+        /// Its id.
+        file_id: String,
+    },
+    /// A create is about to be sent.
+    Create {
+        /// The mark it carries.
+        create: String,
+        /// The file it names.
+        file_id: String,
+    },
+    /// The batch exists.
+    Created {
+        /// The mark it carries.
+        create: String,
+        /// Its id.
+        batch_id: String,
+    },
+    /// A cancel is about to be sent.
+    Cancel {
+        /// The batch.
+        batch_id: String,
+    },
+    /// The batch reached a terminal state.
+    Ended {
+        /// The batch.
+        batch_id: String,
+        /// The state.
+        status: String,
+    },
+    /// The answers are about to be fetched.
+    Collect {
+        /// The batch.
+        batch_id: String,
+    },
+    /// The run ended in good order.
+    Closed {
+        /// Its outcome.
+        outcome: String,
+    },
+}
+
+/// A record with its time.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    at: i64,
+    #[serde(flatten)]
+    record: Record,
+}
+
+/// An open journal, which also holds the lock on its directory.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    clock: Clock,
+    _lock: File,
+}
+
+impl Journal {
+    /// Opens the journal in `dir`, making the directory if need be, and returns
+    /// what earlier runs wrote. A directory that is in use is a usage error.
+    pub fn open(dir: &Path, clock: Clock) -> Result<(Self, Vec<Record>), Error> {
+        let failed = |what: &str, error: std::io::Error| {
+            Error::usage(format!("`output-dir` {} {what}.", dir.display())).because(error)
+        };
+        std::fs::create_dir_all(dir).map_err(|error| failed("cannot be made", error))?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(".lock"));
+        let lock = lock.map_err(|error| failed("cannot be written to", error))?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => {
+                Error::usage(format!("`output-dir` {} is in use by another run of batchstep.", dir.display()))
+                    .hint("Wait for it to end, or give this run an `output-dir` of its own.")
+            }
+            TryLockError::Error(error) => failed("cannot be locked", error),
+        })?;
+        let path = dir.join("journal.jsonl");
+        let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
+        let mut file = file.map_err(|error| failed("cannot hold a journal", error))?;
+        let earlier = read(&mut file).map_err(|error| failed("holds a journal that cannot be read", error))?;
+        Ok((Self { file, path, clock, _lock: lock }, earlier))
+    }
+
+    /// Writes a record and flushes it to the disk. What cannot be written down
+    /// must not be done, so an error here ends the run.
+    pub fn note(&self, record: Record) -> Result<(), Error> {
+        let line = Line { at: self.clock.unix(), record };
+        let failed = |error: std::io::Error| {
+            Error::internal(format!("The journal {} cannot be written.", self.path.display()))
+                .because(error)
+                .hint("Without it a crash could be paid for twice, so nothing more was started.")
+        };
+        let mut text = serde_json::to_vec(&line).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        (&self.file).write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)
+    }
+}
+
+/// Reads the records so far, and ends a torn last line so that the next one stands alone.
+fn read(file: &mut File) -> std::io::Result<Vec<Record>> {
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut text)?;
+    if text.last().is_some_and(|last| *last != b'\n') {
+        file.write_all(b"\n")?;
+    }
+    let lines = text.split(|byte| *byte == b'\n');
+    Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).map(|line| line.record).collect())
+}
+
+/// The batch that an earlier run created and left without a closing record, if any.
+pub fn left_behind(earlier: &[Record]) -> Option<&str> {
+    let run = earlier.iter().rposition(|record| matches!(record, Record::Run { .. }))?;
+    let last = &earlier[run..];
+    if last.iter().any(|record| matches!(record, Record::Closed { .. } | Record::Ended { .. })) {
+        return None;
+    }
+    last.iter().rev().find_map(|record| match record {
+        Record::Created { batch_id, .. } => Some(batch_id.as_str()),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Journal, Record, left_behind};
+    use std::io::Write as _;
+
+    fn created(batch: &str) -> Record {
+        Record::Created { create: "c".into(), batch_id: batch.into() }
+    }
+
+    fn run() -> Record {
+        Record::Run { version: "1".into(), origin: "o".into(), key: "k".into(), total: 1 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_noted_is_read_again_but_for_a_torn_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at(std::time::Duration::from_secs(1_700_000_000));
+        let (journal, earlier) = Journal::open(dir.path(), clock).unwrap();
+        assert_eq!(earlier, []);
+        journal.note(run()).unwrap();
+        journal.note(created("b")).unwrap();
+        drop(journal);
+        let path = dir.path().join("journal.jsonl");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with(r#"{"at":1700000000,"step":"run","version":"1""#), "{text}");
+        let torn = &br#"{"at":1700000000,"step":"cl"#[..];
+        std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(torn).unwrap();
+
+        let (journal, earlier) = Journal::open(dir.path(), clock).unwrap();
+        assert_eq!(earlier, [run(), created("b")]);
+        assert_eq!(left_behind(&earlier), Some("b"));
+        journal.note(Record::Closed { outcome: "succeeded".into() }).unwrap();
+        drop(journal);
+        let (_, earlier) = Journal::open(dir.path(), clock).unwrap();
+        assert_eq!(earlier.len(), 3, "the record after the torn line stands alone");
+        assert_eq!(left_behind(&earlier), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_directory_in_use_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::starting_at(std::time::Duration::ZERO);
+        let _held = Journal::open(dir.path(), clock).unwrap();
+        let refused = Journal::open(dir.path(), clock).unwrap_err();
+        assert_eq!(refused.exit, crate::error::Exit::Usage);
+        assert!(refused.message.contains("in use by another run"), "{refused}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The API's operations, one call each, JSON on standard output: the building
+//! blocks for scripts. Nothing is repeated and nothing is swallowed: what the
+//! server answers is printed, and what it refuses becomes an error with its text.
+
+use tokio::io::AsyncWriteExt as _;
+
+use crate::api::Api;
+use crate::client::{Client, Reply};
+use crate::effects::{Effect, NewFile};
+use crate::error::{Error, Exit};
+use crate::formats::json::inert;
+use crate::inputs::{self, Batch, File};
+use crate::patience::refused;
+use crate::plan::{self, Server};
+use crate::providers::NewBatch;
+use crate::requests::source;
+use crate::retry::{Failure, shorten};
+use crate::sandbox::Sandbox;
+use crate::world::World;
+
+/// How many pairs of metadata the API takes.
+const PAIRS: usize = 16;
+
+/// `batchstep batch …`.
+pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
+    match command {
+        Batch::Create(inputs) => create(*inputs, world).await,
+        Batch::Get(inputs) => {
+            let api = connect(inputs.connection)?;
+            let (_, reply) =
+                told(&format!("reading batch {}", inputs.batch_id), api.get_batch(&inputs.batch_id).await)?;
+            print(&reply, world)
+        }
+        Batch::Cancel(inputs) => {
+            let api = connect(inputs.connection)?;
+            let (_, reply) =
+                told(&format!("cancelling batch {}", inputs.batch_id), api.cancel_batch(&inputs.batch_id).await)?;
+            print(&reply, world)
+        }
+        Batch::List(inputs) => {
+            let api = connect(inputs.connection)?;
+            let listed = api.list_batches(inputs.limit.unwrap_or(20), inputs.after.as_deref()).await;
+            print(&told("listing batches", listed)?.1, world)
+        }
+    }
+}
+
+async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error> {
+    let api = connect(inputs.connection)?;
+    let new = NewBatch {
+        input_file_id: &inputs.file_id,
+        endpoint: &inputs.endpoint,
+        completion_window: &plan::window(inputs.completion_window.as_deref(), api.provider())?,
+        metadata: &plan::pairs(&inputs.metadata, PAIRS)?,
+        output_expires_after: inputs.output_expires_after,
+    };
+    let created = api.create_batch(&new).await;
+    let lost = created.as_ref().is_err_and(Failure::is_ambiguous);
+    let created = told("creating the batch", created).map_err(|error| match lost {
+        true => error.hint("The batch may exist all the same: look with `batchstep batch list` before you try again."),
+        false => error,
+    });
+    print(&created?.1, world)
+}
+
+/// `batchstep file …`.
+pub async fn file(command: File, world: &World) -> Result<(), Error> {
+    match command {
+        File::Upload(inputs) => upload(inputs, world).await,
+        File::Get(inputs) => {
+            let api = connect(inputs.connection)?;
+            let (_, reply) = told(&format!("reading file {}", inputs.file_id), api.get_file(&inputs.file_id).await)?;
+            print(&reply, world)
+        }
+        File::Content(inputs) => content(inputs).await,
+        File::Delete(inputs) => {
+            let api = connect(inputs.connection)?;
+            let deleted = api.delete_file(&inputs.file_id).await;
+            print(&told(&format!("deleting file {}", inputs.file_id), deleted)?, world)
+        }
+    }
+}
+
+async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> {
+    let api = connect(inputs.connection)?;
+    let source = source::resolve(std::slice::from_ref(&inputs.path)).await?;
+    let own = || std::path::Path::new(&inputs.path).file_name().map(|name| name.to_string_lossy().into_owned());
+    let name =
+        inputs.name.clone().or_else(own).filter(|name| name != "-").unwrap_or_else(|| "requests.jsonl".to_owned());
+    let mut hasher = blake3::Hasher::new();
+    let read = hasher.update_reader(source.open());
+    read.map_err(|error| Error::new(Exit::Invalid, format!("`{}` cannot be read.", inputs.path)).because(error))?;
+    let file = source.stream(hasher.finalize());
+    let (_, reply) =
+        told(&format!("uploading {}", inputs.path), api.upload(&name, file, inputs.expires_after, |_| {}).await)?;
+    print(&reply, world)
+}
+
+/// Streams a file's bytes to a path, or to standard output for a pipe.
+async fn content(inputs: inputs::FileContent) -> Result<(), Error> {
+    let api = connect(inputs.connection)?;
+    let doing = format!("downloading file {}", inputs.file_id);
+    let mut download = told(&doing, api.file_content(&inputs.file_id, 0).await)?;
+    if inputs.output.as_os_str() == "-" {
+        let mut pipe = tokio::io::stdout();
+        let failed = |error: std::io::Error| Error::internal("Standard output cannot be written.").because(error);
+        while let Some(chunk) = told(&doing, download.chunk().await)? {
+            pipe.write_all(&chunk).await.map_err(failed)?;
+        }
+        return pipe.flush().await.map_err(failed);
+    }
+    let mut file = NewFile::create(&inputs.output)?;
+    while let Some(chunk) = told(&doing, download.chunk().await)? {
+        file.put(&chunk)?;
+    }
+    file.finish()
+}
+
+/// `batchstep sandbox`: serves the simulator until a signal comes.
+pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
+    let port = inputs.port.unwrap_or(8080);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
+        Error::usage(format!("`port` {port} cannot be served on."))
+            .because(error)
+            .hint("Choose another with `--port`; 0 takes a free one.")
+    })?;
+    let address =
+        listener.local_addr().map_err(|error| Error::internal("The sandbox has no address.").because(error))?;
+    world.apply(vec![Effect::Log(format!(
+        "SIMULATED: the sandbox serves http://{address}/v1 until it is stopped; use it with `--provider sandbox --base-url http://{address}/v1`"
+    ))]);
+    Sandbox::new(plan::options(inputs.simulation), world.clock).serve(listener).await;
+    Ok(())
+}
+
+fn connect(connection: inputs::Connection) -> Result<Api, Error> {
+    let Server { provider, connection, .. } = Server::remote(connection)?;
+    Ok(Api::new(Client::new(&connection)?, provider))
+}
+
+fn told<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {
+    done.map_err(|failure| refused(doing, &failure))
+}
+
+/// Prints the server's JSON as it came, but such that no CI system can take a
+/// part of it for a command.
+fn print(reply: &Reply, world: &World) -> Result<(), Error> {
+    let json = serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_ok();
+    let text = String::from_utf8_lossy(&reply.body);
+    if !json {
+        return Err(Error::new(Exit::Refused, format!("The reply is not JSON: `{}`.", shorten(text.trim(), 80))));
+    }
+    world.apply(inert(text.trim()).lines().map(|line| Effect::Command(line.to_owned())).collect());
+    Ok(())
+}

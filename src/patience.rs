@@ -1,0 +1,209 @@
+//! Bears trouble: repeats an attempt until it works, cannot work, or time is up.
+//!
+//! What a failure means is decided in `retry.rs`; this is the loop around it,
+//! and the only place that waits between attempts. Every wait and every attempt
+//! ends when the deadline passes or a signal comes.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::emitter::Events;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::retry::{Advice, Backoff, Cadence, Failure};
+use crate::shutdown::Shutdown;
+
+/// How long transient trouble is borne before a batch exists.
+pub const BEFORE: Duration = Duration::from_secs(600);
+/// How long, and how often in a row, a 401, 403 or 404 may come before it is believed.
+const LASTING: (Duration, u32) = (Duration::from_secs(120), 3);
+
+/// Why a stage ended early.
+#[derive(Debug)]
+pub enum Stop {
+    /// The deadline passed.
+    Deadline,
+    /// A signal came, of this number.
+    Signal(u8),
+    /// It failed for good.
+    Failed(Error),
+    /// A create was sent and its fate could not be learned.
+    Unknown(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// How much trouble a call may make.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Patience {
+    /// Nothing is running yet: ten minutes, and refusals are final.
+    Before,
+    /// A batch is running: until the deadline, and a refusal may pass.
+    Running,
+    /// The batch is over or being ended: until this instant, deadline or not.
+    Until(Instant),
+}
+
+/// What ends a wait, and who hears of trouble.
+pub struct Guard<'a> {
+    /// When the run must be over.
+    pub deadline: Instant,
+    /// The order to stop.
+    pub shutdown: &'a Shutdown,
+    /// Who hears of trouble.
+    pub events: &'a Events<'a>,
+    /// Jitter.
+    pub rng: RefCell<fastrand::Rng>,
+}
+
+impl Guard<'_> {
+    /// Waits for `step` unless the deadline or a signal comes first.
+    pub async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, Stop> {
+        self.until(self.deadline, step).await
+    }
+
+    /// Waits for `step` unless `limit` or a signal comes first.
+    pub async fn until<T>(&self, limit: Instant, step: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            signal = self.shutdown.first() => Err(Stop::Signal(signal)),
+            done = step => Ok(done),
+            () = tokio::time::sleep_until(limit) => Err(Stop::Deadline),
+        }
+    }
+
+    /// Repeats `attempt` until it works. `doing` names it: `uploading requests.jsonl`.
+    pub async fn bear<T>(
+        &self,
+        doing: &str,
+        patience: Patience,
+        attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Stop> {
+        let mut backoff = Backoff::default();
+        self.bear_at(doing, patience, |rng| backoff.next(rng), attempt).await
+    }
+
+    /// Repeats `attempt` at a poll's cadence until it works.
+    pub async fn bear_polling<T>(
+        &self,
+        doing: &str,
+        patience: Patience,
+        cadence: &mut Cadence,
+        attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Stop> {
+        self.bear_at(doing, patience, |rng| cadence.next(rng), attempt).await
+    }
+
+    async fn bear_at<T>(
+        &self,
+        doing: &str,
+        patience: Patience,
+        mut pause: impl FnMut(&mut fastrand::Rng) -> Duration,
+        mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+    ) -> Result<T, Stop> {
+        let limit = match patience {
+            Patience::Until(limit) => limit,
+            Patience::Before | Patience::Running => self.deadline,
+        };
+        let mut streak: Option<Streak> = None;
+        loop {
+            let failure = match self.until(limit, attempt()).await? {
+                Ok(done) => {
+                    if let Some(streak) = streak {
+                        self.events.emit(Event::Recovered { doing: doing.to_owned(), after: streak.since.elapsed() });
+                    }
+                    return Ok(done);
+                }
+                Err(failure) => failure,
+            };
+            let streak = streak.get_or_insert_with(Streak::default);
+            streak.count(&failure);
+            if streak.is_final(&failure, patience) {
+                return Err(Stop::Failed(gave_up(doing, &failure, streak)));
+            }
+            let wished = match failure.advice() {
+                Advice::Again(wished) => wished.unwrap_or_default(),
+                Advice::Lasting | Advice::Stop => Duration::ZERO,
+            };
+            let again_in = pause(&mut self.rng.borrow_mut()).max(wished);
+            if streak.is_news(&failure) {
+                let (doing, trouble) = (doing.to_owned(), failure.to_string());
+                self.events.emit(Event::Troubled { doing, trouble, times: streak.times, again_in });
+            }
+            self.until(limit, tokio::time::sleep(again_in)).await?;
+        }
+    }
+}
+
+/// Failures in a row.
+struct Streak {
+    since: Instant,
+    times: u32,
+    refused_since: Option<Instant>,
+    refusals: u32,
+    told: String,
+}
+
+impl Default for Streak {
+    fn default() -> Self {
+        Self { since: Instant::now(), times: 0, refused_since: None, refusals: 0, told: String::new() }
+    }
+}
+
+impl Streak {
+    fn count(&mut self, failure: &Failure) {
+        self.times += 1;
+        if failure.advice() == Advice::Lasting {
+            self.refused_since.get_or_insert_with(Instant::now);
+            self.refusals += 1;
+        } else {
+            (self.refused_since, self.refusals) = (None, 0);
+        }
+    }
+
+    fn is_final(&self, failure: &Failure, patience: Patience) -> bool {
+        match failure.advice() {
+            Advice::Stop => true,
+            Advice::Lasting if patience == Patience::Before => true,
+            Advice::Lasting => {
+                let lasted = self.refused_since.is_some_and(|since| since.elapsed() >= LASTING.0);
+                lasted && self.refusals >= LASTING.1
+            }
+            Advice::Again(_) => patience == Patience::Before && self.since.elapsed() >= BEFORE,
+        }
+    }
+
+    /// Whether this failure says something that the last one did not.
+    fn is_news(&mut self, failure: &Failure) -> bool {
+        let kind = failure.status().map_or_else(|| failure.to_string(), |status| status.to_string());
+        let news = kind != self.told;
+        self.told = kind;
+        news
+    }
+}
+
+/// The error that ends the run when `doing` failed for good.
+pub fn refused(doing: &str, failure: &Failure) -> Error {
+    let error = match failure {
+        Failure::Changed => Error::new(Exit::Invalid, format!("Failed {doing}")),
+        Failure::Local(_) => Error::internal(format!("Failed {doing}")),
+        _ => Error::refused(format!("Failed {doing}")),
+    };
+    failure.hints().into_iter().fold(error.because(failure.clone()), Error::hint)
+}
+
+fn gave_up(doing: &str, failure: &Failure, streak: &Streak) -> Error {
+    match failure.advice() {
+        Advice::Again(_) => {
+            let tried = format!("{doing} for {} ({} times)", crate::clock::span(streak.since.elapsed()), streak.times);
+            refused(&tried, failure)
+        }
+        Advice::Lasting | Advice::Stop => refused(doing, failure),
+    }
+}

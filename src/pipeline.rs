@@ -1,0 +1,318 @@
+//! The pipeline: what `run` and `check` do, stage by stage.
+
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::batch::collect::Collector;
+use crate::batch::phases::Phases;
+use crate::batch::submit::Submission;
+use crate::batch::{Driver, Ended};
+use crate::client::Client;
+use crate::clock::{Clock, rfc3339};
+use crate::effects::NewFile;
+use crate::emitter::Events;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::formats::Format;
+use crate::hosts::Host;
+use crate::identity;
+use crate::inputs;
+use crate::journal::{self, Journal, Record};
+use crate::patience::{Guard, Stop};
+use crate::plan::{self, Plan, Server};
+use crate::providers::{self, Name};
+use crate::report::Report;
+use crate::requests::source::{self, Source};
+use crate::requests::{self, Checked, Rules};
+use crate::results::{self, Results};
+use crate::sandbox::Sandbox;
+use crate::verdict::{self, Verdict};
+use crate::wire::{Batch, Status};
+use crate::world::World;
+
+/// `batchstep run`: the whole life of a batch.
+pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
+    let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
+    let events = world.events(host.as_ref());
+    let work = async {
+        let (plan, server) = Plan::new(inputs, host.as_ref())?;
+        let run = Run::begin(plan, server, host.as_ref(), world, &events).await?;
+        let (report, exit) = run.finish().await?;
+        world.apply(host.publish(&report));
+        Ok(exit)
+    };
+    let done: Result<Exit, Error> = tokio::select! {
+        done = work => done,
+        never = events.keep_alive() => match never {},
+    };
+    world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// `batchstep check`: what `run` does before it touches the network.
+pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
+    let host = world.host(inputs.ci, None);
+    let events = world.events(host.as_ref());
+    let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));
+    let rules = Rules { endpoint: inputs.work.endpoint, ..provider.rules() };
+    let work = async {
+        let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
+        let checked = check_requests(&source, rules, &events).await?;
+        if checked.fault_count > 0 {
+            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+            report.asked(&source, &checked);
+            report.judge(Verdict::invalid(checked.fault_count));
+            report.warnings = events.warnings();
+            world.apply(host.publish(&report));
+            return Ok(Exit::Invalid);
+        }
+        Ok(Exit::Ok)
+    };
+    let done: Result<Exit, Error> = tokio::select! {
+        done = work => done,
+        signal = world.shutdown.first() => Ok(Exit::Signal(signal)),
+    };
+    world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// Tells of an error that left nothing to report on.
+fn failed(error: &Error, events: &Events<'_>) -> Exit {
+    events.emit(Event::Failed { sentence: error.sentence(), hints: error.hints.clone() });
+    error.exit
+}
+
+/// Checks beside the runtime, so that a signal is heard meanwhile, and tells what was found.
+async fn check_requests(source: &Source, rules: Rules, events: &Events<'_>) -> Result<Checked, Error> {
+    let reading = source.clone();
+    let checking = tokio::task::spawn_blocking(move || requests::check(&reading, &rules));
+    let checked = checking.await.map_err(|error| Error::internal("The check broke down.").because(error))??;
+    for warning in &checked.warnings {
+        events.emit(Event::Warned(warning.clone()));
+    }
+    if checked.fault_count == 0 {
+        events.emit(Event::Checked {
+            requests: checked.total,
+            bytes: checked.bytes,
+            endpoint: checked.endpoint.clone().unwrap_or_default(),
+            model: checked.model.clone(),
+        });
+    }
+    Ok(checked)
+}
+
+/// A run under way.
+struct Run<'a> {
+    plan: Plan,
+    host: &'a dyn Host,
+    world: &'a World,
+    events: &'a Events<'a>,
+    api: Api,
+    journal: Journal,
+    phases: Phases,
+    deadline: Instant,
+    report: Report,
+}
+
+impl<'a> Run<'a> {
+    /// Gets everything ready that can be wrong without the network.
+    async fn begin(
+        plan: Plan,
+        server: Server,
+        host: &'a dyn Host,
+        world: &'a World,
+        events: &'a Events<'a>,
+    ) -> Result<Self, Error> {
+        let deadline = Instant::now() + plan.timeout;
+        let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
+        let (journal, earlier) = Journal::open(&plan.output_dir, world.clock)?;
+        let api = connect(server, world.clock).await?;
+        let name = api.provider().name();
+        let title = format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin());
+        events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
+        if let Some(batch_id) = journal::left_behind(&earlier) {
+            events.emit(Event::Warned(format!(
+                "An earlier run left batch {batch_id} without collecting it; this run does not take it up."
+            )));
+        }
+        let report = Report::begin(api.provider(), api.origin(), world.clock);
+        Ok(Self { plan, host, world, events, api, journal, phases: Phases::default(), deadline, report })
+    }
+
+    /// Runs all stages, judges, and writes the report.
+    async fn finish(mut self) -> Result<(Report, Exit), Error> {
+        let verdict = match self.stages().await {
+            Ok(verdict) => verdict,
+            Err(stop) => verdict::judge(Some(&stop), None, None, self.plan.max_failed),
+        };
+        let exit = verdict.exit;
+        self.report.judge(verdict);
+        self.report.max_failed = self.plan.max_failed.to_string();
+        self.report.warnings = self.events.warnings();
+        self.report.simulated |= self.api.is_simulated();
+        self.report.phases = self.phases.finish();
+        self.report.ended_at = rfc3339(self.world.clock.unix());
+        let path = self.plan.output_dir.join("report.json");
+        self.report.files.report = Some(path.display().to_string());
+        let mut file = NewFile::create(&path)?;
+        file.put(Format::Json.render(&self.report).as_bytes())?;
+        file.finish()?;
+        Ok((self.report, exit))
+    }
+
+    /// Check, submit, wait, collect: the verdict on what came of it.
+    async fn stages(&mut self) -> Result<Verdict, Stop> {
+        self.phases.begin("check");
+        let guard = self.guard();
+        let source = guard.guard(source::resolve(&self.plan.requests)).await??;
+        let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), self.events)).await??;
+        self.report.asked(&source, &checked);
+        if checked.fault_count > 0 {
+            return Ok(Verdict::invalid(checked.fault_count));
+        }
+        let work = self.submission(&source, &checked);
+        self.report.requests.key = Some(work.key.clone());
+        self.journal.note(Record::Run {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            origin: self.api.origin(),
+            key: work.key.clone(),
+            total: checked.total,
+        })?;
+        let ended = self.driver(&guard).drive(&work).await;
+        let collected = match &ended.progress.batch {
+            Some(batch) if batch.status.is_terminal() && may_collect(&ended) => {
+                Some(self.collect(&guard, batch, &source, checked).await)
+            }
+            _ => None,
+        };
+        self.conclude(ended, collected)
+    }
+
+    fn guard(&self) -> Guard<'a> {
+        Guard {
+            deadline: self.deadline,
+            shutdown: &self.world.shutdown,
+            events: self.events,
+            rng: self.world.rng.clone().into(),
+        }
+    }
+
+    fn driver<'d>(&'d self, guard: &'d Guard<'d>) -> Driver<'d> {
+        Driver {
+            api: &self.api,
+            guard,
+            journal: &self.journal,
+            clock: self.world.clock,
+            phases: &self.phases,
+            poll_interval: self.plan.poll_interval,
+        }
+    }
+
+    fn submission<'s>(&self, source: &'s Source, checked: &Checked) -> Submission<'s> {
+        let endpoint = checked.endpoint.clone().unwrap_or_default();
+        let identity = self.host.identity();
+        Submission {
+            source,
+            digest: checked.digest,
+            key: identity::key(checked.digest, &endpoint, &self.plan.window),
+            endpoint,
+            window: self.plan.window.clone(),
+            repo: identity.repo,
+            run: identity.run,
+            metadata: self.plan.metadata.clone(),
+            expires_after: self.plan.expires_after,
+            output_expires_after: self.plan.output_expires_after,
+        }
+    }
+
+    /// Downloads and reconciles what a batch that is over has to give.
+    async fn collect(
+        &self,
+        guard: &Guard<'_>,
+        batch: &Batch,
+        source: &Source,
+        checked: Checked,
+    ) -> Result<Results, Stop> {
+        self.phases.begin("collect");
+        let dir = self.plan.output_dir.join(".download");
+        let collector = Collector { api: &self.api, guard, journal: &self.journal, dir: &dir };
+        let answers = collector.collect(batch).await?;
+        let (source, output_dir) = (source.clone(), self.plan.output_dir.clone());
+        let reconciling = tokio::task::spawn_blocking(move || {
+            let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
+            let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
+            let found =
+                results::reconcile(&source, &checked.ids, checked.total, &answers, &mut results, &mut unexpected)?;
+            results.finish()?;
+            if found.counts.unexpected > 0 {
+                unexpected.finish()?;
+            }
+            Ok::<_, Error>(found)
+        });
+        let forever = Instant::now() + std::time::Duration::from_secs(86_400 * 365);
+        let reconciled = guard.until(forever, reconciling).await?;
+        let results =
+            reconciled.map_err(|error| Error::internal("The reconciliation broke down.").because(error))??;
+        // The raw files hold nothing that results.jsonl and unexpected.jsonl do not.
+        if let Err(error) = std::fs::remove_dir_all(&dir) {
+            self.events.emit(Event::Warned(format!("{} could not be removed: {error}.", dir.display())));
+        }
+        Ok(results)
+    }
+
+    /// Fills the report with how it ended, and judges.
+    fn conclude(&mut self, ended: Ended, collected: Option<Result<Results, Stop>>) -> Result<Verdict, Stop> {
+        let Ended { progress, stop } = ended;
+        self.report.input_file_id = progress.file_id.clone();
+        self.report.batches.extend(progress.batch.as_ref().map(Into::into));
+        let (counts, stop) = match collected {
+            Some(Ok(results)) => {
+                for warning in &results.warnings {
+                    self.events.emit(Event::Warned(warning.clone()));
+                }
+                let dir = &self.plan.output_dir;
+                self.report.files.results = Some(dir.join("results.jsonl").display().to_string());
+                if results.counts.unexpected > 0 {
+                    self.report.files.unexpected = Some(dir.join("unexpected.jsonl").display().to_string());
+                }
+                (self.report.counts, self.report.tokens, self.report.failures) =
+                    (results.counts, results.tokens, results.failures);
+                (Some(results.counts), stop)
+            }
+            Some(Err(failed)) => (None, Some(failed)),
+            None => (None, stop),
+        };
+        let verdict = verdict::judge(stop.as_ref(), progress.batch.as_ref(), counts, self.plan.max_failed);
+        if is_closed(stop.as_ref(), progress.batch.as_ref(), progress.in_doubt) {
+            self.journal.note(Record::Closed { outcome: verdict.outcome.word().to_owned() })?;
+        }
+        Ok(verdict)
+    }
+}
+
+/// Whether there is anybody left to collect for: not after a signal or a failure.
+fn may_collect(ended: &Ended) -> bool {
+    matches!(ended.stop, None | Some(Stop::Deadline))
+}
+
+/// Whether nothing is left at the provider that a later run should take up:
+/// then the journal gets its closing record.
+fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool {
+    match (stop, batch) {
+        (_, None) => !in_doubt,
+        (None | Some(Stop::Deadline), Some(batch)) => batch.status.is_terminal(),
+        (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
+        (Some(Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
+    }
+}
+
+/// Connects to the server, starting the sandbox in this process if that is what is asked for.
+async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
+    let Server { provider, mut connection, sandbox } = server;
+    if let Some(options) = sandbox {
+        let listening = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let failed = |error: std::io::Error| Error::internal("The sandbox found no loopback port.").because(error);
+        let listener = listening.map_err(failed)?;
+        connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
+        tokio::spawn(Sandbox::new(options, clock).serve(listener));
+    }
+    Ok(Api::new(Client::new(&connection)?, provider))
+}

@@ -1,0 +1,215 @@
+//! What the inputs mean together: defaults filled in, contradictions refused.
+//!
+//! Inputs are what was typed; from here on nothing is optional that has a
+//! default, and everything that can be wrong before the network is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::client;
+use crate::error::Error;
+use crate::hosts::Host;
+use crate::identity::USER_PAIRS;
+use crate::inputs::{self, Making, Unchecked};
+use crate::providers::{self, Name, Provider};
+use crate::requests::Rules;
+use crate::sandbox;
+use crate::values::{Header, MaxFailed, Pair, Secret};
+
+/// The completion window where none is named.
+const WINDOW: &str = "24h";
+/// The timeout where the host sets no limit: the window and half an hour for the ends.
+const TIMEOUT: Duration = Duration::from_secs(88_200);
+/// The longest wait between polls where none is named.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// How long a batch of the sandbox takes where nothing is said.
+const TAKES: Duration = Duration::from_secs(3);
+
+/// A run, planned.
+pub struct Plan {
+    /// The requests' paths and globs.
+    pub requests: Vec<String>,
+    /// What they must keep to.
+    pub rules: Rules,
+    /// How long the provider may take.
+    pub window: String,
+    /// The user's own metadata.
+    pub metadata: Vec<(String, String)>,
+    /// How long the uploaded file lives.
+    pub expires_after: Option<Duration>,
+    /// How long the output file lives.
+    pub output_expires_after: Option<Duration>,
+    /// How long the run may take.
+    pub timeout: Duration,
+    /// The longest wait between polls.
+    pub poll_interval: Duration,
+    /// How many may fail.
+    pub max_failed: MaxFailed,
+    /// Where results go.
+    pub output_dir: PathBuf,
+}
+
+/// Whom to talk to.
+pub struct Server {
+    /// The provider.
+    pub provider: Box<dyn Provider>,
+    /// The connection; without an address where the sandbox is in the process.
+    pub connection: client::Connection,
+    /// The sandbox to start in the process.
+    pub sandbox: Option<sandbox::Options>,
+}
+
+impl Plan {
+    /// Plans a run, and tells whom it talks to.
+    pub fn new(run: inputs::Run, host: &dyn Host) -> Result<(Self, Server), Error> {
+        let server = Server::in_process(run.connection, run.simulation)?;
+        let (window, metadata) = making(&run.making, server.provider.as_ref())?;
+        // A simulated batch is over in seconds, so its polls must be too.
+        let poll =
+            server.sandbox.as_ref().map(|sandbox| (sandbox.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
+        let plan = Self {
+            requests: patterns(run.work.requests),
+            rules: Rules { endpoint: run.work.endpoint, ..server.provider.rules() },
+            window,
+            metadata,
+            expires_after: run.making.expires_after,
+            output_expires_after: run.making.output_expires_after,
+            timeout: run.waiting.timeout.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
+            poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
+            max_failed: run.waiting.max_failed.unwrap_or(MaxFailed::Count(0)),
+            output_dir: run.reporting.output_dir.unwrap_or_else(|| "batch-results".into()),
+        };
+        Ok((plan, server))
+    }
+}
+
+impl Server {
+    /// A server for one call: the sandbox must already be served somewhere.
+    pub fn remote(connection: inputs::Connection) -> Result<Self, Error> {
+        let name = connection.provider.unwrap_or(Name::Openai);
+        let provider = providers::choose(name);
+        let base_url = connection.base_url.clone().or_else(|| provider.base_url().map(str::to_owned));
+        let base_url = base_url.ok_or_else(|| missing_address(name))?;
+        if provider.is_simulated() && !client::is_local(&base_url) {
+            return Err(Error::usage("`provider` is sandbox, but `base-url` is not on this machine.")
+                .hint("A real server would do real work under a simulated name: use `--provider compatible` for it."));
+        }
+        let connection = connect(connection, base_url, provider.as_ref())?;
+        Ok(Self { provider, connection, sandbox: None })
+    }
+
+    /// A server for a run: the sandbox is started in the process unless an address is named.
+    fn in_process(mut connection: inputs::Connection, simulation: inputs::Simulation) -> Result<Self, Error> {
+        let simulated = connection.provider == Some(Name::Sandbox) && connection.base_url.is_none();
+        if !simulated {
+            if simulation.takes.is_some() || !simulation.fault.is_empty() {
+                return Err(Error::usage("`takes` and `fault` only mean something to a sandbox in this process.")
+                    .hint("Use them with `--provider sandbox` and no `base-url`, or with `batchstep sandbox`."));
+            }
+            return Self::remote(connection);
+        }
+        // Taken by the listener before it serves; never sent to.
+        connection.base_url = Some("http://127.0.0.1/v1".to_owned());
+        let server = Self::remote(connection)?;
+        Ok(Self { sandbox: Some(options(simulation)), ..server })
+    }
+}
+
+/// The sandbox's options with their defaults.
+pub fn options(simulation: inputs::Simulation) -> sandbox::Options {
+    sandbox::Options { takes: simulation.takes.unwrap_or(TAKES), faults: simulation.fault }
+}
+
+/// The requests' patterns with their default.
+pub fn patterns(requests: Vec<String>) -> Vec<String> {
+    if requests.is_empty() { vec!["requests.jsonl".to_owned()] } else { requests }
+}
+
+/// The user's metadata as pairs, no key twice and no more than fit beside our own marks.
+pub fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, String)>, Error> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for pair in metadata {
+        if pairs.iter().any(|(key, _)| *key == pair.key) {
+            return Err(Error::usage(format!("`metadata` has the key `{}` twice.", pair.key)));
+        }
+        pairs.push((pair.key.clone(), pair.value.clone()));
+    }
+    if pairs.len() > most {
+        return Err(Error::usage(format!("`metadata` has {} pairs, at most {most} fit.", pairs.len()))
+            .hint("The API takes 16; a run writes up to 7 of its own, by which the batch is found again."));
+    }
+    Ok(pairs)
+}
+
+/// The completion window, or the one that all know.
+pub fn window(window: Option<&str>, provider: &dyn Provider) -> Result<String, Error> {
+    let window = window.unwrap_or(WINDOW);
+    let known = provider.windows();
+    if !known.is_empty() && !known.contains(&window) {
+        return Err(Error::usage(format!(
+            "`completion-window` is `{window}`, but {} takes {}.",
+            provider.name(),
+            known.join(", ")
+        ))
+        .hint("Use `--provider compatible` for a server that takes others."));
+    }
+    Ok(window.to_owned())
+}
+
+fn making(making: &Making, provider: &dyn Provider) -> Result<(String, Vec<(String, String)>), Error> {
+    Ok((window(making.completion_window.as_deref(), provider)?, pairs(&making.metadata, USER_PAIRS)?))
+}
+
+fn positive(name: &str, span: Option<Duration>) -> Result<Option<Duration>, Error> {
+    match span {
+        Some(Duration::ZERO) => Err(Error::usage(format!("`{name}` is 0, which would poll without a pause."))),
+        span => Ok(span),
+    }
+}
+
+fn missing_address(name: Name) -> Error {
+    match name {
+        Name::Sandbox => Error::usage("This command needs the `base-url` of a sandbox that is being served.")
+            .hint("Start one with `batchstep sandbox`, then add `--base-url http://127.0.0.1:8080/v1`."),
+        _ => Error::usage("`provider` compatible needs a `base-url`.").hint("Write it as `https://server.example/v1`."),
+    }
+}
+
+fn connect(inputs: inputs::Connection, base_url: String, provider: &dyn Provider) -> Result<client::Connection, Error> {
+    let mut headers = Vec::new();
+    for (name, value) in [("openai-organization", inputs.organization), ("openai-project", inputs.project)] {
+        if let Some(value) = value {
+            let value = secret(if name.ends_with("project") { "project" } else { "organization" }, &value)?;
+            headers.push(Header { name: name.to_owned(), value });
+        }
+    }
+    for Unchecked(header) in &inputs.headers {
+        let header: Header = header.parse().map_err(|why| Error::usage(format!("`headers` is wrong: {why}.")))?;
+        headers.push(header);
+    }
+    let ca_bundle =
+        match &inputs.ca_file {
+            Some(path) => Some(std::fs::read(path).map_err(|error| {
+                Error::usage(format!("`ca-file` {} cannot be read.", path.display())).because(error)
+            })?),
+            None => None,
+        };
+    let api_key = match &inputs.api_key {
+        Some(Unchecked(key)) => Some(secret("api-key", key)?),
+        None if provider.needs_key() => return Err(missing_key()),
+        None => Some(secret("api-key", "sandbox")?),
+    };
+    let allow_http = inputs.allow_http.unwrap_or(false);
+    Ok(client::Connection { base_url, api_key, headers, ca_bundle, allow_http })
+}
+
+fn secret(name: &str, text: &str) -> Result<Secret, Error> {
+    text.parse().map_err(|why| Error::usage(format!("`{name}` is wrong: {why}.")))
+}
+
+fn missing_key() -> Error {
+    Error::usage("`api-key` is missing.").hint(
+        "Set it from a secret, or set OPENAI_API_KEY. Workflows for pull requests from forks get no secrets. \
+         `--provider sandbox` needs no key.",
+    )
+}

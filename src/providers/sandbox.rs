@@ -1,0 +1,25 @@
+//! The built-in simulator as a provider: OpenAI's dialect and limits, no key,
+//! and a mark that nothing it says is real. `lib.rs` starts the simulator.
+
+use super::Provider;
+
+/// The simulator.
+pub(super) struct Sandbox;
+
+impl Provider for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    fn base_url(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn needs_key(&self) -> bool {
+        false
+    }
+
+    fn is_simulated(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,295 @@
+//! What an attempt's failure means: pure decisions, no waiting.
+//!
+//! [`Failure`] says what happened to one attempt; [`Failure::advice`] says
+//! whether to try again, [`Failure::is_ambiguous`] whether the server may have
+//! acted all the same. [`Backoff`] and [`Cadence`] say how long to wait. The
+//! loop that acts on them is in `patience.rs`; there is no other retry layer.
+
+use std::time::Duration;
+
+use crate::wire::ApiError;
+
+/// The longest `Retry-After` that is honoured.
+pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
+
+/// Codes and types that no waiting mends, whatever the HTTP status.
+const HOPELESS: [&str; 4] =
+    ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"];
+
+/// What happened to one attempt at a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Failure {
+    /// The request was never sent: no route, no name, refused connection.
+    Unsent(String),
+    /// The server's certificate is not trusted; nothing was sent.
+    Untrusted(String),
+    /// It was sent, at least in part, and no whole reply came.
+    Interrupted(String),
+    /// The server answered, and not with 2xx.
+    Answered(Refusal),
+    /// The server answered 2xx with a body that is not what the API promises.
+    Garbled(String),
+    /// The requests file is not what was checked; the upload was broken off.
+    Changed,
+    /// The failure is on our side: a disk, a path.
+    Local(String),
+}
+
+/// An answer that is not 2xx.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// What the body says.
+    pub error: ApiError,
+    /// The `Retry-After` header, capped.
+    pub retry_after: Option<Duration>,
+    /// The provider's id of the request, for its support.
+    pub request_id: Option<String>,
+}
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Advice {
+    /// Try again, not before the server's own wish if it has one.
+    Again(Option<Duration>),
+    /// Permanent if it lasts: a key that was just rotated, a file not yet visible.
+    Lasting,
+    /// Trying again cannot help.
+    Stop,
+}
+
+impl Failure {
+    /// Whether and how to try again.
+    pub fn advice(&self) -> Advice {
+        match self {
+            Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
+            Self::Untrusted(_) => Advice::Lasting,
+            Self::Changed | Self::Local(_) => Advice::Stop,
+            Self::Answered(refusal) if refusal.is_hopeless() => Advice::Stop,
+            Self::Answered(refusal) => match refusal.status {
+                401 | 403 | 404 => Advice::Lasting,
+                501 => Advice::Stop,
+                408 | 409 | 425 | 429 | 500..=599 => Advice::Again(refusal.retry_after),
+                _ => Advice::Stop,
+            },
+        }
+    }
+
+    /// Whether the server may have acted although the attempt failed.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Garbled(_) => true,
+            Self::Answered(refusal) => matches!(refusal.status, 408 | 500..=599),
+            Self::Unsent(_) | Self::Untrusted(_) | Self::Changed | Self::Local(_) => false,
+        }
+    }
+
+    /// The HTTP status, if the server answered.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Answered(refusal) => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// The provider's code for it, or its type.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Answered(refusal) => refusal.error.code.as_deref().or(refusal.error.kind.as_deref()),
+            _ => None,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub fn hints(&self) -> Vec<&'static str> {
+        match (self, self.code()) {
+            (_, Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active")) => {
+                vec!["Raise the organisation's budget or add credit at the provider, then run again."]
+            }
+            (Self::Untrusted(_), _) => {
+                vec![
+                    "If a proxy or a private server signs with its own authority, name that certificate with `ca-file`.",
+                ]
+            }
+            (Self::Answered(refusal), _) => match refusal.status {
+                300..=399 => vec!["Redirects are not followed with credentials: give the final address as `base-url`."],
+                401 => vec!["Check `api-key`: it may be wrong, revoked or of another provider than `base-url`."],
+                403 => vec![
+                    "Check that the key may use files and batches, and that `organization` and `project` are right.",
+                ],
+                404 => vec!["Check `base-url`: it usually ends in `/v1`; files and batches belong to one project."],
+                413 => vec!["The provider takes smaller files than this one: split it."],
+                _ => Vec::new(),
+            },
+            (Self::Unsent(_), _) => vec!["Check `base-url` and the network; HTTPS_PROXY and NO_PROXY are honoured."],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Refusal {
+    fn is_hopeless(&self) -> bool {
+        let words = [self.error.code.as_deref(), self.error.kind.as_deref()];
+        words.into_iter().flatten().any(|word| HOPELESS.contains(&word))
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unsent(why) => write!(f, "no connection: {why}"),
+            Self::Untrusted(why) => write!(f, "the server's certificate is not trusted: {why}"),
+            Self::Interrupted(why) => write!(f, "no whole reply: {why}"),
+            Self::Garbled(why) => write!(f, "the reply is not what the API promises: {why}"),
+            Self::Changed => f.write_str("the requests file changed after it was checked"),
+            Self::Local(why) => f.write_str(why),
+            Self::Answered(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        if let Some(code) = self.error.code.as_ref().or(self.error.kind.as_ref()) {
+            write!(f, " {code}")?;
+        }
+        if let Some(message) = &self.error.message {
+            write!(f, ": {}", shorten(message, 300))?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, " (request {id})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The first `most` characters of a text, with a mark where it was cut.
+pub fn shorten(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Reads a `Retry-After` value in seconds; a date is not worth a clock that may disagree.
+pub fn retry_after(value: &str) -> Option<Duration> {
+    let seconds: f64 = value.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok().map(|after| after.min(RETRY_AFTER_CAP))
+}
+
+/// Waits between attempts before a batch exists: doubling from half a second
+/// to thirty, each shortened by up to a quarter so that many runs spread out.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    next: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { next: Duration::from_millis(500) }
+    }
+}
+
+impl Backoff {
+    /// The next wait.
+    pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
+        let wait = self.next;
+        self.next = (wait * 2).min(Duration::from_secs(30));
+        wait.mul_f64(1.0 - 0.25 * rng.f64())
+    }
+}
+
+/// Waits between polls: from five seconds by half as much again up to the cap,
+/// each a tenth longer or shorter by chance. A cap below five seconds is also the first wait.
+#[derive(Clone, Debug)]
+pub struct Cadence {
+    next: Duration,
+    cap: Duration,
+}
+
+impl Cadence {
+    /// Starts anew.
+    pub fn new(cap: Duration) -> Self {
+        Self { next: cap.min(Duration::from_secs(5)), cap }
+    }
+
+    /// The next wait.
+    pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
+        let wait = self.next;
+        self.next = wait.mul_f64(1.5).min(self.cap);
+        wait.mul_f64(0.9 + 0.2 * rng.f64()).min(self.cap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, Refusal, retry_after, shorten};
+
+    fn answered(status: u16) -> Failure {
+        Failure::Answered(Refusal { status, ..Refusal::default() })
+    }
+
+    fn coded(status: u16, code: &str) -> Failure {
+        let error = ApiError { code: Some(code.to_owned()), ..ApiError::default() };
+        Failure::Answered(Refusal { status, error, ..Refusal::default() })
+    }
+
+    /// The whole table at a glance: any change to it shows here.
+    #[test]
+    fn every_status_has_its_advice() {
+        let with = |advice: fn(Advice) -> bool| -> Vec<u16> {
+            (300..600).filter(|status| advice(answered(*status).advice())).collect()
+        };
+        let again: Vec<u16> = [408, 409, 425, 429].into_iter().chain((500..600).filter(|s| *s != 501)).collect();
+        assert_eq!(with(|advice| matches!(advice, Advice::Again(_))), again);
+        assert_eq!(with(|advice| advice == Advice::Lasting), [401, 403, 404]);
+        let ambiguous: Vec<u16> = (300..600).filter(|status| answered(*status).is_ambiguous()).collect();
+        assert_eq!(ambiguous, [408].into_iter().chain(500..600).collect::<Vec<u16>>());
+    }
+
+    #[test]
+    fn no_waiting_mends_an_empty_account() {
+        assert_eq!(coded(429, "insufficient_quota").advice(), Advice::Stop);
+        assert_eq!(coded(400, "billing_hard_limit_reached").advice(), Advice::Stop);
+        assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));
+        assert!(!coded(429, "insufficient_quota").hints().is_empty());
+    }
+
+    #[test]
+    fn only_what_may_have_arrived_is_ambiguous() {
+        assert!(Failure::Interrupted("reset".into()).is_ambiguous());
+        assert!(Failure::Garbled("html".into()).is_ambiguous());
+        assert!(!Failure::Unsent("refused".into()).is_ambiguous());
+        assert!(!answered(429).is_ambiguous());
+    }
+
+    #[test]
+    fn waits_grow_to_their_cap_and_spread() {
+        let (mut rng, mut backoff) = (fastrand::Rng::with_seed(7), Backoff::default());
+        for expected in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
+            let wait = backoff.next(&mut rng).as_secs_f64();
+            assert!((expected * 0.75..=expected).contains(&wait), "{wait} for {expected}");
+        }
+        let mut cadence = Cadence::new(Duration::from_secs(60));
+        for expected in [5.0, 7.5, 11.25, 16.875, 25.3, 37.97, 56.95, 60.0, 60.0] {
+            let wait = cadence.next(&mut rng).as_secs_f64();
+            assert!((expected * 0.89..=expected * 1.11).contains(&wait) && wait <= 60.0, "{wait} for {expected}");
+        }
+        assert!(Cadence::new(Duration::from_secs(1)).next(&mut rng) <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn retry_after_is_honoured_but_capped() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(retry_after("86400"), Some(Duration::from_secs(120)));
+        for wrong in ["-1", "soon", "NaN", "inf", ""] {
+            assert_eq!(retry_after(wrong), None, "{wrong}");
+        }
+        assert_eq!(shorten("äöü", 2), "äö…");
+    }
+}

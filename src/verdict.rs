@@ -1,0 +1,231 @@
+//! The verdict: what all that happened comes to. A pure decision.
+//!
+//! `completed` is not success: the rows decide, and `max-failed` says how many
+//! of them may be bad. The order in which the reasons count is the exit codes'
+//! precedence: a signal, our own failure, the requests, a refusal, the
+//! deadline, the batch, the answers.
+
+use crate::error::{Error, Exit, Outcome};
+use crate::events::requests_count;
+use crate::patience::Stop;
+use crate::report::Counts;
+use crate::values::MaxFailed;
+use crate::wire::{Batch, Status};
+
+/// A verdict with its reasons.
+#[derive(Debug, PartialEq)]
+pub struct Verdict {
+    /// The word.
+    pub outcome: Outcome,
+    /// The exit code.
+    pub exit: Exit,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// What to do next.
+    pub hints: Vec<String>,
+}
+
+impl Verdict {
+    fn new(outcome: Outcome, exit: Exit, reason: impl Into<String>) -> Self {
+        Self { outcome, exit, reason: reason.into(), hints: Vec::new() }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The verdict on an error.
+    pub fn of_error(error: &Error, outcome: Outcome) -> Self {
+        let reason = error.sentence();
+        let reason = if reason.ends_with(['.', '?', '!']) { reason } else { reason + "." };
+        Self { outcome, exit: error.exit, reason, hints: error.hints.clone() }
+    }
+
+    /// The verdict on a requests file that is not valid.
+    pub fn invalid(faults: u64) -> Self {
+        let faults = if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") };
+        Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {faults}; nothing was uploaded."))
+            .hint("Mend the lines named and run again; `batchstep check` looks without uploading.")
+    }
+}
+
+/// Judges a run: what broke it off, how the batch ended, how the requests fared.
+pub fn judge(stop: Option<&Stop>, batch: Option<&Batch>, counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+    match (stop, batch, counts) {
+        (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
+        (Some(Stop::Failed(error)), batch, _) => with_running(Verdict::of_error(error, outcome_of(error.exit)), batch),
+        (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
+        (Some(Stop::Deadline), batch, counts) => timed_out(batch, counts),
+        (None, Some(batch), Some(counts)) => ended(batch, counts, max_failed),
+        (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
+    }
+}
+
+fn outcome_of(exit: Exit) -> Outcome {
+    match exit {
+        Exit::Refused => Outcome::Refused,
+        Exit::Invalid => Outcome::Invalid,
+        _ => Outcome::Failed,
+    }
+}
+
+/// Names the batch that goes on without us.
+fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
+    match batch {
+        Some(batch) if !batch.status.is_terminal() => verdict.hint(format!(
+            "Batch {id} may still run and cost: look with `batchstep batch get {id}`, end it with `batchstep batch cancel {id}`.",
+            id = batch.id
+        )),
+        _ => verdict,
+    }
+}
+
+fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
+    let name = match number {
+        1 => "SIGHUP".to_owned(),
+        2 => "SIGINT".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("Signal {other}"),
+    };
+    let verdict =
+        |what: &str| Verdict::new(Outcome::Cancelled, Exit::Signal(number), format!("{name} ended the run; {what}."));
+    match batch {
+        None => verdict("no batch was running"),
+        Some(batch) if batch.status.is_terminal() => verdict("its batch was already over"),
+        Some(batch) if batch.status == Status::Cancelling => verdict(&format!("batch {} was cancelled", batch.id))
+            .hint(format!("What it finished is kept at the provider: `batchstep batch get {}`.", batch.id)),
+        Some(batch) => with_running(verdict(&format!("batch {} was not seen to end", batch.id)), Some(batch)),
+    }
+}
+
+fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
+    let Some(batch) = batch else {
+        return Verdict::new(
+            Outcome::TimedOut,
+            Exit::TimedOut,
+            "Time was up before a batch existed; nothing was created.",
+        );
+    };
+    if !batch.status.is_terminal() {
+        let reason = format!("Time was up; batch {} was cancelled but did not end within ten minutes.", batch.id);
+        return with_running(Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason), Some(batch));
+    }
+    let kept = match counts {
+        Some(counts) => {
+            format!("{} of {} were answered well and are kept", counts.succeeded, requests_count(counts.total))
+        }
+        None => "its answers were not collected".to_owned(),
+    };
+    let reason = format!("Time was up; batch {} ended {}: {kept}.", batch.id, batch.status.word());
+    Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason).hint("Raise `timeout`, and the job's own limit above it.")
+}
+
+fn ended(batch: &Batch, counts: Counts, max_failed: MaxFailed) -> Verdict {
+    let bad = counts.failed + counts.missing;
+    let total = requests_count(counts.total);
+    if batch.status != Status::Completed && counts.succeeded == 0 {
+        return nothing_usable(batch);
+    }
+    if bad == 0 {
+        return Verdict::new(Outcome::Succeeded, Exit::Ok, format!("All {total} were answered."));
+    }
+    let fared = format!("{} failed and {} missing of {total}", counts.failed, counts.missing);
+    let how = if batch.status == Status::Completed {
+        String::new()
+    } else {
+        format!("The batch ended {}: ", batch.status.word())
+    };
+    let allowed = max_failed.allowed(counts.total);
+    if bad <= allowed {
+        let reason = format!("{how}{fared}, within the {allowed} that `max-failed` allows.");
+        return Verdict::new(Outcome::Partial, Exit::Ok, reason);
+    }
+    let reason = format!("{how}{fared}, more than the {allowed} that `max-failed` allows.");
+    Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
+        .hint("The failures are grouped by code in the report; `results.jsonl` has each in its place.")
+}
+
+fn nothing_usable(batch: &Batch) -> Verdict {
+    let verdict = |reason: String| Verdict::new(Outcome::Failed, Exit::BatchFailed, reason);
+    let id = &batch.id;
+    match &batch.status {
+        Status::Expired => verdict(format!("Batch {id} expired with nothing answered.")),
+        Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else with nothing answered.")),
+        _ => {
+            let codes: Vec<&str> = batch.errors.iter().filter_map(|error| error.code.as_deref()).collect();
+            let verdict = verdict(format!("The provider refused the batch {id} as a whole: {}.", first_error(batch)));
+            if codes.contains(&"token_limit_exceeded") {
+                return verdict.hint(
+                    "Other batches hold the enqueued-token quota: run again when they have ended, or split the file.",
+                );
+            }
+            verdict.hint(
+                "Each fault is listed with its line; the provider's limits may be stricter than `batchstep check`.",
+            )
+        }
+    }
+}
+
+fn first_error(batch: &Batch) -> String {
+    let Some(error) = batch.errors.first() else { return "it gives no reason".to_owned() };
+    let text = error.message.as_deref().or(error.code.as_deref()).unwrap_or("it gives no reason").trim_end_matches('.');
+    let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    let more = match batch.errors.len() {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    format!("{line}{}{more}", crate::retry::shorten(text, 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Counts, Error, Exit, MaxFailed, Outcome, Status, Stop, judge};
+
+    fn batch(status: Status) -> Batch {
+        Batch { id: "batch_1".into(), status, ..Batch::default() }
+    }
+
+    fn counts(succeeded: u64, failed: u64, missing: u64) -> Counts {
+        Counts { total: succeeded + failed + missing, succeeded, failed, missing, unexpected: 0 }
+    }
+
+    #[test]
+    fn the_rows_decide_and_the_status_only_without_them() {
+        use Status::{Cancelled, Completed, Expired, Failed};
+        let table = [
+            (Completed, counts(9, 0, 0), Outcome::Succeeded, 0),
+            (Completed, counts(8, 1, 0), Outcome::Partial, 0),
+            (Completed, counts(7, 1, 1), Outcome::Failed, 7),
+            (Completed, counts(0, 9, 0), Outcome::Failed, 7),
+            (Expired, counts(0, 9, 0), Outcome::Failed, 5),
+            (Expired, counts(8, 1, 0), Outcome::Partial, 0),
+            (Expired, counts(5, 4, 0), Outcome::Failed, 7),
+            (Cancelled, counts(0, 0, 9), Outcome::Failed, 5),
+            (Cancelled, counts(1, 8, 0), Outcome::Failed, 7),
+            (Failed, counts(0, 0, 9), Outcome::Failed, 5),
+        ];
+        for (status, counts, outcome, code) in table {
+            let verdict = judge(None, Some(&batch(status.clone())), Some(counts), MaxFailed::Count(1));
+            assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {counts:?}");
+        }
+    }
+
+    #[test]
+    fn what_broke_the_run_off_comes_first() {
+        let done = batch(Status::Completed);
+        let judged = |stop| judge(Some(&stop), Some(&done), Some(counts(9, 0, 0)), MaxFailed::Count(0));
+        assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
+        assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
+        assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
+        assert_eq!(judged(Stop::Unknown(Error::refused("x"))).outcome, Outcome::Unknown);
+        assert_eq!(judged(Stop::Deadline).exit, Exit::TimedOut);
+    }
+
+    #[test]
+    fn a_batch_that_goes_on_is_named() {
+        let running = batch(Status::InProgress);
+        let verdict = judge(Some(&Stop::Failed(Error::refused("No."))), Some(&running), None, MaxFailed::Count(0));
+        assert!(verdict.hints[0].contains("batchstep batch cancel batch_1"), "{verdict:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! What a command gets from the outside: the environment, the time, the order
+//! to stop, and the place where effects are carried out.
+
+use std::cell::{Cell, RefCell};
+
+use crate::clock::Clock;
+use crate::effects::{Effect, Screen, explain};
+use crate::emitter::Events;
+use crate::env::Env;
+use crate::error::{Error, Exit};
+use crate::hosts::{self, Choice, Host};
+use crate::shutdown::Shutdown;
+
+/// The outside world, as values.
+pub struct World {
+    /// The environment.
+    pub env: Env,
+    /// The time of day.
+    pub clock: Clock,
+    /// The order to stop.
+    pub shutdown: Shutdown,
+    /// Whether standard error is a terminal.
+    pub interactive: bool,
+    /// Where jitter comes from.
+    pub rng: fastrand::Rng,
+    screen: RefCell<Screen>,
+    failed: Cell<bool>,
+}
+
+impl World {
+    /// Puts a world together.
+    pub fn new(env: Env, clock: Clock, shutdown: Shutdown, interactive: bool, screen: Screen) -> Self {
+        let (screen, failed) = (RefCell::new(screen), Cell::new(false));
+        Self { env, clock, shutdown, interactive, rng: fastrand::Rng::new(), screen, failed }
+    }
+
+    /// Finds the host.
+    pub fn host(&self, choice: Option<Choice>, summary: Option<bool>) -> Box<dyn Host> {
+        let options = hosts::Options { summary: summary.unwrap_or(true), interactive: self.interactive };
+        hosts::detect(&self.env, choice.unwrap_or_default(), options)
+    }
+
+    /// Events that a host turns into effects.
+    pub fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
+        Events::new(move |event| self.apply(host.event(event)))
+    }
+
+    /// Carries effects out. What does not work is said, and remembered.
+    pub fn apply(&self, effects: Vec<Effect>) {
+        let mut screen = self.screen.borrow_mut();
+        for error in screen.apply(effects) {
+            self.failed.set(true);
+            // An error of the log itself has nowhere left to go.
+            drop(screen.apply(explain(&error)));
+        }
+    }
+
+    /// The exit code, or 1 if outputs could not be written: a workflow that
+    /// cannot read what a run found must not take it for a success.
+    pub fn exit(&self, exit: Exit) -> Exit {
+        match exit {
+            Exit::Signal(_) => exit,
+            _ if self.failed.get() => Exit::Internal,
+            _ => exit,
+        }
+    }
+
+    /// Explains an error and gives its exit code.
+    pub fn fail(&self, error: &Error) -> Exit {
+        self.apply(explain(error));
+        error.exit
+    }
+}
