@@ -25,8 +25,6 @@ use crate::retry::{Failure, Refusal, retry_after, shorten};
 use crate::values::{Header, Secret};
 use crate::wire::ApiError;
 
-/// The header by which the sandbox says what it is.
-pub const SIMULATED: &str = "x-batchstep-sandbox";
 /// How long a call that moves no file may take in all.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a connection may take to open.
@@ -234,7 +232,7 @@ impl Client {
 
     async fn reply(&self, sent: reqwest::Result<reqwest::Response>) -> Result<Reply, Failure> {
         let response = sent.map_err(|error| self.failure(error))?;
-        if response.headers().contains_key(SIMULATED) {
+        if response.headers().contains_key(crate::sandbox::MARK) {
             self.simulated.set(true);
         }
         if !response.status().is_success() {

@@ -14,7 +14,6 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::hosts::Choice;
 use crate::providers;
-use crate::sandbox::Fault;
 use crate::values::{self, MaxFailed, Pair};
 
 /// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
@@ -177,9 +176,9 @@ pub struct Simulation {
     /// How long a batch of the sandbox takes [default: 3s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub takes: Option<Duration>,
-    /// Trouble the sandbox makes, as `get 503 for=1h`; one a line or one a flag. See docs/sandbox.md.
+    /// Trouble the sandbox makes, as `get 503 for=1h`, or `@PATH` for a file of it; one a line or one a flag.
     #[arg(long, value_name = "FAULT")]
-    pub fault: Vec<Fault>,
+    pub fault: Vec<String>,
 }
 
 /// What `sandbox` takes.

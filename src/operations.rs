@@ -129,7 +129,7 @@ pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error
     world.apply(vec![Effect::Log(format!(
         "SIMULATED: the sandbox serves http://{address}/v1 until it is stopped; use it with `--provider sandbox --base-url http://{address}/v1`"
     ))]);
-    Sandbox::new(plan::options(inputs.simulation), world.clock).serve(listener).await;
+    Sandbox::new(plan::options(inputs.simulation)?, world.clock).serve(listener).await;
     Ok(())
 }
 

@@ -111,13 +111,23 @@ impl Server {
         // Taken by the listener before it serves; never sent to.
         connection.base_url = Some("http://127.0.0.1/v1".to_owned());
         let server = Self::remote(connection)?;
-        Ok(Self { sandbox: Some(options(simulation)), ..server })
+        Ok(Self { sandbox: Some(options(simulation)?), ..server })
     }
 }
 
 /// The sandbox's options with their defaults.
-pub fn options(simulation: inputs::Simulation) -> sandbox::Options {
-    sandbox::Options { takes: simulation.takes.unwrap_or(TAKES), faults: simulation.fault }
+pub fn options(simulation: inputs::Simulation) -> Result<sandbox::Options, Error> {
+    let mut faults = Vec::new();
+    for fault in &simulation.fault {
+        let script = match fault.strip_prefix('@') {
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Error::usage(format!("`fault` names {path}, which cannot be read.")).because(error))?,
+            None => fault.clone(),
+        };
+        let wrong = |why| Error::usage(format!("`fault` is wrong: {why}")).hint("docs/sandbox.md lists them all.");
+        faults.extend(sandbox::script(&script).map_err(wrong)?);
+    }
+    Ok(sandbox::Options { takes: simulation.takes.unwrap_or(TAKES), faults })
 }
 
 /// The requests' patterns with their default.

@@ -47,6 +47,9 @@ pub use tally::{Tally, TallyBatch};
 use crate::clock::Clock;
 use world::World;
 
+/// The header that every answer of a sandbox carries.
+pub const MARK: &str = "x-batchstep-sandbox";
+
 /// How a sandbox behaves.
 #[derive(Clone, Debug)]
 pub struct Options {

@@ -1,0 +1,4 @@
+//! The integration tests, hermetic and on virtual time, in one binary.
+
+mod parity;
+mod scenarios;

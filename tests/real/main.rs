@@ -1,0 +1,3 @@
+//! Tests that need real time or a real process: signals, large bodies, TLS.
+
+mod signals;
