@@ -52,6 +52,11 @@ pub enum Event {
         /// The mark by which the batch can be found if the reply is lost.
         create: String,
     },
+    /// The reply to a create was lost; the batch is looked for.
+    ReplyLost {
+        /// What happened.
+        trouble: String,
+    },
     /// The batch exists.
     Created {
         /// Its id.
@@ -151,6 +156,11 @@ impl Event {
                 format!("Uploaded {} as {file_id} in {}", size(*bytes), span(*took))
             }
             Self::Creating { .. } => return None,
+            Self::ReplyLost { trouble } => {
+                format!(
+                    "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"
+                )
+            }
             Self::Created { batch_id, input_file_id, found } => {
                 let how = if *found {
                     "Found batch {} that was created although its reply was lost"
@@ -195,6 +205,7 @@ impl Event {
             Self::Uploading { sent, total } => format!("uploading, {} of {}", size(*sent), size(*total)),
             Self::Uploaded { .. } => "waiting for the uploaded file".to_owned(),
             Self::Creating { .. } => "creating the batch".to_owned(),
+            Self::ReplyLost { .. } => "looking for the batch whose reply was lost".to_owned(),
             Self::Created { batch_id, .. } => format!("waiting for batch {batch_id}"),
             Self::Polled { batch_id, status, counts, .. } => {
                 format!("waiting for batch {batch_id}, {}{}", status.word(), progress(*counts))

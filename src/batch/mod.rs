@@ -24,8 +24,9 @@ use crate::retry::{Cadence, Failure};
 use crate::wire::Batch;
 use crate::{api::Api, retry::Backoff};
 
-/// How long a cancelled batch may take to end: OpenAI says up to ten minutes.
-pub const CANCELLING: Duration = Duration::from_secs(600);
+/// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
+/// and the poll that sees it may be a minute late.
+pub const CANCELLING: Duration = Duration::from_secs(660);
 /// How long a create that was under way at the deadline is looked for.
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long one try at a cancel may take once a signal came.
@@ -96,13 +97,13 @@ impl Driver<'_> {
         let created = Instant::now();
         let mut cadence = Cadence::new(self.poll_interval);
         loop {
-            self.phases.begin(batch.status.word());
             if batch.status.is_terminal() {
                 let (batch_id, status) = (batch.id.clone(), batch.status.clone());
                 self.journal.note(Record::Ended { batch_id: batch_id.clone(), status: status.word().to_owned() })?;
                 self.guard.events.emit(Event::Ended { batch_id, status, counts: batch.counts });
                 return Ok(());
             }
+            self.phases.begin(batch.status.word());
             let pause = cadence.next(&mut self.guard.rng.borrow_mut());
             self.guard.until(limit, tokio::time::sleep(pause)).await?;
             let attempt = async || self.api.get_batch(&batch.id).await;

@@ -217,7 +217,7 @@ impl Submitter<'_> {
             };
             let wait = if failure.is_ambiguous() {
                 lost += 1;
-                self.trouble(doing, &failure, lost, LOOKS[0]);
+                self.guard.events.emit(Event::ReplyLost { trouble: failure.to_string() });
                 if let Some(batch) = self.settle(&failure).await? {
                     return Ok((batch, true));
                 }
@@ -232,7 +232,7 @@ impl Submitter<'_> {
                 return Err(self.end_of_create(refused(doing, &failure), lost));
             }
             if !wait.is_zero() {
-                self.trouble(doing, &failure, 1, wait);
+                self.trouble(doing, &failure, wait);
             }
             self.guard.guard(tokio::time::sleep(wait)).await?;
         }
@@ -243,9 +243,9 @@ impl Submitter<'_> {
         if lost == 0 { Stop::Failed(error) } else { self.unknown(error) }
     }
 
-    fn trouble(&self, doing: &str, failure: &Failure, times: u32, again_in: Duration) {
+    fn trouble(&self, doing: &str, failure: &Failure, again_in: Duration) {
         let (doing, trouble) = (doing.to_owned(), failure.to_string());
-        self.guard.events.emit(Event::Troubled { doing, trouble, times, again_in });
+        self.guard.events.emit(Event::Troubled { doing, trouble, times: 1, again_in });
     }
 
     /// Sends one create. When a signal or the deadline comes while it is under

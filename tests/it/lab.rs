@@ -1,0 +1,202 @@
+//! The lab: a sandbox and any number of runs against it, all on one runtime
+//! whose clock is paused, so that a day passes in milliseconds.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use batchstep::clock::Clock;
+use batchstep::effects::Screen;
+use batchstep::env::Env;
+use batchstep::inputs::Cli;
+use batchstep::sandbox::{Options, Sandbox, Tally, script};
+use batchstep::shutdown;
+use batchstep::world::World;
+use clap::Parser as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+/// A sandbox that is being served, and a directory with `requests` requests.
+pub(crate) struct Lab {
+    pub(crate) dir: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) requests: usize,
+    sandbox: Sandbox,
+    base_url: String,
+}
+
+/// What a run left.
+pub(crate) struct Ran {
+    pub(crate) exit: u8,
+    /// Log lines, each with the time it was printed at, counted from the run's start.
+    pub(crate) log: Vec<(Duration, String)>,
+    pub(crate) report: Value,
+    /// The lines of `results.jsonl`.
+    pub(crate) results: Vec<Value>,
+    pub(crate) took: Duration,
+}
+
+impl Lab {
+    /// A sandbox whose batches take so long, and that has these faults.
+    pub(crate) async fn new(takes: Duration, faults: &str) -> Self {
+        Self::with_requests(takes, faults, 20).await
+    }
+
+    pub(crate) async fn with_requests(takes: Duration, faults: &str, requests: usize) -> Self {
+        let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
+        let sandbox = Sandbox::new(Options { takes, faults: script(faults).unwrap() }, clock);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        tokio::spawn(sandbox.clone().serve(listener));
+        let dir = tempfile::tempdir().unwrap();
+        let lines: String = (0..requests).map(request).collect();
+        std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
+        Self { dir, clock, requests, sandbox, base_url }
+    }
+
+    /// What the sandbox has done so far.
+    pub(crate) fn tally(&self) -> Tally {
+        self.sandbox.tally()
+    }
+
+    /// Calls of one operation so far.
+    pub(crate) fn calls(&self, operation: &str) -> u64 {
+        self.tally().calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// Whether any batch still runs.
+    pub(crate) fn is_anything_running(&self) -> bool {
+        let over = ["completed", "failed", "expired", "cancelled", "cancelling"];
+        self.tally().batches.iter().any(|batch| !over.contains(&batch.status.as_str()))
+    }
+
+    pub(crate) fn out(&self) -> PathBuf {
+        self.dir.path().join("out")
+    }
+
+    /// A run with these inputs beside the usual ones.
+    pub(crate) async fn run(&self, inputs: &[&str]) -> Ran {
+        self.run_signalled(inputs, &[], &[]).await
+    }
+
+    /// A run that gets these signals, each so long after its start.
+    pub(crate) async fn run_signalled(&self, inputs: &[&str], env: &[(&str, &str)], signals: &[(Duration, u8)]) -> Ran {
+        let log = Log::new();
+        let (stopper, shutdown) = shutdown::channel();
+        let env: Env = env.iter().copied().collect();
+        let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
+        let mut world = World::new(env, self.clock, shutdown, false, screen);
+        world.rng = fastrand::Rng::with_seed(42);
+        let started = Instant::now();
+        let signalling = async {
+            for (after, signal) in signals {
+                tokio::time::sleep_until(started + *after).await;
+                stopper.stop(*signal);
+            }
+            std::future::pending::<()>().await;
+        };
+        let exit = tokio::select! {
+            exit = batchstep::execute(self.command(inputs), world) => exit.code(),
+            () = signalling => unreachable!("it never ends"),
+        };
+        let took = started.elapsed();
+        let report = std::fs::read(self.out().join("report.json")).unwrap_or_else(|_| b"null".to_vec());
+        let results = std::fs::read_to_string(self.out().join("results.jsonl")).unwrap_or_default();
+        Ran {
+            exit,
+            log: log.lines(),
+            report: serde_json::from_slice(&report).unwrap(),
+            results: results.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            took,
+        }
+    }
+
+    fn command(&self, inputs: &[&str]) -> batchstep::inputs::Command {
+        let requests = self.dir.path().join("requests.jsonl").display().to_string();
+        let out = self.out().display().to_string();
+        let usual = [
+            "batchstep",
+            "run",
+            &requests,
+            "--output-dir",
+            &out,
+            "--base-url",
+            &self.base_url,
+            "--provider",
+            "openai",
+            "--api-key",
+            "sk-lab-0123456789",
+        ];
+        Cli::try_parse_from(usual.iter().chain(inputs)).unwrap().command
+    }
+}
+
+impl Ran {
+    /// The outcome's word.
+    pub(crate) fn outcome(&self) -> &str {
+        self.report["outcome"].as_str().unwrap()
+    }
+
+    /// A number of the report's counts.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.report["counts"][name].as_u64().unwrap()
+    }
+
+    /// The whole log.
+    pub(crate) fn text(&self) -> String {
+        self.log.iter().map(|(_, line)| format!("{line}\n")).collect()
+    }
+
+    /// Checks what holds for every run that collected: each request ends in
+    /// exactly one way, and `results.jsonl` has a line for each, in input order.
+    pub(crate) fn assert_complete(&self, requests: usize) {
+        let sum = self.count("succeeded") + self.count("failed") + self.count("missing");
+        assert_eq!((sum, self.count("total")), (requests as u64, requests as u64), "{}", self.text());
+        let ids: Vec<&str> = self.results.iter().map(|line| line["custom_id"].as_str().unwrap()).collect();
+        let expected: Vec<String> = (0..requests).map(custom_id).collect();
+        assert_eq!(ids, expected);
+    }
+}
+
+fn custom_id(index: usize) -> String {
+    format!("request-{index}")
+}
+
+fn request(index: usize) -> String {
+    let id = custom_id(index);
+    let body = r#"{"model":"gpt-4.1-mini","messages":[{"role":"user","content":"Say it"}]}"#;
+    format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#) + "\n"
+}
+
+/// Catches what is printed, with the time.
+#[derive(Clone)]
+struct Log {
+    started: Instant,
+    bytes: Arc<Mutex<Vec<(Duration, Vec<u8>)>>>,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { started: Instant::now(), bytes: Arc::default() }
+    }
+
+    fn lines(&self) -> Vec<(Duration, String)> {
+        let writes = self.bytes.lock().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().trim_end().to_owned();
+        writes.iter().map(|(at, bytes)| (*at, text(bytes))).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.bytes.lock().unwrap().push((self.started.elapsed(), bytes.to_vec()));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
