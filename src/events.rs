@@ -89,6 +89,8 @@ pub enum Event {
         times: u32,
         /// When it is tried again.
         again_in: Duration,
+        /// Whether it leaves the state of a running batch unknown.
+        state_unknown: bool,
     },
     /// It works again.
     Recovered {
@@ -173,14 +175,13 @@ impl Event {
             Self::Polled { batch_id, status, counts, age, .. } => {
                 format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
             }
-            Self::Troubled { doing, trouble, times: 1, again_in } => {
-                format!("Trouble while {doing}: {trouble}; trying again in {}", span(*again_in))
-            }
-            Self::Troubled { doing, trouble, times, again_in } => {
-                format!(
-                    "Still trouble while {doing} ({times} times in a row): {trouble}; trying again in {}",
-                    span(*again_in)
-                )
+            Self::Troubled { doing, trouble, times, again_in, state_unknown } => {
+                let begin = match times {
+                    1 => format!("Trouble while {doing}"),
+                    times => format!("Still trouble while {doing} ({times} times in a row)"),
+                };
+                let unknown = if *state_unknown { "; the batch's state is unknown until this passes" } else { "" };
+                format!("{begin}: {trouble}{unknown}; trying again in {}", span(*again_in))
             }
             Self::Recovered { doing, after } => format!("The trouble while {doing} passed after {}", span(*after)),
             Self::Cancelling { batch_id, why } => format!("Cancelling batch {batch_id}: {why}"),

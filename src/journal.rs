@@ -145,11 +145,11 @@ fn read(file: &mut File) -> std::io::Result<Vec<Record>> {
     Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).map(|line| line.record).collect())
 }
 
-/// The batch that an earlier run created and left without a closing record, if any.
+/// The batch that the last run created and left without a closing record, if any.
 pub fn left_behind(earlier: &[Record]) -> Option<&str> {
     let run = earlier.iter().rposition(|record| matches!(record, Record::Run { .. }))?;
     let last = &earlier[run..];
-    if last.iter().any(|record| matches!(record, Record::Closed { .. } | Record::Ended { .. })) {
+    if last.iter().any(|record| matches!(record, Record::Closed { .. })) {
         return None;
     }
     last.iter().rev().find_map(|record| match record {

@@ -86,10 +86,10 @@ impl Guard<'_> {
         attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Stop> {
         let mut backoff = Backoff::default();
-        self.bear_at(doing, patience, |rng| backoff.next(rng), attempt).await
+        self.bear_at(doing, patience, |rng| backoff.next(rng), attempt, false).await
     }
 
-    /// Repeats `attempt` at a poll's cadence until it works.
+    /// Repeats `attempt` at a poll's cadence until it works; meanwhile the batch's state is unknown.
     pub async fn bear_polling<T>(
         &self,
         doing: &str,
@@ -97,7 +97,7 @@ impl Guard<'_> {
         cadence: &mut Cadence,
         attempt: impl AsyncFnMut() -> Result<T, Failure>,
     ) -> Result<T, Stop> {
-        self.bear_at(doing, patience, |rng| cadence.next(rng), attempt).await
+        self.bear_at(doing, patience, |rng| cadence.next(rng), attempt, true).await
     }
 
     async fn bear_at<T>(
@@ -106,6 +106,7 @@ impl Guard<'_> {
         patience: Patience,
         mut pause: impl FnMut(&mut fastrand::Rng) -> Duration,
         mut attempt: impl AsyncFnMut() -> Result<T, Failure>,
+        state_unknown: bool,
     ) -> Result<T, Stop> {
         let limit = match patience {
             Patience::Until(limit) => limit,
@@ -134,7 +135,7 @@ impl Guard<'_> {
             let again_in = pause(&mut self.rng.borrow_mut()).max(wished);
             if streak.is_news(&failure) {
                 let (doing, trouble) = (doing.to_owned(), failure.to_string());
-                self.events.emit(Event::Troubled { doing, trouble, times: streak.times, again_in });
+                self.events.emit(Event::Troubled { doing, trouble, times: streak.times, again_in, state_unknown });
             }
             self.until(limit, tokio::time::sleep(again_in)).await?;
         }

@@ -11,7 +11,7 @@ use crate::client::Client;
 use crate::clock::{Clock, rfc3339};
 use crate::effects::NewFile;
 use crate::emitter::Events;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::formats::Format;
 use crate::hosts::Host;
@@ -37,7 +37,7 @@ pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
     let work = async {
         let (plan, server) = Plan::new(inputs, host.as_ref())?;
         let run = Run::begin(plan, server, host.as_ref(), world, &events).await?;
-        let (report, exit) = run.finish().await?;
+        let (report, exit) = run.finish().await;
         world.apply(host.publish(&report));
         Ok(exit)
     };
@@ -130,7 +130,7 @@ impl<'a> Run<'a> {
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
         if let Some(batch_id) = journal::left_behind(&earlier) {
             events.emit(Event::Warned(format!(
-                "An earlier run left batch {batch_id} without collecting it; this run does not take it up."
+                "An earlier run left batch {batch_id} behind without its results; this run does not take it up."
             )));
         }
         let report = Report::begin(api.provider(), api.origin(), world.clock);
@@ -138,24 +138,35 @@ impl<'a> Run<'a> {
     }
 
     /// Runs all stages, judges, and writes the report.
-    async fn finish(mut self) -> Result<(Report, Exit), Error> {
+    async fn finish(mut self) -> (Report, Exit) {
         let verdict = match self.stages().await {
             Ok(verdict) => verdict,
             Err(stop) => verdict::judge(Some(&stop), None, None, self.plan.max_failed),
         };
-        let exit = verdict.exit;
+        let mut exit = verdict.exit;
         self.report.judge(verdict);
         self.report.max_failed = self.plan.max_failed.to_string();
         self.report.warnings = self.events.warnings();
         self.report.simulated |= self.api.is_simulated();
         self.report.phases = self.phases.finish();
         self.report.ended_at = rfc3339(self.world.clock.unix());
+        if let Err(error) = self.write_report() {
+            // The host still gets the ids and the counts, but nothing that looks like success.
+            if !matches!(exit, Exit::Signal(_)) {
+                exit = error.exit;
+            }
+            self.report.judge(Verdict { exit, ..Verdict::of_error(&error, Outcome::Failed) });
+            self.report.files.report = None;
+        }
+        (self.report, exit)
+    }
+
+    fn write_report(&mut self) -> Result<(), Error> {
         let path = self.plan.output_dir.join("report.json");
         self.report.files.report = Some(path.display().to_string());
-        let mut file = NewFile::create(&path)?;
+        let mut file = NewFile::create(path)?;
         file.put(Format::Json.render(&self.report).as_bytes())?;
-        file.finish()?;
-        Ok((self.report, exit))
+        file.finish()
     }
 
     /// Check, submit, wait, collect: the verdict on what came of it.

@@ -74,7 +74,7 @@ impl Plan {
             metadata,
             expires_after: run.making.expires_after,
             output_expires_after: run.making.output_expires_after,
-            timeout: run.waiting.timeout.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
+            timeout: positive("timeout", run.waiting.timeout)?.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             max_failed: run.waiting.max_failed.unwrap_or(MaxFailed::Count(0)),
             output_dir: run.reporting.output_dir.unwrap_or_else(|| "batch-results".into()),
@@ -172,7 +172,7 @@ fn making(making: &Making, provider: &dyn Provider) -> Result<(String, Vec<(Stri
 
 fn positive(name: &str, span: Option<Duration>) -> Result<Option<Duration>, Error> {
     match span {
-        Some(Duration::ZERO) => Err(Error::usage(format!("`{name}` is 0, which would poll without a pause."))),
+        Some(Duration::ZERO) => Err(Error::usage(format!("`{name}` is 0, which leaves no time at all."))),
         span => Ok(span),
     }
 }

@@ -74,8 +74,9 @@ fn outcome_of(exit: Exit) -> Outcome {
 fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
     match batch {
         Some(batch) if !batch.status.is_terminal() => verdict.hint(format!(
-            "Batch {id} may still run and cost: look with `batchstep batch get {id}`, end it with `batchstep batch cancel {id}`.",
-            id = batch.id
+            "Batch {} may still run and cost: look with `batchstep batch get {id}`, end it with `batchstep batch cancel {id}`.",
+            batch.id,
+            id = shell_word(&batch.id)
         )),
         _ => verdict,
     }
@@ -92,9 +93,14 @@ fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
         |what: &str| Verdict::new(Outcome::Cancelled, Exit::Signal(number), format!("{name} ended the run; {what}."));
     match batch {
         None => verdict("no batch was running"),
-        Some(batch) if batch.status.is_terminal() => verdict("its batch was already over"),
-        Some(batch) if batch.status == Status::Cancelling => verdict(&format!("batch {} was cancelled", batch.id))
-            .hint(format!("What it finished is kept at the provider: `batchstep batch get {}`.", batch.id)),
+        Some(batch) if batch.status == Status::Cancelling || batch.status.is_terminal() => {
+            let cancelled = matches!(batch.status, Status::Cancelling | Status::Cancelled);
+            let what = if cancelled { "was cancelled" } else { "was over already" };
+            let word = shell_word(&batch.id);
+            verdict(&format!("batch {} {what}", batch.id)).hint(format!(
+                "What it finished is kept at the provider: `batchstep batch get {word}` names the files."
+            ))
+        }
         Some(batch) => with_running(verdict(&format!("batch {} was not seen to end", batch.id)), Some(batch)),
     }
 }
@@ -167,6 +173,12 @@ fn nothing_usable(batch: &Batch) -> Verdict {
     }
 }
 
+/// An id as a word that can be pasted into a shell: ids are the provider's text.
+fn shell_word(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
+    if !id.is_empty() && id.chars().all(plain) { id.to_owned() } else { format!("'{}'", id.replace('\'', r"'\''")) }
+}
+
 fn first_error(batch: &Batch) -> String {
     let Some(error) = batch.errors.first() else { return "it gives no reason".to_owned() };
     let text = error.message.as_deref().or(error.code.as_deref()).unwrap_or("it gives no reason").trim_end_matches('.');
@@ -180,7 +192,7 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, Error, Exit, MaxFailed, Outcome, Status, Stop, judge};
+    use super::{Batch, Counts, Error, Exit, MaxFailed, Outcome, Status, Stop, judge, shell_word};
 
     fn batch(status: Status) -> Batch {
         Batch { id: "batch_1".into(), status, ..Batch::default() }
@@ -220,6 +232,12 @@ mod tests {
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
         assert_eq!(judged(Stop::Unknown(Error::refused("x"))).outcome, Outcome::Unknown);
         assert_eq!(judged(Stop::Deadline).exit, Exit::TimedOut);
+    }
+
+    #[test]
+    fn an_id_cannot_reach_a_shell() {
+        assert_eq!(shell_word("batch_6-x/y.z"), "batch_6-x/y.z");
+        assert_eq!(shell_word("x; rm '~'"), r"'x; rm '\''~'\'''");
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Driver<'_> {
             Patience::Until(limit) => limit,
             Patience::Before | Patience::Running => self.guard.deadline,
         };
-        let doing = format!("polling batch {}, whose state is unknown until this passes", batch.id);
+        let doing = format!("polling batch {}", batch.id);
         let created = Instant::now();
         let mut cadence = Cadence::new(self.poll_interval);
         loop {

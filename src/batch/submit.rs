@@ -245,7 +245,7 @@ impl Submitter<'_> {
 
     fn trouble(&self, doing: &str, failure: &Failure, again_in: Duration) {
         let (doing, trouble) = (doing.to_owned(), failure.to_string());
-        self.guard.events.emit(Event::Troubled { doing, trouble, times: 1, again_in });
+        self.guard.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
     }
 
     /// Sends one create. When a signal or the deadline comes while it is under

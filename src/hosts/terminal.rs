@@ -44,6 +44,8 @@ impl Host for Terminal {
                 unit: Unit::Requests,
                 message: status.word().replace('_', " "),
             }],
+            // The bar shows that the run is alive.
+            Event::Alive { .. } => Vec::new(),
             Event::Uploaded { .. } | Event::Ended { .. } => [vec![Effect::ProgressEnd], log(event)].concat(),
             _ => log(event),
         }

@@ -23,7 +23,6 @@ use tokio::time::Instant;
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) clock: Clock,
-    pub(crate) requests: usize,
     sandbox: Sandbox,
     base_url: String,
 }
@@ -54,7 +53,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(request).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
-        Self { dir, clock, requests, sandbox, base_url }
+        Self { dir, clock, sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -171,20 +170,23 @@ fn request(index: usize) -> String {
     format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#) + "\n"
 }
 
+/// What was printed at once, and when.
+type Written = (Duration, Vec<u8>);
+
 /// Catches what is printed, with the time.
 #[derive(Clone)]
 struct Log {
     started: Instant,
-    bytes: Arc<Mutex<Vec<(Duration, Vec<u8>)>>>,
+    writes: Arc<Mutex<Vec<Written>>>,
 }
 
 impl Log {
     fn new() -> Self {
-        Self { started: Instant::now(), bytes: Arc::default() }
+        Self { started: Instant::now(), writes: Arc::default() }
     }
 
     fn lines(&self) -> Vec<(Duration, String)> {
-        let writes = self.bytes.lock().unwrap();
+        let writes = self.writes.lock().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().trim_end().to_owned();
         writes.iter().map(|(at, bytes)| (*at, text(bytes))).collect()
     }
@@ -192,7 +194,7 @@ impl Log {
 
 impl Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.bytes.lock().unwrap().push((self.started.elapsed(), bytes.to_vec()));
+        self.writes.lock().unwrap().push((self.started.elapsed(), bytes.to_vec()));
         Ok(bytes.len())
     }
 

@@ -1,5 +1,7 @@
 //! The integration tests, hermetic and on virtual time, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 mod lab;
 mod lifecycle;
 mod lost_replies;
