@@ -219,7 +219,7 @@ impl Client {
     /// they cannot climb out of the base path or start a query.
     fn url(&self, call: &Call) -> Result<Url, Failure> {
         let mut url = self.base.clone();
-        let wrong = || Failure::Local(format!("`{}` is no id", shorten(&call.path, 60)));
+        let wrong = || Failure::Misnamed(call.path.split('/').skip(2).collect::<Vec<_>>().join("/"));
         if call.path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
             return Err(wrong());
         }

@@ -40,22 +40,24 @@ use error::Exit;
 use inputs::Command;
 use world::World;
 
-/// Carries out a command. Whatever it does ends at once on a second signal,
-/// and on the first unless it has something to put in order.
+/// Carries out a command. A run puts things in order after the first signal
+/// and ends at once on the second; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
+    let tidy = matches!(command, Command::Run(_));
+    let end = async { if tidy { world.shutdown.second().await } else { world.shutdown.first().await } };
     let work = async {
-        match command {
+        let done = match command {
             Command::Run(inputs) => return pipeline::run(*inputs, &world).await,
             Command::Check(inputs) => return pipeline::check(inputs, &world).await,
             Command::Sandbox(inputs) => operations::sandbox(inputs, &world).await,
             Command::Batch(command) => operations::batch(command, &world).await,
             Command::File(command) => operations::file(command, &world).await,
-        }
-        .map_or_else(|error| world.fail(&error), |()| Exit::Ok)
+        };
+        done.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
     };
     tokio::select! {
         biased;
-        signal = world.shutdown.second() => Exit::Signal(signal),
+        signal = end => Exit::Signal(signal),
         exit = work => exit,
     }
 }

@@ -54,23 +54,20 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let events = world.events(host.as_ref());
     let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));
     let rules = Rules { endpoint: inputs.work.endpoint, ..provider.rules() };
-    let work = async {
+    let done: Result<Exit, Error> = async {
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &events).await?;
         if checked.fault_count > 0 {
             let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
             report.asked(&source, &checked);
-            report.judge(Verdict::invalid(checked.fault_count));
+            Verdict::invalid(checked.fault_count).record(&mut report);
             report.warnings = events.warnings();
             world.apply(host.publish(&report));
             return Ok(Exit::Invalid);
         }
         Ok(Exit::Ok)
-    };
-    let done: Result<Exit, Error> = tokio::select! {
-        done = work => done,
-        signal = world.shutdown.first() => Ok(Exit::Signal(signal)),
-    };
+    }
+    .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
 }
 
@@ -144,7 +141,7 @@ impl<'a> Run<'a> {
             Err(stop) => verdict::judge(Some(&stop), None, None, self.plan.max_failed),
         };
         let mut exit = verdict.exit;
-        self.report.judge(verdict);
+        verdict.record(&mut self.report);
         self.report.max_failed = self.plan.max_failed.to_string();
         self.report.warnings = self.events.warnings();
         self.report.simulated |= self.api.is_simulated();
@@ -155,7 +152,7 @@ impl<'a> Run<'a> {
             if !matches!(exit, Exit::Signal(_)) {
                 exit = error.exit;
             }
-            self.report.judge(Verdict { exit, ..Verdict::of_error(&error, Outcome::Failed) });
+            Verdict { exit, ..Verdict::of_error(&error, Outcome::Failed) }.record(&mut self.report);
             self.report.files.report = None;
         }
         (self.report, exit)

@@ -10,7 +10,6 @@ use crate::error::{Exit, Outcome};
 use crate::providers::Provider;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
-use crate::verdict::Verdict;
 use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
 
 /// The `version` written into `report.json`.
@@ -211,14 +210,6 @@ impl Report {
         };
         self.faults.clone_from(&checked.faults);
         self.fault_count = checked.fault_count;
-    }
-
-    /// Takes note of the verdict.
-    pub fn judge(&mut self, verdict: Verdict) {
-        self.outcome = verdict.outcome;
-        self.exit_code = verdict.exit.code();
-        self.reason = verdict.reason;
-        self.hints = verdict.hints;
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Failure {
     Answered(Refusal),
     /// The server answered 2xx with a body that is not what the API promises.
     Garbled(String),
+    /// The id cannot be part of an address; nothing was sent.
+    Misnamed(String),
     /// The requests file is not what was checked; the upload was broken off.
     Changed,
     /// The failure is on our side: a disk, a path.
@@ -65,7 +67,7 @@ impl Failure {
         match self {
             Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
             Self::Untrusted(_) => Advice::Lasting,
-            Self::Changed | Self::Local(_) => Advice::Stop,
+            Self::Misnamed(_) | Self::Changed | Self::Local(_) => Advice::Stop,
             Self::Answered(refusal) if refusal.is_hopeless() => Advice::Stop,
             Self::Answered(refusal) => match refusal.status {
                 401 | 403 | 404 => Advice::Lasting,
@@ -81,7 +83,7 @@ impl Failure {
         match self {
             Self::Interrupted(_) | Self::Garbled(_) => true,
             Self::Answered(refusal) => matches!(refusal.status, 408 | 500..=599),
-            Self::Unsent(_) | Self::Untrusted(_) | Self::Changed | Self::Local(_) => false,
+            Self::Unsent(_) | Self::Untrusted(_) | Self::Misnamed(_) | Self::Changed | Self::Local(_) => false,
         }
     }
 
@@ -142,6 +144,7 @@ impl std::fmt::Display for Failure {
             Self::Untrusted(why) => write!(f, "the server's certificate is not trusted: {why}"),
             Self::Interrupted(why) => write!(f, "no whole reply: {why}"),
             Self::Garbled(why) => write!(f, "the reply is not what the API promises: {why}"),
+            Self::Misnamed(id) => write!(f, "`{}` is no id", shorten(id, 60)),
             Self::Changed => f.write_str("the requests file changed after it was checked"),
             Self::Local(why) => f.write_str(why),
             Self::Answered(refusal) => refusal.fmt(f),

@@ -8,7 +8,7 @@
 use crate::error::{Error, Exit, Outcome};
 use crate::events::requests_count;
 use crate::patience::Stop;
-use crate::report::Counts;
+use crate::report::{Counts, Report};
 use crate::values::MaxFailed;
 use crate::wire::{Batch, Status};
 
@@ -28,6 +28,14 @@ pub struct Verdict {
 impl Verdict {
     fn new(outcome: Outcome, exit: Exit, reason: impl Into<String>) -> Self {
         Self { outcome, exit, reason: reason.into(), hints: Vec::new() }
+    }
+
+    /// Writes the verdict into the report.
+    pub fn record(self, report: &mut Report) {
+        report.outcome = self.outcome;
+        report.exit_code = self.exit.code();
+        report.reason = self.reason;
+        report.hints = self.hints;
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {

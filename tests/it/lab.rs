@@ -78,30 +78,16 @@ impl Lab {
 
     /// A run with these inputs beside the usual ones.
     pub(crate) async fn run(&self, inputs: &[&str]) -> Ran {
-        self.run_signalled(inputs, &[], &[]).await
+        self.run_signalled(inputs, &[]).await
     }
 
     /// A run that gets these signals, each so long after its start.
-    pub(crate) async fn run_signalled(&self, inputs: &[&str], env: &[(&str, &str)], signals: &[(Duration, u8)]) -> Ran {
-        let log = Log::new();
-        let (stopper, shutdown) = shutdown::channel();
-        let env: Env = env.iter().copied().collect();
-        let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
-        let mut world = World::new(env, self.clock, shutdown, false, screen);
-        world.rng = fastrand::Rng::with_seed(42);
-        let started = Instant::now();
-        let signalling = async {
-            for (after, signal) in signals {
-                tokio::time::sleep_until(started + *after).await;
-                stopper.stop(*signal);
-            }
-            std::future::pending::<()>().await;
-        };
-        let exit = tokio::select! {
-            exit = batchstep::execute(self.command(inputs), world) => exit.code(),
-            () = signalling => unreachable!("it never ends"),
-        };
-        let took = started.elapsed();
+    pub(crate) async fn run_signalled(&self, inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
+        let requests = self.dir.path().join("requests.jsonl").display().to_string();
+        let out = self.out().display().to_string();
+        let usual = ["run", &requests, "--output-dir", &out];
+        let inputs: Vec<&str> = usual.into_iter().chain(inputs.iter().copied()).collect();
+        let (exit, took, log) = self.execute(&inputs, signals).await;
         let report = std::fs::read(self.out().join("report.json")).unwrap_or_else(|_| b"null".to_vec());
         let results = std::fs::read_to_string(self.out().join("results.jsonl")).unwrap_or_default();
         Ran {
@@ -113,23 +99,34 @@ impl Lab {
         }
     }
 
-    fn command(&self, inputs: &[&str]) -> batchstep::inputs::Command {
-        let requests = self.dir.path().join("requests.jsonl").display().to_string();
-        let out = self.out().display().to_string();
-        let usual = [
-            "batchstep",
-            "run",
-            &requests,
-            "--output-dir",
-            &out,
-            "--base-url",
-            &self.base_url,
-            "--provider",
-            "openai",
-            "--api-key",
-            "sk-lab-0123456789",
-        ];
-        Cli::try_parse_from(usual.iter().chain(inputs)).unwrap().command
+    /// Another command: its exit code and how long it took.
+    pub(crate) async fn command(&self, words: &[&str], signals: &[(Duration, u8)]) -> (u8, Duration) {
+        let (exit, took, _) = self.execute(words, signals).await;
+        (exit, took)
+    }
+
+    async fn execute(&self, words: &[&str], signals: &[(Duration, u8)]) -> (u8, Duration, Log) {
+        let log = Log::new();
+        let (stopper, shutdown) = shutdown::channel();
+        let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
+        let mut world = World::new(Env::default(), self.clock, shutdown, false, screen);
+        world.rng = fastrand::Rng::with_seed(42);
+        let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
+        let server = if words[0] == "sandbox" { &[] } else { &server[..] };
+        let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(server)).unwrap().command;
+        let started = Instant::now();
+        let signalling = async {
+            for (after, signal) in signals {
+                tokio::time::sleep_until(started + *after).await;
+                stopper.stop(*signal);
+            }
+            std::future::pending::<()>().await;
+        };
+        let exit = tokio::select! {
+            exit = batchstep::execute(command, world) => exit.code(),
+            () = signalling => unreachable!("it never ends"),
+        };
+        (exit, started.elapsed(), log)
     }
 }
 

@@ -90,7 +90,7 @@ async fn a_deadline_or_a_signal_while_a_create_is_in_doubt_still_ends_in_a_cance
         assert!(!lab.is_anything_running(), "{lost}: {}", ran.text());
 
         let lab = Lab::new(10 * HOUR, &format!("create {lost} times=1")).await;
-        let ran = lab.run_signalled(&[], &[], &[(Duration::from_millis(1500), 15)]).await;
+        let ran = lab.run_signalled(&[], &[(Duration::from_millis(1500), 15)]).await;
         assert_eq!((ran.exit, ran.outcome()), (143, "cancelled"), "{lost}: {}", ran.text());
         assert!(ran.took < Duration::from_secs(8), "{lost}: {:?}", ran.took);
         assert!(!lab.is_anything_running(), "{lost}: {}", ran.text());
