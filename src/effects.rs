@@ -5,12 +5,13 @@
 //! terminal, or that a file must never be seen half written. Effects know
 //! nothing of what they say; hosts and formats do.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::Error;
 
@@ -128,9 +129,14 @@ fn style(unit: Unit, total: u64) -> ProgressStyle {
     let template = match unit {
         _ if total == 0 => "{spinner} {msg} {elapsed}",
         Unit::Bytes => "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {elapsed}",
-        Unit::Requests => "{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {elapsed}",
+        Unit::Requests => "{msg} {wide_bar} {human_pos}/{human_len} {rate} {elapsed}",
     };
-    ProgressStyle::with_template(template).expect("the templates are constants and a test uses each")
+    let rate = |state: &ProgressState, to: &mut dyn fmt::Write| {
+        // A bar has nowhere to report to that it cannot be drawn.
+        let _ = write!(to, "{:.1}/s", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template).expect("the templates are constants and a test uses each");
+    style.with_key("rate", rate)
 }
 
 fn print(bar: Option<&(Unit, ProgressBar)>, to: &mut dyn Write, line: &str) -> Result<(), Error> {

@@ -1,14 +1,14 @@
-//! Carries out a provider's calls: the only file that names reqwest.
+//! Carries out a provider's calls: the only directory that names reqwest.
 //!
 //! One attempt a call and no retries: those are decided above. Credentials go
 //! to the base URL's own origin and nowhere else; redirects are off, but for
 //! downloads, which leave the credentials behind when they change the origin.
 //! Whatever an answer holds, the secrets we sent are cut out of it first.
 
+mod address;
+mod trust;
+
 use std::cell::Cell;
-use std::error::Error as _;
-use std::net::IpAddr;
-use std::sync::Once;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use futures_util::StreamExt as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
+pub use self::address::is_local;
+use self::address::is_loopback;
 use crate::error::Error;
 use crate::providers::{Call, Method};
 use crate::requests::outgoing::Outgoing;
@@ -86,7 +88,7 @@ pub struct Download {
 impl Client {
     /// Prepares a client. Wrong addresses, headers and certificates are usage errors.
     pub fn new(connection: &Connection) -> Result<Self, Error> {
-        let base = base_url(&connection.base_url)?;
+        let base = address::base_url(&connection.base_url)?;
         if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
             return Err(Error::usage(format!("`base-url` {base} would send the key over plain http."))
                 .hint("Use https, or set `allow-http` if the network in between is yours."));
@@ -105,7 +107,7 @@ impl Client {
             headers.insert(reqwest::header::AUTHORIZATION, bearer);
             secrets.push(key.clone());
         }
-        let roots = roots(connection.ca_bundle.as_deref())?;
+        let roots = trust::roots(connection.ca_bundle.as_deref())?;
         Ok(Self {
             base,
             headers,
@@ -215,19 +217,9 @@ impl Client {
         if is_loopback(url) { &self.direct } else { &self.proxied }
     }
 
-    /// The call's address. Ids are opaque and may hold slashes, which stay, but
-    /// they cannot climb out of the base path or start a query.
     fn url(&self, call: &Call) -> Result<Url, Failure> {
-        let mut url = self.base.clone();
-        let wrong = || Failure::Misnamed(call.path.split('/').skip(2).collect::<Vec<_>>().join("/"));
-        if call.path.split('/').skip(1).any(|segment| matches!(segment, "" | "." | "..")) {
-            return Err(wrong());
-        }
-        url.path_segments_mut().map_err(|()| wrong())?.pop_if_empty().extend(call.path.split('/').skip(1));
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(&call.query);
-        }
-        Ok(url)
+        let misnamed = || Failure::Misnamed(call.path.split('/').skip(2).collect::<Vec<_>>().join("/"));
+        address::join(&self.base, &call.path, &call.query).ok_or_else(misnamed)
     }
 
     async fn reply(&self, sent: reqwest::Result<reqwest::Response>) -> Result<Reply, Failure> {
@@ -269,7 +261,7 @@ impl Client {
         if error.is_timeout() {
             why = "timed out".to_owned();
         }
-        match untrusted(&error) {
+        match trust::untrusted(&error) {
             Some(why) => Failure::Untrusted(why),
             None if error.is_connect() => Failure::Unsent(why),
             None => Failure::Interrupted(why),
@@ -302,33 +294,6 @@ async fn idle<T>(step: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::time::timeout(IDLE_TIMEOUT, step).await.map_err(late)
 }
 
-/// Reads a base URL.
-fn base_url(text: &str) -> Result<Url, Error> {
-    let wrong = |why: &str| Error::usage(format!("`base-url` {why}.")).hint("Write it as `https://api.openai.com/v1`.");
-    let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("is not an address: {error}")))?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(wrong("is neither https nor http"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
-    }
-    if url.fragment().is_some() {
-        return Err(wrong("ends in a fragment"));
-    }
-    Ok(url)
-}
-
-/// Whether a base URL cannot lead away from this machine.
-pub fn is_local(base_url: &str) -> bool {
-    Url::parse(base_url).is_ok_and(|url| is_loopback(&url))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn redirected(from: &Url, response: &reqwest::Response) -> Result<Url, Failure> {
     let location = header(response, reqwest::header::LOCATION);
     let target = location.and_then(|location| from.join(location).ok());
@@ -352,11 +317,7 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 }
 
 fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Error> {
-    static RING: Once = Once::new();
-    RING.call_once(|| {
-        // An error means that a provider is installed already, which is what we want.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    });
+    trust::install();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("batchstep/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
@@ -364,23 +325,6 @@ fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Erro
         .tls_certs_merge(roots);
     let builder = if proxied { builder } else { builder.no_proxy() };
     builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
-}
-
-/// Roots beside the platform's own: the embedded ones, so that an empty image
-/// works, and the user's, so that a private authority does.
-fn roots(bundle: Option<&[u8]>) -> Result<Vec<Certificate>, Error> {
-    let mut roots: Vec<Certificate> =
-        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok()).collect();
-    if let Some(bundle) = bundle {
-        let wrong =
-            || Error::usage("`ca-file` holds no certificate.").hint("It must be PEM: `-----BEGIN CERTIFICATE-----`.");
-        let certificates = Certificate::from_pem_bundle(bundle).map_err(|error| wrong().because(error))?;
-        if certificates.is_empty() {
-            return Err(wrong());
-        }
-        roots.extend(certificates);
-    }
-    Ok(roots)
 }
 
 /// The innermost cause: reqwest's own sentences only say that something failed.
@@ -392,16 +336,48 @@ fn deepest(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Finds a refused certificate among the causes.
-fn untrusted(error: &reqwest::Error) -> Option<String> {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = inner.and_then(|inner| inner.downcast_ref()).or_else(|| cause.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(why)) = tls {
-            return Some(why.to_string());
+#[cfg(test)]
+mod tests {
+    use super::{Client, Connection, content_range};
+    use crate::error::Exit;
+
+    fn connection(base_url: &str) -> Connection {
+        Connection {
+            base_url: base_url.to_owned(),
+            api_key: "sk-0123456789".parse().ok(),
+            headers: vec!["x-team: secret team".parse().unwrap(), "x-short: abc".parse().unwrap()],
+            ca_bundle: None,
+            allow_http: false,
         }
-        next = inner.map(|inner| inner as &dyn std::error::Error).or_else(|| cause.source());
     }
-    None
+
+    #[test]
+    fn secrets_are_cut_out_wherever_they_are_echoed() {
+        let client = Client::new(&connection("http://127.0.0.1:9/v1")).unwrap();
+        let echoed = b"key sk-0123456789, twice sk-0123456789sk-0123456789, header secret team, short abc";
+        let expected = "key ***, twice ******, header ***, short abc";
+        assert_eq!(String::from_utf8(client.redact(echoed)).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_key_does_not_leave_over_plain_http_unless_allowed() {
+        let away = connection("http://192.0.2.1/v1");
+        let refused = Client::new(&away).err().unwrap();
+        assert_eq!(refused.exit, Exit::Usage);
+        assert!(refused.message.contains("plain http"), "{refused}");
+        assert!(Client::new(&Connection { allow_http: true, ..away }).is_ok());
+    }
+
+    #[test]
+    fn a_certificate_file_must_hold_one() {
+        let wrong = Connection { ca_bundle: Some(b"no pem".to_vec()), ..connection("https://x.example/v1") };
+        assert_eq!(Client::new(&wrong).err().unwrap().message, "`ca-file` holds no certificate.");
+    }
+
+    #[test]
+    fn a_range_says_where_it_starts() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(content_range("5-9/10"), None);
+    }
 }

@@ -1,0 +1,102 @@
+//! Addresses: what may be connected to, and how a call's path is joined to the
+//! base URL. Pure decisions; nothing here connects.
+
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use crate::error::Error;
+
+/// Reads a base URL.
+pub(super) fn base_url(text: &str) -> Result<Url, Error> {
+    let wrong = |why: &str| Error::usage(format!("`base-url` {why}.")).hint("Write it as `https://api.openai.com/v1`.");
+    let url = Url::parse(text.trim()).map_err(|error| wrong(&format!("is not an address: {error}")))?;
+    if !matches!(url.scheme(), "https" | "http") {
+        return Err(wrong("is neither https nor http"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
+    }
+    if url.fragment().is_some() {
+        return Err(wrong("ends in a fragment"));
+    }
+    Ok(url)
+}
+
+/// Whether a base URL cannot lead away from this machine.
+pub fn is_local(base_url: &str) -> bool {
+    Url::parse(base_url).is_ok_and(|url| is_loopback(&url))
+}
+
+pub(super) fn is_loopback(url: &Url) -> bool {
+    let Some(host) = url.host_str() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// The address of a path below the base. Ids are opaque and may hold slashes,
+/// which stay, but they cannot climb out of the base path or begin a query.
+pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> Option<Url> {
+    let segments = || path.split('/').skip(1);
+    if segments().any(|segment| matches!(segment, "" | "." | "..")) {
+        return None;
+    }
+    let mut url = base.clone();
+    url.path_segments_mut().ok()?.pop_if_empty().extend(segments());
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{base_url, is_local, join};
+
+    fn joined(base: &str, path: &str) -> Option<String> {
+        join(&base_url(base).unwrap(), path, &[]).map(String::from)
+    }
+
+    #[test]
+    fn a_path_is_joined_below_the_base() {
+        let expected = Some("https://x.example/v1/files".to_owned());
+        assert_eq!(joined("https://x.example/v1", "/files"), expected);
+        assert_eq!(joined(" https://x.example/v1/ ", "/files"), expected);
+        let gateway = joined("https://x.example/a?model=m", "/batches/b").unwrap();
+        assert_eq!(gateway, "https://x.example/a/batches/b?model=m");
+        let listed = join(&base_url("https://x.example/v1").unwrap(), "/batches", &[("after", "a&b=c".to_owned())]);
+        assert_eq!(listed.unwrap().as_str(), "https://x.example/v1/batches?after=a%26b%3Dc");
+    }
+
+    #[test]
+    fn an_id_stays_where_it_belongs() {
+        let base = "https://x.example/v1";
+        assert_eq!(joined(base, "/files/files/abc==").unwrap(), "https://x.example/v1/files/files/abc==");
+        assert_eq!(joined(base, "/files/a?b#c%2e d").unwrap(), "https://x.example/v1/files/a%3Fb%23c%252e%20d");
+        for climbing in ["/files/..", "/files/../batches", "/files/.", "/files//x", "/files/"] {
+            assert_eq!(joined(base, climbing), None, "{climbing}");
+        }
+    }
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for local in ["http://127.0.0.1:8080/v1", "http://localhost/v1", "http://[::1]:9/v1", "http://127.8.9.1"] {
+            assert!(is_local(local), "{local}");
+        }
+        for remote in ["http://127.0.0.1.evil.example", "http://localhost.example", "http://10.0.0.1", "not an address"]
+        {
+            assert!(!is_local(remote), "{remote}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_base_is_told_without_what_it_holds() {
+        for wrong in
+            ["", "api.openai.com/v1", "ftp://x.example", "https://user:hunter2@x.example", "https://x.example#f"]
+        {
+            let error = base_url(wrong).unwrap_err();
+            assert!(error.message.starts_with("`base-url`"), "{wrong}");
+            assert!(!error.sentence().contains("hunter2"));
+        }
+    }
+}
