@@ -280,13 +280,6 @@ fn progress_of(status: &Status) -> u8 {
     }
 }
 
-/// What is wrong, without the place: ``in `body.model`: found …, expected …. Mend it so.``
-pub fn fault_sentence(fault: &Fault) -> String {
-    let field = fault.field.as_ref().map(|field| format!("in `{field}`: ")).unwrap_or_default();
-    let Fault { found, expected, mend, .. } = fault;
-    format!("{field}found {found}, expected {expected}. {mend}").trim_end().to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;

@@ -5,7 +5,7 @@
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::safe;
 use crate::events::{requests_count, size};
-use crate::report::{self, BatchReport, FailureGroup, Report};
+use crate::report::{BatchReport, FailureGroup, Report};
 
 const MOST_ROWS: usize = 10;
 const LONGEST: usize = 200;
@@ -21,19 +21,14 @@ pub(super) fn render(report: &Report) -> String {
     lines.push(format!("  {}", flat(&report.reason, LONGEST_SENTENCE)));
     lines.extend(rows(report).into_iter().map(|(label, value)| format!("  {label:<12}{value}")));
     section(&mut lines, "Failures", &report.failures, failure);
-    section(&mut lines, &faults_title(report), &report.faults, |fault| {
-        let place =
-            [Some(flat(&fault.file, LONGEST)), fault.line.map(|n| n.to_string()), fault.column.map(|n| n.to_string())];
-        let place: Vec<String> = place.into_iter().flatten().collect();
-        format!("{}: {}", place.join(":"), flat(&report::fault_sentence(fault), LONGEST_SENTENCE))
-    });
+    section(&mut lines, &faults_title(report), &report.faults, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
     section(&mut lines, "Warnings", &report.warnings, |warning| flat(warning, LONGEST_SENTENCE));
     section(&mut lines, "What to do next", &report.hints, |hint| flat(hint, LONGEST_SENTENCE));
     lines.iter().map(|line| safe(line) + "\n").collect()
 }
 
 fn rows(report: &Report) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("Provider", flat(&format!("{} at {}", report.provider, report.origin), LONGEST))];
+    let mut rows = vec![("Provider", flat(&whom(report), LONGEST))];
     if report.requests.total > 0 {
         rows.push(("Requests", asked(report)));
     }
@@ -69,6 +64,12 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let files = [("Results", &files.results), ("Unexpected", &files.unexpected), ("Report", &files.report)];
     rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));
     rows
+}
+
+/// The provider, and where it answers if it was asked at all.
+fn whom(report: &Report) -> String {
+    let origin = Some(&report.origin).filter(|origin| !origin.is_empty());
+    format!("{}{}", report.provider, origin.map(|origin| format!(" at {origin}")).unwrap_or_default())
 }
 
 fn asked(report: &Report) -> String {
@@ -178,8 +179,8 @@ mod tests {
           Time        check 0.2s
           Report      batch-results/report.json
         Faults of the requests file, 2 in all
-          - ./requests.jsonl:3:14: in `body.model`: found a number, expected a string. Name one model.
-          - requests.jsonl: found no line break at the end, expected one.
+          - ./requests.jsonl:3:14: `body.model` is the number 4; each request names its model: write a string
+          - requests.jsonl: 50,001 requests; a batch takes at most 50,000: split the file
         "###);
         insta::assert_snapshot!(render(&samples::simulated()), @r###"
         batchstep: succeeded (exit code 0)

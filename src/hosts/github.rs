@@ -108,7 +108,7 @@ impl GitHub {
             ("col", &number(column)),
             ("title", "batchstep: invalid request"),
         ];
-        annotation("error", &properties, &report::fault_sentence(fault))
+        annotation("error", &properties, &fault.statement())
     }
 
     fn annotations(&self, report: &Report) -> Vec<Effect> {

@@ -27,7 +27,7 @@ pub struct Fault {
     pub field: Option<String>,
     /// What was found.
     pub found: String,
-    /// What was expected.
+    /// What was expected, as a clause of its own.
     pub expected: String,
     /// How to mend it.
     pub mend: String,
@@ -40,8 +40,13 @@ impl Fault {
         for number in [self.line, self.line.and(self.column)].into_iter().flatten() {
             text = format!("{text}:{number}");
         }
+        format!("{text}: {}", self.statement())
+    }
+
+    /// The same without the place, for where that is shown by itself.
+    pub fn statement(&self) -> String {
         let subject = self.field.as_ref().map(|field| format!("`{field}` is ")).unwrap_or_default();
-        format!("{text}: {subject}{}; {}: {}", self.found, self.expected, self.mend)
+        format!("{subject}{}; {}: {}", self.found, self.expected, self.mend)
     }
 }
 
@@ -172,6 +177,7 @@ mod tests {
         let place = "requests.jsonl:12:7: ";
         let rest = "`body.stream` is true; batches cannot stream: remove it";
         assert_eq!(fault.sentence(), format!("{place}{rest}"));
+        assert_eq!(fault.statement(), rest);
         fault.line = None;
         assert_eq!(fault.sentence(), format!("requests.jsonl: {rest}"));
     }

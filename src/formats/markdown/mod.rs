@@ -106,11 +106,17 @@ fn counts(page: &mut Page, report: &Report) {
         (!files.is_empty()).then(|| format!("from {}", files.join(", "))),
         asked.endpoint.as_ref().map(|endpoint| format!("for {}", code(endpoint))),
         asked.model.as_ref().map(|model| format!("model {}", code(model))),
-        Some(format!("at {} ({})", code(&report.provider), code(&report.origin))),
+        Some(whom(report)),
         (counts.total > 0).then(|| format!("failed and missing allowed: {}", code(&report.max_failed))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     page.block(&format!("Requests {}.", parts.join(", ")));
+}
+
+/// The provider, and where it answers if it was asked at all.
+fn whom(report: &Report) -> String {
+    let origin = Some(&report.origin).filter(|origin| !origin.is_empty());
+    format!("at {}{}", code(&report.provider), origin.map(|origin| format!(" ({})", code(origin))).unwrap_or_default())
 }
 
 fn failures(page: &mut Page, report: &Report) {
@@ -325,8 +331,8 @@ mod tests {
 
         | Where | Field | Found | Expected | How to mend it |
         | --- | --- | --- | --- | --- |
-        | `./requests.jsonl:3:14` | `body.model` | a number | a string | Name one model. |
-        | `requests.jsonl` |  | no line break at the end | one |  |
+        | `./requests.jsonl:3:14` | `body.model` | the number 4 | each request names its model | write a string |
+        | `requests.jsonl` |  | 50,001 requests | a batch takes at most 50,000 | split the file |
 
         ### Time
 
