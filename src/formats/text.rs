@@ -7,6 +7,7 @@ use crate::effects::safe;
 use crate::events::{requests_count, size};
 use crate::report::{BatchReport, FailureGroup, Report};
 
+/// The longest list; the report has the rest.
 const MOST_ROWS: usize = 10;
 const LONGEST: usize = 200;
 const LONGEST_ID: usize = 60;
@@ -20,10 +21,12 @@ pub(super) fn render(report: &Report) -> String {
     }
     lines.push(format!("  {}", flat(&report.reason, LONGEST_SENTENCE)));
     lines.extend(rows(report).into_iter().map(|(label, value)| format!("  {label:<12}{value}")));
-    section(&mut lines, "Failures", &report.failures, failure);
-    section(&mut lines, &faults_title(report), &report.faults, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
-    section(&mut lines, "Warnings", &report.warnings, |warning| flat(warning, LONGEST_SENTENCE));
-    section(&mut lines, "What to do next", &report.hints, |hint| flat(hint, LONGEST_SENTENCE));
+    section(&mut lines, "Failures", &report.failures, MOST_ROWS, failure);
+    // Where no report is written, this is the only place that names them.
+    let most = if report.files.report.is_some() { MOST_ROWS } else { usize::MAX };
+    section(&mut lines, &faults_title(report), &report.faults, most, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
+    section(&mut lines, "Warnings", &report.warnings, MOST_ROWS, |warning| flat(warning, LONGEST_SENTENCE));
+    section(&mut lines, "What to do next", &report.hints, MOST_ROWS, |hint| flat(hint, LONGEST_SENTENCE));
     lines.iter().map(|line| safe(line) + "\n").collect()
 }
 
@@ -103,14 +106,14 @@ fn faults_title(report: &Report) -> String {
     format!("Faults of the requests file, {} in all", thousands(report.fault_count))
 }
 
-fn section<T>(lines: &mut Vec<String>, title: &str, items: &[T], line: impl Fn(&T) -> String) {
+fn section<T>(lines: &mut Vec<String>, title: &str, items: &[T], most: usize, line: impl Fn(&T) -> String) {
     if items.is_empty() {
         return;
     }
     lines.push(title.to_owned());
-    lines.extend(items.iter().take(MOST_ROWS).map(|item| format!("  - {}", line(item))));
-    if items.len() > MOST_ROWS {
-        lines.push(format!("  - and {} more, in the report", items.len() - MOST_ROWS));
+    lines.extend(items.iter().take(most).map(|item| format!("  - {}", line(item))));
+    if items.len() > most {
+        lines.push(format!("  - and {} more, in the report", items.len() - most));
     }
 }
 
