@@ -34,6 +34,7 @@ pub mod world;
 pub mod formats;
 pub mod hosts;
 pub mod providers;
+// The simulator of the API, a program of its own behind real HTTP.
 pub mod sandbox;
 
 use error::Exit;

@@ -1,7 +1,7 @@
 //! One line of the requests file, and what can be wrong with it by itself.
 //!
 //! What it must share with other lines (one endpoint, one model, ids of its
-//! own) is `requests.rs`'s business.
+//! own) is `pass.rs`'s business.
 
 use serde::de::MapAccess;
 use serde_json::error::Category;

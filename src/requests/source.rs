@@ -4,7 +4,7 @@
 //! The bytes are read more than once: to check them, to send them, to name a
 //! request that got no answer. [`Reader`] is the one definition of what they
 //! are, so that the passes cannot differ, and it notices a file that is not as
-//! long as it was. What the bytes mean is `requests.rs`'s business.
+//! long as it was. What the bytes mean is `pass.rs`'s business.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
