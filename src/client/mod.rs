@@ -21,9 +21,9 @@ pub use self::address::is_local;
 use self::address::is_loopback;
 use crate::error::Error;
 use crate::providers::{Call, Method};
+use crate::redact::Secrets;
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal, retry_after, shorten};
-
 use crate::values::{Header, Secret};
 use crate::wire::ApiError;
 
@@ -59,7 +59,7 @@ pub struct Connection {
 pub struct Client {
     base: Url,
     headers: HeaderMap,
-    secrets: Vec<Secret>,
+    secrets: Secrets,
     allow_http: bool,
     /// Whether an answer came from the sandbox, whatever the provider is called.
     simulated: Cell<bool>,
@@ -94,18 +94,18 @@ impl Client {
                 .hint("Use https, or set `allow-http` if the network in between is yours."));
         }
         let mut headers = HeaderMap::new();
-        let mut secrets = Vec::new();
+        let mut secrets = Secrets::default();
         for header in &connection.headers {
             let (name, value) = (HeaderName::try_from(&header.name), sensitive(header.value.reveal()));
             let wrong = || Error::usage(format!("`headers` has a value for `{}` that HTTP cannot carry.", header.name));
             headers.insert(name.map_err(|_| wrong())?, value.ok_or_else(wrong)?);
-            secrets.push(header.value.clone());
+            secrets.add(header.value.clone());
         }
         if let Some(key) = &connection.api_key {
             let wrong = || Error::usage("`api-key` holds characters that HTTP cannot carry.");
             let bearer = sensitive(&format!("Bearer {}", key.reveal())).ok_or_else(wrong)?;
             headers.insert(reqwest::header::AUTHORIZATION, bearer);
-            secrets.push(key.clone());
+            secrets.add(key.clone());
         }
         let roots = trust::roots(connection.ca_bundle.as_deref())?;
         Ok(Self {
@@ -231,16 +231,17 @@ impl Client {
             return Err(self.refusal(response).await);
         }
         let body = self.body(response).await?;
-        Ok(Reply { body: self.redact(&body) })
+        Ok(Reply { body: self.secrets.cut(&body) })
     }
 
     async fn refusal(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
         let after = header(&response, reqwest::header::RETRY_AFTER).and_then(retry_after);
-        let request_id = header(&response, HeaderName::from_static("x-request-id")).map(|id| shorten(id, 80));
+        let request_id = header(&response, HeaderName::from_static("x-request-id"));
+        let request_id = request_id.map(|id| shorten(&self.secrets.cut_text(id), 80));
         // The status alone says enough where the body does not arrive.
         let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
-        let error = ApiError::read(&self.redact(&body));
+        let error = ApiError::read(&self.secrets.cut(&body));
         Failure::Answered(Refusal { status, error, retry_after: after, request_id })
     }
 
@@ -257,7 +258,7 @@ impl Client {
 
     fn failure(&self, error: reqwest::Error) -> Failure {
         let error = error.without_url();
-        let mut why = String::from_utf8_lossy(&self.redact(deepest(&error).as_bytes())).into_owned();
+        let mut why = self.secrets.cut_text(&deepest(&error));
         if error.is_timeout() {
             why = "timed out".to_owned();
         }
@@ -266,18 +267,6 @@ impl Client {
             None if error.is_connect() => Failure::Unsent(why),
             None => Failure::Interrupted(why),
         }
-    }
-
-    /// Cuts our secrets out of what a server echoes. Very short ones stay: they
-    /// would be found by chance everywhere, and are no secrets.
-    fn redact(&self, body: &[u8]) -> Vec<u8> {
-        let mut body = body.to_vec();
-        for secret in self.secrets.iter().map(|secret| secret.reveal().as_bytes()).filter(|secret| secret.len() >= 8) {
-            while let Some(at) = memchr::memmem::find(&body, secret) {
-                body.splice(at..at + secret.len(), *b"***");
-            }
-        }
-        body
     }
 }
 

@@ -1,0 +1,107 @@
+//! Cuts our own secrets out of what a server sends back.
+//!
+//! A server may echo what it was sent, in an error or in a good answer, and in
+//! any of the ways in which JSON can write a string. What it echoed must reach
+//! no log, report or output, so it is cut out before anybody reads the answer.
+
+use memchr::memmem;
+use serde_json::Value;
+
+use crate::values::Secret;
+
+/// What stands in a secret's place.
+const CUT: &str = "***";
+/// Shorter ones would be found by chance everywhere, and are no secrets.
+const SHORTEST: usize = 8;
+
+/// The secrets that are sent.
+#[derive(Debug, Default)]
+pub struct Secrets(Vec<Secret>);
+
+impl Secrets {
+    /// Adds a secret, if it is long enough to be one.
+    pub fn add(&mut self, secret: Secret) {
+        if secret.reveal().len() >= SHORTEST {
+            self.0.push(secret);
+        }
+    }
+
+    /// Cuts all out of a text.
+    pub fn cut_text(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), CUT))
+    }
+
+    /// Cuts all out of a body, which stays byte for byte as it is but for them.
+    /// Only where JSON writes one in a roundabout way, all of it is written anew.
+    pub fn cut(&self, body: &[u8]) -> Vec<u8> {
+        let body = self.0.iter().fold(body.to_vec(), |body, secret| without(&body, secret.reveal().as_bytes()));
+        if memchr::memchr(b'\\', &body).is_none() {
+            return body;
+        }
+        let Ok(mut value) = serde_json::from_slice::<Value>(&body) else { return body };
+        if self.cut_value(&mut value) { value.to_string().into_bytes() } else { body }
+    }
+
+    /// Cuts all out of every string in a value, names included; tells whether there were any.
+    fn cut_value(&self, value: &mut Value) -> bool {
+        match value {
+            Value::String(text) => {
+                let clean = self.cut_text(text);
+                let found = clean != *text;
+                *text = clean;
+                found
+            }
+            Value::Array(items) => items.iter_mut().fold(false, |found, item| self.cut_value(item) | found),
+            Value::Object(members) => {
+                let mut found = false;
+                for (name, mut member) in std::mem::take(members) {
+                    let clean = self.cut_text(&name);
+                    found |= self.cut_value(&mut member) | (clean != name);
+                    members.insert(clean, member);
+                }
+                found
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+}
+
+fn without(body: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::with_capacity(body.len());
+    let mut from = 0;
+    for at in memmem::find_iter(body, secret) {
+        clean.extend_from_slice(&body[from..at]);
+        clean.extend_from_slice(CUT.as_bytes());
+        from = at + secret.len();
+    }
+    clean.extend_from_slice(&body[from..]);
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secrets;
+
+    fn secrets(texts: &[&str]) -> Secrets {
+        let mut secrets = Secrets::default();
+        texts.iter().for_each(|text| secrets.add(text.parse().unwrap()));
+        secrets
+    }
+
+    #[test]
+    fn a_body_without_secrets_stays_as_it_is() {
+        for body in [&b"{\"b\": \"a\\n\",  \"a\":1}"[..], b"not \xff JSON \\", b""] {
+            assert_eq!(secrets(&["sk-12345678"]).cut(body), body);
+        }
+    }
+
+    #[test]
+    fn secrets_are_cut_out_however_json_writes_them() {
+        let secrets = secrets(&["sk-a/b\"c-12345", "other-secret", "short"]);
+        let cut = |body: &str| String::from_utf8(secrets.cut(body.as_bytes())).unwrap();
+        assert_eq!(cut("other-secretother-secret, short"), "******, short");
+        assert_eq!(cut(r#"{"z": "other-secret"}"#), r#"{"z": "***"}"#);
+        assert_eq!(cut(r#"{"z": ["sk-a\/b\"c-12345!"]}"#), r#"{"z":["***!"]}"#);
+        assert_eq!(cut(r#"{"\u006fther-secret": {"a": "\n\u006fther-secret"}}"#), r#"{"***":{"a":"\n***"}}"#);
+    }
+}
