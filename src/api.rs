@@ -38,6 +38,11 @@ impl Api {
         self.provider.is_simulated() || self.client.is_simulated()
     }
 
+    /// A text from a download without the secrets it may echo.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.client.without_secrets(text)
+    }
+
     /// Uploads a requests file.
     pub async fn upload(
         &self,

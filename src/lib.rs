@@ -25,7 +25,6 @@ pub mod events;
 pub mod identity;
 pub mod journal;
 pub mod patience;
-pub mod redact;
 pub mod retry;
 pub mod shutdown;
 pub mod values;

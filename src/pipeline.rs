@@ -283,6 +283,10 @@ impl<'a> Run<'a> {
                 }
                 (self.report.counts, self.report.tokens, self.report.failures) =
                     (results.counts, results.tokens, results.failures);
+                for group in &mut self.report.failures {
+                    group.code = self.api.without_secrets(&group.code);
+                    group.message = self.api.without_secrets(&group.message);
+                }
                 (Some(results.counts), stop)
             }
             Some(Err(failed)) => (None, Some(failed)),

@@ -6,6 +6,7 @@
 //! Whatever an answer holds, the secrets we sent are cut out of it first.
 
 mod address;
+mod redact;
 mod trust;
 
 use std::cell::Cell;
@@ -19,9 +20,9 @@ use reqwest::{Certificate, Url, multipart, redirect};
 
 pub use self::address::is_local;
 use self::address::is_loopback;
+use self::redact::Secrets;
 use crate::error::Error;
 use crate::providers::{Call, Method};
-use crate::redact::Secrets;
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal, retry_after, shorten};
 use crate::values::{Header, Secret};
@@ -127,6 +128,11 @@ impl Client {
     /// Whether any answer so far was the sandbox's.
     pub fn is_simulated(&self) -> bool {
         self.simulated.get()
+    }
+
+    /// A text from a download, which comes as it is, without the secrets it may echo.
+    pub fn without_secrets(&self, text: &str) -> String {
+        self.secrets.cut_text(text)
     }
 
     /// Sends a call and reads its whole answer.
@@ -345,7 +351,7 @@ mod tests {
         let client = Client::new(&connection("http://127.0.0.1:9/v1")).unwrap();
         let echoed = b"key sk-0123456789, twice sk-0123456789sk-0123456789, header secret team, short abc";
         let expected = "key ***, twice ******, header ***, short abc";
-        assert_eq!(String::from_utf8(client.redact(echoed)).unwrap(), expected);
+        assert_eq!(String::from_utf8(client.secrets.cut(echoed)).unwrap(), expected);
     }
 
     #[test]
