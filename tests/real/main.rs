@@ -1,3 +1,16 @@
-//! Tests that need real time or a real process: signals, large bodies, TLS.
+//! Tests that need real time or a real process: signals, large bodies, TLS, secrets.
+//!
+//! All is hermetic: children get no environment but what a test gives them,
+//! work in a directory of their own and talk to loopback only. What a test
+//! waits for is an event, seen in the sandbox's tally; the time limits are
+//! there to end a test that hangs, and generous.
 
+#![expect(clippy::unwrap_used, reason = "what cannot go on here has failed")]
+
+mod bench;
+mod secrets;
+#[cfg(unix)]
 mod signals;
+mod streams;
+mod tls;
+mod wire;
