@@ -21,7 +21,7 @@ use crate::journal::{self, Journal, Record};
 use crate::patience::{Guard, Stop};
 use crate::plan::{self, Plan, Server};
 use crate::providers::{self, Name};
-use crate::report::Report;
+use crate::report::{BatchReport, Report};
 use crate::requests::source::{self, Source};
 use crate::requests::{self, Checked, Rules};
 use crate::results::{self, Results};
@@ -185,6 +185,8 @@ impl<'a> Run<'a> {
             total: checked.total,
         })?;
         let ended = self.driver(&guard).drive(&work).await;
+        let batches = ended.progress.batch.iter().map(|batch| BatchReport::new(batch, &checked.places));
+        self.report.batches.extend(batches);
         let collected = match &ended.progress.batch {
             Some(batch) if batch.status.is_terminal() && may_collect(&ended) => {
                 Some(self.collect(&guard, batch, &source, checked).await)
@@ -252,6 +254,8 @@ impl<'a> Run<'a> {
             results.finish()?;
             if found.counts.unexpected > 0 {
                 unexpected.finish()?;
+            } else {
+                unexpected.discard()?;
             }
             Ok::<_, Error>(found)
         });
@@ -270,11 +274,18 @@ impl<'a> Run<'a> {
     fn conclude(&mut self, ended: Ended, collected: Option<Result<Results, Stop>>) -> Result<Verdict, Stop> {
         let Ended { progress, stop } = ended;
         self.report.input_file_id = progress.file_id.clone();
-        self.report.batches.extend(progress.batch.as_ref().map(Into::into));
         let (counts, stop) = match collected {
             Some(Ok(results)) => {
                 for warning in &results.warnings {
                     self.events.emit(Event::Warned(warning.clone()));
+                }
+                if let Some(batch) = &progress.batch
+                    && batch.counts.completed > results.counts.succeeded
+                {
+                    self.events.emit(Event::Warned(format!(
+                        "The provider counts {} requests as completed, but its files hold {} good answers.",
+                        batch.counts.completed, results.counts.succeeded
+                    )));
                 }
                 let dir = &self.plan.output_dir;
                 self.report.files.results = Some(dir.join("results.jsonl").display().to_string());

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::clock::{Clock, rfc3339};
 use crate::error::{Exit, Outcome};
 use crate::providers::Provider;
+use crate::requests::places::Places;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
 use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
@@ -103,7 +104,22 @@ pub struct BatchReport {
     /// Unix seconds.
     pub ended_at: Option<i64>,
     /// Why the whole batch failed.
-    pub errors: Vec<BatchError>,
+    pub errors: Vec<BatchFault>,
+}
+
+/// One reason why a batch failed, with the place it is about in the user's files.
+#[derive(Clone, Debug, Serialize)]
+pub struct BatchFault {
+    /// The provider's word for it.
+    pub code: Option<String>,
+    /// The provider's sentence.
+    pub message: Option<String>,
+    /// The field it is about.
+    pub param: Option<String>,
+    /// The requests file, as the user named it.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u64>,
 }
 
 /// How the requests fared. `succeeded + failed + missing == total`.
@@ -213,8 +229,19 @@ impl Report {
     }
 }
 
-impl From<&Batch> for BatchReport {
-    fn from(batch: &Batch) -> Self {
+impl BatchReport {
+    /// What is told of a batch whose lines came from these places.
+    pub fn new(batch: &Batch, places: &Places) -> Self {
+        let fault = |error: &BatchError| {
+            let place = error.line.and_then(|line| places.locate(line));
+            BatchFault {
+                code: error.code.clone(),
+                message: error.message.clone(),
+                param: error.param.clone(),
+                file: place.map(|(file, _)| file.to_owned()),
+                line: place.map_or(error.line, |(_, line)| Some(line)),
+            }
+        };
         Self {
             id: batch.id.clone(),
             status: batch.status.clone(),
@@ -224,7 +251,7 @@ impl From<&Batch> for BatchReport {
             request_counts: batch.counts,
             created_at: batch.created_at,
             ended_at: batch.ended_at(),
-            errors: batch.errors.clone(),
+            errors: batch.errors.iter().map(fault).collect(),
         }
     }
 }

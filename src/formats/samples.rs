@@ -2,9 +2,9 @@
 //! every untrusted text is hostile.
 
 use crate::error::{Exit, Outcome};
-use crate::report::{Asked, BatchReport, Counts, FailureGroup, Files, Phase, Report, Tokens, VERSION};
+use crate::report::{Asked, BatchFault, BatchReport, Counts, FailureGroup, Files, Phase, Report, Tokens, VERSION};
 use crate::requests::Fault;
-use crate::wire::{BatchError, Counts as BatchCounts, Status};
+use crate::wire::{Counts as BatchCounts, Status};
 
 /// Text that tries to break out of where it is shown.
 pub(crate) const HOSTILE: &[&str] = &[
@@ -126,10 +126,11 @@ pub(crate) fn failed_validation() -> Report {
     batch.status = Status::Failed;
     batch.output_file_id = None;
     batch.request_counts = BatchCounts::default();
-    batch.errors = vec![BatchError {
+    batch.errors = vec![BatchFault {
         code: Some("model_not_found".to_owned()),
         message: Some("The model `gpt-9` does not exist.".to_owned()),
         param: Some("body.model".to_owned()),
+        file: Some("requests.jsonl".to_owned()),
         line: Some(7),
     }];
     report.hints = vec!["Correct the lines above and run again.".to_owned()];
@@ -192,7 +193,13 @@ pub(crate) fn hostile(text: &str) -> Report {
     batch.id = own();
     batch.status = Status::Other(own());
     (batch.input_file_id, batch.output_file_id, batch.error_file_id) = (Some(own()), Some(own()), Some(own()));
-    batch.errors = vec![BatchError { code: Some(own()), message: Some(own()), param: Some(own()), line: Some(1) }];
+    batch.errors = vec![BatchFault {
+        code: Some(own()),
+        message: Some(own()),
+        param: Some(own()),
+        file: Some(own()),
+        line: Some(1),
+    }];
     report.files = Files { results: Some(own()), unexpected: Some(own()), report: Some(own()) };
     report
 }

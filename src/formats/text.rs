@@ -5,10 +5,12 @@
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::safe;
 use crate::events::{requests_count, size};
-use crate::report::{BatchReport, FailureGroup, Report};
+use crate::report::{BatchFault, BatchReport, FailureGroup, Report};
 
 /// The longest list; the report has the rest.
 const MOST_ROWS: usize = 10;
+/// How many of a batch's own errors: they are why there is nothing else to show.
+const MOST_ERRORS: usize = 100;
 const LONGEST: usize = 200;
 const LONGEST_ID: usize = 60;
 const LONGEST_SENTENCE: usize = 1_000;
@@ -52,11 +54,13 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     }
     for batch in &report.batches {
         rows.push(("Batch", batch_line(batch)));
-        rows.extend(batch.errors.iter().take(MOST_ROWS).map(|error| {
-            let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-            let words = [error.code.as_deref(), error.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
-            ("", format!("{line}{}", flat(&words.join(": "), LONGEST_SENTENCE)))
-        }));
+        rows.extend(batch.errors.iter().take(MOST_ERRORS).map(|error| ("", batch_fault(error))));
+        if batch.errors.len() > MOST_ERRORS {
+            rows.push((
+                "",
+                format!("and {} more, all in the report", thousands((batch.errors.len() - MOST_ERRORS) as u64)),
+            ));
+        }
     }
     let phases: Vec<String> =
         report.phases.iter().map(|phase| format!("{} {}", phase.name, took(phase.seconds))).collect();
@@ -67,6 +71,17 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let files = [("Results", &files.results), ("Unexpected", &files.unexpected), ("Report", &files.report)];
     rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));
     rows
+}
+
+/// One reason why the provider failed a batch: where, what and why.
+fn batch_fault(error: &BatchFault) -> String {
+    let place = match (&error.file, error.line) {
+        (Some(file), Some(line)) => format!("{}:{line}: ", flat(file, LONGEST)),
+        (None, Some(line)) => format!("line {line}: "),
+        (_, None) => String::new(),
+    };
+    let words = [error.code.as_deref(), error.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
+    format!("{place}{}", flat(&words.join(": "), LONGEST_SENTENCE))
 }
 
 /// The provider, and where it answers if it was asked at all.
@@ -169,7 +184,7 @@ mod tests {
           Provider    openai at https://api.openai.com
           Requests    1200 requests for /v1/chat/completions, model gpt-4.1-mini, 345.7 kB, from requests.jsonl
           Batch       batch_1 failed
-                      line 7: model_not_found: The model `gpt-9` does not exist.
+                      requests.jsonl:7: model_not_found: The model `gpt-9` does not exist.
           Time        check 0.2s, upload 1.2s
           Report      batch-results/report.json
         What to do next

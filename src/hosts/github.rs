@@ -14,7 +14,7 @@ use crate::effects::{Effect, safe};
 use crate::env::Env;
 use crate::events::Event;
 use crate::formats::Format;
-use crate::report::{self, Report};
+use crate::report::{self, BatchFault, Report};
 use crate::requests::Fault;
 
 /// Jobs end at six hours unless told otherwise, and a cancel takes its time.
@@ -95,20 +95,28 @@ impl GitHub {
     }
 
     fn fault(&self, fault: &Fault) -> Effect {
-        let path = Path::new(&fault.file);
+        // A column counts only within a line.
+        let place = (fault.file.as_str(), fault.line, fault.line.and(fault.column));
+        self.on_line(place, "batchstep: invalid request", &fault.statement())
+    }
+
+    fn batch_fault(&self, fault: &BatchFault) -> Option<Effect> {
+        let place = (fault.file.as_deref()?, Some(fault.line?), None);
+        let words: Vec<&str> = [&fault.code, &fault.message].into_iter().flatten().map(String::as_str).collect();
+        Some(self.on_line(place, "batchstep: refused by the provider", &words.join(": ")))
+    }
+
+    /// An error on a line of the user's file.
+    fn on_line(&self, place: (&str, Option<u64>, Option<u64>), title: &str, message: &str) -> Effect {
+        let (path, line, column) = place;
+        let path = Path::new(path);
         let path = self.workspace.as_ref().and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
         let path = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        // Standard input is no file, and a column counts only within a line.
+        // Standard input is no file.
         let file = if path == "-" { "" } else { &*path };
-        let column = fault.line.and(fault.column);
-        let properties = [
-            ("file", file),
-            ("line", &number(fault.line)),
-            ("col", &number(column)),
-            ("title", "batchstep: invalid request"),
-        ];
-        annotation("error", &properties, &fault.statement())
+        let properties = [("file", file), ("line", &number(line)), ("col", &number(column)), ("title", title)];
+        annotation("error", &properties, message)
     }
 
     fn annotations(&self, report: &Report) -> Vec<Effect> {
@@ -123,7 +131,9 @@ impl GitHub {
         let simulated = if report.simulated { " (SIMULATED)" } else { "" };
         let title = format!("batchstep::{}{simulated}", report.outcome.word());
         let sentences: Vec<&str> = std::iter::once(&report.reason).chain(&report.hints).map(String::as_str).collect();
-        vec![annotation(kind, &[("title", &title)], &sentences.join("\n"))]
+        let verdict = annotation(kind, &[("title", &title)], &sentences.join("\n"));
+        let faults = report.batches.iter().flat_map(|batch| &batch.errors).filter_map(|fault| self.batch_fault(fault));
+        std::iter::once(verdict).chain(faults.take(MOST_ANNOTATIONS - 1)).collect()
     }
 
     /// What the runner gave us no file for.
@@ -314,12 +324,13 @@ mod tests {
     }
 
     #[test]
-    fn the_verdict_is_one_annotation() {
+    fn the_verdict_is_the_first_annotation() {
         let title_of = |report: &Report| {
             let (commands, outputs) = published(report);
             assert_eq!(outputs, expected(report));
-            let [command] = &commands[..] else { panic!("{commands:?}") };
-            format!("{}: {}", command.name, property(command, "title"))
+            let faults: usize = report.batches.iter().map(|batch| batch.errors.len()).sum();
+            assert_eq!(commands.len(), 1 + faults, "{commands:?}");
+            format!("{}: {}", commands[0].name, property(&commands[0], "title"))
         };
         assert_eq!(title_of(&samples::succeeded()), "notice: batchstep::succeeded");
         assert_eq!(title_of(&samples::partial()), "warning: batchstep::partial");
@@ -349,6 +360,21 @@ mod tests {
     }
 
     #[test]
+    fn the_providers_faults_are_annotations_too() {
+        let mut report = samples::failed_validation();
+        let fault = report.batches[0].errors[0].clone();
+        report.batches[0].errors.resize(30, fault);
+        report.batches[0].errors[1].line = None;
+        let (commands, _) = published(&report);
+        assert_eq!(commands.len(), 10);
+        let place = (property(&commands[1], "file"), property(&commands[1], "line"));
+        assert_eq!(
+            (place, commands[1].data.as_str()),
+            (("requests.jsonl", "7"), "model_not_found: The model `gpt-9` does not exist.")
+        );
+    }
+
+    #[test]
     fn a_missing_file_is_said_once_and_an_unwanted_summary_never() {
         let said = |host: GitHub| {
             let effects = host.publish(&samples::succeeded()).into_iter();
@@ -367,7 +393,8 @@ mod tests {
         for text in HOSTILE {
             let report = samples::hostile(text);
             let (commands, outputs) = published(&report);
-            assert_eq!(commands.len(), 1, "{text:?} {commands:?}");
+            let names: Vec<&str> = commands.iter().map(|command| command.name.as_str()).collect();
+            assert_eq!(names, ["warning", "error"], "{text:?} {commands:?}");
             assert_eq!(outputs, expected(&report));
             let (commands, _) = published(&samples::hostile_faults(text));
             assert!(commands.iter().all(|command| command.name == "error"), "{text:?} {commands:?}");

@@ -144,11 +144,13 @@ fn batch_errors(page: &mut Page, report: &Report) {
     let optional = |text: &Option<String>| text.as_deref().map(code).unwrap_or_default();
     let rows = report.batches.iter().flat_map(|batch| {
         batch.errors.iter().map(move |error| {
-            let line = error.line.map(|line| line.to_string()).unwrap_or_default();
-            [code(&batch.id), line, optional(&error.code), optional(&error.message), optional(&error.param)]
+            let place = [error.file.clone(), error.line.map(|line| line.to_string())];
+            let place = place.into_iter().flatten().collect::<Vec<_>>().join(":");
+            let place = if place.is_empty() { place } else { code(&place) };
+            [code(&batch.id), place, optional(&error.code), optional(&error.message), optional(&error.param)]
         })
     });
-    page.table("Why the provider failed the batch", ["Batch", "Input line:", "Code", "Message", "Field"], rows);
+    page.table("Why the provider failed the batch", ["Batch", "Where", "Code", "Message", "Field"], rows);
 }
 
 fn batches(page: &mut Page, report: &Report) {
@@ -293,9 +295,9 @@ mod tests {
 
         ### Why the provider failed the batch
 
-        | Batch | Input line | Code | Message | Field |
-        | --- | ---: | --- | --- | --- |
-        | `batch_1` | 7 | `model_not_found` | <code>The model &#96;gpt-9&#96; does not exist.</code> | `body.model` |
+        | Batch | Where | Code | Message | Field |
+        | --- | --- | --- | --- | --- |
+        | `batch_1` | `requests.jsonl:7` | `model_not_found` | <code>The model &#96;gpt-9&#96; does not exist.</code> | `body.model` |
 
         ### Batches
 
