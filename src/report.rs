@@ -166,7 +166,8 @@ pub struct FailureGroup {
 /// A phase of the run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Phase {
-    /// `check`, `upload`, `create`, `validating`, `in_progress`, `finalizing`, `cancelling`, `collect`.
+    /// `check`, `upload`, `create`, `validating`, `in_progress`, `finalizing`, `cancelling`, `collect`,
+    /// or a status of the provider's own.
     pub name: String,
     /// How long it took.
     pub seconds: f64,
