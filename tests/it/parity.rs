@@ -1,1 +1,244 @@
-//! To come.
+//! What is written down is what the program does: the README's tables against
+//! the code they describe, the sandbox's script examples against its parser,
+//! every link against the tree, and the rules of ARCHITECTURE.md that no lint
+//! can hold.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use batchstep::error::Exit;
+use batchstep::inputs::Cli;
+use clap::CommandFactory as _;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(ROOT).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).replace("\r\n", "\n")
+}
+
+/// The rows of the table below a heading, without its head, each cell trimmed.
+fn table(document: &str, heading: &str) -> Vec<Vec<String>> {
+    let text = read(document);
+    let (_, after) = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("{document}: no {heading}"));
+    let lines = after.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    lines.skip(2).map(cells).collect()
+}
+
+fn rows<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> Vec<Vec<String>> {
+    rows.into_iter().map(|row| row.to_vec()).collect()
+}
+
+#[test]
+fn the_readme_lists_the_commands() {
+    let cli = Cli::command();
+    let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
+    let expected = cli.get_subcommands().flat_map(|command| {
+        let name = command.get_name();
+        let leaves: Vec<_> = command.get_subcommands().collect();
+        if leaves.is_empty() {
+            return vec![[format!("`{name}`"), about(command)]];
+        }
+        leaves.into_iter().map(|leaf| [format!("`{name} {}`", leaf.get_name()), about(leaf)]).collect()
+    });
+    assert_eq!(table("README.md", "## Commands"), rows(expected));
+}
+
+#[test]
+fn the_readme_lists_the_inputs_with_their_defaults() {
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("there is `run`");
+    let expected = run.get_arguments().filter(|arg| arg.get_id() != "help").map(|arg| {
+        let name = arg.get_long().unwrap_or_else(|| arg.get_id().as_str());
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        let (what, default) = match help.split_once(" [default: ") {
+            Some((what, default)) => (what, default.trim_end_matches(']')),
+            None => (help.as_str(), "none"),
+        };
+        [format!("`{name}`"), what.to_owned(), default.to_owned()]
+    });
+    assert_eq!(table("README.md", "## Inputs"), rows(expected));
+}
+
+#[test]
+fn the_readme_lists_the_exit_codes() {
+    let codes = Exit::ALL.iter().map(|exit| [exit.code().to_string(), exit.meaning().to_owned()]);
+    let signal = ["128 + n".to_owned(), Exit::Signal(0).meaning().to_owned()];
+    assert_eq!(table("README.md", "## Exit codes"), rows(codes.chain([signal])));
+}
+
+#[test]
+fn the_readme_lists_the_outputs() {
+    let listed: Vec<String> = table("README.md", "## Outputs").into_iter().map(|row| row[0].clone()).collect();
+    let report = batchstep::report::Report::begin(
+        batchstep::providers::choose(batchstep::providers::Name::Openai).as_ref(),
+        String::new(),
+        batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
+    );
+    let outputs = batchstep::report::outputs(&report).into_iter();
+    assert_eq!(listed, outputs.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>());
+}
+
+/// Every example in the sandbox's document is a script that parses, and the
+/// examples name every target and action that a wrong line is told of.
+#[test]
+fn the_fault_table_is_complete_and_its_examples_parse() {
+    let text = read("docs/sandbox.md");
+    let mut examples = String::new();
+    for row in table("docs/sandbox.md", "## Faults") {
+        let script = row.last().map(|example| example.trim_matches('`')).unwrap_or_default();
+        assert_eq!(batchstep::sandbox::script(script).map(|faults| faults.len()), Ok(1), "{script}");
+        examples += &format!("{script}\n");
+    }
+    for block in text.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+        batchstep::sandbox::script(block).unwrap_or_else(|wrong| panic!("{wrong} in\n{block}"));
+    }
+    for (wrong, target) in [("get x", ""), ("rows x", "rows "), ("batch x", "batch "), ("file x", "file ")] {
+        let told = batchstep::sandbox::script(wrong).expect_err("no such action");
+        let (_, known) = told.split_once("it takes ").expect("the actions are listed");
+        for action in known.replace("content takes", "").replace("list takes", "").split([',', ';']) {
+            let word = action.trim().split('=').next().unwrap_or_default().to_owned();
+            let found = match word.as_str() {
+                "a status" => examples.contains("upload 503"),
+                word => examples.lines().any(|line| line.starts_with(target) && line.contains(&format!(" {word}"))),
+            };
+            assert!(found, "docs/sandbox.md has no example of `{target}{word}`");
+        }
+    }
+    for operation in ["upload", "list-files", "get-file", "content", "delete-file", "create", "list", "get", "cancel"] {
+        assert!(batchstep::sandbox::script(&format!("{operation} drop")).is_ok());
+        assert!(text.contains(&format!("`{operation}`")), "docs/sandbox.md does not name `{operation}`");
+    }
+}
+
+#[test]
+fn the_journals_steps_are_documented() {
+    use batchstep::journal::Record;
+    let text = String::new;
+    let records = [
+        Record::Run { version: text(), origin: text(), key: text(), total: 0 },
+        Record::Upload { name: text() },
+        Record::Uploaded { file_id: text() },
+        Record::Create { create: text(), file_id: text() },
+        Record::Created { create: text(), batch_id: text() },
+        Record::Cancel { batch_id: text() },
+        Record::Ended { batch_id: text(), status: text() },
+        Record::Collect { batch_id: text() },
+        Record::Closed { outcome: text() },
+    ];
+    let steps = records.map(|record| {
+        let json = serde_json::to_value(&record).expect("a record is JSON");
+        let fields = json.as_object().expect("a record is an object").keys().filter(|key| *key != "step");
+        let fields: BTreeSet<String> = fields.cloned().collect();
+        (format!("`{}`", json["step"].as_str().unwrap_or_default()), fields)
+    });
+    let listed = table("docs/runs.md", "## The journal").into_iter().map(|row| {
+        let fields = row[1].split(", ").map(|field| field.trim_matches('`').to_owned()).collect();
+        (row[0].clone(), fields)
+    });
+    assert_eq!(listed.collect::<Vec<_>>(), steps);
+}
+
+/// All files below a directory with one of these endings.
+fn files(below: &str, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![Path::new(ROOT).join(below)];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory of this project").flatten() {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if path.is_dir() && name != "target" && !(name.starts_with('.') && name != ".github") {
+                directories.push(path);
+            } else if name.ends_with(ending) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn every_relative_link_leads_somewhere() {
+    let mut links = 0;
+    for document in files("", ".md") {
+        let text = fs::read_to_string(&document).expect("a document");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || link.contains("://") {
+                continue;
+            }
+            links += 1;
+            let target = document.parent().expect("a file has a directory").join(path);
+            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+        }
+    }
+    assert!(links > 10, "{links} links");
+}
+
+/// A source file's name below src/ and its text up to its tests.
+fn sources() -> Vec<(String, String)> {
+    let src = Path::new(ROOT).join("src");
+    let name = |path: &Path| path.strip_prefix(&src).unwrap_or(path).to_string_lossy().replace('\\', "/");
+    let product = |path: &Path| {
+        let text = fs::read_to_string(path).expect("a source file");
+        text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
+    };
+    // These are compiled for tests only.
+    let test_only = ["formats/samples.rs", "hosts/runner.rs", "sandbox/loopback.rs"];
+    let all = files("src", ".rs").into_iter().map(|path| (name(&path), product(&path)));
+    all.filter(|(name, _)| !test_only.contains(&name.as_str())).collect()
+}
+
+/// Lines of code that hold one of `words`, outside of comments, in other files than `but`.
+fn offenders(words: &[&str], but: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, text) in sources().iter().filter(|(name, _)| !but.contains(&name.as_str())) {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let hits = code.filter(|line| words.iter().any(|word| line.contains(word)));
+        found.extend(hits.map(|line| format!("{name}: {}", line.trim())));
+    }
+    found
+}
+
+#[test]
+fn each_power_is_in_one_place() {
+    assert_eq!(offenders(&["reqwest::"], &["client.rs"]), [""; 0], "only client.rs names reqwest");
+    assert_eq!(offenders(&["std::env::var"], &["env.rs"]), [""; 0], "only env.rs reads the environment");
+    assert_eq!(offenders(&["SystemTime::now"], &["clock.rs"]), [""; 0], "only clock.rs reads the wall clock");
+    let writes = [" File::create(", ":File::create(", "OpenOptions::", "fs::write(", "io::stdout()", "print!("];
+    // The journal, downloads, a pipe's copy of a download, and the copy of standard input.
+    let writers = ["effects.rs", "journal.rs", "batch/collect.rs", "operations.rs", "requests/source.rs"];
+    assert_eq!(offenders(&writes, &writers), [""; 0], "only effects.rs writes, but for these");
+}
+
+#[test]
+fn no_member_of_a_family_names_another() {
+    for family in ["providers", "hosts", "formats"] {
+        let members: Vec<(String, String)> =
+            sources().into_iter().filter(|(name, _)| name.starts_with(&format!("{family}/"))).collect();
+        let module = |name: &str| name.split('/').nth(1).unwrap_or_default().trim_end_matches(".rs").to_owned();
+        let names: BTreeSet<String> =
+            members.iter().map(|(name, _)| module(name)).filter(|name| name != "mod").collect();
+        assert!(names.len() > 1, "{family} has {names:?}");
+        for (name, text) in members.iter().filter(|(name, _)| module(name) != "mod") {
+            for other in names.iter().filter(|other| **other != module(name)) {
+                for path in [format!("super::{other}"), format!("{family}::{other}")] {
+                    assert!(!text.contains(&path), "src/{name} names {path}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_stay_within_their_budgets() {
+    for path in files("src", ".rs") {
+        let text = fs::read_to_string(&path).expect("a source file");
+        let budget = if path.ends_with("src/main.rs") { 50 } else { 500 };
+        let lines = text.lines().count();
+        assert!(lines <= budget, "{} has {lines} lines, more than {budget}", path.display());
+        assert!(text.starts_with("//! "), "{} does not begin by saying what it is", path.display());
+    }
+}

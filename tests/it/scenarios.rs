@@ -1,9 +1,17 @@
 //! The program as a user meets it: a command line, all that it prints, its exit code.
 //!
-//! `tests/cmd/*.trycmd` hold the scenarios. The tests below them need a server,
-//! a shell or a CI system's files.
+//! `tests/cmd/*.trycmd` hold the scenarios. The tests below them need a CI
+//! system's files, or a server and a shell.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use trycmd::TestCases;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const BATCHSTEP: &str = env!("CARGO_BIN_EXE_batchstep");
 
 /// Variables that would be taken for inputs, or for a CI system's.
 const PREFIXES: [&str; 7] = ["GITHUB_", "INPUT_", "OPENAI_", "BATCHSTEP_", "PLUGIN_", "CI", "DRONE"];
@@ -15,6 +23,15 @@ fn inherited() -> Vec<String> {
     names.filter(|name| PREFIXES.iter().any(|prefix| name.starts_with(prefix))).collect()
 }
 
+/// A command that sees none of them.
+fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for name in inherited() {
+        command.env_remove(name);
+    }
+    command
+}
+
 #[test]
 fn scenarios() {
     let cases = TestCases::new();
@@ -23,4 +40,125 @@ fn scenarios() {
         // An empty variable is an absent one.
         cases.env(name, "");
     }
+}
+
+/// Runs batchstep bare, as an action does, with these inputs.
+fn action(dir: &Path, requests: &str, inputs: &[(&str, &str)]) -> Output {
+    let mut command = command(BATCHSTEP);
+    command.current_dir(Path::new(ROOT).join("tests/cmd/check.in"));
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_REPOSITORY", "octo/repo").env("GITHUB_RUN_ID", "7");
+    command.env("GITHUB_OUTPUT", dir.join("outputs")).env("GITHUB_STEP_SUMMARY", dir.join("summary"));
+    command.env("INPUT_REQUESTS", requests).env("INPUT_PROVIDER", "sandbox").env("INPUT_TAKES", "200ms");
+    command.env("INPUT_OUTPUT-DIR", dir.join("results"));
+    command.envs(inputs.iter().copied()).output().expect("batchstep starts")
+}
+
+/// Reads `GITHUB_OUTPUT`: the last value of each name.
+fn outputs(dir: &Path) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(dir.join("outputs")).expect("outputs were written");
+    let mut lines = text.lines();
+    let mut found = BTreeMap::new();
+    while let Some(line) = lines.next() {
+        let (name, end) = line.split_once("<<").expect("each output has a delimiter");
+        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
+        found.insert(name.to_owned(), value.join("\n"));
+    }
+    found
+}
+
+#[test]
+fn an_action_hands_its_workflow_outputs_and_a_summary() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran =
+        action(dir.path(), "requests.jsonl", &[("INPUT_MAX-FAILED", "50%"), ("INPUT_FAULT", "rows missing share=30%")]);
+    assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+
+    let report = fs::read(dir.path().join("results/report.json")).expect("a report was written");
+    let report: serde_json::Value = serde_json::from_slice(&report).expect("the report is JSON");
+    assert_eq!((&report["outcome"], &report["simulated"]), (&"partial".into(), &true.into()));
+    let known = ["check", "upload", "create", "validating", "in_progress", "finalizing", "collect"];
+    for phase in report["phases"].as_array().expect("phases are a list") {
+        assert!(known.iter().any(|name| phase["name"] == *name), "{phase}");
+    }
+
+    let outputs = outputs(dir.path());
+    let output = |name: &str| outputs.get(name).map_or("", String::as_str);
+    assert_eq!((output("outcome"), output("status")), ("partial", "completed"));
+    assert_eq!((output("total"), output("succeeded"), output("failed"), output("missing")), ("8", "5", "0", "3"));
+    assert_eq!(report["batches"][0]["id"], output("batch-id"));
+    assert_eq!(report["input_file_id"], output("input-file-id"));
+    let results = fs::read_to_string(output("results-file")).expect("results were written");
+    assert_eq!((results.lines().count(), results.matches("batchstep_missing").count()), (8, 3));
+    assert!(Path::new(output("report-file")).is_file());
+
+    let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
+    assert!(summary.starts_with("## 🧪 SIMULATED · batchstep: partial\n"), "{summary}");
+    let commands = String::from_utf8(ran.stdout).expect("commands are text");
+    assert!(
+        commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::0 failed and 3 missing"),
+        "{commands}"
+    );
+}
+
+#[test]
+fn an_action_annotates_the_lines_of_a_faulty_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let ran = action(dir.path(), "faulty.jsonl", &[]);
+    assert_eq!(ran.status.code(), Some(3), "{ran:?}");
+    let commands = String::from_utf8(ran.stdout).expect("commands are text");
+    let first = "::error file=faulty.jsonl,line=1,title=batchstep%3A invalid request::\
+                 `body.stream` is true; batches cannot stream: remove it";
+    assert_eq!(commands.lines().next(), Some(first));
+    assert_eq!(commands.lines().count(), 10);
+    assert_eq!(outputs(dir.path())["outcome"], "invalid");
+    let checked = action(dir.path(), "faulty.jsonl", &[("INPUT_COMMAND", "check")]);
+    assert_eq!((checked.status.code(), checked.stdout), (Some(3), commands.into_bytes()));
+}
+
+/// The script of docs/scripts.md, with shorter naps, against a served sandbox.
+#[cfg(unix)]
+#[test]
+fn the_documented_script_works() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Child, Stdio};
+
+    struct Served(Child);
+    impl Drop for Served {
+        fn drop(&mut self) {
+            drop(self.0.kill().and_then(|()| self.0.wait()));
+        }
+    }
+
+    if !Command::new("jq").arg("--version").output().is_ok_and(|ran| ran.status.success()) {
+        println!("Passed over: jq is not here.");
+        return;
+    }
+    let serving =
+        command(BATCHSTEP).args(["sandbox", "--port", "0", "--takes", "300ms"]).stderr(Stdio::piped()).spawn();
+    let mut served = Served(serving.expect("the sandbox starts"));
+    let mut line = String::new();
+    BufReader::new(served.0.stderr.take().expect("a pipe")).read_line(&mut line).expect("its address");
+    let url = line.split_whitespace().last().expect("the address").trim_end_matches('`');
+
+    let document = fs::read_to_string(Path::new(ROOT).join("docs/scripts.md")).expect("the document");
+    let script = document.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
+    assert!(script.contains("sleep 30"), "{script}");
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::copy(Path::new(ROOT).join("examples/requests.jsonl"), dir.path().join("requests.jsonl")).expect("a copy");
+    let bin = Path::new(BATCHSTEP).parent().expect("a directory");
+    let ran = command("sh")
+        .args(["-c", &format!("PATH=\"$BIN:$PATH\"\n{}", script.replace("sleep 30", "sleep 0.1"))])
+        .env("BIN", bin)
+        .env("BATCHSTEP_PROVIDER", "sandbox")
+        .env("BATCHSTEP_BASE_URL", url)
+        .current_dir(dir.path())
+        .output()
+        .expect("a shell");
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "completed: 8 of 8\n");
+    let answers = fs::read_to_string(dir.path().join("output.jsonl")).expect("answers");
+    assert_eq!(answers.lines().count(), 8);
+    assert!(!dir.path().join("error.jsonl").exists());
+    let deleted = fs::read_to_string(dir.path().join("deleted.json")).expect("a reply");
+    assert!(deleted.contains("\"deleted\":true"), "{deleted}");
 }
