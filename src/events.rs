@@ -163,13 +163,11 @@ impl Event {
                     "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"
                 )
             }
-            Self::Created { batch_id, input_file_id, found } => {
-                let how = if *found {
-                    "Found batch {} that was created although its reply was lost"
-                } else {
-                    "Created batch {}"
-                };
-                format!("{} from {input_file_id}", how.replace("{}", batch_id))
+            Self::Created { batch_id, input_file_id, found: false } => {
+                format!("Created batch {batch_id} from {input_file_id}")
+            }
+            Self::Created { batch_id, input_file_id, found: true } => {
+                format!("Found batch {batch_id} from {input_file_id}, which was created although its reply was lost")
             }
             Self::Polled { changed: false, .. } => return None,
             Self::Polled { batch_id, status, counts, age, .. } => {
