@@ -43,7 +43,13 @@ fn the_readme_lists_the_commands() {
         }
         leaves.into_iter().map(|leaf| [format!("`{name} {}`", leaf.get_name()), about(leaf)]).collect()
     });
-    assert_eq!(table("README.md", "## Commands"), rows(expected));
+    let listed = table("README.md", "## Commands");
+    assert_eq!(listed, rows(expected));
+    let scenarios = read("tests/cmd/help.trycmd");
+    for row in listed {
+        let help = format!("$ batchstep {} --help\n", row[0].trim_matches('`'));
+        assert!(scenarios.contains(&help), "tests/cmd/help.trycmd lacks {help}");
+    }
 }
 
 #[test]
