@@ -159,6 +159,13 @@ impl Batch {
     pub fn ended_at(&self) -> Option<i64> {
         self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
     }
+
+    /// Whether it names a file for every kind of answer that it counts.
+    pub fn names_its_files(&self) -> bool {
+        let answered = self.counts.completed > 0 && self.output_file_id.is_none();
+        let failed = self.counts.failed > 0 && self.error_file_id.is_none() && self.output_file_id.is_none();
+        !answered && !failed
+    }
 }
 
 /// How many requests of a batch are done.

@@ -29,6 +29,8 @@ use crate::{api::Api, retry::Backoff};
 pub const CANCELLING: Duration = Duration::from_secs(660);
 /// How long a create that was under way at the deadline is looked for.
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
+/// How long a batch that is over may take to name its files.
+const LATE_FILES: Duration = Duration::from_secs(30);
 /// How long one try at a cancel may take once a signal came.
 const HURRIED: Duration = Duration::from_secs(2);
 
@@ -95,13 +97,19 @@ impl Driver<'_> {
         };
         let doing = format!("polling batch {}", batch.id);
         let created = Instant::now();
+        let mut over: Option<Instant> = None;
         let mut cadence = Cadence::new(self.poll_interval);
         loop {
-            if batch.status.is_terminal() {
+            // Some servers say that a batch is over a moment before they name its files.
+            let is_late = over.is_some_and(|over| over.elapsed() >= LATE_FILES);
+            if batch.status.is_terminal() && (is_late || batch.names_its_files()) {
                 let (batch_id, status) = (batch.id.clone(), batch.status.clone());
                 self.journal.note(Record::Ended { batch_id: batch_id.clone(), status: status.word().to_owned() })?;
                 self.guard.events.emit(Event::Ended { batch_id, status, counts: batch.counts });
                 return Ok(());
+            }
+            if batch.status.is_terminal() && over.is_none() {
+                (over, cadence) = (Some(Instant::now()), Cadence::new(self.poll_interval));
             }
             self.phases.begin(batch.status.word());
             let pause = cadence.next(&mut self.guard.rng.borrow_mut());
