@@ -284,16 +284,6 @@ impl NewFile {
         self.settle().map_err(|error| file_error("could not be written", &self.path, error))
     }
 
-    /// Gives the file up, and removes what an earlier one of its name left.
-    pub fn discard(self) -> Result<(), Error> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(file_error("could not be removed", &self.path, error))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn settle(&mut self) -> io::Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         let settled = file

@@ -57,15 +57,17 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let done: Result<Exit, Error> = async {
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &events).await?;
-        if checked.fault_count > 0 {
-            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
-            report.asked(&source, &checked);
-            Verdict::invalid(checked.fault_count).record(&mut report);
-            report.warnings = events.warnings();
-            world.apply(host.publish(&report));
-            return Ok(Exit::Invalid);
-        }
-        Ok(Exit::Ok)
+        let verdict = match checked.fault_count {
+            0 => Verdict::valid(),
+            faults => Verdict::invalid(faults),
+        };
+        let exit = verdict.exit;
+        let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+        report.asked(&source, &checked);
+        report.warnings = events.warnings();
+        verdict.record(&mut report);
+        world.apply(host.publish(&report));
+        Ok(exit)
     }
     .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
@@ -120,8 +122,8 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Error> {
         let deadline = Instant::now() + plan.timeout;
         let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
-        let (journal, earlier) = Journal::open(&plan.output_dir, world.clock)?;
         let api = connect(server, world.clock).await?;
+        let (journal, earlier) = Journal::open(&plan.output_dir, world.clock)?;
         let name = api.provider().name();
         let title = format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin());
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
@@ -184,6 +186,7 @@ impl<'a> Run<'a> {
             key: work.key.clone(),
             total: checked.total,
         })?;
+        self.set_earlier_aside()?;
         let ended = self.driver(&guard).drive(&work).await;
         let batches = ended.progress.batch.iter().map(|batch| BatchReport::new(batch, &checked.places));
         self.report.batches.extend(batches);
@@ -194,6 +197,23 @@ impl<'a> Run<'a> {
             _ => None,
         };
         self.conclude(ended, collected)
+    }
+
+    /// Results of an earlier run may not pass for this one's, and were paid for:
+    /// they are kept under another name.
+    fn set_earlier_aside(&self) -> Result<(), Error> {
+        for name in ["results", "unexpected"] {
+            let dir = &self.plan.output_dir;
+            let (from, to) = (dir.join(format!("{name}.jsonl")), dir.join(format!("{name}.previous.jsonl")));
+            match std::fs::rename(&from, &to) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let message = format!("`{}` of an earlier run could not be set aside.", from.display());
+                    return Err(Error::internal(message).because(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn guard(&self) -> Guard<'a> {
@@ -254,8 +274,6 @@ impl<'a> Run<'a> {
             results.finish()?;
             if found.counts.unexpected > 0 {
                 unexpected.finish()?;
-            } else {
-                unexpected.discard()?;
             }
             Ok::<_, Error>(found)
         });

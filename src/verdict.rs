@@ -50,6 +50,11 @@ impl Verdict {
         Self { outcome, exit: error.exit, reason, hints: error.hints.clone() }
     }
 
+    /// The verdict on requests that were only checked, and are valid.
+    pub fn valid() -> Self {
+        Self::new(Outcome::Succeeded, Exit::Ok, "The requests are valid; nothing was uploaded.")
+    }
+
     /// The verdict on a requests file that is not valid.
     pub fn invalid(faults: u64) -> Self {
         let faults = if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") };

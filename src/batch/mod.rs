@@ -116,7 +116,8 @@ impl Driver<'_> {
             self.guard.until(limit, tokio::time::sleep(pause)).await?;
             let attempt = async || self.api.get_batch(&batch.id).await;
             let (seen, _) = self.guard.bear_polling(&doing, patience, &mut cadence, attempt).await?;
-            let changed = (&seen.status, seen.counts) != (&batch.status, batch.counts);
+            // The end has an event of its own.
+            let changed = !seen.status.is_terminal() && (&seen.status, seen.counts) != (&batch.status, batch.counts);
             let (batch_id, status, counts) = (batch.id.clone(), seen.status.clone(), seen.counts);
             let age = created.elapsed();
             self.guard.events.emit(Event::Polled { batch_id, status, counts, age, changed });

@@ -1,7 +1,7 @@
 //! Providers: each turns the API's verbs into HTTP calls, as data.
 //!
 //! The default methods are OpenAI's dialect; a provider overrides what it says
-//! differently. Nothing here sends anything: `client.rs` does. The one `match`
+//! differently. Nothing here sends anything: `client/` does. The one `match`
 //! on provider names is [`choose`].
 
 mod compatible;

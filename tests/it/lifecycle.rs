@@ -140,6 +140,26 @@ async fn rows_decide_and_not_the_status() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn results_of_an_earlier_run_do_not_pass_for_this_ones() {
+    let lab = Lab::new(MINUTE, "create 401 after=1\nrows stranger").await;
+    assert_eq!(lab.run(&[]).await.exit, 0);
+    let first = std::fs::read(lab.out().join("results.jsonl")).unwrap();
+    let ran = lab.run(&[]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.text());
+    assert!(!lab.out().join("results.jsonl").exists() && !lab.out().join("unexpected.jsonl").exists());
+    assert_eq!(std::fs::read(lab.out().join("results.previous.jsonl")).unwrap(), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_that_are_named_late_are_waited_for() {
+    // Every answer is missing: the batch counts twenty and never names a file.
+    let lab = Lab::new(MINUTE, "rows missing").await;
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, ran.count("missing")), (7, 20), "{}", ran.text());
+    assert!(ran.took >= MINUTE + Duration::from_secs(30) && ran.took < 3 * MINUTE, "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_status_nobody_knows_is_a_running_one() {
     let lab = Lab::new(HOUR, "batch status=warming_up").await;
     let ran = lab.run(&[]).await;
