@@ -12,5 +12,7 @@ mod secrets;
 #[cfg(unix)]
 mod signals;
 mod streams;
+#[path = "../support/tls.rs"]
+mod support;
 mod tls;
 mod wire;
