@@ -38,9 +38,9 @@ impl Api {
         self.provider.is_simulated() || self.client.is_simulated()
     }
 
-    /// A text from a download without the secrets it may echo.
-    pub fn without_secrets(&self, text: &str) -> String {
-        self.client.without_secrets(text)
+    /// A text of the server's without the secrets that we sent.
+    pub fn cut_secrets(&self, text: &str) -> String {
+        self.client.cut_secrets(text)
     }
 
     /// Uploads a requests file.

@@ -279,8 +279,12 @@ impl<'a> Run<'a> {
         });
         let forever = Instant::now() + std::time::Duration::from_secs(86_400 * 365);
         let reconciled = guard.until(forever, reconciling).await?;
-        let results =
+        let mut results =
             reconciled.map_err(|error| Error::internal("The reconciliation broke down.").because(error))??;
+        // The answers stand as received; what is told of them repeats no secret.
+        for group in &mut results.failures {
+            (group.code, group.message) = (self.api.cut_secrets(&group.code), self.api.cut_secrets(&group.message));
+        }
         // The raw files hold nothing that results.jsonl and unexpected.jsonl do not.
         if let Err(error) = std::fs::remove_dir_all(&dir) {
             self.events.emit(Event::Warned(format!("{} could not be removed: {error}.", dir.display())));
@@ -312,10 +316,6 @@ impl<'a> Run<'a> {
                 }
                 (self.report.counts, self.report.tokens, self.report.failures) =
                     (results.counts, results.tokens, results.failures);
-                for group in &mut self.report.failures {
-                    group.code = self.api.without_secrets(&group.code);
-                    group.message = self.api.without_secrets(&group.message);
-                }
                 (Some(results.counts), stop)
             }
             Some(Err(failed)) => (None, Some(failed)),

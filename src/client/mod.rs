@@ -3,7 +3,8 @@
 //! One attempt a call and no retries: those are decided above. Credentials go
 //! to the base URL's own origin and nowhere else; redirects are off, but for
 //! downloads, which leave the credentials behind when they change the origin.
-//! Whatever an answer holds, the secrets we sent are cut out of it first.
+//! Whatever an answer holds, the secrets we sent are cut out of it first; only
+//! what is downloaded stays as it is.
 
 mod address;
 mod redact;
@@ -130,8 +131,8 @@ impl Client {
         self.simulated.get()
     }
 
-    /// A text from a download, which comes as it is, without the secrets it may echo.
-    pub fn without_secrets(&self, text: &str) -> String {
+    /// A text of the server's without the secrets that we sent.
+    pub fn cut_secrets(&self, text: &str) -> String {
         self.secrets.cut_text(text)
     }
 

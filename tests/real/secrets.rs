@@ -155,6 +155,31 @@ async fn a_good_answer_that_echoes_secrets_tells_none() {
     }
 }
 
+/// What a provider wrote into an answer stays in results.jsonl as it is, but goes no further.
+#[tokio::test]
+async fn answers_that_echo_secrets_leave_the_results_with_none() {
+    for (how, echo) in echoes() {
+        let (listener, port) = port().await;
+        let error = format!(r#"{{"error":{{"message":"Wrong: {echo}","code":"{echo}"}}}}"#);
+        let line = |id| format!(r#"{{"custom_id":"{id}","response":{{"status_code":400,"body":{error}}}}}"#) + "\n";
+        let answers = [line("r0"), line("r1"), line(&echo)].concat();
+        let batch = r#"{"id":"batch_1","status":"completed","output_file_id":"file-2"}"#;
+        serve(listener, move |asked| match asked {
+            _ if asked.ends_with("/content") => json(200, "", &answers),
+            _ if asked.contains("/batches") => json(200, "", batch),
+            _ => json(200, "", r#"{"id":"file-1","status":"processed"}"#),
+        });
+        let workspace = Workspace::new();
+        let finished = finish(&mut run(&workspace, port)).await.expect(7);
+        assert!(workspace.read("batch-results/results.jsonl").contains(&echo), "{how}");
+        for name in ["results.jsonl", "unexpected.jsonl"] {
+            std::fs::remove_file(workspace.path().join("batch-results").join(name)).unwrap();
+        }
+        assert!(workspace.report()["failures"].to_string().contains("***"), "{how}: {}", workspace.report());
+        assert_kept(&finished, &workspace);
+    }
+}
+
 #[tokio::test]
 async fn scripts_print_no_secret_either() {
     for (how, echo) in echoes() {
