@@ -51,6 +51,21 @@ async fn requests_come_on_standard_input() {
     assert!(ids(&workspace.read("batch-results/results.jsonl")) == numbered(300));
 }
 
+/// The first upload is refused for a while, which leaves time to edit the file.
+#[tokio::test]
+async fn a_file_that_changes_after_the_check_makes_no_batch() {
+    let served = Served::start(&["--fault", "upload 503 retry-after=3s times=1"]).await;
+    let workspace = Workspace::new();
+    let child = workspace.run(&served.base_url).spawn().unwrap();
+    served.until("the first upload", |tally| calls(tally, "upload") > 0).await;
+    let edited = workspace.read("requests.jsonl").replace("Who?", "Why?");
+    std::fs::write(workspace.path().join("requests.jsonl"), edited).unwrap();
+    let finished = end_of(child).await.expect(3);
+    assert!(finished.stderr.contains("changed after it was checked"), "{}", finished.stderr);
+    let tally = served.tally().await;
+    assert_eq!((tally.creates, calls(&tally, "create")), (0, 0), "{tally:?}");
+}
+
 #[tokio::test]
 async fn a_files_content_goes_into_a_pipe_as_it_is() {
     let served = Served::start(&[]).await;
