@@ -9,7 +9,7 @@ use crate::batch::submit::Submission;
 use crate::batch::{Driver, Ended};
 use crate::client::Client;
 use crate::clock::{Clock, rfc3339};
-use crate::effects::NewFile;
+use crate::effects::{NewFile, set_aside};
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
@@ -202,16 +202,9 @@ impl<'a> Run<'a> {
     /// Results of an earlier run may not pass for this one's, and were paid for:
     /// they are kept under another name.
     fn set_earlier_aside(&self) -> Result<(), Error> {
+        let dir = &self.plan.output_dir;
         for name in ["results", "unexpected"] {
-            let dir = &self.plan.output_dir;
-            let (from, to) = (dir.join(format!("{name}.jsonl")), dir.join(format!("{name}.previous.jsonl")));
-            match std::fs::rename(&from, &to) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    let message = format!("`{}` of an earlier run could not be set aside.", from.display());
-                    return Err(Error::internal(message).because(error));
-                }
-                _ => {}
-            }
+            set_aside(&dir.join(format!("{name}.jsonl")), &dir.join(format!("{name}.previous.jsonl")))?;
         }
         Ok(())
     }
