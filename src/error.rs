@@ -172,6 +172,10 @@ pub enum Outcome {
     TimedOut,
     /// A signal ended the run.
     Cancelled,
+    /// A signal ended the run, and the batch was left running as `on-abort` asks.
+    Detached,
+    /// Nothing was done for want of a key, as `skip-without-key` asks.
+    Skipped,
     /// A create was sent and its fate could not be learned.
     Unknown,
 }
@@ -187,6 +191,8 @@ impl Outcome {
             Self::Refused => "refused",
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
+            Self::Detached => "detached",
+            Self::Skipped => "skipped",
             Self::Unknown => "unknown",
         }
     }

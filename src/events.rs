@@ -51,6 +51,10 @@ pub enum Event {
     Creating {
         /// The mark by which the batch can be found if the reply is lost.
         create: String,
+        /// The file it names.
+        input_file_id: String,
+        /// Whether the batch should be cancelled if this process is killed.
+        armed: bool,
     },
     /// The reply to a create was lost; the batch is looked for.
     ReplyLost {
@@ -115,6 +119,8 @@ pub enum Event {
         /// Its counts.
         counts: Counts,
     },
+    /// Nothing of this run is left at the provider that anybody would have to end.
+    Settled,
     /// An output or error file is here.
     Downloaded {
         /// Which: `output` or `error`.
@@ -157,7 +163,7 @@ impl Event {
             Self::Uploaded { file_id, bytes, took } => {
                 format!("Uploaded {} as {file_id} in {}", size(*bytes), span(*took))
             }
-            Self::Creating { .. } => return None,
+            Self::Creating { .. } | Self::Settled => return None,
             Self::ReplyLost { trouble } => {
                 format!(
                     "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"

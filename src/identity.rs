@@ -64,10 +64,10 @@ impl Marks<'_> {
 
 /// Whether a batch came from this create: by its mark, or, where the provider
 /// dropped the metadata, by the file, which only this run knows.
-pub fn is_from(batch: &Batch, create: &str, file_id: &str) -> bool {
+pub fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> bool {
     match batch.metadata.get(CREATE) {
         Some(mark) => mark == create,
-        None => batch.input_file_id.as_deref() == Some(file_id),
+        None => file_id.is_some() && batch.input_file_id.as_deref() == file_id,
     }
 }
 
@@ -105,9 +105,10 @@ mod tests {
     #[test]
     fn a_batch_without_metadata_is_known_by_its_file() {
         let mut batch = Batch { input_file_id: Some("file-1".into()), ..Batch::default() };
-        assert!(is_from(&batch, "c", "file-1"));
-        assert!(!is_from(&batch, "c", "file-2"));
+        assert!(is_from(&batch, "c", Some("file-1")));
+        assert!(!is_from(&batch, "c", Some("file-2")));
+        assert!(!is_from(&Batch::default(), "c", None));
         batch.metadata.insert("batchstep_create".into(), "other".into());
-        assert!(!is_from(&batch, "c", "file-1"));
+        assert!(!is_from(&batch, "c", Some("file-1")));
     }
 }

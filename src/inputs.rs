@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::batch::OnAbort;
 use crate::hosts::Choice;
 use crate::providers;
 use crate::values::{self, MaxFailed, Pair};
@@ -32,6 +33,8 @@ pub enum Command {
     Run(Box<Run>),
     /// Check the requests; no network, no key.
     Check(Check),
+    /// Cancel batches and wait for their end.
+    Cancel(Box<Cancel>),
     /// Serve the built-in simulator of the API on a loopback port.
     Sandbox(Sandbox),
     /// The API's batch operations, one call each, JSON on standard output.
@@ -74,6 +77,26 @@ pub struct Check {
     /// Whose limits to check against: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
     pub provider: Option<providers::Name>,
+    /// The CI system to speak to: auto, github or terminal [default: auto].
+    #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
+    pub ci: Option<Choice>,
+}
+
+/// What `cancel` takes.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The batches.
+    #[arg(value_name = "BATCH_ID")]
+    pub batch_id: Vec<String>,
+    /// Find the batch by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
+    #[arg(long, value_name = "ID")]
+    pub create: Option<String>,
+    /// How long to look for it and to wait for its end [default: 11m].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
     /// The CI system to speak to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,
@@ -146,6 +169,9 @@ pub struct Waiting {
     /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 24h30m].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
+    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: cancel].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub on_abort: Option<OnAbort>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
@@ -167,6 +193,9 @@ pub struct Reporting {
     /// The CI system to speak to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub ci: Option<Choice>,
+    /// Without a key, say so and end well: pull requests from forks get no secrets [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub skip_without_key: Option<bool>,
 }
 
 /// How the simulator behaves.

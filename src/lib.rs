@@ -50,6 +50,7 @@ pub async fn execute(command: Command, world: World) -> Exit {
         let done = match command {
             Command::Run(inputs) => return pipeline::run(*inputs, &world).await,
             Command::Check(inputs) => return pipeline::check(inputs, &world).await,
+            Command::Cancel(inputs) => return pipeline::cancel(*inputs, &world).await,
             Command::Sandbox(inputs) => operations::sandbox(inputs, &world).await,
             Command::Batch(command) => operations::batch(command, &world).await,
             Command::File(command) => operations::file(command, &world).await,

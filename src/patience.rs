@@ -27,6 +27,8 @@ pub enum Stop {
     Deadline,
     /// A signal came, of this number.
     Signal(u8),
+    /// A signal came, and what runs was left running, as was asked for.
+    Detached(u8),
     /// It failed for good.
     Failed(Error),
     /// A create was sent and its fate could not be learned.

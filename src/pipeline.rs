@@ -3,10 +3,11 @@
 use tokio::time::Instant;
 
 use crate::api::Api;
+use crate::batch::cancel::Canceller;
 use crate::batch::collect::Collector;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
-use crate::batch::{Driver, Ended};
+use crate::batch::{CANCELLING, Driver, Ended, OnAbort};
 use crate::client::Client;
 use crate::clock::{Clock, rfc3339};
 use crate::effects::{NewFile, set_aside};
@@ -35,6 +36,13 @@ pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
     let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
     let events = world.events(host.as_ref());
     let work = async {
+        if plan::is_skipped(&inputs) {
+            let provider = providers::choose(inputs.connection.provider.unwrap_or(Name::Openai));
+            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+            Verdict::skipped().record(&mut report);
+            world.apply(host.publish(&report));
+            return Ok(Exit::Ok);
+        }
         let (plan, server) = Plan::new(inputs, host.as_ref())?;
         let run = Run::begin(plan, server, host.as_ref(), world, &events).await?;
         let (report, exit) = run.finish().await;
@@ -71,6 +79,53 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
     }
     .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// `batchstep cancel`: ends what another run left behind.
+pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
+    let host = world.host(inputs.ci, None);
+    let events = world.events(host.as_ref());
+    let done: Result<(), Error> = async {
+        if inputs.batch_id.is_empty() && inputs.create.is_none() {
+            return Err(Error::usage("There is nothing to cancel.").hint("Name batches, or a create with `--create`."));
+        }
+        let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
+        let guard = Guard {
+            deadline: Instant::now() + inputs.timeout.unwrap_or(CANCELLING),
+            shutdown: &world.shutdown,
+            events: &events,
+            rng: world.rng.clone().into(),
+        };
+        let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
+        let mut ids = inputs.batch_id;
+        if let Some(create) = &inputs.create {
+            let found = canceller.find(create).await.map_err(stopped)?;
+            ids.extend(found.into_iter().map(|batch| batch.id));
+            ids.sort();
+            ids.dedup();
+            if ids.is_empty() {
+                world.apply(host.note("No batch came from that create; there is nothing to cancel."));
+            }
+        }
+        for id in ids {
+            let batch = canceller.end(&id).await.map_err(stopped)?;
+            let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
+            world.apply(host.note(&format!("Batch {id}, which a run left behind, is {is}.")));
+        }
+        Ok(())
+    }
+    .await;
+    world.exit(done.map_or_else(|error| failed(&error, &events), |()| Exit::Ok))
+}
+
+/// What broke a command off that has nothing to put in order.
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(error) | Stop::Unknown(error) => error,
+        Stop::Deadline => Error::refused("Time was up."),
+        // The command is ended by the same signal before this is told.
+        Stop::Signal(signal) | Stop::Detached(signal) => Error::new(Exit::Signal(signal), "A signal came."),
+    }
 }
 
 /// Tells of an error that left nothing to report on.
@@ -226,6 +281,7 @@ impl<'a> Run<'a> {
             clock: self.world.clock,
             phases: &self.phases,
             poll_interval: self.plan.poll_interval,
+            on_abort: self.plan.on_abort,
         }
     }
 
@@ -243,6 +299,7 @@ impl<'a> Run<'a> {
             metadata: self.plan.metadata.clone(),
             expires_after: self.plan.expires_after,
             output_expires_after: self.plan.output_expires_after,
+            armed: self.plan.on_abort == OnAbort::Cancel,
         }
     }
 
@@ -317,6 +374,7 @@ impl<'a> Run<'a> {
         let verdict = verdict::judge(stop.as_ref(), progress.batch.as_ref(), counts, self.plan.max_failed);
         if is_closed(stop.as_ref(), progress.batch.as_ref(), progress.in_doubt) {
             self.journal.note(Record::Closed { outcome: verdict.outcome.word().to_owned() })?;
+            self.events.emit(Event::Settled);
         }
         Ok(verdict)
     }
@@ -334,7 +392,7 @@ fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool
         (_, None) => !in_doubt,
         (None | Some(Stop::Deadline), Some(batch)) => batch.status.is_terminal(),
         (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
-        (Some(Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
+        (Some(Stop::Detached(_) | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
     }
 }
 

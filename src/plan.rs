@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::batch::OnAbort;
 use crate::client;
 use crate::error::Error;
 use crate::hosts::Host;
@@ -43,6 +44,8 @@ pub struct Plan {
     pub timeout: Duration,
     /// The longest wait between polls.
     pub poll_interval: Duration,
+    /// What a signal does to the batch.
+    pub on_abort: OnAbort,
     /// How many may fail.
     pub max_failed: MaxFailed,
     /// Where results go.
@@ -76,6 +79,7 @@ impl Plan {
             output_expires_after: run.making.output_expires_after,
             timeout: positive("timeout", run.waiting.timeout)?.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
+            on_abort: run.waiting.on_abort.unwrap_or_default(),
             max_failed: run.waiting.max_failed.unwrap_or(MaxFailed::Count(0)),
             output_dir: run.reporting.output_dir.unwrap_or_else(|| "batch-results".into()),
         };
@@ -113,6 +117,13 @@ impl Server {
         let server = Self::remote(connection)?;
         Ok(Self { sandbox: Some(options(simulation)?), ..server })
     }
+}
+
+/// Whether a run is to be passed over because there is no key for it.
+pub fn is_skipped(run: &inputs::Run) -> bool {
+    let provider = providers::choose(run.connection.provider.unwrap_or(Name::Openai));
+    let keyless = run.connection.api_key.is_none() && provider.needs_key();
+    keyless && run.reporting.skip_without_key.unwrap_or(false)
 }
 
 /// The sandbox's options with their defaults.

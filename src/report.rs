@@ -282,6 +282,7 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
         ("input-file-id", input_file_id),
         ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
         ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
+        ("detached", (report.outcome == Outcome::Detached).to_string()),
         ("results-file", report.files.results.clone().unwrap_or_default()),
         ("report-file", report.files.report.clone().unwrap_or_default()),
         ("total", number(total > 0, total)),
@@ -326,6 +327,7 @@ mod tests {
         input-file-id=file-in
         output-file-id=file-out
         error-file-id=file-err
+        detached=false
         results-file=batch-results/results.jsonl
         report-file=batch-results/report.json
         total=1200
@@ -351,6 +353,7 @@ mod tests {
         input-file-id=
         output-file-id=
         error-file-id=
+        detached=false
         results-file=
         report-file=batch-results/report.json
         total=

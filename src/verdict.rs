@@ -55,6 +55,12 @@ impl Verdict {
         Self::new(Outcome::Succeeded, Exit::Ok, "The requests are valid; nothing was uploaded.")
     }
 
+    /// The verdict where a key is missing and that was to be no failure.
+    pub fn skipped() -> Self {
+        Self::new(Outcome::Skipped, Exit::Ok, "There is no `api-key`, so nothing was done, as `skip-without-key` asks.")
+            .hint("Workflows for pull requests from forks get no secrets; this one runs where it has them.")
+    }
+
     /// The verdict on a requests file that is not valid.
     pub fn invalid(faults: u64) -> Self {
         let faults = if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") };
@@ -67,6 +73,7 @@ impl Verdict {
 pub fn judge(stop: Option<&Stop>, batch: Option<&Batch>, counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
     match (stop, batch, counts) {
         (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
+        (Some(Stop::Detached(number)), batch, _) => detached(*number, batch),
         (Some(Stop::Failed(error)), batch, _) => with_running(Verdict::of_error(error, outcome_of(error.exit)), batch),
         (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
         (Some(Stop::Deadline), batch, counts) => timed_out(batch, counts),
@@ -95,13 +102,31 @@ fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
     }
 }
 
-fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
-    let name = match number {
+fn name_of(signal: u8) -> String {
+    match signal {
         1 => "SIGHUP".to_owned(),
         2 => "SIGINT".to_owned(),
         15 => "SIGTERM".to_owned(),
         other => format!("Signal {other}"),
-    };
+    }
+}
+
+fn detached(number: u8, batch: Option<&Batch>) -> Verdict {
+    let name = name_of(number);
+    let verdict =
+        |what: &str| Verdict::new(Outcome::Detached, Exit::Signal(number), format!("{name} ended the run; {what}."));
+    match batch {
+        Some(batch) => verdict(&format!("batch {} goes on, as `on-abort` asks", batch.id)).hint(format!(
+            "`batchstep batch get {}` shows when it is over; `batchstep file content` fetches the files that it names.",
+            shell_word(&batch.id)
+        )),
+        None => verdict("a create was under way, and its batch goes on if it arrived, as `on-abort` asks")
+            .hint("`batchstep batch list` shows it, with its marks in the metadata."),
+    }
+}
+
+fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
+    let name = name_of(number);
     let verdict =
         |what: &str| Verdict::new(Outcome::Cancelled, Exit::Signal(number), format!("{name} ended the run; {what}."));
     match batch {

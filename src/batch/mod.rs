@@ -4,8 +4,10 @@
 //! the batch: at the deadline it is cancelled and waited for, since partial
 //! results are worth having; after a signal only the cancel is promised.
 
+pub mod cancel;
 pub mod collect;
 pub mod phases;
+pub mod search;
 pub mod submit;
 
 use std::cell::RefCell;
@@ -20,7 +22,7 @@ use crate::error::Exit;
 use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{Guard, Patience, Stop};
-use crate::retry::{Cadence, Failure};
+use crate::retry::Cadence;
 use crate::wire::Batch;
 use crate::{api::Api, retry::Backoff};
 
@@ -48,6 +50,18 @@ pub struct Driver<'a> {
     pub phases: &'a Phases,
     /// The longest wait between polls.
     pub poll_interval: Duration,
+    /// What a signal does to the batch.
+    pub on_abort: OnAbort,
+}
+
+/// What happens to the batch when the job is cancelled, the `on-abort` input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnAbort {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It goes on without us.
+    Detach,
 }
 
 /// How a batch's life ended for us.
@@ -68,11 +82,17 @@ impl Driver<'_> {
             stop = self.end_for_time(&progress).await;
         }
         match &stop {
+            Some(Stop::Signal(signal)) if self.detaches(&progress) => stop = Some(Stop::Detached(*signal)),
             Some(Stop::Signal(_)) => self.end_at_once(&progress).await,
             Some(Stop::Failed(error)) if error.exit == Exit::Internal => self.end_at_once(&progress).await,
             _ => {}
         }
         Ended { progress: progress.into_inner(), stop }
+    }
+
+    /// Whether a signal leaves something running, because that is what was asked for.
+    fn detaches(&self, progress: &RefCell<Progress>) -> bool {
+        self.on_abort == OnAbort::Detach && (progress.borrow().in_doubt || running(progress).is_some())
     }
 
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
@@ -155,7 +175,7 @@ impl Driver<'_> {
     ) -> Result<(), Stop> {
         self.announce_cancel(batch_id, why)?;
         let doing = format!("cancelling batch {batch_id}");
-        let attempt = async || self.try_cancel(batch_id).await;
+        let attempt = async || cancel::request(self.api, batch_id).await;
         if let Some(batch) = self.guard.bear(&doing, Patience::Until(limit), attempt).await? {
             progress.borrow_mut().batch = Some(batch);
         }
@@ -168,16 +188,6 @@ impl Driver<'_> {
         Ok(self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?)
     }
 
-    /// One try at a cancel. None where the server says that the batch is over,
-    /// which is not an error: the next poll tells how it ended.
-    async fn try_cancel(&self, batch_id: &str) -> Result<Option<Batch>, Failure> {
-        match self.api.cancel_batch(batch_id).await {
-            Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
-            Err(failure) if failure.status() == Some(409) => Ok(None),
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// A signal came, or we failed: one cancel within the grace, and no more.
     async fn end_at_once(&self, progress: &RefCell<Progress>) {
         let limit = self.guard.shutdown.grace_ends().unwrap_or_else(|| Instant::now() + crate::shutdown::GRACE);
@@ -188,7 +198,7 @@ impl Driver<'_> {
             drop(self.announce_cancel(&batch_id, "the run is being ended"));
             let mut backoff = Backoff::default();
             loop {
-                match tokio::time::timeout(HURRIED, self.try_cancel(&batch_id)).await {
+                match tokio::time::timeout(HURRIED, cancel::request(self.api, &batch_id)).await {
                     Ok(Ok(batch)) => {
                         if let Some(batch) = batch {
                             progress.borrow_mut().batch = Some(batch);

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::search;
 use crate::api::Api;
 use crate::error::Error;
 use crate::events::Event;
@@ -32,10 +33,6 @@ const LOOKS: [Duration; 5] = [
     Duration::from_secs(30),
     Duration::from_secs(60),
 ];
-/// How far before our intent a batch may claim to be created: clocks differ.
-const LOOK_BACK: i64 = 300;
-/// How many pages of a hundred are looked through.
-const PAGES: usize = 50;
 /// How long a fresh file may be invisible or not processed.
 const UNREADY: Duration = Duration::from_secs(60);
 /// How long the reply of a create under way is waited for once a signal came or time is up.
@@ -63,6 +60,8 @@ pub struct Submission<'a> {
     pub expires_after: Option<Duration>,
     /// How long the output file lives.
     pub output_expires_after: Option<Duration>,
+    /// Whether the batch should be cancelled if this process is killed.
+    pub armed: bool,
 }
 
 /// How far a submission has come; what there is to cancel when it is broken off.
@@ -175,7 +174,11 @@ impl Submitter<'_> {
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         let create = identity::new_create();
         self.journal.note(Record::Create { create: create.clone(), file_id: file_id.clone() })?;
-        self.guard.events.emit(Event::Creating { create: create.clone() });
+        self.guard.events.emit(Event::Creating {
+            create: create.clone(),
+            input_file_id: file_id.clone(),
+            armed: work.armed,
+        });
         let marks =
             identity::Marks { key: &work.key, create: &create, repo: work.repo.as_deref(), run: work.run.as_deref() };
         let metadata = marks.metadata(&work.metadata);
@@ -331,22 +334,9 @@ impl Submitter<'_> {
 
     /// Every batch that came from this submission's create, oldest first.
     pub async fn find(&self) -> Result<Vec<Batch>, Failure> {
-        let (create, intended) = self.progress.borrow().create.clone().unwrap_or_default();
-        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
-        let mut found = Vec::new();
-        let mut after: Option<String> = None;
-        for _ in 0..PAGES {
-            let (page, _) = self.api.list_batches(100, after.as_deref()).await?;
-            let Some(last) = page.batches.last().map(|batch| (batch.id.clone(), batch.created_at)) else { break };
-            found.extend(page.batches.into_iter().filter(|batch| identity::is_from(batch, &create, &file_id)));
-            let is_older = last.1.is_some_and(|created| created < intended - LOOK_BACK);
-            if is_older || !page.has_more {
-                break;
-            }
-            after = Some(last.0);
-        }
-        found.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-        Ok(found)
+        let Progress { create, file_id, .. } = self.progress.borrow().clone();
+        let (create, intended) = create.unwrap_or_default();
+        search::find(self.api, self.guard.events, &create, file_id.as_deref(), intended).await
     }
 
     /// The create was sent and nobody can tell what became of it.

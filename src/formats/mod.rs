@@ -37,6 +37,11 @@ impl Format {
     }
 }
 
+/// A sentence as a paragraph of Markdown, for a summary that has no report.
+pub fn markdown_paragraph(sentence: &str) -> String {
+    markdown::paragraph(sentence)
+}
+
 /// What stands on every report of answers that no model gave.
 const SIMULATED: &str = "SIMULATED: the sandbox made these answers up, no model was asked.";
 

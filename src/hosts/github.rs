@@ -13,7 +13,7 @@ use super::{Host, Identity, closing_table, log, run_name};
 use crate::effects::{Effect, safe};
 use crate::env::Env;
 use crate::events::Event;
-use crate::formats::Format;
+use crate::formats::{Format, markdown_paragraph};
 use crate::report::{self, BatchFault, Report};
 use crate::requests::Fault;
 
@@ -28,6 +28,7 @@ const LONGEST_MESSAGE: usize = 4_096;
 pub(super) struct GitHub {
     identity: Identity,
     outputs: Option<PathBuf>,
+    state: Option<PathBuf>,
     summary: Summary,
     workspace: Option<PathBuf>,
     said: RefCell<Said>,
@@ -59,6 +60,7 @@ impl GitHub {
                 run: env.get("GITHUB_RUN_ID").map(run),
             },
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
+            state: env.get("GITHUB_STATE").map(PathBuf::from),
             summary: match env.get("GITHUB_STEP_SUMMARY") {
                 _ if !summary => Summary::Unwanted,
                 None => Summary::NoFile,
@@ -70,9 +72,12 @@ impl GitHub {
     }
 
     fn export(&self, outputs: &[(&str, String)]) -> Option<Effect> {
-        let path = self.outputs.clone()?;
-        let block = |(name, value): &(&str, String)| heredoc(name, value, random_delimiter);
-        Some(Effect::Append(path, outputs.iter().map(block).collect()))
+        Some(pairs(self.outputs.as_ref()?, outputs))
+    }
+
+    /// Leaves something for the action's `post`, which runs however this process ends.
+    fn remember_for_post(&self, state: &[(&str, String)]) -> Option<Effect> {
+        Some(pairs(self.state.as_ref()?, state))
     }
 
     fn export_ids(&self) -> Option<Effect> {
@@ -160,6 +165,13 @@ impl Host for GitHub {
 
     fn event(&self, event: &Event) -> Vec<Effect> {
         match event {
+            Event::Creating { create, armed, .. } => {
+                let state = [("create", create.clone()), ("armed", armed.to_string())];
+                return self.remember_for_post(&state).into_iter().collect();
+            }
+            Event::Settled => {
+                return self.remember_for_post(&[("armed", "false".to_owned())]).into_iter().collect();
+            }
             Event::Uploaded { file_id, .. } => remember(&mut self.said.borrow_mut().files, file_id),
             Event::Created { batch_id, input_file_id, .. } => {
                 let mut said = self.said.borrow_mut();
@@ -174,7 +186,19 @@ impl Host for GitHub {
             _ => return log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
-        self.export_ids().into_iter().chain(log(event)).collect()
+        let state = match event {
+            Event::Created { batch_id, .. } => self.remember_for_post(&[("batch", batch_id.clone())]),
+            _ => None,
+        };
+        state.into_iter().chain(self.export_ids()).chain(log(event)).collect()
+    }
+
+    fn note(&self, sentence: &str) -> Vec<Effect> {
+        let summary = match &self.summary {
+            Summary::File(path) => Some(Effect::Append(path.clone(), markdown_paragraph(sentence))),
+            _ => None,
+        };
+        summary.into_iter().chain([Effect::Log(sentence.to_owned())]).collect()
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
@@ -187,6 +211,12 @@ impl Host for GitHub {
         effects.extend(self.lacks());
         effects
     }
+}
+
+/// Names and values for a file that the runner reads.
+fn pairs(path: &Path, pairs: &[(&str, String)]) -> Effect {
+    let block = |(name, value): &(&str, String)| heredoc(name, value, random_delimiter);
+    Effect::Append(path.to_owned(), pairs.iter().map(block).collect())
 }
 
 fn remember(ids: &mut Vec<String>, id: &str) {
@@ -311,6 +341,26 @@ mod tests {
         assert!(matches!(&effects[..], [Effect::Append(..), Effect::Log(_)]), "{effects:?}");
         assert_eq!(outputs(effects), ["file-1", "batch_1", r#"["batch_1"]"#]);
         assert_eq!(outputs(host.event(&created("file-2", "b\"2"))), ["", "", r#"["batch_1","b\"2"]"#]);
+    }
+
+    #[test]
+    fn the_state_is_armed_before_the_create_and_disarmed_at_an_orderly_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state");
+        let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
+        let host = GitHub::new(&env, true);
+        let creating = |armed| Event::Creating { create: "c1".into(), input_file_id: "file-1".into(), armed };
+        let created = Event::Created { batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
+        let state = |effects: Vec<Effect>| -> Vec<String> {
+            let mut screen = Screen::new(Box::new(io::sink()), Box::new(io::sink()));
+            assert!(screen.apply(effects).is_empty());
+            let text = fs::read_to_string(&path).unwrap();
+            runner::outputs(&text).unwrap().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+        };
+        assert_eq!(state(host.event(&creating(true))), ["create=c1", "armed=true"]);
+        assert_eq!(state(host.event(&created)), ["create=c1", "armed=true", "batch=b1"]);
+        assert_eq!(state(host.event(&Event::Settled)).last().unwrap(), "armed=false");
+        assert_eq!(state(host.event(&creating(false))).last().unwrap(), "armed=false");
     }
 
     #[test]

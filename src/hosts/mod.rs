@@ -28,6 +28,10 @@ pub trait Host {
     fn time_limit(&self) -> Option<Duration>;
     /// What to do about an event.
     fn event(&self, event: &Event) -> Vec<Effect>;
+    /// What to do about a sentence that closes a command without a report.
+    fn note(&self, sentence: &str) -> Vec<Effect> {
+        vec![Effect::Log(sentence.to_owned())]
+    }
     /// What to do about the report. Called once, at the end.
     fn publish(&self, report: &Report) -> Vec<Effect>;
 }

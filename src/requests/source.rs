@@ -87,7 +87,9 @@ pub async fn resolve(patterns: &[String]) -> Result<Source, Error> {
 /// Copies standard input into a private file: it is read more than once.
 async fn spool(mut input: impl AsyncRead + Unpin) -> Result<Source, Error> {
     let failed = |error| Error::internal("Standard input could not be copied into a temporary file.").because(error);
-    let (file, path) = NamedTempFile::new().map_err(failed)?.into_parts();
+    // An empty image has no directory for temporary files.
+    let spooled = NamedTempFile::new().or_else(|_| NamedTempFile::new_in("."));
+    let (file, path) = spooled.map_err(failed)?.into_parts();
     let mut file = tokio::fs::File::from_std(file);
     tokio::io::copy(&mut input, &mut file).await.map_err(failed)?;
     file.flush().await.map_err(failed)?;

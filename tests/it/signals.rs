@@ -60,7 +60,7 @@ async fn a_command_with_nothing_to_put_in_order_ends_on_the_first_signal() {
     let lab = Lab::new(HOUR, "any stall").await;
     for command in [&["sandbox", "--port", "0"][..], &["batch", "list"], &["file", "get", "file-1"]] {
         let ran = lab.command(command, &[(SECOND, 15)]).await;
-        assert_eq!((ran.0, ran.1), (143, SECOND), "{command:?}");
+        assert_eq!((ran.exit, ran.took), (143, SECOND), "{command:?}");
     }
 }
 

@@ -16,6 +16,11 @@ const LONGEST: usize = 1_000_000;
 const MOST_ROWS: usize = 50;
 const MOST_SAMPLES: usize = 5;
 
+/// A sentence as a paragraph.
+pub(super) fn paragraph(sentence: &str) -> String {
+    format!("{}\n\n", prose(sentence))
+}
+
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
     let mut page = Page::default();
