@@ -1,0 +1,214 @@
+// What main.js and post.js share: finds the batchstep binary, or downloads and
+// verifies it, and runs it. Node built-ins only. Nothing here knows what a batch
+// is, and every doubt about the binary ends the step. See docs/action.md.
+'use strict';
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const https = require('node:https');
+const os = require('node:os');
+const path = require('node:path');
+const { spawn, spawnSync } = require('node:child_process');
+const { pipeline } = require('node:stream/promises');
+const { setTimeout: sleep } = require('node:timers/promises');
+
+const WINDOWS = process.platform === 'win32';
+const PLATFORM = `${process.platform}-${process.arch}`;
+const TARGETS = {
+  'linux-x64': 'x86_64-unknown-linux-musl',
+  'linux-arm64': 'aarch64-unknown-linux-musl',
+  'darwin-x64': 'x86_64-apple-darwin',
+  'darwin-arm64': 'aarch64-apple-darwin',
+  'win32-x64': 'x86_64-pc-windows-msvc',
+  'win32-arm64': 'aarch64-pc-windows-msvc',
+};
+const [TRIES, REDIRECTS] = [3, 5];
+
+/** Something that trying again will not mend; its message is for the user. */
+class Failure extends Error {}
+
+const escape = (text) => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
+
+/** Writes a line at once, so that masks are there before the binary's first word. */
+const say = (line) => fs.writeSync(1, `${line}\n`);
+
+const annotate = (kind, message) => say(`::${kind} title=batchstep::${escape(message)}`);
+
+/** Has the runner hide the key and the headers' values. Short ones would blank out the log. */
+function maskSecrets(env) {
+  const all = (...names) => names.map((name) => env[name] || '');
+  const keys = all('INPUT_API-KEY', 'BATCHSTEP_API_KEY', 'OPENAI_API_KEY');
+  const headers = all('INPUT_HEADERS', 'BATCHSTEP_HEADERS', 'OPENAI_CUSTOM_HEADERS').join('\n').split('\n');
+  const values = headers.map((header) => header.slice(header.indexOf(':') + 1));
+  const secrets = [...keys, ...values].map((secret) => secret.trim()).filter((secret) => secret.length >= 8);
+  for (const secret of new Set(secrets)) say(`::add-mask::${escape(secret)}`);
+}
+
+/** The path of a binary that fits this machine. */
+async function findBinary() {
+  const given = (process.env['INPUT_BINARY-PATH'] || '').trim();
+  if (given) return fitting(path.resolve(given));
+  const target = TARGETS[PLATFORM];
+  if (!target) {
+    throw new Failure(`There is no batchstep for ${PLATFORM}: build one and name it with the input binary-path.`);
+  }
+  const file = WINDOWS ? 'batchstep.exe' : 'batchstep';
+  const beside = path.join(__dirname, 'bin', target, file);
+  if (fs.existsSync(beside)) return fitting(beside);
+  const release = pinned(target);
+  // Only places that belong to the runner: nobody else can have put a binary there.
+  const roots = [process.env.RUNNER_TOOL_CACHE, process.env.RUNNER_TEMP].filter(Boolean);
+  const entry = path.join('batchstep', `${release.version}-${release.sha256.slice(0, 16)}`, target, file);
+  const places = roots.map((root) => path.join(root, entry));
+  const cached = places.find((place) => fs.existsSync(place));
+  return fitting(cached || (await install(release, places)));
+}
+
+/** The release's archive for a target, as the manifest of this very commit pins it. */
+function pinned(target) {
+  const { version, base_url: base, targets } = JSON.parse(fs.readFileSync(path.join(__dirname, 'manifest.json'), 'utf8'));
+  const instead = 'name a binary with the input binary-path, or put one into dist/bin/ beside the launcher';
+  if (!version || !base || !targets || Object.keys(targets).length === 0) {
+    throw new Failure(`This commit of the action names no release to download: use a release tag, or ${instead}.`);
+  }
+  const { asset, sha256, bin } = targets[target] || {};
+  if (!asset || !bin || !/^[0-9a-f]{64}$/.test(sha256 || '')) {
+    throw new Failure(`The release ${version} is not pinned for ${target} (asset, SHA-256 and binary): ${instead}.`);
+  }
+  return { version, target, base, asset, sha256, bin };
+}
+
+/** Downloads, verifies and unpacks; moves the binary to the first place that takes it. */
+async function install(release, places) {
+  if (places.length === 0) throw new Failure('Neither RUNNER_TOOL_CACHE nor RUNNER_TEMP is set: there is nowhere to put the binary.');
+  const work = fs.mkdtempSync(path.join(process.env.RUNNER_TEMP || os.tmpdir(), 'batchstep-'));
+  try {
+    const archive = path.join(work, path.basename(release.asset));
+    await downloadVerified(release, archive);
+    // Git's tar on Windows cannot read zip; the system's can.
+    const tar = WINDOWS ? path.join(process.env.SystemRoot || 'C:\\Windows', 'System32', 'tar.exe') : 'tar';
+    const unpack = [archive.endsWith('.gz') ? '-xzf' : '-xf', archive, '-C', work, release.bin];
+    const { status, error } = spawnSync(tar, unpack, { stdio: 'inherit' });
+    const binary = path.join(work, release.bin);
+    if (status !== 0 || !fs.lstatSync(binary).isFile()) {
+      throw new Failure(`${release.asset} cannot be unpacked: ${error?.message ?? `tar ended with ${status}`}.`);
+    }
+    fs.chmodSync(binary, 0o755);
+    say(`Downloaded batchstep ${release.version} for ${release.target}; its SHA-256 is the pinned one.`);
+    return keep(binary, places);
+  } finally {
+    fs.rmSync(work, { recursive: true, force: true });
+  }
+}
+
+/** Puts a file where it is found again: a rename is all or nothing, so what is there is whole. */
+function keep(binary, places) {
+  let reason;
+  for (const place of places) {
+    const draft = `${place}.${crypto.randomUUID()}`;
+    try {
+      fs.mkdirSync(path.dirname(place), { recursive: true });
+      fs.copyFileSync(binary, draft);
+      fs.renameSync(draft, place);
+      return place;
+    } catch (error) {
+      reason = error;
+      fs.rmSync(draft, { force: true });
+      // Windows does not replace a program that runs: another job was faster.
+      if (fs.existsSync(place)) return place;
+    }
+  }
+  throw new Failure(`The binary cannot be stored: ${reason.message}.`);
+}
+
+/** Tries the release's addresses until one yields the very bytes that are pinned. */
+async function downloadVerified(release, archive) {
+  const addresses = [`${release.base}/${release.asset}`];
+  // A server of one's own may mirror the release. What it serves is held to the same hash.
+  const server = process.env.GITHUB_SERVER_URL || '';
+  const home = 'https://github.com/';
+  if (addresses[0].startsWith(home) && server.startsWith('https://') && `${server}/` !== home) {
+    addresses.unshift(`${server.replace(/\/$/, '')}/${addresses[0].slice(home.length)}`);
+  }
+  for (let address = addresses.shift(); ; address = addresses.shift()) {
+    try {
+      const sha256 = await download(address, archive);
+      if (sha256 === release.sha256) return;
+      throw new Failure(`${address} is not the file that was released: its SHA-256 is ${sha256}, not ${release.sha256}. It was not unpacked.`);
+    } catch (error) {
+      if (addresses.length === 0) throw error;
+      say(`${error.message} Trying ${addresses[0]} instead.`);
+    }
+  }
+}
+
+/** Downloads to a file and returns the SHA-256; bears trouble that may pass. */
+async function download(address, file) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await get(new URL(address), REDIRECTS);
+      await pipeline(response, fs.createWriteStream(file));
+      return crypto.createHash('sha256').update(fs.readFileSync(file)).digest('hex');
+    } catch (error) {
+      if (error instanceof Failure) throw error;
+      const reason = [error.code, error.message].filter(Boolean).join(', ');
+      if (attempt === TRIES) throw new Failure(`${address} cannot be downloaded, in ${TRIES} tries: ${reason}.`);
+      await sleep(attempt * attempt * 1000);
+    }
+  }
+}
+
+/** The response to a GET that ended well, after redirects; https all the way. */
+async function get(url, redirects) {
+  // Without the query: it may hold a signature.
+  const shown = `${url.origin}${url.pathname}`;
+  if (url.protocol !== 'https:') throw new Failure(`${shown} is not https: the download is refused.`);
+  // HTTPS_PROXY and NO_PROXY are Node's own affair, from 24.5 on.
+  const agent = new https.Agent({ proxyEnv: process.env });
+  const response = await new Promise((resolve, reject) => {
+    const request = https.get(url, { agent, timeout: 60_000, headers: { 'user-agent': 'batchstep-action' } }, resolve);
+    request.on('timeout', () => request.destroy(new Error('no data for a minute')));
+    request.on('error', reject);
+  });
+  const { statusCode: status, headers } = response;
+  if (status === 200) return response;
+  response.resume();
+  if (status >= 300 && status < 400 && headers.location) {
+    if (redirects === 0) throw new Failure(`${shown} redirects too often.`);
+    return get(new URL(headers.location, url), redirects - 1);
+  }
+  if (status >= 500 || status === 429 || status === 408) throw new Error(`the server answers ${status}`);
+  throw new Failure(`${shown} cannot be downloaded: the server answers ${status}.`);
+}
+
+/** A binary's path, if it is a program for this machine. A shell would try to read others as a script. */
+function fitting(file) {
+  let head;
+  try {
+    if (!WINDOWS) fs.accessSync(file, fs.constants.X_OK);
+    head = fs.readFileSync(file).toString('latin1', 0, 20);
+  } catch (error) {
+    const known = { ENOENT: 'there is no such file', EACCES: 'it is not executable', EISDIR: 'it is a directory' };
+    throw new Failure(`${file} cannot be run: ${known[error.code] || error.message}.`);
+  }
+  // ELF with its machine, Mach-O (Rosetta runs the other one's), PE.
+  const elf = head.startsWith('\x7fELF') && head[18] === { x64: '\x3e', arm64: '\xb7' }[process.arch];
+  const fits = { linux: elf, darwin: /^(\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe)/.test(head), win32: head.startsWith('MZ') };
+  if (!fits[process.platform] && (WINDOWS || !head.startsWith('#!'))) {
+    throw new Failure(`${file} cannot be run: it is no program for ${PLATFORM}.`);
+  }
+  return file;
+}
+
+/** Runs a program to its end and returns its exit code, 128 + n after signal n. */
+function run(program, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: 'inherit', ...options });
+    // The runner signals the launcher alone on Unix, but every process on Windows, where passing it on would kill.
+    const signals = WINDOWS ? ['SIGINT', 'SIGBREAK'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    for (const signal of signals) process.on(signal, () => WINDOWS || child.kill(signal));
+    child.on('error', (error) => reject(new Failure(`${program} cannot be run: ${error.code || error.message}.`)));
+    child.on('exit', (code, signal) => resolve(signal ? 128 + os.constants.signals[signal] : code));
+  });
+}
+
+module.exports = { annotate, findBinary, maskSecrets, run };
