@@ -110,7 +110,7 @@ pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
         for id in ids {
             let batch = canceller.end(&id).await.map_err(stopped)?;
             let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
-            world.apply(host.note(&format!("Batch {id}, which a run left behind, is {is}.")));
+            world.apply(host.note(&format!("Batch `{id}`, which a run left behind, is {is}.")));
         }
         Ok(())
     }
@@ -372,9 +372,11 @@ impl<'a> Run<'a> {
             None => (None, stop),
         };
         let verdict = verdict::judge(stop.as_ref(), progress.batch.as_ref(), counts, self.plan.max_failed);
+        if is_settled(progress.batch.as_ref(), progress.in_doubt) {
+            self.events.emit(Event::Settled);
+        }
         if is_closed(stop.as_ref(), progress.batch.as_ref(), progress.in_doubt) {
             self.journal.note(Record::Closed { outcome: verdict.outcome.word().to_owned() })?;
-            self.events.emit(Event::Settled);
         }
         Ok(verdict)
     }
@@ -383,6 +385,11 @@ impl<'a> Run<'a> {
 /// Whether there is anybody left to collect for: not after a signal or a failure.
 fn may_collect(ended: &Ended) -> bool {
     matches!(ended.stop, None | Some(Stop::Deadline))
+}
+
+/// Whether nothing runs at the provider that somebody would have to end.
+fn is_settled(batch: Option<&Batch>, in_doubt: bool) -> bool {
+    batch.map_or(!in_doubt, |batch| batch.status.is_terminal() || batch.status == Status::Cancelling)
 }
 
 /// Whether nothing is left at the provider that a later run should take up:

@@ -75,7 +75,8 @@ impl Canceller<'_> {
             Stop::Deadline => Stop::Failed(Error::refused(format!("Failed {doing} in time"))),
             stop => stop,
         })?;
-        let mut cadence = Cadence::new(Duration::from_secs(30));
+        // A cancelled batch often ends within seconds, and somebody waits for the job to end.
+        let mut cadence = Cadence::new(Duration::from_secs(2));
         loop {
             if let Some(batch) = seen.take() {
                 if batch.status.is_terminal() {

@@ -1,0 +1,12 @@
+//! The action as GitHub's runner runs it, interrupts it and cleans up after it:
+//! real time, real processes, the launcher under Node. Without Node these tests
+//! say so and prove nothing; `.ci/run` makes sure that it is there.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+#![expect(clippy::print_stderr, reason = "a test that proves nothing must say so")]
+
+#[path = "../real/bench.rs"]
+#[expect(dead_code, reason = "the bench serves other tests too")]
+mod bench;
+mod cancel;
+mod runner;

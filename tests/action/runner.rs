@@ -1,0 +1,177 @@
+//! A small runner: starts a step as GitHub's does, interrupts it as that does,
+//! reads the files it wrote, and runs its `post`.
+//!
+//! Written from the behaviour of actions/runner 2.336: ProcessInvoker sends
+//! SIGINT to the entry process only, SIGTERM after 7.5 s, and kills after 2.5 s
+//! more; state and outputs are read however the process ended; `post` runs in
+//! any case; at the job's end every process that carries the job's tracking id
+//! is killed. There is no terminal.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::bench::{PATIENCE, end_of};
+
+/// How long the runner waits after SIGINT, and then after SIGTERM.
+const PATIENCE_OF_THE_RUNNER: [Duration; 2] = [Duration::from_millis(7_500), Duration::from_millis(2_500)];
+
+/// How a step is broken off.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Interrupt {
+    /// As a cancelled job is: SIGINT to the launcher, then harder.
+    Cancel,
+    /// Launcher and binary are gone at once, as when memory runs out.
+    Kill,
+}
+
+/// A step of the action in a workspace of its own.
+pub(crate) struct Step {
+    dir: TempDir,
+    inputs: Vec<(String, String)>,
+    tracking: String,
+}
+
+/// What a step left.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) exit: i32,
+    pub(crate) state: BTreeMap<String, String>,
+    pub(crate) outputs: BTreeMap<String, String>,
+    pub(crate) log: String,
+}
+
+impl Step {
+    /// A step with these inputs beside the binary's path.
+    pub(crate) fn new(requests: &str, inputs: &[(&str, &str)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("requests.jsonl"), requests).unwrap();
+        let binary = ("BINARY-PATH".to_owned(), env!("CARGO_BIN_EXE_batchstep").to_owned());
+        let inputs = inputs.iter().map(|(name, value)| (name.to_uppercase(), (*value).to_owned()));
+        let tracking = format!("github_{}", dir.path().display());
+        Self { inputs: inputs.chain([binary]).collect(), dir, tracking }
+    }
+
+    /// Starts the main step.
+    pub(crate) fn start(&self) -> Child {
+        self.node("main.js", &BTreeMap::new()).spawn().unwrap()
+    }
+
+    /// Breaks the main step off, and reads what it left.
+    pub(crate) async fn interrupt(&self, mut child: Child, how: Interrupt) -> Left {
+        match how {
+            Interrupt::Cancel => {
+                for (signal, patience) in ["INT", "TERM"].into_iter().zip(PATIENCE_OF_THE_RUNNER) {
+                    kill(signal, child.id()).await;
+                    if timeout(patience, child.wait()).await.is_ok() {
+                        break;
+                    }
+                }
+                kill("KILL", child.id()).await;
+            }
+            Interrupt::Kill => self.kill_all("KILL").await,
+        }
+        self.left(child).await
+    }
+
+    /// Waits for the main step's end, and reads what it left.
+    pub(crate) async fn left(&self, child: Child) -> Left {
+        let ended = end_of(child).await;
+        Left {
+            exit: ended.status.code().unwrap_or(-1),
+            state: self.pairs("state"),
+            outputs: self.pairs("output"),
+            log: ended.stdout + &ended.stderr,
+        }
+    }
+
+    /// Runs `post` with the state that the main step left.
+    pub(crate) async fn post(&self, left: &Left) -> Left {
+        let child = self.node("post.js", &left.state).spawn().unwrap();
+        self.left(child).await
+    }
+
+    /// The step's summary.
+    pub(crate) fn summary(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("summary")).unwrap()
+    }
+
+    /// The processes that outlived the step.
+    pub(crate) fn orphans(&self) -> Vec<u32> {
+        let mark = format!("RUNNER_TRACKING_ID={}", self.tracking);
+        let carries = |pid: &u32| {
+            let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+        };
+        let entries =
+            std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        entries.filter(carries).collect()
+    }
+
+    async fn kill_all(&self, signal: &str) {
+        for pid in self.orphans() {
+            kill(signal, Some(pid)).await;
+        }
+    }
+
+    fn node(&self, script: &str, state: &BTreeMap<String, String>) -> Command {
+        let file = |name: &str| {
+            let path = self.dir.path().join(name);
+            if !path.exists() {
+                std::fs::write(&path, "").unwrap();
+            }
+            path
+        };
+        let mut command = Command::new(node().unwrap());
+        command.env_clear().current_dir(self.dir.path()).kill_on_drop(true);
+        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(script));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("GITHUB_ACTIONS", "true").env("CI", "true").env("RUNNER_TRACKING_ID", &self.tracking);
+        command.env("GITHUB_REPOSITORY", "owner/name").env("GITHUB_RUN_ID", "1").env("GITHUB_JOB", "evaluate");
+        command.env("RUNNER_TEMP", self.dir.path()).env("RUNNER_TOOL_CACHE", self.dir.path());
+        command.env("GITHUB_OUTPUT", file("output")).env("GITHUB_STATE", file("state"));
+        command.env("GITHUB_STEP_SUMMARY", file("summary"));
+        command.envs(self.inputs.iter().map(|(name, value)| (format!("INPUT_{name}"), value)));
+        command.envs(state.iter().map(|(name, value)| (format!("STATE_{name}"), value)));
+        command
+    }
+
+    /// Reads a file of names and values; what it cannot read fails the step.
+    fn pairs(&self, name: &str) -> BTreeMap<String, String> {
+        let text = std::fs::read_to_string(self.dir.path().join(name)).unwrap();
+        let mut lines = text.lines();
+        let mut pairs = BTreeMap::new();
+        while let Some(line) = lines.next() {
+            let Some((name, delimiter)) = line.split_once("<<") else { panic!("Invalid format '{line}'") };
+            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+            pairs.insert(name.to_owned(), value.join("\n"));
+        }
+        pairs
+    }
+}
+
+async fn kill(signal: &str, pid: Option<u32>) {
+    // A process that is gone by now needs no signal.
+    if let Some(pid) = pid {
+        let signal = format!("-{signal}");
+        let mut command = Command::new("kill");
+        command.args([&signal, &pid.to_string()]).stderr(Stdio::null());
+        timeout(PATIENCE, command.status()).await.unwrap().unwrap();
+    }
+}
+
+/// Where Node is; its absence is told once a test.
+#[expect(clippy::disallowed_methods, reason = "the tests look for Node where the user's shell would")]
+pub(crate) fn node() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|dir| dir.join("node")).find(|node| node.is_file());
+    if found.is_none() {
+        eprintln!("SKIPPED: there is no Node on this machine.");
+    }
+    found
+}
