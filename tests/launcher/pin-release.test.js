@@ -1,0 +1,43 @@
+// What .github/pin-release.js makes of a release's checksums: all or nothing.
+'use strict';
+const test = require('node:test');
+const assert = require('node:assert/strict');
+const { manifest } = require('../../.github/pin-release.js');
+
+const HASH = 'a'.repeat(64);
+const ASSETS = [
+  'batchstep-aarch64-apple-darwin.tar.gz',
+  'batchstep-aarch64-pc-windows-msvc.zip',
+  'batchstep-aarch64-unknown-linux-musl.tar.gz',
+  'batchstep-x86_64-apple-darwin.tar.gz',
+  'batchstep-x86_64-pc-windows-msvc.zip',
+  'batchstep-x86_64-unknown-linux-musl.tar.gz',
+];
+const sums = (assets) => [...assets, 'source.tar.gz'].map((asset) => `${HASH} *${asset}\n`).join('') + '\n';
+
+test('every target is pinned with its asset, hash and path', () => {
+  const pinned = manifest('cli/v1.2.3', sums(ASSETS));
+  assert.equal(pinned.version, '1.2.3');
+  assert.equal(pinned.base_url, 'https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3');
+  assert.deepEqual(Object.values(pinned.targets).map((target) => target.asset), ASSETS);
+  assert.deepEqual(pinned.targets['x86_64-unknown-linux-musl'], {
+    asset: 'batchstep-x86_64-unknown-linux-musl.tar.gz',
+    sha256: HASH,
+    bin: 'batchstep-x86_64-unknown-linux-musl/batchstep',
+  });
+  assert.equal(pinned.targets['aarch64-pc-windows-msvc'].bin, 'batchstep.exe');
+});
+
+test('a release that lacks a target, has one too many or one twice is not pinned', () => {
+  assert.throws(() => manifest('cli/v1.2.3', sums(ASSETS.slice(1))), /aarch64-apple-darwin/);
+  assert.throws(() => manifest('cli/v1.2.3', sums([...ASSETS, 'batchstep-riscv64gc-unknown-linux-musl.tar.gz'])), /riscv64gc/);
+  assert.throws(() => manifest('cli/v1.2.3', sums([...ASSETS, ASSETS[0]])), /twice/);
+  assert.throws(() => manifest('cli/v1.2.3', sums(ASSETS).replaceAll(HASH, 'a'.repeat(63))), /not what the action expects/);
+});
+
+test('only the tag of a release names one', () => {
+  for (const tag of ['v1.2.3', 'cli/v1.2', 'cli/v1.2.3/../x', 'cli/v1.2.3 --force', undefined]) {
+    assert.throws(() => manifest(tag, sums(ASSETS)), /not the tag of a release/, tag);
+  }
+  assert.equal(manifest('cli/v1.2.3-rc.1', sums(ASSETS)).version, '1.2.3-rc.1');
+});
