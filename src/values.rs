@@ -144,11 +144,16 @@ impl fmt::Display for MaxFailed {
     }
 }
 
+/// The longest span that is taken: beyond it, clocks and calendars overflow.
+const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
+
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    match text.trim() {
-        "0" => Ok(Duration::ZERO),
-        text => humantime::parse_duration(text).map_err(|_| "write a span such as `90s`, `10m` or `5h30m`".to_owned()),
+    match humantime::parse_duration(text.trim()) {
+        _ if text.trim() == "0" => Ok(Duration::ZERO),
+        Ok(span) if span <= LONGEST => Ok(span),
+        Ok(_) => Err("a span is at most `3650days`".to_owned()),
+        Err(_) => Err("write a span such as `90s`, `10m` or `5h30m`".to_owned()),
     }
 }
 
@@ -212,6 +217,8 @@ mod tests {
         assert_eq!(duration("5h30m"), Ok(Duration::from_secs(19_800)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
         assert!(duration("90").is_err());
+        assert_eq!(duration("3650days").map(|span| span.as_secs()), Ok(315_360_000));
+        assert!(duration("3651days").is_err() && duration("18446744073709551615s").is_err());
         assert!(file_life("10m").is_err());
         assert_eq!(file_life("30days"), Ok(Duration::from_secs(2_592_000)));
         assert_eq!(boolean("True"), Ok(true));
