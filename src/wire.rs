@@ -94,6 +94,7 @@ impl Serialize for Status {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Batch {
     /// The id: opaque, and the only field that must be there.
+    #[serde(deserialize_with = "id")]
     pub id: String,
     /// Where it stands.
     #[serde(default)]
@@ -214,6 +215,7 @@ pub struct BatchError {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct File {
     /// The id, opaque.
+    #[serde(deserialize_with = "id")]
     pub id: String,
     /// Its size.
     #[serde(default, deserialize_with = "optional_number")]
@@ -317,6 +319,17 @@ fn as_number(value: &Value) -> Option<u64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// Whether a path, or an id in one, has no segment by which it would name something else.
+pub(crate) fn is_path(text: &str) -> bool {
+    !text.split('/').any(|segment| matches!(segment, "" | "." | ".."))
+}
+
+/// An id by which the thing can be asked for; without one an answer is of no use.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = as_text(&Value::deserialize(deserializer)?).filter(|id| is_path(id));
+    id.ok_or_else(|| serde::de::Error::custom("an id was expected"))
 }
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -451,6 +464,10 @@ mod tests {
         assert_eq!(batch(r#"{"id":"x"}"#).status, Status::Validating);
         assert!(object::<Batch>(br#"{"status":"completed"}"#).is_err());
         assert!(object::<Batch>(b"<html>").is_err());
+        assert_eq!(batch(r#"{"id":17}"#).id, "17");
+        for useless in ["null", r#""""#, r#""..""#, r#""a//b""#, "[]"] {
+            assert!(object::<Batch>(format!(r#"{{"id":{useless}}}"#).as_bytes()).is_err(), "{useless}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use crate::error::Error;
+use crate::wire::is_path;
 
 /// Reads a base URL.
 pub(super) fn base_url(text: &str) -> Result<Url, Error> {
@@ -37,12 +38,9 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 /// The address of a path below the base. Ids are opaque and may hold slashes,
 /// which stay, but they cannot climb out of the base path or begin a query.
 pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> Option<Url> {
-    let segments = || path.split('/').skip(1);
-    if segments().any(|segment| matches!(segment, "" | "." | "..")) {
-        return None;
-    }
+    let path = path.strip_prefix('/').filter(|path| is_path(path))?;
     let mut url = base.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(segments());
+    url.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
