@@ -92,7 +92,8 @@ impl Client {
     pub fn new(connection: &Connection) -> Result<Self, Error> {
         let base = address::base_url(&connection.base_url)?;
         if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
-            return Err(Error::usage(format!("`base-url` {base} would send the key over plain http."))
+            let origin = base.origin().ascii_serialization();
+            return Err(Error::usage(format!("`base-url` {origin} would send the key over plain http."))
                 .hint("Use https, or set `allow-http` if the network in between is yours."));
         }
         let mut headers = HeaderMap::new();
