@@ -226,9 +226,7 @@ fn progress(counts: Counts) -> String {
     match counts {
         Counts { total: 0, .. } => String::new(),
         Counts { total, completed, failed: 0 } => format!(", {completed} of {total} done"),
-        Counts { total, completed, failed } => {
-            format!(", {} of {total} done, {failed} of them failed", completed + failed)
-        }
+        Counts { total, failed, .. } => format!(", {} of {total} done, {failed} of them failed", counts.done()),
     }
 }
 

@@ -161,11 +161,12 @@ impl Batch {
         self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
     }
 
-    /// Whether it names a file for every kind of answer that it counts.
+    /// Whether it names a file for every kind of answer that it counts. One that
+    /// completed has answers, counted or not.
     pub fn names_its_files(&self) -> bool {
         let answered = self.counts.completed > 0 && self.output_file_id.is_none();
-        let failed = self.counts.failed > 0 && self.error_file_id.is_none() && self.output_file_id.is_none();
-        !answered && !failed
+        let tried = self.counts.failed > 0 || self.status == Status::Completed;
+        !answered && !(tried && self.error_file_id.is_none() && self.output_file_id.is_none())
     }
 }
 
@@ -181,6 +182,13 @@ pub struct Counts {
     /// Answered otherwise.
     #[serde(default, deserialize_with = "number")]
     pub failed: u64,
+}
+
+impl Counts {
+    /// Requests that have been tried.
+    pub fn done(&self) -> u64 {
+        self.completed.saturating_add(self.failed)
+    }
 }
 
 /// The tokens of a whole batch, as the provider sums them.
@@ -434,6 +442,17 @@ mod tests {
         assert_eq!(strange.status, Status::Other("paused".to_owned()));
         assert!(!strange.status.is_terminal());
         assert_eq!(strange.errors[0].message.as_deref(), Some("out of luck"));
+    }
+
+    #[test]
+    fn a_batch_that_completed_names_a_file() {
+        let named = |json: &str| batch(&format!(r#"{{"id":"b",{json}}}"#)).names_its_files();
+        assert!(!named(r#""status":"completed""#));
+        assert!(!named(r#""status":"expired","request_counts":{"completed":1},"error_file_id":"e""#));
+        assert!(named(r#""status":"completed","error_file_id":"e""#));
+        assert!(named(r#""status":"expired""#) && named(r#""status":"failed""#));
+        let most = Counts { total: u64::MAX, completed: u64::MAX, failed: u64::MAX };
+        assert_eq!(most.done(), u64::MAX);
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Host for Terminal {
                 }]
             }
             Event::Polled { status, counts, .. } => vec![Effect::Progress {
-                done: counts.completed + counts.failed,
+                done: counts.done(),
                 total: counts.total,
                 unit: Unit::Requests,
                 message: status.word().replace('_', " "),
