@@ -105,7 +105,7 @@ fn batch_line(batch: &BatchReport) -> String {
     let counts = batch.request_counts;
     let done = match counts.total {
         0 => String::new(),
-        total => format!(", {} of {} done", thousands(counts.completed + counts.failed), thousands(total)),
+        total => format!(", {} of {} done", thousands(counts.done()), thousands(total)),
     };
     format!("{} {}{done}", flat(&batch.id, LONGEST), flat(batch.status.word(), LONGEST_ID))
 }

@@ -162,7 +162,7 @@ fn batches(page: &mut Page, report: &Report) {
     let optional = |text: &Option<String>| text.as_deref().map(code).unwrap_or_default();
     let rows = report.batches.iter().map(|batch| {
         let counts = batch.request_counts;
-        let done = format!("{} of {}", thousands(counts.completed + counts.failed), thousands(counts.total));
+        let done = format!("{} of {}", thousands(counts.done()), thousands(counts.total));
         [
             code(&batch.id),
             code(batch.status.word()),
