@@ -130,7 +130,7 @@ fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
     let verdict =
         |what: &str| Verdict::new(Outcome::Cancelled, Exit::Signal(number), format!("{name} ended the run; {what}."));
     match batch {
-        None => verdict("no batch was running"),
+        None => verdict("no batch was seen to run"),
         Some(batch) if batch.status == Status::Cancelling || batch.status.is_terminal() => {
             let cancelled = matches!(batch.status, Status::Cancelling | Status::Cancelled);
             let what = if cancelled { "was cancelled" } else { "was over already" };
@@ -152,7 +152,7 @@ fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
         );
     };
     if !batch.status.is_terminal() {
-        let reason = format!("Time was up; batch {} was cancelled but did not end within ten minutes.", batch.id);
+        let reason = format!("Time was up; batch {} was not seen to end within ten minutes.", batch.id);
         return with_running(Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason), Some(batch));
     }
     let kept = match counts {
