@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::Event;
 use crate::patience::{Guard, Patience, Stop};
-use crate::retry::{Cadence, Failure};
+use crate::retry::{Advice, Cadence, Failure};
 use crate::wire::Batch;
 
 /// How long the list may lag behind a create whose reply nobody saw.
@@ -25,6 +25,11 @@ pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, 
     match api.cancel_batch(batch_id).await {
         Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
         Err(failure) if failure.status() == Some(409) => Ok(None),
+        // Not every server says it with a 409.
+        Err(failure) if failure.advice() == Advice::Stop => match api.get_batch(batch_id).await {
+            Ok((batch, _)) if batch.status.is_terminal() => Ok(None),
+            _ => Err(failure),
+        },
         Err(failure) => Err(failure),
     }
 }
@@ -48,7 +53,7 @@ impl Canceller<'_> {
         let doing = "looking for the batch";
         let mut cadence = Cadence::new(Duration::from_secs(15));
         loop {
-            let look = async || search::find(self.api, self.guard.events, create, None, since).await;
+            let look = async || search::find(self.api, create, None, since).await;
             let found = match self.guard.bear(doing, Patience::Until(limit), look).await {
                 Err(Stop::Deadline) => return Ok(Vec::new()),
                 found => found?,

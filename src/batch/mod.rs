@@ -16,15 +16,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::phases::Phases;
-use self::submit::{Progress, Submission, Submitter};
+use self::submit::{HURRIED, Progress, Submission, Submitter};
+use crate::api::Api;
 use crate::clock::Clock;
 use crate::error::Exit;
 use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{Guard, Patience, Stop};
-use crate::retry::Cadence;
+use crate::retry::{Advice, Backoff, Cadence};
 use crate::wire::Batch;
-use crate::{api::Api, retry::Backoff};
 
 /// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
 /// and the poll that sees it may be a minute late.
@@ -33,8 +33,6 @@ pub const CANCELLING: Duration = Duration::from_secs(660);
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a batch that is over may take to name its files.
 const LATE_FILES: Duration = Duration::from_secs(30);
-/// How long one try at a cancel may take once a signal came.
-const HURRIED: Duration = Duration::from_secs(2);
 
 /// What a batch is driven with.
 pub struct Driver<'a> {
@@ -153,17 +151,17 @@ impl Driver<'_> {
         if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE).await {
             return Some(stop);
         }
-        let Some(batch_id) = running(progress) else { return Some(Stop::Deadline) };
-        let limit = Instant::now() + CANCELLING;
-        let ended = match self.cancel(&batch_id, "time is up", progress, limit).await {
-            Ok(()) => self.wait(progress, Patience::Until(limit)).await,
-            Err(stop) => Err(stop),
-        };
-        match ended {
-            Ok(()) if completed(progress) => None,
-            Ok(()) | Err(Stop::Deadline) => Some(Stop::Deadline),
-            Err(stop) => Some(stop),
+        if let Some(batch_id) = running(progress) {
+            let limit = Instant::now() + CANCELLING;
+            let ended = match self.cancel(&batch_id, "time is up", progress, limit).await {
+                Ok(()) => self.wait(progress, Patience::Until(limit)).await,
+                Err(stop) => Err(stop),
+            };
+            if let Err(stop @ (Stop::Signal(_) | Stop::Failed(_) | Stop::Unknown(_))) = ended {
+                return Some(stop);
+            }
         }
+        (!completed(progress)).then_some(Stop::Deadline)
     }
 
     async fn cancel(
@@ -205,7 +203,7 @@ impl Driver<'_> {
                         }
                         return Ok(());
                     }
-                    Ok(Err(failure)) if matches!(failure.advice(), crate::retry::Advice::Stop) => return Err(failure),
+                    Ok(Err(failure)) if matches!(failure.advice(), Advice::Stop) => return Err(failure),
                     Ok(Err(_)) | Err(_) => {}
                 }
                 let pause = backoff.next(&mut self.guard.rng.borrow_mut());
@@ -220,7 +218,10 @@ impl Driver<'_> {
         let warning = match (running(progress), progress.borrow().in_doubt) {
             (Some(batch_id), _) => format!("Batch {batch_id} could not be cancelled ({failed}); it may still run."),
             (None, true) => {
-                format!("A create was under way and its batch was not found ({failed}); one may be running.")
+                let file_id = progress.borrow().file_id.clone().unwrap_or_default();
+                format!(
+                    "A create was under way and its batch was not found ({failed}); one of file {file_id} may be running."
+                )
             }
             (None, false) => return,
         };
@@ -230,12 +231,13 @@ impl Driver<'_> {
     /// Looks, for as long as it is polled, for the batch of a create in doubt.
     async fn look_again(&self, progress: &RefCell<Progress>) {
         while progress.borrow().in_doubt {
-            let looked = tokio::time::timeout(HURRIED, self.submitter(progress).find()).await;
+            let submitter = self.submitter(progress);
+            let looked = tokio::time::timeout(HURRIED, submitter.find()).await;
             if let Ok(Ok(found)) = looked
-                && let Some(batch) = found.into_iter().next()
+                && let Some(batch) = submitter.keep_oldest(found).await
             {
                 // What matters now is the cancel; a journal that fails shows at its next record.
-                drop(self.submitter(progress).created(batch, true));
+                drop(submitter.created(batch, true));
                 return;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;

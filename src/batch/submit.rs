@@ -35,6 +35,8 @@ const LOOKS: [Duration; 5] = [
 ];
 /// How long a fresh file may be invisible or not processed.
 const UNREADY: Duration = Duration::from_secs(60);
+/// How long one try at a cancel may take where more than one batch is in play.
+pub const HURRIED: Duration = Duration::from_secs(2);
 /// How long the reply of a create under way is waited for once a signal came or time is up.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
@@ -263,8 +265,10 @@ impl Submitter<'_> {
                 Ok(Err(failure))
             }
             Err(stop) => {
-                if let Ok(Ok((batch, _))) = tokio::time::timeout(LAST_WORD, reply).await {
-                    self.created(batch, false)?;
+                match tokio::time::timeout(LAST_WORD, reply).await {
+                    Ok(Ok((batch, _))) => self.created(batch, false)?,
+                    Ok(Err(failure)) if !failure.is_ambiguous() => self.progress.borrow_mut().in_doubt = was_in_doubt,
+                    Ok(Err(_)) | Err(_) => {}
                 }
                 Err(stop)
             }
@@ -278,8 +282,8 @@ impl Submitter<'_> {
         for look in LOOKS {
             self.guard.guard(tokio::time::sleep_until(lost_at + look)).await?;
             looked = self.guard.guard(self.find()).await?;
-            match &looked {
-                Ok(found) if !found.is_empty() => return Ok(found.first().cloned()),
+            match &mut looked {
+                Ok(found) if !found.is_empty() => return Ok(self.keep_oldest(std::mem::take(found)).await),
                 Err(failure) if cannot_list(failure) => {
                     let warning =
                         format!("The provider does not list batches ({failure}), so a lost reply cannot be settled.");
@@ -296,7 +300,7 @@ impl Submitter<'_> {
                 let patience = Patience::Until(self.guard.deadline.min(lost_at + BEFORE));
                 let found = self.guard.bear("looking for the batch", patience, async || self.find().await).await;
                 match found {
-                    Ok(found) => Ok(found.first().cloned()),
+                    Ok(found) => Ok(self.keep_oldest(found).await),
                     Err(Stop::Deadline) if Instant::now() < self.guard.deadline => {
                         Err(self.unknown(refused("creating the batch", failure)))
                     }
@@ -309,23 +313,49 @@ impl Submitter<'_> {
 
     /// After a resend: if the first create arrived after all, the older batch stays.
     async fn keep_older(&self, batch: Batch) -> Batch {
-        let found = match self.guard.guard(self.find()).await {
-            Ok(Ok(found)) => found,
-            Ok(Err(failure)) => {
-                self.warn(format!("Whether two batches were created could not be looked up ({failure})."));
-                return batch;
-            }
-            Err(_) => return batch,
+        let why = match self.guard.guard(self.find()).await {
+            Ok(Ok(found)) => return self.keep_oldest(found).await.unwrap_or(batch),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "the run is being ended".to_owned(),
         };
-        let Some(oldest) = found.first().filter(|oldest| oldest.id != batch.id).cloned() else { return batch };
-        for newer in &found[1..] {
+        self.warn(format!("Whether two batches were created could not be looked up ({why})."));
+        batch
+    }
+
+    /// Of several batches of one create the oldest stays and the others are cancelled.
+    pub async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
+        let mut found = found.into_iter();
+        let oldest = found.next()?;
+        for Batch { id, .. } in found.filter(|newer| !newer.status.is_terminal()) {
             let why = format!("batch {} of the same create is older", oldest.id);
-            self.guard.events.emit(Event::Cancelling { batch_id: newer.id.clone(), why });
-            if let Err(failure) = self.api.cancel_batch(&newer.id).await {
-                self.warn(format!("Batch {} is a duplicate and could not be cancelled ({failure}).", newer.id));
+            self.guard.events.emit(Event::Cancelling { batch_id: id.clone(), why });
+            // The cancel matters more than a journal, which shows at its next record that it fails.
+            drop(self.journal.note(Record::Cancel { batch_id: id.clone() }));
+            if let Err(failed) = self.cancel_twin(&id).await {
+                self.warn(format!(
+                    "Batch {id} is a duplicate and could not be cancelled ({failed}); it may still run."
+                ));
             }
         }
-        oldest
+        Some(oldest)
+    }
+
+    /// A few tries at a cancel; only one once a signal came.
+    async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
+        let mut backoff = Backoff::default();
+        for last in [false, false, false, true] {
+            let failed = match tokio::time::timeout(HURRIED, self.api.cancel_batch(batch_id)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(failure)) if failure.status() == Some(409) => return Ok(()),
+                Ok(Err(failure)) => failure.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            if last || self.guard.shutdown.grace_ends().is_some() {
+                return Err(failed);
+            }
+            tokio::time::sleep(backoff.next(&mut self.guard.rng.borrow_mut())).await;
+        }
+        Ok(())
     }
 
     fn warn(&self, warning: String) {
@@ -336,7 +366,7 @@ impl Submitter<'_> {
     pub async fn find(&self) -> Result<Vec<Batch>, Failure> {
         let Progress { create, file_id, .. } = self.progress.borrow().clone();
         let (create, intended) = create.unwrap_or_default();
-        search::find(self.api, self.guard.events, &create, file_id.as_deref(), intended).await
+        search::find(self.api, &create, file_id.as_deref(), intended).await
     }
 
     /// The create was sent and nobody can tell what became of it.

@@ -24,7 +24,7 @@ pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) clock: Clock,
     sandbox: Sandbox,
-    base_url: String,
+    pub(crate) base_url: String,
 }
 
 /// What a run left.

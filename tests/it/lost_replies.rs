@@ -82,6 +82,15 @@ async fn when_both_creates_arrived_the_older_batch_stays() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn when_both_replies_were_lost_one_batch_stays_all_the_same() {
+    let lab = Lab::new(HOUR, "create drop times=2\nlist lag=61s times=5").await;
+    let ran = lab.run(&[]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.text());
+    let statuses: Vec<String> = lab.tally().batches.into_iter().map(|batch| batch.status).collect();
+    assert_eq!(statuses, ["completed", "cancelled"], "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_deadline_or_a_signal_while_a_create_is_in_doubt_still_ends_in_a_cancel() {
     for lost in ["drop", "stall"] {
         let lab = Lab::new(10 * HOUR, &format!("create {lost} times=1\nlist lag=10s")).await;

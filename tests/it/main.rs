@@ -6,6 +6,7 @@ mod cancel;
 mod lab;
 mod lifecycle;
 mod lost_replies;
+mod odd_servers;
 mod parity;
 mod scenarios;
 mod signals;

@@ -1,0 +1,141 @@
+//! Servers that answer as no API should: one batch at most, and nothing lost of it.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use crate::lab::{Lab, Ran};
+
+/// Serves uploads and whatever else `answer` says to `METHOD /path?query`, and
+/// keeps what was asked for. A batch that is read has completed, all answered.
+async fn run(lab: &mut Lab, inputs: &[&str], answer: fn(&str) -> (u16, String)) -> (Ran, Vec<String>) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    lab.base_url = format!("http://{}", listener.local_addr().unwrap());
+    let heard = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            let whole = |request: &[u8]| {
+                let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+                let (head, body) = text.split_once("\r\n\r\n")?;
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+                (body.len() >= length.unwrap_or(0)).then(|| ())
+            };
+            while whole(&request).is_none() && stream.read_buf(&mut request).await.unwrap() > 0 {}
+            let text = String::from_utf8(request).unwrap();
+            let line = text.split(" HTTP/").next().unwrap().to_owned();
+            let (status, body) = match line.as_str() {
+                "POST /files" | "GET /files/in" => (200, r#"{"id":"in"}"#.to_owned()),
+                "GET /files/out/content" => {
+                    let line =
+                        |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{}}}}}}"#);
+                    (200, (0..20).map(|i| line(i) + "\n").collect())
+                }
+                other => answer(other),
+            };
+            heard.lock().unwrap().push(line);
+            let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            stream.write_all((head + &body).as_bytes()).await.unwrap();
+        }
+    });
+    let ran = lab.run(inputs).await;
+    let asked = asked.lock().unwrap().clone();
+    (ran, asked)
+}
+
+const DONE: &str = r#"{"id":"b","status":"completed","output_file_id":"out"}"#;
+
+fn creates(asked: &[String]) -> usize {
+    asked.iter().filter(|line| *line == "POST /batches").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_does_not_come_to_an_end_is_no_good_look() {
+    let endless: [fn(&str) -> (u16, String); 3] = [
+        |line| {
+            if line.starts_with("POST") { (500, String::new()) } else { (200, r#"{"data":[],"has_more":true}"#.into()) }
+        },
+        |line| {
+            let same = r#"{"data":[{"id":"x","metadata":{"batchstep_create":"other"}}],"has_more":true}"#;
+            if line.starts_with("POST") { (500, String::new()) } else { (200, same.into()) }
+        },
+        |line| {
+            let next = line.split("after=x").nth(1).map_or(0, |number| number.parse::<u64>().unwrap() + 1);
+            let page = format!(r#"{{"data":[{{"id":"x{next}"}}],"has_more":true}}"#);
+            if line.starts_with("POST") { (500, String::new()) } else { (200, page) }
+        },
+    ];
+    for (number, answer) in endless.into_iter().enumerate() {
+        let mut lab = Lab::new(Duration::ZERO, "").await;
+        let (ran, asked) = run(&mut lab, &[], answer).await;
+        assert_eq!((ran.exit, ran.outcome()), (4, "unknown"), "{number}: {}", ran.text());
+        assert_eq!(creates(&asked), 1, "{number}: {}", ran.text());
+        assert!(asked.len() < 3_000, "{number}: {}", asked.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_is_found_in_a_list_with_the_oldest_first() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, asked) = run(&mut lab, &[], |line| match line {
+        "POST /batches" => (500, String::new()),
+        "GET /batches?limit=100" => {
+            (200, r#"{"data":[{"id":"x","created_at":1},{"id":"y","created_at":2}],"has_more":true}"#.into())
+        }
+        "GET /batches?limit=100&after=y" => (200, r#"{"data":[{"id":"b","input_file_id":"in"}]}"#.into()),
+        _ => (200, DONE.into()),
+    })
+    .await;
+    assert_eq!((ran.exit, creates(&asked)), (0, 1), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_listed_twice_is_no_duplicate_of_itself() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, asked) = run(&mut lab, &[], |line| match line {
+        "POST /batches" => (500, String::new()),
+        "GET /batches?limit=100" => {
+            (200, r#"{"data":[{"id":"b","input_file_id":"in"},{"id":"b","input_file_id":"in"}]}"#.into())
+        }
+        _ => (200, DONE.into()),
+    })
+    .await;
+    assert_eq!((ran.exit, creates(&asked)), (0, 1), "{}", ran.text());
+    assert!(!asked.iter().any(|line| line.ends_with("/cancel")), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_created_without_a_usable_id_is_found_by_its_file() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, asked) = run(&mut lab, &[], |line| match line {
+        "POST /batches" => (200, r#"{"id":""}"#.into()),
+        "GET /batches?limit=100" => (200, r#"{"data":[{"id":"b","input_file_id":"in"}]}"#.into()),
+        _ => (200, DONE.into()),
+    })
+    .await;
+    assert_eq!((ran.exit, creates(&asked)), (0, 1), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_over_may_refuse_its_cancel_in_any_words() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    // It completes when it is cancelled, which is answered 400 and not 409.
+    let (ran, asked) = run(&mut lab, &["--timeout", "12s", "--poll-interval", "10s"], |line| match line {
+        "POST /batches" => (200, r#"{"id":"slow"}"#.into()),
+        "GET /batches/slow" => {
+            use std::sync::atomic::{AtomicU32, Ordering};
+            static READ: AtomicU32 = AtomicU32::new(0);
+            let done = READ.fetch_add(1, Ordering::Relaxed) > 0;
+            (200, if done { DONE.into() } else { r#"{"id":"slow","status":"in_progress"}"#.into() })
+        }
+        _ => (400, r#"{"error":{"message":"Cannot cancel a batch that is over."}}"#.into()),
+    })
+    .await;
+    assert!(asked.contains(&"POST /batches/slow/cancel".to_owned()), "{asked:?}");
+    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+}
