@@ -271,9 +271,8 @@ pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
         },
         None => value,
     };
-    let entries = match entries {
-        Value::Array(entries) => entries,
-        _ => return Err(serde::de::Error::custom("a list of batches was expected")),
+    let Value::Array(entries) = entries else {
+        return Err(serde::de::Error::custom("a list of batches was expected"));
     };
     let batches = entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect();
     Ok(Page { batches, has_more })
@@ -336,8 +335,7 @@ pub(crate) fn is_path(text: &str) -> bool {
 
 /// An id by which the thing can be asked for; without one an answer is of no use.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let id = as_text(&Value::deserialize(deserializer)?).filter(|id| is_path(id));
-    id.ok_or_else(|| serde::de::Error::custom("an id was expected"))
+    text(deserializer)?.filter(|id| is_path(id)).ok_or_else(|| serde::de::Error::custom("an id was expected"))
 }
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
@@ -387,7 +385,6 @@ fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchError>,
     }
     let entries = match value {
         Value::Array(entries) => entries,
-        Value::Null => Vec::new(),
         single => vec![single],
     };
     Ok(entries
@@ -451,8 +448,6 @@ mod tests {
         assert!(!named(r#""status":"expired","request_counts":{"completed":1},"error_file_id":"e""#));
         assert!(named(r#""status":"completed","error_file_id":"e""#));
         assert!(named(r#""status":"expired""#) && named(r#""status":"failed""#));
-        let most = Counts { total: u64::MAX, completed: u64::MAX, failed: u64::MAX };
-        assert_eq!(most.done(), u64::MAX);
     }
 
     #[test]
