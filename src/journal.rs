@@ -145,15 +145,16 @@ fn read(file: &mut File) -> std::io::Result<Vec<Record>> {
     Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).map(|line| line.record).collect())
 }
 
-/// The batch that the last run created and left without a closing record, if any.
-pub fn left_behind(earlier: &[Record]) -> Option<&str> {
+/// What the last run created, or may have, and left without a closing record, if anything.
+pub fn left_behind(earlier: &[Record]) -> Option<String> {
     let run = earlier.iter().rposition(|record| matches!(record, Record::Run { .. }))?;
     let last = &earlier[run..];
     if last.iter().any(|record| matches!(record, Record::Closed { .. })) {
         return None;
     }
     last.iter().rev().find_map(|record| match record {
-        Record::Created { batch_id, .. } => Some(batch_id.as_str()),
+        Record::Created { batch_id, .. } => Some(format!("batch {batch_id}")),
+        Record::Create { file_id, .. } => Some(format!("a create of a batch over file {file_id}")),
         _ => None,
     })
 }
@@ -188,12 +189,20 @@ mod tests {
 
         let (journal, earlier) = Journal::open(dir.path(), clock).unwrap();
         assert_eq!(earlier, [run(), created("b")]);
-        assert_eq!(left_behind(&earlier), Some("b"));
+        assert_eq!(left_behind(&earlier).as_deref(), Some("batch b"));
         journal.note(Record::Closed { outcome: "succeeded".into() }).unwrap();
         drop(journal);
         let (_, earlier) = Journal::open(dir.path(), clock).unwrap();
         assert_eq!(earlier.len(), 3, "the record after the torn line stands alone");
         assert_eq!(left_behind(&earlier), None);
+    }
+
+    #[test]
+    fn a_create_that_was_cut_off_is_left_behind_too() {
+        let create = Record::Create { create: "c".into(), file_id: "f".into() };
+        let left = left_behind(&[run(), create.clone()]);
+        assert_eq!(left.as_deref(), Some("a create of a batch over file f"));
+        assert_eq!(left_behind(&[run(), create, created("b"), run()]), None);
     }
 
     #[tokio::test(start_paused = true)]

@@ -182,9 +182,9 @@ impl<'a> Run<'a> {
         let name = api.provider().name();
         let title = format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin());
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
-        if let Some(batch_id) = journal::left_behind(&earlier) {
+        if let Some(left) = journal::left_behind(&earlier) {
             events.emit(Event::Warned(format!(
-                "An earlier run left batch {batch_id} behind without its results; this run does not take it up."
+                "An earlier run left {left} behind without its results; this run does not take it up."
             )));
         }
         let report = Report::begin(api.provider(), api.origin(), world.clock);
@@ -258,8 +258,8 @@ impl<'a> Run<'a> {
     /// they are kept under another name.
     fn set_earlier_aside(&self) -> Result<(), Error> {
         let dir = &self.plan.output_dir;
-        for name in ["results", "unexpected"] {
-            set_aside(&dir.join(format!("{name}.jsonl")), &dir.join(format!("{name}.previous.jsonl")))?;
+        for (name, kind) in [("results", "jsonl"), ("unexpected", "jsonl"), ("report", "json")] {
+            set_aside(&dir.join(format!("{name}.{kind}")), &dir.join(format!("{name}.previous.{kind}")))?;
         }
         Ok(())
     }
@@ -329,8 +329,9 @@ impl<'a> Run<'a> {
         });
         let forever = Instant::now() + std::time::Duration::from_secs(86_400 * 365);
         let reconciled = guard.until(forever, reconciling).await?;
-        let mut results =
-            reconciled.map_err(|error| Error::internal("The reconciliation broke down.").because(error))??;
+        let mut results = reconciled
+            .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
+            .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?;
         // The answers stand as received; what is told of them repeats no secret.
         for group in &mut results.failures {
             (group.code, group.message) = (self.api.cut_secrets(&group.code), self.api.cut_secrets(&group.message));
@@ -376,7 +377,11 @@ impl<'a> Run<'a> {
             self.events.emit(Event::Settled);
         }
         if is_closed(stop.as_ref(), progress.batch.as_ref(), progress.in_doubt) {
-            self.journal.note(Record::Closed { outcome: verdict.outcome.word().to_owned() })?;
+            let noted = self.journal.note(Record::Closed { outcome: verdict.outcome.word().to_owned() });
+            // A signal counts before a journal that fails.
+            if !matches!(verdict.exit, Exit::Signal(_)) {
+                noted?;
+            }
         }
         Ok(verdict)
     }

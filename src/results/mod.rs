@@ -139,7 +139,8 @@ impl Asked<'_> {
     fn id(&mut self, index: u64, ids: &Ids) -> Result<String, Error> {
         let changed = || {
             let message = format!("`{}` changed since it was checked.", self.source.name());
-            Error::new(Exit::Invalid, message).hint("Put the file back as it was, and collect the answers again.")
+            Error::new(Exit::Invalid, message)
+                .hint("Without the file as it was, the requests without an answer cannot be named.")
         };
         let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open()));
         while let Some(line) = lines.next().map_err(|error| changed().because(error))? {

@@ -143,11 +143,13 @@ async fn rows_decide_and_not_the_status() {
 async fn results_of_an_earlier_run_do_not_pass_for_this_ones() {
     let lab = Lab::new(MINUTE, "create 401 after=1\nrows stranger").await;
     assert_eq!(lab.run(&[]).await.exit, 0);
+    let stale = std::fs::read(lab.out().join("report.json")).unwrap();
     let first = std::fs::read(lab.out().join("results.jsonl")).unwrap();
     let ran = lab.run(&[]).await;
     assert_eq!(ran.exit, 4, "{}", ran.text());
     assert!(!lab.out().join("results.jsonl").exists() && !lab.out().join("unexpected.jsonl").exists());
     assert_eq!(std::fs::read(lab.out().join("results.previous.jsonl")).unwrap(), first);
+    assert_eq!(std::fs::read(lab.out().join("report.previous.json")).unwrap(), stale);
 }
 
 #[tokio::test(start_paused = true)]
