@@ -166,7 +166,7 @@ impl Batch {
     pub fn names_its_files(&self) -> bool {
         let answered = self.counts.completed > 0 && self.output_file_id.is_none();
         let tried = self.counts.failed > 0 || self.status == Status::Completed;
-        !answered && !(tried && self.error_file_id.is_none() && self.output_file_id.is_none())
+        !(answered || tried && self.error_file_id.is_none() && self.output_file_id.is_none())
     }
 }
 

@@ -353,7 +353,8 @@ impl Submitter<'_> {
             if last || self.guard.shutdown.grace_ends().is_some() {
                 return Err(failed);
             }
-            tokio::time::sleep(backoff.next(&mut self.guard.rng.borrow_mut())).await;
+            let pause = backoff.next(&mut self.guard.rng.borrow_mut());
+            tokio::time::sleep(pause).await;
         }
         Ok(())
     }

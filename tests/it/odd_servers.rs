@@ -8,9 +8,12 @@ use tokio::net::TcpListener;
 
 use crate::lab::{Lab, Ran};
 
+/// A status and a body for `METHOD /path?query`.
+type Answer = fn(&str) -> (u16, String);
+
 /// Serves uploads and whatever else `answer` says to `METHOD /path?query`, and
 /// keeps what was asked for. A batch that is read has completed, all answered.
-async fn run(lab: &mut Lab, inputs: &[&str], answer: fn(&str) -> (u16, String)) -> (Ran, Vec<String>) {
+async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     lab.base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -22,7 +25,7 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: fn(&str) -> (u16, String)) 
                 let text = String::from_utf8_lossy(request).to_ascii_lowercase();
                 let (head, body) = text.split_once("\r\n\r\n")?;
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-                (body.len() >= length.unwrap_or(0)).then(|| ())
+                (body.len() >= length.unwrap_or(0)).then_some(())
             };
             while whole(&request).is_none() && stream.read_buf(&mut request).await.unwrap() > 0 {}
             let text = String::from_utf8(request).unwrap();
@@ -54,7 +57,7 @@ fn creates(asked: &[String]) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_does_not_come_to_an_end_is_no_good_look() {
-    let endless: [fn(&str) -> (u16, String); 3] = [
+    let endless: [Answer; 3] = [
         |line| {
             if line.starts_with("POST") { (500, String::new()) } else { (200, r#"{"data":[],"has_more":true}"#.into()) }
         },
