@@ -205,11 +205,15 @@ impl<'a> Run<'a> {
         self.report.phases = self.phases.finish();
         self.report.ended_at = rfc3339(self.world.clock.unix());
         if let Err(error) = self.write_report() {
-            // The host still gets the ids and the counts, but nothing that looks like success.
+            // The host still gets the ids, the counts and what failed first, but nothing that looks like success.
+            match exit {
+                Exit::Ok => Verdict::of_error(&error, Outcome::Failed).record(&mut self.report),
+                _ => self.report.warnings.push(error.sentence()),
+            }
             if !matches!(exit, Exit::Signal(_)) {
                 exit = error.exit;
             }
-            Verdict { exit, ..Verdict::of_error(&error, Outcome::Failed) }.record(&mut self.report);
+            self.report.exit_code = exit.code();
             self.report.files.report = None;
         }
         (self.report, exit)

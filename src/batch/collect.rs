@@ -68,7 +68,11 @@ impl Collector<'_> {
                 if torn < TORN { Err(Failure::Garbled("the file's last line is torn".to_owned())) } else { Ok(()) }
             })
             .await
-            .map_err(|stop| self.late(stop, &doing))?;
+            .map_err(|stop| {
+                // Nobody takes it up again, and the report may need the room.
+                drop(std::fs::remove_file(&part));
+                self.late(stop, &doing)
+            })?;
         if torn >= TORN {
             let warning =
                 format!("The last line of the {what} file {id} is torn at the provider; it counts as unreadable.");
