@@ -32,11 +32,7 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
             let line = text.split(" HTTP/").next().unwrap().to_owned();
             let (status, body) = match line.as_str() {
                 "POST /files" | "GET /files/in" => (200, r#"{"id":"in"}"#.to_owned()),
-                "GET /files/out/content" => {
-                    let line =
-                        |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{}}}}}}"#);
-                    (200, (0..20).map(|i| line(i) + "\n").collect())
-                }
+                "GET /files/out/content" => (200, answers()),
                 other => answer(other),
             };
             heard.lock().unwrap().push(line);
@@ -47,6 +43,11 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
     let ran = lab.run(inputs).await;
     let asked = asked.lock().unwrap().clone();
     (ran, asked)
+}
+
+fn answers() -> String {
+    let line = |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{}}}}}}"#);
+    (0..20).map(|i| line(i) + "\n").collect()
 }
 
 const DONE: &str = r#"{"id":"b","status":"completed","output_file_id":"out"}"#;
@@ -140,5 +141,38 @@ async fn a_batch_that_is_over_may_refuse_its_cancel_in_any_words() {
     .await;
     assert!(asked.contains(&"POST /batches/slow/cancel".to_owned()), "{asked:?}");
     assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_older_batches_need_not_be_read_to_its_end() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, asked) = run(&mut lab, &[], |line| {
+        let next = line.split("after=x").nth(1).map_or(0, |number| number.parse::<u64>().unwrap() + 1);
+        match line {
+            "POST /batches" => (500, String::new()),
+            _ => (200, format!(r#"{{"data":[{{"id":"x{next}","created_at":1000}}],"has_more":true}}"#)),
+        }
+    })
+    .await;
+    // Nothing was found, so it is sent again; one page was enough each time.
+    assert!(creates(&asked) > 1 && asked.len() < 200, "{}: {}", asked.len(), ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_whose_last_line_is_torn_is_fetched_anew() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static FETCHED: AtomicU32 = AtomicU32::new(0);
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, _) = run(&mut lab, &[], |line| match line {
+        // The length that the server gives is that of the torn file.
+        "GET /files/torn/content" if FETCHED.fetch_add(1, Ordering::Relaxed) == 0 => {
+            (200, answers()[..answers().len() - 9].to_owned())
+        }
+        "GET /files/torn/content" => (200, answers()),
+        _ => (200, DONE.replace(r#""out""#, r#""torn""#)),
+    })
+    .await;
+    assert_eq!((ran.exit, FETCHED.load(Ordering::Relaxed)), (0, 2), "{}", ran.text());
     ran.assert_complete(20);
 }

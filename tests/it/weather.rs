@@ -42,6 +42,28 @@ async fn trouble_at_every_step_is_borne() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_servers_wish_to_wait_is_honoured_up_to_two_minutes() {
+    for operation in ["upload", "create"] {
+        for (wish, least, most) in [("90s", 90, 95), ("1h", 120, 125), ("0s", 0, 5)] {
+            let lab = Lab::new(SECOND, &format!("{operation} 429 retry-after={wish} times=1")).await;
+            let ran = lab.run(&[]).await;
+            assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{}", ran.text());
+            // The batch itself is seen to end after five seconds.
+            let waited = ran.took.saturating_sub(6 * SECOND).as_secs();
+            assert!((least - least.min(2)..most).contains(&waited), "{operation} {wish}: {:?}", ran.took);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_was_refused_leaves_nothing_in_doubt() {
+    let lab = Lab::new(HOUR, "create 429").await;
+    let ran = lab.run(&["--timeout", "30s"]).await;
+    assert_eq!((ran.exit, ran.outcome(), lab.calls("list")), (6, "timed-out", 0), "{}", ran.text());
+    assert!(ran.took <= 31 * SECOND, "{:?}", ran.took);
+}
+
+#[tokio::test(start_paused = true)]
 async fn before_a_batch_exists_ten_minutes_of_trouble_are_enough() {
     for operation in ["upload", "get-file"] {
         let lab = Lab::new(HOUR, &format!("{operation} 503")).await;
