@@ -260,6 +260,9 @@ mod tests {
         assert_eq!(coded(400, "billing_hard_limit_reached").advice(), Advice::Stop);
         assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));
         assert!(!coded(429, "insufficient_quota").hints().is_empty());
+        let error = ApiError { kind: Some("insufficient_quota".to_owned()), ..ApiError::default() };
+        let typed = Failure::Answered(Refusal { status: 429, error, ..Refusal::default() });
+        assert_eq!(typed.advice(), Advice::Stop, "the type says it where there is no code");
     }
 
     #[test]

@@ -457,6 +457,7 @@ mod tests {
         let mut delimiters = ["d1", "d2", "d3"].into_iter().map(str::to_owned);
         let block = heredoc("name", "x\nd1\nd2", || delimiters.next().unwrap());
         assert_eq!(block, "name<<d3\nx\nd1\nd2\nd3\n");
+        assert_ne!(random_delimiter(), random_delimiter());
     }
 
     proptest! {
