@@ -58,7 +58,8 @@ async fn where_batches_cannot_be_listed_a_lost_create_stays_unknown() {
         let lab = Lab::new(HOUR, &format!("create drop\nlist {status}")).await;
         let ran = lab.run(&[]).await;
         assert_eq!((ran.exit, ran.outcome()), (4, "unknown"), "{status}: {}", ran.text());
-        assert_eq!(lab.calls("create"), 1, "{status}");
+        assert_eq!((lab.calls("create"), lab.calls("list")), (1, 1), "{status}");
+        assert!(ran.text().contains("The provider does not list batches"), "{}", ran.text());
         let file = ran.report["input_file_id"].as_str().unwrap();
         assert!(ran.text().contains(&format!("A batch over file {file} may exist")), "{}", ran.text());
         // A run without such an accident needs no list.

@@ -77,7 +77,8 @@ async fn a_list_that_does_not_come_to_an_end_is_no_good_look() {
         let (ran, asked) = run(&mut lab, &[], answer).await;
         assert_eq!((ran.exit, ran.outcome()), (4, "unknown"), "{number}: {}", ran.text());
         assert_eq!(creates(&asked), 1, "{number}: {}", ran.text());
-        assert!(asked.len() < 3_000, "{number}: {}", asked.len());
+        // One that repeats itself is seen through at once, the third only by the bound of fifty pages.
+        assert!(asked.len() < [200, 200, 3_000][number], "{number}: {}", asked.len());
     }
 }
 

@@ -48,6 +48,14 @@ async fn a_cancel_that_gets_no_answer_is_given_five_seconds_and_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cancel_that_gets_no_answer_is_sent_again_in_time() {
+    let lab = Lab::new(HOUR, "cancel stall times=1").await;
+    let ran = lab.run_signalled(&[], &[(60 * SECOND, 15)]).await;
+    assert_eq!((ran.exit, lab.calls("cancel")), (143, 2), "{}", ran.text());
+    assert!(!ran.text().contains("may still run"), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_signal_ends_the_run_at_once() {
     let lab = Lab::new(HOUR, "cancel stall").await;
     let ran = lab.run_signalled(&[], &[(60 * SECOND, 2), (61 * SECOND, 15)]).await;
