@@ -14,6 +14,9 @@ async fn a_batch_of_a_day_ends_well() {
     assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
     ran.assert_complete(20);
     assert!(ran.took > 23 * HOUR && ran.took < 23 * HOUR + 2 * MINUTE, "{:?}", ran.took);
+    // The run was told that the provider is OpenAI: the sandbox's own mark tells otherwise.
+    assert_eq!((&ran.report["provider"], &ran.report["simulated"]), (&"openai".into(), &true.into()));
+    assert!(ran.text().contains("SIMULATED"), "{}", ran.text());
     // A minute between polls, and the growing ones before.
     let polls = lab.calls("get");
     assert!((1_300..1_600).contains(&polls), "{polls}");
