@@ -48,17 +48,15 @@ async function findBinary() {
   const given = (process.env['INPUT_BINARY-PATH'] || '').trim();
   if (given) return fitting(path.resolve(given));
   const target = TARGETS[PLATFORM];
-  if (!target) {
-    throw new Failure(`There is no batchstep for ${PLATFORM}: build one and name it with the input binary-path.`);
-  }
+  if (!target) throw new Failure(`There is no batchstep for ${PLATFORM}: build one and name it with the input binary-path.`);
   const file = WINDOWS ? 'batchstep.exe' : 'batchstep';
   const beside = path.join(__dirname, 'bin', target, file);
   if (fs.existsSync(beside)) return fitting(beside);
   const release = pinned(target);
   // Only places that belong to the runner: nobody else can have put a binary there.
   const roots = [process.env.RUNNER_TOOL_CACHE, process.env.RUNNER_TEMP].filter(Boolean);
-  const entry = path.join('batchstep', `${release.version}-${release.sha256.slice(0, 16)}`, target, file);
-  const places = roots.map((root) => path.join(root, entry));
+  const edition = `${release.version}-${release.sha256.slice(0, 16)}`;
+  const places = roots.map((root) => path.join(root, 'batchstep', edition, target, file));
   const cached = places.find((place) => fs.existsSync(place));
   return fitting(cached || (await install(release, places)));
 }
@@ -71,10 +69,8 @@ function pinned(target) {
     throw new Failure(`This commit of the action names no release to download: use a release tag, or ${instead}.`);
   }
   const { asset, sha256, bin } = targets[target] || {};
-  if (!asset || !bin || !/^[0-9a-f]{64}$/.test(sha256 || '')) {
-    throw new Failure(`The release ${version} is not pinned for ${target} (asset, SHA-256 and binary): ${instead}.`);
-  }
-  return { version, target, base, asset, sha256, bin };
+  if (asset && bin && /^[0-9a-f]{64}$/.test(sha256)) return { version, target, base, asset, sha256, bin };
+  throw new Failure(`The release ${version} is not pinned for ${target} (asset, SHA-256 and binary): ${instead}.`);
 }
 
 /** Downloads, verifies and unpacks; moves the binary to the first place that takes it. */
@@ -112,7 +108,7 @@ function keep(binary, places) {
       return place;
     } catch (error) {
       reason = error;
-      fs.rmSync(draft, { force: true });
+      fs.rm(draft, { force: true }, () => {});
       // Windows does not replace a program that runs: another job was faster.
       if (fs.existsSync(place)) return place;
     }
@@ -193,10 +189,8 @@ function fitting(file) {
   // ELF with its machine, Mach-O (Rosetta runs the other one's), PE.
   const elf = head.startsWith('\x7fELF') && head[18] === { x64: '\x3e', arm64: '\xb7' }[process.arch];
   const fits = { linux: elf, darwin: /^(\xcf\xfa\xed\xfe|\xca\xfe\xba\xbe)/.test(head), win32: head.startsWith('MZ') };
-  if (!fits[process.platform] && (WINDOWS || !head.startsWith('#!'))) {
-    throw new Failure(`${file} cannot be run: it is no program for ${PLATFORM}.`);
-  }
-  return file;
+  if (fits[process.platform] || (!WINDOWS && head.startsWith('#!'))) return file;
+  throw new Failure(`${file} cannot be run: it is no program for ${PLATFORM}.`);
 }
 
 /** Runs a program to its end and returns its exit code, 128 + n after signal n. */
