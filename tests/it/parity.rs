@@ -1,7 +1,7 @@
-//! What is written down is what the program does: the README's tables against
-//! the code they describe, the sandbox's script examples against its parser,
-//! every link against the tree, and the rules of ARCHITECTURE.md that no lint
-//! can hold.
+//! What is written down is what the program does: the README's tables and the
+//! action's inputs and outputs against the code they describe, the sandbox's
+//! script examples against its parser, every link against the tree, and the
+//! rules of ARCHITECTURE.md that no lint can hold.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -75,16 +75,64 @@ fn the_readme_lists_the_exit_codes() {
     assert_eq!(table("README.md", "## Exit codes"), rows(codes.chain([signal])));
 }
 
-#[test]
-fn the_readme_lists_the_outputs() {
-    let listed: Vec<String> = table("README.md", "## Outputs").into_iter().map(|row| row[0].clone()).collect();
+/// The outputs' names, in the order in which they are written.
+fn outputs() -> Vec<String> {
     let report = batchstep::report::Report::begin(
         batchstep::providers::choose(batchstep::providers::Name::Openai).as_ref(),
         String::new(),
         batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
     );
-    let outputs = batchstep::report::outputs(&report).into_iter();
-    assert_eq!(listed, outputs.map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>());
+    batchstep::report::outputs(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
+}
+
+#[test]
+fn the_readme_lists_the_outputs() {
+    let listed: Vec<String> = table("README.md", "## Outputs").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(listed, outputs().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
+}
+
+/// The names below a key of action.yml. Each has a description and nothing
+/// else: a default there would override the binary's, which holds everywhere.
+fn action(section: &str) -> Vec<String> {
+    let text = read("action.yml");
+    let (_, after) =
+        text.split_once(&format!("\n{section}:\n")).unwrap_or_else(|| panic!("no {section} in action.yml"));
+    let lines: Vec<&str> = after.lines().take_while(|line| line.starts_with(' ')).collect();
+    let entry = |pair: &[&str]| {
+        let name =
+            pair[0].strip_prefix("  ").and_then(|line| line.strip_suffix(':')).filter(|name| !name.contains(' '));
+        let description = pair.get(1).and_then(|line| line.strip_prefix("    description: "));
+        assert!(description.is_some_and(|text| text.len() > 20), "action.yml, {section}: {pair:?}");
+        name.unwrap_or_else(|| panic!("action.yml, {section}: {pair:?}")).to_owned()
+    };
+    lines.chunks(2).map(entry).collect()
+}
+
+#[test]
+fn the_action_has_the_inputs_of_a_run_and_its_outputs() {
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").expect("there is `run`");
+    let inputs = run.get_arguments().filter(|arg| arg.get_id() != "help");
+    let inputs = inputs.map(|arg| arg.get_long().unwrap_or_else(|| arg.get_id().as_str()).to_owned());
+    // The command is no flag, and the binary's path is the launcher's affair.
+    let expected: Vec<String> =
+        ["command".to_owned()].into_iter().chain(inputs).chain(["binary-path".to_owned()]).collect();
+    assert_eq!(action("inputs"), expected);
+    assert_eq!(action("outputs"), outputs());
+    assert!(read("action.yml").ends_with("\nruns:\n  using: node24\n  main: dist/main.js\n  post: dist/post.js\n"));
+}
+
+/// The launcher has to be read by whoever trusts it.
+#[test]
+fn the_launcher_stays_short_and_names_this_version() {
+    let lines = |name: &&str| read(format!("dist/{name}")).lines().count();
+    let total: usize = ["main.js", "post.js", "lib.js"].iter().map(lines).sum();
+    assert!(total < 250, "dist/ has {total} lines");
+    let manifest: serde_json::Value = serde_json::from_str(&read("dist/manifest.json")).expect("the manifest is JSON");
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(manifest["version"], version);
+    let base = format!("{}/releases/download/cli/v{version}", env!("CARGO_PKG_REPOSITORY"));
+    assert_eq!(manifest["base_url"], base);
 }
 
 /// Every example in the sandbox's document is a script that parses, and the
