@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::events::Event;
@@ -21,6 +22,7 @@ pub struct Events<'a> {
     spoke: Cell<Instant>,
     doing: RefCell<String>,
     warnings: RefCell<Vec<String>>,
+    created: watch::Sender<Option<String>>,
 }
 
 impl<'a> Events<'a> {
@@ -33,6 +35,7 @@ impl<'a> Events<'a> {
             spoke: Cell::new(now),
             doing: RefCell::default(),
             warnings: RefCell::default(),
+            created: watch::Sender::default(),
         }
     }
 
@@ -44,6 +47,9 @@ impl<'a> Events<'a> {
         if let Event::Warned(warning) = &event {
             self.warnings.borrow_mut().push(warning.clone());
         }
+        if let Event::Created { batch_id, .. } = &event {
+            self.created.send_replace(Some(batch_id.clone()));
+        }
         if event.line().is_some() {
             self.spoke.set(Instant::now());
         }
@@ -53,6 +59,16 @@ impl<'a> Events<'a> {
     /// All warnings so far, for the report.
     pub fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
+    }
+
+    /// Waits until a batch exists and tells its id.
+    pub async fn created(&self) -> String {
+        let mut created = self.created.subscribe();
+        match created.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(id)) => id.clone(),
+            // The sender lives as long as we do.
+            _ => std::future::pending().await,
+        }
     }
 
     /// Breaks silences for as long as it is polled; never ends.

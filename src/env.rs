@@ -21,6 +21,9 @@ const VENDOR: [(&str, &str); 5] = [
     ("headers", "OPENAI_CUSTOM_HEADERS"),
 ];
 
+/// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
+const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
+
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
@@ -127,7 +130,8 @@ impl Env {
             let (_, variable) = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor)?;
             self.get(variable).map(lines)
         };
-        input_value().or_else(plugin).or_else(own).or_else(vendors)
+        let github = || self.get(GITHUB.1).filter(|_| input == GITHUB.0 && self.is_github()).map(lines);
+        input_value().or_else(plugin).or_else(own).or_else(vendors).or_else(github)
     }
 
     fn is_github(&self) -> bool {
@@ -227,6 +231,18 @@ mod tests {
         let env = [vendor[0], vendor[1], ("BATCHSTEP_PROVIDER", "sandbox")];
         assert_eq!(arguments(&env, &["run"]), ["run", "--provider=sandbox"]);
         assert_eq!(arguments(&vendor, &["run"]).len(), 3);
+    }
+
+    #[test]
+    fn the_runners_token_is_taken_on_github_only_and_last() {
+        let token = ("GITHUB_TOKEN", "ghs_0123456789");
+        let sandbox = ["run", "--provider", "sandbox"];
+        assert_eq!(arguments(&[token], &sandbox), sandbox);
+        let github = ("GITHUB_ACTIONS", "true");
+        let expected = ["run", "--github-token=ghs_0123456789", "--provider", "sandbox"];
+        assert_eq!(arguments(&[token, github], &sandbox), expected);
+        let input = ("INPUT_GITHUB-TOKEN", "ghs_input");
+        assert_eq!(arguments(&[token, github, input], &["run"]), ["run", "--github-token=ghs_input"]);
     }
 
     #[test]

@@ -137,6 +137,19 @@ pub enum Event {
         /// How long the run has lasted.
         elapsed: Duration,
     },
+    /// A check on the host shows the run from now on.
+    CheckOpened {
+        /// Its id.
+        id: u64,
+        /// Its name.
+        name: String,
+        /// The commit it is on.
+        sha: String,
+    },
+    /// Nobody has to conclude that check any more.
+    CheckClosed,
+    /// Something the user may want to know, and nothing that went wrong.
+    Noticed(String),
     /// Something the user should know that does not change the verdict.
     Warned(String),
     /// The command failed before there was anything to report on.
@@ -163,7 +176,7 @@ impl Event {
             Self::Uploaded { file_id, bytes, took } => {
                 format!("Uploaded {} as {file_id} in {}", size(*bytes), span(*took))
             }
-            Self::Creating { .. } | Self::Settled => return None,
+            Self::Creating { .. } | Self::Settled | Self::CheckClosed => return None,
             Self::ReplyLost { trouble } => {
                 format!(
                     "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"
@@ -196,6 +209,10 @@ impl Event {
                 format!("Downloaded the {what} file, {} in {}", size(*bytes), span(*took))
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
+            Self::CheckOpened { name, sha, .. } => {
+                format!("The check {name} on commit {} shows this run", sha.get(..7).unwrap_or(sha))
+            }
+            Self::Noticed(notice) => format!("Note: {notice}"),
             Self::Warned(warning) => format!("Warning: {warning}"),
             Self::Failed { sentence, .. } => format!("error: {sentence}"),
         })

@@ -44,6 +44,8 @@ pub struct Marks<'a> {
     pub repo: Option<&'a str>,
     /// Host, run id, attempt, job and step, where the host knows them.
     pub run: Option<&'a str>,
+    /// The check that shows the run, its commit and its pull request, where there is one.
+    pub check: Option<&'a str>,
 }
 
 impl Marks<'_> {
@@ -55,6 +57,7 @@ impl Marks<'_> {
             (CREATE, Some(self.create)),
             ("batchstep_repo", self.repo),
             ("batchstep_run", self.run),
+            ("batchstep_check", self.check),
             ("batchstep_part", Some("1/1 try 1")),
         ];
         let ours = ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
@@ -95,10 +98,10 @@ mod tests {
 
     #[test]
     fn marks_leave_room_for_the_user() {
-        let marks = Marks { key: "k", create: "c", repo: Some("o/r"), run: None };
+        let marks = Marks { key: "k", create: "c", repo: Some("o/r"), run: None, check: Some("1/abc/7") };
         let names: Vec<String> = marks.metadata(&[("suite".into(), "x".into())]).into_iter().map(|(n, _)| n).collect();
-        let expected =
-            ["batchstep_v", "batchstep_key", "batchstep_create", "batchstep_repo", "batchstep_part", "suite"];
+        let ours = ["batchstep_v", "batchstep_key", "batchstep_create", "batchstep_repo", "batchstep_check"];
+        let expected = [&ours[..], &["batchstep_part", "suite"]].concat();
         assert_eq!(names, expected);
     }
 

@@ -91,6 +91,12 @@ pub struct Cancel {
     /// Find the batch by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
     #[arg(long, value_name = "ID")]
     pub create: Option<String>,
+    /// Conclude the run's check on GitHub as cancelled, by its id, which a run leaves in its state.
+    #[arg(long, value_name = "ID")]
+    pub check: Option<u64>,
+    /// The token to do that with [default: GITHUB_TOKEN, where it is set].
+    #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
+    pub github_token: Option<Unchecked>,
     /// How long to look for it and to wait for its end [default: 11m].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
@@ -190,6 +196,15 @@ pub struct Reporting {
     /// Write the job summary where the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub summary: Option<bool>,
+    /// Keep one comment with the summary on the pull request, on GitHub [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub comment: Option<bool>,
+    /// Show a check on the head commit, with annotations for faulty lines, on GitHub [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub check_run: Option<bool>,
+    /// The token that `comment` and `check-run` are done with [default: GITHUB_TOKEN, where it is set].
+    #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
+    pub github_token: Option<Unchecked>,
     /// The CI system to speak to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub ci: Option<Choice>,

@@ -15,7 +15,7 @@ use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::formats::Format;
-use crate::hosts::Host;
+use crate::hosts::{self, Board, Host, Wishes};
 use crate::identity;
 use crate::inputs;
 use crate::journal::{self, Journal, Record};
@@ -36,17 +36,20 @@ pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
     let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
     let events = world.events(host.as_ref());
     let work = async {
+        let wishes = plan::wishes(&inputs.reporting, &inputs.work.requests)?;
+        let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref())?;
+        let board = board(host.as_ref(), world, &events, wishes, ca_bundle.as_deref());
         if plan::is_skipped(&inputs) {
             let provider = providers::choose(inputs.connection.provider.unwrap_or(Name::Openai));
             let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
             Verdict::skipped().record(&mut report);
-            world.apply(host.publish(&report));
+            publish(host.as_ref(), board.as_ref(), world, &events, &report).await;
             return Ok(Exit::Ok);
         }
         let (plan, server) = Plan::new(inputs, host.as_ref())?;
-        let run = Run::begin(plan, server, host.as_ref(), world, &events).await?;
+        let run = Run::begin(plan, server, host.as_ref(), board.as_ref(), world, &events).await?;
         let (report, exit) = run.finish().await;
-        world.apply(host.publish(&report));
+        publish(host.as_ref(), board.as_ref(), world, &events, &report).await;
         Ok(exit)
     };
     let done: Result<Exit, Error> = tokio::select! {
@@ -54,6 +57,28 @@ pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
         never = events.keep_alive() => match never {},
     };
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// Where the host shows runs through its API. That there is none is no reason not to run.
+fn board(
+    host: &dyn Host,
+    world: &World,
+    events: &Events<'_>,
+    wishes: Wishes,
+    ca_bundle: Option<&[u8]>,
+) -> Option<Board> {
+    hosts::board(host, &world.env, wishes, ca_bundle, &world.shutdown).unwrap_or_else(|error| {
+        events.emit(Event::Warned(format!("{}: nothing is shown there.", error.sentence().trim_end_matches('.'))));
+        None
+    })
+}
+
+/// Tells how it ended: first what a workflow depends on, then what may be slow to arrive.
+async fn publish(host: &dyn Host, board: Option<&Board>, world: &World, events: &Events<'_>, report: &Report) {
+    world.apply(host.publish(report));
+    if let Some(board) = board {
+        board.publish(report, events).await;
+    }
 }
 
 /// `batchstep check`: what `run` does before it touches the network.
@@ -85,8 +110,13 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
 pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let events = world.events(host.as_ref());
+    let (check, token) = (inputs.check, plan::github_token(inputs.github_token.as_ref()));
+    let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref());
     let done: Result<(), Error> = async {
         if inputs.batch_id.is_empty() && inputs.create.is_none() {
+            if check.is_some() {
+                return Ok(());
+            }
             return Err(Error::usage("There is nothing to cancel.").hint("Name batches, or a create with `--create`."));
         }
         let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
@@ -115,6 +145,15 @@ pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
         Ok(())
     }
     .await;
+    if let Some(id) = check {
+        let wishes = token.map(|token| Wishes { check_run: true, token, ..Wishes::default() });
+        if let (Ok(wishes), Ok(ca_bundle)) = (wishes, ca_bundle)
+            && let Some(board) = board(host.as_ref(), world, &events, wishes, ca_bundle.as_deref())
+            && let Err(warning) = board.abandon(id, world.clock.unix()).await
+        {
+            events.emit(Event::Warned(warning));
+        }
+    }
     world.exit(done.map_or_else(|error| failed(&error, &events), |()| Exit::Ok))
 }
 
@@ -157,6 +196,7 @@ async fn check_requests(source: &Source, rules: Rules, events: &Events<'_>) -> R
 struct Run<'a> {
     plan: Plan,
     host: &'a dyn Host,
+    board: Option<&'a Board>,
     world: &'a World,
     events: &'a Events<'a>,
     api: Api,
@@ -172,6 +212,7 @@ impl<'a> Run<'a> {
         plan: Plan,
         server: Server,
         host: &'a dyn Host,
+        board: Option<&'a Board>,
         world: &'a World,
         events: &'a Events<'a>,
     ) -> Result<Self, Error> {
@@ -188,7 +229,7 @@ impl<'a> Run<'a> {
             )));
         }
         let report = Report::begin(api.provider(), api.origin(), world.clock);
-        Ok(Self { plan, host, world, events, api, journal, phases: Phases::default(), deadline, report })
+        Ok(Self { plan, host, board, world, events, api, journal, phases: Phases::default(), deadline, report })
     }
 
     /// Runs all stages, judges, and writes the report.
@@ -237,7 +278,7 @@ impl<'a> Run<'a> {
         if checked.fault_count > 0 {
             return Ok(Verdict::invalid(checked.fault_count));
         }
-        let work = self.submission(&source, &checked);
+        let mut work = self.submission(&source, &checked);
         self.report.requests.key = Some(work.key.clone());
         self.journal.note(Record::Run {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -246,7 +287,10 @@ impl<'a> Run<'a> {
             total: checked.total,
         })?;
         self.set_earlier_aside()?;
-        let ended = self.driver(&guard).drive(&work).await;
+        if let Some(board) = self.board {
+            work.check = guard.guard(board.open(&self.report, self.events)).await?;
+        }
+        let ended = self.drive(&guard, &work).await;
         let batches = ended.progress.batch.iter().map(|batch| BatchReport::new(batch, &checked.places));
         self.report.batches.extend(batches);
         let collected = match &ended.progress.batch {
@@ -256,6 +300,18 @@ impl<'a> Run<'a> {
             _ => None,
         };
         self.conclude(ended, collected)
+    }
+
+    /// Drives the batch through its life, and lets the board name it meanwhile.
+    async fn drive(&self, guard: &Guard<'_>, work: &Submission<'_>) -> Ended {
+        let Some(board) = self.board else { return self.driver(guard).drive(work).await };
+        let (running, over) = tokio::sync::oneshot::channel::<()>();
+        let drive = async {
+            let ended = self.driver(guard).drive(work).await;
+            drop(running);
+            ended
+        };
+        tokio::join!(drive, board.follow(&self.report, self.events, over)).0
     }
 
     /// Results of an earlier run may not pass for this one's, and were paid for:
@@ -300,6 +356,7 @@ impl<'a> Run<'a> {
             window: self.plan.window.clone(),
             repo: identity.repo,
             run: identity.run,
+            check: None,
             metadata: self.plan.metadata.clone(),
             expires_after: self.plan.expires_after,
             output_expires_after: self.plan.output_expires_after,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::batch::OnAbort;
 use crate::client;
 use crate::error::Error;
-use crate::hosts::Host;
+use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::providers::{self, Name, Provider};
@@ -126,6 +126,29 @@ pub fn is_skipped(run: &inputs::Run) -> bool {
     keyless && run.reporting.skip_without_key.unwrap_or(false)
 }
 
+/// What is to be shown through the host's API. A token nobody needs is not looked at.
+pub fn wishes(reporting: &inputs::Reporting, requests: &[String]) -> Result<Wishes, Error> {
+    let (comment, check_run) = (reporting.comment.unwrap_or(false), reporting.check_run.unwrap_or(false));
+    let token = reporting.github_token.as_ref().filter(|_| comment || check_run);
+    Ok(Wishes { comment, check_run, token: github_token(token)?, requests: patterns(requests.to_vec()) })
+}
+
+/// The token for GitHub. HTTP carries no others.
+pub fn github_token(token: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
+    let Some(Unchecked(token)) = token else { return Ok(None) };
+    if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::usage("`github-token` holds characters that no token has."));
+    }
+    secret("github-token", token).map(Some)
+}
+
+/// The certificates to trust beside the system's.
+pub fn ca_bundle(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    let unread = |error| Error::usage(format!("`ca-file` {} cannot be read.", path.display())).because(error);
+    std::fs::read(path).map(Some).map_err(unread)
+}
+
 /// The sandbox's options with their defaults.
 pub fn options(simulation: inputs::Simulation) -> Result<sandbox::Options, Error> {
     let mut faults = Vec::new();
@@ -208,13 +231,7 @@ fn connect(inputs: inputs::Connection, base_url: String, provider: &dyn Provider
         let header: Header = header.parse().map_err(|why| Error::usage(format!("`headers` is wrong: {why}.")))?;
         headers.push(header);
     }
-    let ca_bundle =
-        match &inputs.ca_file {
-            Some(path) => Some(std::fs::read(path).map_err(|error| {
-                Error::usage(format!("`ca-file` {} cannot be read.", path.display())).because(error)
-            })?),
-            None => None,
-        };
+    let ca_bundle = ca_bundle(inputs.ca_file.as_ref())?;
     let api_key = match &inputs.api_key {
         Some(Unchecked(key)) => Some(secret("api-key", key)?),
         None if provider.needs_key() => return Err(missing_key()),

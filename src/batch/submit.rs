@@ -56,6 +56,8 @@ pub struct Submission<'a> {
     pub repo: Option<String>,
     /// The run's own identity on its host.
     pub run: Option<String>,
+    /// The check that shows the run, where the host has one.
+    pub check: Option<String>,
     /// The user's own pairs.
     pub metadata: Vec<(String, String)>,
     /// How long the uploaded file lives.
@@ -181,8 +183,13 @@ impl Submitter<'_> {
             input_file_id: file_id.clone(),
             armed: work.armed,
         });
-        let marks =
-            identity::Marks { key: &work.key, create: &create, repo: work.repo.as_deref(), run: work.run.as_deref() };
+        let marks = identity::Marks {
+            key: &work.key,
+            create: &create,
+            repo: work.repo.as_deref(),
+            run: work.run.as_deref(),
+            check: work.check.as_deref(),
+        };
         let metadata = marks.metadata(&work.metadata);
         let new = NewBatch {
             input_file_id: &file_id,

@@ -24,6 +24,14 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// Reads the address of the API of the CI system that we run on: a token may go there.
+pub(super) fn host_api(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    (is_safe && is_plain && url.fragment().is_none()).then_some(url)
+}
+
 /// Whether a base URL cannot lead away from this machine.
 pub fn is_local(base_url: &str) -> bool {
     Url::parse(base_url).is_ok_and(|url| is_loopback(&url))
@@ -49,7 +57,7 @@ pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{base_url, is_local, join};
+    use super::{base_url, host_api, is_local, join};
 
     fn joined(base: &str, path: &str) -> Option<String> {
         join(&base_url(base).unwrap(), path, &[]).map(String::from)
@@ -84,6 +92,16 @@ mod tests {
         for remote in ["http://127.0.0.1.evil.example", "http://localhost.example", "http://10.0.0.1", "not an address"]
         {
             assert!(!is_local(remote), "{remote}");
+        }
+    }
+
+    #[test]
+    fn a_token_goes_to_https_or_this_machine() {
+        for right in ["https://api.github.com", "https://ghes.example/api/v3/", "http://127.0.0.1:9/api/v3"] {
+            assert!(host_api(right).is_some(), "{right}");
+        }
+        for wrong in ["http://api.github.com", "ftp://x.example", "https://a:b@x.example", "https://x.example?q", "x"] {
+            assert!(host_api(wrong).is_none(), "{wrong}");
         }
     }
 

@@ -21,7 +21,7 @@ use reqwest::{Certificate, Url, multipart, redirect};
 
 pub use self::address::is_local;
 use self::address::is_loopback;
-use self::redact::Secrets;
+pub use self::redact::Secrets;
 use crate::error::Error;
 use crate::providers::{Call, Method};
 use crate::requests::outgoing::Outgoing;
@@ -311,6 +311,14 @@ fn sensitive(value: &str) -> Option<HeaderValue> {
 fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = value.strip_prefix("bytes ")?.split_once('/')?;
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+/// An HTTP client for the API of the CI system that we run on: our trust and our
+/// proxies, and nothing of the provider's. It follows no redirect, which would
+/// take the token along.
+pub fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
+    let url = address::host_api(url).ok_or_else(|| Error::usage("It is not an https address."))?;
+    build(trust::roots(ca_bundle)?, !is_loopback(&url))
 }
 
 fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Error> {

@@ -16,24 +16,24 @@ const SHORTEST: usize = 8;
 
 /// The secrets that are sent.
 #[derive(Debug, Default)]
-pub(super) struct Secrets(Vec<Secret>);
+pub struct Secrets(Vec<Secret>);
 
 impl Secrets {
     /// Adds a secret, if it is long enough to be one.
-    pub(super) fn add(&mut self, secret: Secret) {
+    pub fn add(&mut self, secret: Secret) {
         if secret.reveal().len() >= SHORTEST {
             self.0.push(secret);
         }
     }
 
     /// Cuts all out of a text.
-    pub(super) fn cut_text(&self, text: &str) -> String {
+    pub fn cut_text(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, secret| text.replace(secret.reveal(), CUT))
     }
 
     /// Cuts all out of a body, which stays byte for byte as it is but for them.
     /// Only where JSON writes one in a roundabout way, all of it is written anew.
-    pub(super) fn cut(&self, body: &[u8]) -> Vec<u8> {
+    pub fn cut(&self, body: &[u8]) -> Vec<u8> {
         let body = self.0.iter().fold(body.to_vec(), |body, secret| without(&body, secret.reveal().as_bytes()));
         if memchr::memchr(b'\\', &body).is_none() {
             return body;

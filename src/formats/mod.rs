@@ -37,6 +37,11 @@ impl Format {
     }
 }
 
+/// The Markdown summary, cut to so many bytes after a whole line.
+pub fn markdown_within(report: &Report, longest: usize) -> String {
+    markdown::render_within(report, longest)
+}
+
 /// A sentence as a paragraph of Markdown, for a summary that has no report.
 pub fn markdown_paragraph(sentence: &str) -> String {
     markdown::paragraph(sentence)

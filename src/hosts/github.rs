@@ -3,7 +3,7 @@
 //! Outputs and the summary go into the files that the runner names, annotations
 //! are commands on standard output. Ids are exported as soon as they exist, so
 //! that a later step can act on them however this one ends. Nothing here calls
-//! GitHub's API.
+//! GitHub's API: what is shown through that stands beside this file.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -178,6 +178,12 @@ impl Host for GitHub {
                 remember(&mut said.files, input_file_id);
                 remember(&mut said.batches, batch_id);
             }
+            Event::CheckOpened { id, .. } => {
+                let state = self.remember_for_post(&[("check", id.to_string())]);
+                return state.into_iter().chain(log(event)).collect();
+            }
+            Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
+            Event::Noticed(notice) => return vec![annotation("notice", &[("title", "batchstep")], notice)],
             Event::Warned(warning) => return self.warn(warning),
             Event::Failed { sentence, .. } => {
                 let error = annotation("error", &[("title", "batchstep")], sentence);
@@ -361,6 +367,9 @@ mod tests {
         assert_eq!(state(host.event(&created)), ["create=c1", "armed=true", "batch=b1"]);
         assert_eq!(state(host.event(&Event::Settled)).last().unwrap(), "armed=false");
         assert_eq!(state(host.event(&creating(false))).last().unwrap(), "armed=false");
+        let opened = Event::CheckOpened { id: 7, name: "batchstep: x".into(), sha: "abc".into() };
+        assert_eq!(state(host.event(&opened)).last().unwrap(), "check=7");
+        assert_eq!(state(host.event(&Event::CheckClosed)).last().unwrap(), "check=");
     }
 
     #[test]

@@ -2,21 +2,28 @@
 //!
 //! A host says who runs, how long a job may last, and what an event or the
 //! report means in its own language, as effects. It does nothing itself and
-//! decides nothing about the run. Hosts do not know each other; [`detect`]
-//! alone knows their names.
+//! decides nothing about the run. What a host shows only through its API is a
+//! [`Board`], which makes the calls; GitHub alone has one. Hosts do not know each
+//! other; this file alone knows their names.
 
 use std::time::Duration;
 
 use crate::effects::Effect;
 use crate::env::Env;
+use crate::error::Error;
 use crate::events::Event;
 use crate::formats::Format;
 use crate::report::Report;
+use crate::shutdown::Shutdown;
+use crate::values::Secret;
 
 mod github;
+mod github_api;
 #[cfg(test)]
 pub(crate) mod runner;
 mod terminal;
+
+pub use self::github_api::Board;
 
 /// A CI system.
 pub trait Host {
@@ -65,6 +72,34 @@ pub struct Options {
     pub summary: bool,
     /// Whether standard error is a terminal.
     pub interactive: bool,
+}
+
+/// What is wished for that only a host's API can show.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// A comment on the pull request.
+    pub comment: bool,
+    /// A check on its commit.
+    pub check_run: bool,
+    /// What allows it.
+    pub token: Option<Secret>,
+    /// The requests, as paths and globs: what the comment and the check are named after.
+    pub requests: Vec<String>,
+}
+
+/// Where the wishes can be shown; none where there are none. The error says why they cannot be.
+pub fn board(
+    host: &dyn Host,
+    env: &Env,
+    wishes: Wishes,
+    ca_bundle: Option<&[u8]>,
+    shutdown: &Shutdown,
+) -> Result<Option<Board>, Error> {
+    match host.name() {
+        _ if !wishes.comment && !wishes.check_run => Ok(None),
+        "github" => Board::new(env, wishes, ca_bundle, shutdown).map(Some),
+        _ => Err(Error::usage("`comment` and `check-run` are for GitHub Actions")),
+    }
 }
 
 /// Finds the host.

@@ -23,6 +23,8 @@ use tokio::time::Instant;
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) clock: Clock,
+    /// What the runs see of the environment.
+    pub(crate) env: Env,
     sandbox: Sandbox,
     pub(crate) base_url: String,
 }
@@ -53,7 +55,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(request).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
-        Self { dir, clock, sandbox, base_url }
+        Self { dir, clock, env: Env::default(), sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -109,7 +111,7 @@ impl Lab {
         let log = Log::new();
         let (stopper, shutdown) = shutdown::channel();
         let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
-        let mut world = World::new(Env::default(), self.clock, shutdown, false, screen);
+        let mut world = World::new(self.env.clone(), self.clock, shutdown, false, screen);
         world.rng = fastrand::Rng::with_seed(42);
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
         let server = if words[0] == "sandbox" { &[] } else { &server[..] };

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 mod cancel;
+mod github;
+mod github_server;
 mod lab;
 mod lifecycle;
 mod lost_replies;

@@ -23,6 +23,11 @@ pub(super) fn paragraph(sentence: &str) -> String {
 
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
+    render_within(report, LONGEST)
+}
+
+/// Renders the report in so many bytes.
+pub(super) fn render_within(report: &Report, longest: usize) -> String {
     let mut page = Page::default();
     verdict(&mut page, report);
     counts(&mut page, report);
@@ -34,7 +39,7 @@ pub(super) fn render(report: &Report) -> String {
     time_and_tokens(&mut page, report);
     page.list("Warnings", &report.warnings);
     files(&mut page, report);
-    cut(page.0, LONGEST)
+    cut(page.0, longest)
 }
 
 /// The text so far.

@@ -1,0 +1,259 @@
+//! GitHub's API, call by call: the only file that names octocrab.
+//!
+//! octocrab gives addresses, headers and credentials; the HTTP client below it
+//! is ours, with our trust and proxies, and follows no redirect. Retries are
+//! ours too, and few: nobody may wait for a comment. Replies are read as loose
+//! JSON: octocrab's own models refuse a comment whose author is gone.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::header::HeaderMap;
+use octocrab::{Octocrab, OctocrabBuilder};
+use serde_json::Value;
+
+use super::say::Place;
+use crate::client::{self, Secrets};
+use crate::error::Error;
+use crate::retry::shorten;
+use crate::shutdown::Shutdown;
+use crate::values::Secret;
+
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(9);
+/// How long to wait before the second try, and before looking for what a lost reply made.
+const PAUSE: Duration = Duration::from_secs(2);
+/// The largest reply that is read: a hundred comments of the longest kind.
+const MAX_BODY: usize = 32 << 20;
+/// How many pages of a hundred are looked through.
+const PAGES: u32 = 50;
+
+/// What became of a call that did not work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// GitHub refused: the status, and what it says.
+    Refused(u16, String),
+    /// There were too many calls lately.
+    Limited(String),
+    /// No usable reply came; it may have been done or not.
+    Lost(String),
+}
+
+/// What calls are made with.
+pub(super) struct Calls {
+    crab: Octocrab,
+    secrets: Secrets,
+    shutdown: Shutdown,
+    repo: String,
+}
+
+/// A reply.
+struct Reply {
+    body: Value,
+    /// Whether there are more pages.
+    more: bool,
+}
+
+enum Ask<'a> {
+    Get,
+    Post(&'a Value),
+    Patch(&'a Value),
+}
+
+impl Calls {
+    /// Prepares calls to the API at `url`.
+    pub(super) fn new(
+        url: &str,
+        token: Secret,
+        ca_bundle: Option<&[u8]>,
+        shutdown: Shutdown,
+        place: &Place,
+    ) -> Result<Self, Error> {
+        let wrong = || Error::usage(format!("The API at {} cannot be used", shorten(url, 200)));
+        let http = client::for_host(url, ca_bundle).map_err(|error| wrong().because(error))?;
+        let builder = OctocrabBuilder::new().base_uri(url).map_err(|error| wrong().because(error))?;
+        let crab = builder
+            .personal_token(token.reveal().to_owned())
+            .build_with_reqwest(http)
+            .map_err(|error| wrong().because(error))?;
+        let mut secrets = Secrets::default();
+        secrets.add(token);
+        Ok(Self { crab, secrets, shutdown, repo: format!("/repos/{}/{}", place.owner, place.repo) })
+    }
+
+    /// Who the token is, where it is a person's.
+    pub(super) async fn me(&self) -> Result<Value, Trouble> {
+        Ok(self.again("/user", &Ask::Get).await?.body)
+    }
+
+    /// All comments on a pull request that `wanted` picks, oldest first.
+    pub(super) async fn comments(&self, pull: u64, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>, Trouble> {
+        let mut found = Vec::new();
+        for page in 1..=PAGES {
+            let path = format!("{}/issues/{pull}/comments?per_page=100&page={page}", self.repo);
+            let Reply { body, more } = self.again(&path, &Ask::Get).await?;
+            let Value::Array(comments) = body else { return Err(strange()) };
+            found.extend(comments.into_iter().filter(|comment| wanted(comment)));
+            if !more {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes a comment: one try, since a second could make a second comment.
+    pub(super) async fn create_comment(&self, pull: u64, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.once(&format!("{}/issues/{pull}/comments", self.repo), &Ask::Post(body)).await?.body)
+    }
+
+    /// Writes a comment anew.
+    pub(super) async fn update_comment(&self, id: u64, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.again(&format!("{}/issues/comments/{id}", self.repo), &Ask::Patch(body)).await?.body)
+    }
+
+    /// The newest checks of a name on a commit.
+    pub(super) async fn checks(&self, sha: &str, name: &str) -> Result<Vec<Value>, Trouble> {
+        let name: String = name.bytes().map(percent).collect();
+        let path = format!("{}/commits/{sha}/check-runs?check_name={name}&filter=all&per_page=100", self.repo);
+        match self.again(&path, &Ask::Get).await?.body["check_runs"].take() {
+            Value::Array(checks) => Ok(checks),
+            _ => Err(strange()),
+        }
+    }
+
+    /// Makes a check: one try, since a second could make a second check.
+    pub(super) async fn create_check(&self, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.once(&format!("{}/check-runs", self.repo), &Ask::Post(body)).await?.body)
+    }
+
+    /// Changes a check.
+    pub(super) async fn update_check(&self, id: u64, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.again(&format!("{}/check-runs/{id}", self.repo), &Ask::Patch(body)).await?.body)
+    }
+
+    /// Adds annotations to a check: one try, since they are added and not put in place.
+    pub(super) async fn annotate_check(&self, id: u64, body: &Value) -> Result<Value, Trouble> {
+        Ok(self.once(&format!("{}/check-runs/{id}", self.repo), &Ask::Patch(body)).await?.body)
+    }
+
+    /// Carries out `make`; where its reply is lost, `find` looks for what it may
+    /// have made before it is carried out once more.
+    pub(super) async fn make_one(
+        &self,
+        make: impl AsyncFn() -> Result<Value, Trouble>,
+        find: impl AsyncFn() -> Result<Option<Value>, Trouble>,
+    ) -> Result<Value, Trouble> {
+        match make().await {
+            Err(Trouble::Lost(_)) if !self.hurries() => {
+                tokio::time::sleep(PAUSE).await;
+                match find().await? {
+                    Some(found) => Ok(found),
+                    None => make().await,
+                }
+            }
+            made => made,
+        }
+    }
+
+    /// Whether a signal came: then there is time for one try of anything.
+    fn hurries(&self) -> bool {
+        self.shutdown.grace_ends().is_some()
+    }
+
+    /// Two tries, for what does no harm twice.
+    async fn again(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
+        match self.once(path, ask).await {
+            Err(Trouble::Lost(_)) if !self.hurries() => {
+                tokio::time::sleep(PAUSE).await;
+                self.once(path, ask).await
+            }
+            done => done,
+        }
+    }
+
+    async fn once(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
+        let late = |_| Trouble::Lost(format!("no answer within {} seconds", TRY.as_secs()));
+        tokio::time::timeout(TRY, self.send(path, ask)).await.map_err(late)?
+    }
+
+    async fn send(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
+        let lost = |error: octocrab::Error| Trouble::Lost(self.secrets.cut_text(&deepest(&error)));
+        let response = match ask {
+            Ask::Get => self.crab._get(path).await,
+            Ask::Post(body) => self.crab._post(path, Some(body)).await,
+            Ask::Patch(body) => self.crab._patch(path, Some(body)).await,
+        };
+        let (head, body) = response.map_err(lost)?.into_parts();
+        let status = head.status.as_u16();
+        let body = Limited::new(body, MAX_BODY).collect().await;
+        let body = body.map_err(|error| Trouble::Lost(self.secrets.cut_text(&deepest(error.as_ref()))))?.to_bytes();
+        let body: Value = serde_json::from_slice(&self.secrets.cut(&body)).unwrap_or_default();
+        if (200..300).contains(&status) {
+            let more = header(&head.headers, "link").contains("rel=\"next\"");
+            return if body.is_null() { Err(strange()) } else { Ok(Reply { body, more }) };
+        }
+        Err(refusal(status, &head.headers, &body))
+    }
+}
+
+/// Reads what a status other than 2xx means.
+fn refusal(status: u16, headers: &HeaderMap, body: &Value) -> Trouble {
+    let message = shorten(body["message"].as_str().unwrap_or("no reason given"), 200);
+    let is_used_up = header(headers, "x-ratelimit-remaining") == "0" || headers.contains_key("retry-after");
+    match status {
+        429 => Trouble::Limited(message),
+        403 if is_used_up || message.contains("rate limit") => Trouble::Limited(message),
+        408 | 500.. => Trouble::Lost(format!("{status}: {message}")),
+        _ => Trouble::Refused(status, message),
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn strange() -> Trouble {
+    Trouble::Lost("a reply that is not what the API promises".to_owned())
+}
+
+/// A byte as it may stand in a query.
+fn percent(byte: u8) -> String {
+    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+}
+
+/// The innermost cause: the sentences above it only say that something failed.
+fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    shorten(cause.to_string().lines().next().unwrap_or_default(), 200)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderMap, Trouble, Value, refusal};
+
+    #[test]
+    fn a_used_up_limit_is_no_missing_permission() {
+        let body: Value = serde_json::json!({ "message": "Resource not accessible by integration" });
+        let read = |status, header: Option<(&'static str, &str)>| {
+            let mut headers = HeaderMap::new();
+            if let Some((name, value)) = header {
+                headers.insert(name, value.parse().unwrap());
+            }
+            refusal(status, &headers, &body)
+        };
+        assert!(matches!(read(403, None), Trouble::Refused(403, _)));
+        assert!(matches!(read(403, Some(("x-ratelimit-remaining", "12"))), Trouble::Refused(403, _)));
+        assert!(matches!(read(403, Some(("x-ratelimit-remaining", "0"))), Trouble::Limited(_)));
+        assert!(matches!(read(403, Some(("retry-after", "60"))), Trouble::Limited(_)));
+        assert!(matches!(read(429, None), Trouble::Limited(_)));
+        for status in [408, 500, 502, 503] {
+            assert!(matches!(read(status, None), Trouble::Lost(_)), "{status}");
+        }
+        for status in [301, 401, 404, 410, 422] {
+            assert!(matches!(read(status, None), Trouble::Refused(..)), "{status}");
+        }
+    }
+}

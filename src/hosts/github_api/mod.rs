@@ -1,0 +1,340 @@
+//! A run shown through GitHub's API: a comment on the pull request, a check on
+//! its head commit.
+//!
+//! Nothing here changes a verdict: trouble is a warning, time is short, and
+//! after a signal there is one try of each. `say.rs` decides what is said,
+//! `calls.rs` carries it to GitHub, and this file is the order in which.
+
+mod calls;
+mod say;
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use self::calls::{Calls, Trouble};
+use self::say::Place;
+use super::Wishes;
+use crate::clock::rfc3339;
+use crate::emitter::Events;
+use crate::env::Env;
+use crate::error::Error;
+use crate::events::Event;
+use crate::report::Report;
+use crate::shutdown::Shutdown;
+
+/// Where GitHub's API is unless the runner says otherwise.
+const API: &str = "https://api.github.com";
+/// How long the check may take to open: the batch waits for it.
+const OPENING: Duration = Duration::from_secs(30);
+/// How long all may take at the end.
+const CLOSING: Duration = Duration::from_secs(60);
+
+/// What a comment and a check need of a token.
+const COMMENTING: &str = "pull-requests: write";
+const CHECKING: &str = "checks: write";
+
+/// Where a run is shown on GitHub.
+pub struct Board {
+    calls: Calls,
+    shutdown: Shutdown,
+    place: Place,
+    wishes: Wishes,
+    names: Vec<String>,
+    workspace: Option<String>,
+    check: Cell<Check>,
+}
+
+/// How far the check is.
+#[derive(Clone, Copy)]
+enum Check {
+    /// There is none.
+    None,
+    /// One was asked for, and nobody knows whether it was made.
+    InDoubt,
+    /// This one.
+    Open(u64),
+    /// GitHub refused it; there will be none.
+    Refused,
+}
+
+impl Board {
+    /// Finds out where a run can be shown. The error says why it cannot.
+    pub(super) fn new(env: &Env, wishes: Wishes, ca_bundle: Option<&[u8]>, shutdown: &Shutdown) -> Result<Self, Error> {
+        let token = wishes.token.clone();
+        let token = token.ok_or_else(|| Error::usage("`comment` and `check-run` need a `github-token`"))?;
+        let payload = match env.get("GITHUB_EVENT_PATH") {
+            Some(path) => {
+                let unread = |error| Error::usage("The event at GITHUB_EVENT_PATH cannot be read").because(error);
+                serde_json::from_slice(&std::fs::read(path).map_err(unread)?).unwrap_or_default()
+            }
+            None => Value::Null,
+        };
+        let place = say::place(env, &payload).ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
+        let workspace = env.get("GITHUB_WORKSPACE").map(str::to_owned);
+        let url = env.get("GITHUB_API_URL").unwrap_or(API);
+        Ok(Self {
+            calls: Calls::new(url, token, ca_bundle, shutdown.clone(), &place)?,
+            shutdown: shutdown.clone(),
+            names: say::names(&wishes.requests, workspace.as_deref()),
+            place,
+            wishes,
+            workspace,
+            check: Cell::new(Check::None),
+        })
+    }
+
+    /// Opens the check, if one is wished for: its id, commit and pull request,
+    /// for the batch's metadata.
+    pub async fn open(&self, report: &Report, events: &Events<'_>) -> Option<String> {
+        if !self.wishes.check_run {
+            return None;
+        }
+        let Some(sha) = self.place.sha.as_deref() else {
+            self.refuse(events, "No check is shown: the event names no commit.".to_owned());
+            return None;
+        };
+        let mut body = self.begin_check(sha, report);
+        merge(&mut body, say::in_progress(report, None));
+        self.check.set(Check::InDoubt);
+        match self.in_time(OPENING, self.make_check(sha, report, &body)).await {
+            Some(Ok(id)) => {
+                self.check.set(Check::Open(id));
+                events.emit(Event::CheckOpened { id, name: say::check_name(&self.names), sha: sha.to_owned() });
+                let parts = [Some(id.to_string()), Some(sha.to_owned()), self.place.pull.map(|pull| pull.to_string())];
+                return Some(parts.into_iter().flatten().collect::<Vec<_>>().join("/"));
+            }
+            Some(Err(trouble @ Trouble::Refused(..))) => {
+                self.refuse(events, warning("The check could not be shown", CHECKING, &trouble));
+            }
+            Some(Err(trouble)) => {
+                events.emit(Event::Warned(warning("The check could not be opened", CHECKING, &trouble)));
+            }
+            None => events.emit(Event::Warned("The check could not be opened in time.".to_owned())),
+        }
+        None
+    }
+
+    /// Names the batch in the check as soon as there is one, unless the run is `over` first.
+    pub async fn follow(&self, report: &Report, events: &Events<'_>, over: oneshot::Receiver<()>) {
+        let Check::Open(id) = self.check.get() else { return };
+        let is_sending = Cell::new(false);
+        let named = async {
+            let batch_id = events.created().await;
+            is_sending.set(true);
+            // The end names it too, so trouble here is worth no warning.
+            drop(self.calls.update_check(id, &say::in_progress(report, Some(&batch_id))).await);
+        };
+        let over = async {
+            // An error is the same news: the sender is gone.
+            drop(over.await);
+            // What is sent last must also arrive last: an update under way is let through.
+            if is_sending.get() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            _ = self.shutdown.first() => {}
+            () = named => {}
+            () = over => {}
+        }
+    }
+
+    /// Shows how it ended.
+    pub async fn publish(&self, report: &Report, events: &Events<'_>) {
+        let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
+        if self.in_time(CLOSING, both).await.is_none() {
+            events
+                .emit(Event::Warned("GitHub does not show how this run ended: it did not answer in time.".to_owned()));
+        }
+    }
+
+    /// Concludes the check of a run that is gone.
+    pub async fn abandon(&self, id: u64, now: i64) -> Result<(), String> {
+        let body = say::abandoned(rfc3339(now));
+        match self.in_time(OPENING, self.calls.update_check(id, &body)).await {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(trouble)) => Err(warning(&format!("Check {id} could not be concluded"), CHECKING, &trouble)),
+            None => Err(format!("Check {id} could not be concluded in time.")),
+        }
+    }
+
+    fn refuse(&self, events: &Events<'_>, why: String) {
+        self.check.set(Check::Refused);
+        events.emit(Event::Warned(why));
+    }
+
+    fn begin_check(&self, sha: &str, report: &Report) -> Value {
+        say::check(&self.place, sha, &say::check_name(&self.names), report)
+    }
+
+    /// Makes a check, and one only.
+    async fn make_check(&self, sha: &str, report: &Report, body: &Value) -> Result<u64, Trouble> {
+        let make = async || self.calls.create_check(body).await;
+        id_of(&self.calls.make_one(make, async || self.find_check(sha, report).await).await?)
+    }
+
+    /// The newest check that a lost reply of ours may have made.
+    async fn find_check(&self, sha: &str, report: &Report) -> Result<Option<Value>, Trouble> {
+        let found = self.calls.checks(sha, &say::check_name(&self.names)).await?;
+        let key = report.requests.key.as_deref();
+        let ours = found.into_iter().filter(|check| check["external_id"].as_str() == key);
+        Ok(ours.filter(|check| check["status"] != "completed").max_by_key(|check| check["id"].as_u64()))
+    }
+
+    async fn conclude(&self, report: &Report, events: &Events<'_>) {
+        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused) {
+            return;
+        }
+        match self.end_check(report).await {
+            Ok(_) => events.emit(Event::CheckClosed),
+            Err(trouble) => {
+                events.emit(Event::Warned(warning("The check could not be concluded", CHECKING, &trouble)));
+            }
+        }
+    }
+
+    /// Ends the check, then adds the annotations to it, a call for each fifty.
+    async fn end_check(&self, report: &Report) -> Result<(), Trouble> {
+        let Some(sha) = self.place.sha.as_deref() else {
+            return Err(Trouble::Refused(404, "the event names no commit".to_owned()));
+        };
+        let (end, concluded) = say::ended(report);
+        let mut id = match self.check.get() {
+            Check::Open(id) => Some(id),
+            Check::InDoubt => self.find_check(sha, report).await?.as_ref().map(id_of).transpose()?,
+            Check::None | Check::Refused => None,
+        };
+        if let Some(open) = id {
+            match self.calls.update_check(open, &end).await {
+                Ok(_) => {}
+                // Another app may have made it, or it is gone: what it would have said is said beside it.
+                Err(Trouble::Refused(..)) if concluded => id = None,
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let id = match id {
+            Some(id) => id,
+            None => {
+                let mut body = self.begin_check(sha, report);
+                merge(&mut body, end);
+                id_of(&self.calls.create_check(&body).await?)?
+            }
+        };
+        for annotations in say::annotations(report, self.workspace.as_deref()) {
+            self.calls.annotate_check(id, &annotations).await?;
+        }
+        Ok(())
+    }
+
+    async fn comment(&self, report: &Report, events: &Events<'_>) {
+        // A run that was passed over has nothing to say that the log does not.
+        if !self.wishes.comment || report.outcome == crate::error::Outcome::Skipped {
+            return;
+        }
+        let Some(pull) = self.place.pull else {
+            let notice = "There is no pull request to comment on: the event that began this workflow is not one's.";
+            events.emit(Event::Noticed(notice.to_owned()));
+            return;
+        };
+        if let Err(trouble) = self.put_comment(pull, report).await {
+            events.emit(Event::Warned(warning("The comment could not be written", COMMENTING, &trouble)));
+        }
+    }
+
+    /// Writes our comment anew, or the first one.
+    async fn put_comment(&self, pull: u64, report: &Report) -> Result<(), Trouble> {
+        let marker = say::marker(&self.names);
+        let body = say::comment(&marker, report);
+        if let Some(ours) = self.find_comment(pull, &marker).await? {
+            match self.calls.update_comment(id_of(&ours)?, &body).await {
+                Ok(_) => return Ok(()),
+                // Somebody deleted it a moment ago.
+                Err(Trouble::Refused(404, _)) => {}
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        let make = async || self.calls.create_comment(pull, &body).await;
+        self.calls.make_one(make, async || self.find_comment(pull, &marker).await).await?;
+        Ok(())
+    }
+
+    /// Our comment, if there is one: the oldest that bears the mark and is our token's own.
+    async fn find_comment(&self, pull: u64, marker: &str) -> Result<Option<Value>, Trouble> {
+        let marked = self.calls.comments(pull, |comment| say::is_marked(comment, marker)).await?;
+        if marked.is_empty() {
+            return Ok(None);
+        }
+        let me = match self.calls.me().await {
+            Ok(me) => Some(id_of(&me)?),
+            // A token of an app, as the workflow's own is, belongs to nobody who could be asked for.
+            Err(Trouble::Refused(401 | 403 | 404, _)) => None,
+            Err(trouble) => return Err(trouble),
+        };
+        Ok(marked.into_iter().find(|comment| say::is_ours(comment, me)))
+    }
+
+    /// Waits for `work`, but not longer than `limit`, nor beyond the grace after a signal.
+    async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let grace = async {
+            self.shutdown.first().await;
+            if let Some(end) = self.shutdown.grace_ends() {
+                tokio::time::sleep_until(end).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = tokio::time::sleep(limit) => None,
+            () = grace => None,
+        }
+    }
+}
+
+fn id_of(object: &Value) -> Result<u64, Trouble> {
+    object["id"].as_u64().ok_or_else(|| Trouble::Lost("a reply without an id".to_owned()))
+}
+
+fn merge(into: &mut Value, from: Value) {
+    if let Value::Object(from) = from {
+        for (member, value) in from {
+            into[member] = value;
+        }
+    }
+}
+
+/// What trouble means for whoever reads the log.
+fn warning(what: &str, permission: &str, trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Refused(status @ (403 | 404), says) => format!(
+            "{what}: GitHub refused it ({status}: {says}). The job needs the permission `{permission}`; \
+             pull requests from forks get a token that may only read."
+        ),
+        Trouble::Refused(401, says) => format!("{what}: GitHub does not take the `github-token` (401: {says})."),
+        Trouble::Refused(status, says) => format!("{what}: GitHub refused it ({status}: {says})."),
+        Trouble::Limited(says) => format!("{what}: there were too many calls to GitHub lately ({says})."),
+        Trouble::Lost(why) => format!("{what}: GitHub could not be reached or gave no usable answer ({why})."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CHECKING, Trouble, merge, warning};
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_names_the_permission() {
+        let told = warning("The check could not be shown", CHECKING, &Trouble::Refused(403, "No.".to_owned()));
+        assert!(told.contains("`checks: write`") && told.contains("(403: No.)"), "{told}");
+        assert!(!warning("x", CHECKING, &Trouble::Limited("Slow down.".to_owned())).contains("permission"));
+    }
+
+    #[test]
+    fn members_are_merged() {
+        let mut body = json!({ "a": 1, "b": 2 });
+        merge(&mut body, json!({ "b": 3 }));
+        assert_eq!(body, json!({ "a": 1, "b": 3 }));
+    }
+}

@@ -1,0 +1,289 @@
+//! GitHub as far as a run meets it: comments and checks, with a memory.
+//!
+//! It checks what it is asked as GitHub would, and answers in GitHub's shapes.
+//! With `BATCHSTEP_TEST_EXCHANGES` naming a directory, every exchange is left
+//! there, for `.ci/github-schemas` to hold against what GitHub publishes.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+pub(crate) const TOKEN: &str = "ghs_0123456789abcdefghijklmnopqrstuvwxyz";
+pub(crate) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const REPO: &str = "/repos/octo/repo";
+const DATE: &str = "2026-11-23T01:02:03Z";
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wrong {
+    /// It is refused with this status.
+    Status(u16),
+    /// It is done, and answered with this status all the same.
+    Lost(u16),
+    /// There is no answer.
+    Stall,
+}
+
+/// Calls of this method whose path holds this text go wrong, so many times.
+struct Fault {
+    method: &'static str,
+    path: &'static str,
+    wrong: Wrong,
+    times: usize,
+}
+
+/// A call that was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) body: Value,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) comments: Vec<Value>,
+    pub(crate) checks: Vec<Value>,
+    /// How many annotations each update of a check brought.
+    pub(crate) annotations: Vec<usize>,
+    pub(crate) calls: Vec<Call>,
+    /// The person whose token it is; none where it is an app's.
+    pub(crate) me: Option<u64>,
+    faults: Vec<Fault>,
+    next_id: u64,
+}
+
+/// The server.
+#[derive(Clone)]
+pub(crate) struct GitHub {
+    pub(crate) state: Arc<Mutex<State>>,
+    /// What stands before each path, as on GitHub Enterprise Server.
+    prefix: &'static str,
+    address: std::net::SocketAddr,
+}
+
+impl GitHub {
+    pub(crate) async fn new(prefix: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State { next_id: 100, ..State::default() }));
+        let github = Self { state, prefix, address };
+        tokio::spawn(github.clone().serve(listener));
+        github
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}{}", self.address, self.prefix)
+    }
+
+    pub(crate) fn goes_wrong(&self, method: &'static str, path: &'static str, wrong: Wrong, times: usize) {
+        self.state.lock().unwrap().faults.push(Fault { method, path, wrong, times });
+    }
+
+    /// A comment that was there before.
+    pub(crate) fn comment_by(&self, id: u64, kind: &str, body: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.next_id += 1;
+        let comment = comment(state.next_id, body, &user(id, kind));
+        state.comments.push(comment);
+    }
+
+    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+        let state = self.state.lock().unwrap();
+        state.calls.iter().filter(|call| call.method.contains(method) && call.path.contains(path)).count()
+    }
+
+    async fn serve(self, listener: TcpListener) {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let github = self.clone();
+            let service = service_fn(move |request| github.clone().answer(request));
+            let connection = hyper::server::conn::http1::Builder::new();
+            tokio::spawn(connection.serve_connection(hyper_util::rt::TokioIo::new(stream), service));
+        }
+    }
+
+    async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path_and_query().unwrap().as_str().to_owned();
+        assert_eq!(head.headers["authorization"], format!("Bearer {TOKEN}"));
+        assert_eq!(head.headers.get_all("user-agent").iter().count(), 1);
+        assert!(head.headers.contains_key("x-github-api-version"));
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+        let path =
+            path.strip_prefix(self.prefix).unwrap_or_else(|| panic!("{path} without {}", self.prefix)).to_owned();
+        let call = Call { method: head.method.to_string(), path, body };
+        let wrong = self.take_fault(&call);
+        if matches!(wrong, Some(Wrong::Stall)) {
+            std::future::pending::<()>().await;
+        }
+        let (status, answer, link) = match wrong {
+            // What is echoed must not be told on.
+            Some(Wrong::Status(status)) => (status, json!({ "message": format!("No {TOKEN} here.") }), None),
+            Some(Wrong::Lost(status)) => {
+                self.act(&head.method, &call);
+                (status, json!({ "message": "Server Error" }), None)
+            }
+            _ => self.act(&head.method, &call),
+        };
+        record(&call, status, &answer);
+        let response = Response::builder().status(status).header("content-type", "application/json");
+        let response = if let Some(link) = link { response.header("link", link) } else { response };
+        Ok(response.body(Full::from(answer.to_string())).unwrap())
+    }
+
+    fn take_fault(&self, call: &Call) -> Option<Wrong> {
+        let mut state = self.state.lock().unwrap();
+        state.calls.push(call.clone());
+        let hits =
+            |fault: &&mut Fault| fault.times > 0 && fault.method == call.method && call.path.contains(fault.path);
+        let fault = state.faults.iter_mut().find(hits)?;
+        fault.times -= 1;
+        Some(fault.wrong)
+    }
+
+    fn act(&self, method: &Method, call: &Call) -> (u16, Value, Option<String>) {
+        let state = &mut *self.state.lock().unwrap();
+        let path = call.path.split('?').next().unwrap();
+        let local = path.strip_prefix(REPO).unwrap_or(path);
+        let parts: Vec<&str> = local.split('/').skip(1).collect();
+        match (method.as_str(), &parts[..]) {
+            ("GET", ["user"]) => match state.me {
+                Some(id) => (200, user(id, "User"), None),
+                None => (403, json!({ "message": "Resource not accessible by integration" }), None),
+            },
+            ("GET", ["issues", "7", "comments"]) => self.list(state, &call.path),
+            ("POST", ["issues", "7", "comments"]) => {
+                state.next_id += 1;
+                let author = state.me.map_or_else(|| user(41_898_282, "Bot"), |me| user(me, "User"));
+                let comment = comment(state.next_id, comment_body(call), &author);
+                state.comments.push(comment.clone());
+                (201, comment, None)
+            }
+            ("PATCH", ["issues", "comments", id]) => {
+                let Some(comment) = find(&mut state.comments, id) else { return missing() };
+                comment["body"] = json!(comment_body(call));
+                (200, comment.clone(), None)
+            }
+            ("GET", ["commits", HEAD, "check-runs"]) => {
+                let name = query(&call.path, "check_name").replace("%3A", ":").replace("%20", " ").replace("%2E", ".");
+                let name = name.replace("%2F", "/").replace("%2D", "-");
+                let found: Vec<&Value> = state.checks.iter().filter(|check| check["name"] == name).collect();
+                (200, json!({ "total_count": found.len(), "check_runs": found }), None)
+            }
+            ("POST", ["check-runs"]) => {
+                assert!(call.body["name"].is_string(), "{call:?}");
+                assert_eq!(call.body["head_sha"], HEAD, "{call:?}");
+                state.next_id += 1;
+                let mut check = check(state.next_id);
+                change(&mut check, &call.body);
+                state.checks.push(check.clone());
+                (201, check, None)
+            }
+            ("PATCH", ["check-runs", id]) => {
+                let added = call.body["output"]["annotations"].as_array().map(Vec::len);
+                assert!(added.is_none_or(|added| (1..=50).contains(&added)), "{call:?}");
+                state.annotations.extend(added);
+                let Some(check) = find(&mut state.checks, id) else { return missing() };
+                change(check, &call.body);
+                (200, check.clone(), None)
+            }
+            _ => panic!("no such call: {call:?}"),
+        }
+    }
+
+    fn list(&self, state: &State, path: &str) -> (u16, Value, Option<String>) {
+        let number = |name, default| query(path, name).parse().unwrap_or(default);
+        let (size, page) = (number("per_page", 30usize).min(100), number("page", 1usize));
+        let found: Vec<&Value> = state.comments.iter().skip((page - 1) * size).take(size).collect();
+        let more = state.comments.len() > page * size;
+        let next = || format!("<{}{REPO}/issues/7/comments?page={}>; rel=\"next\"", self.url(), page + 1);
+        (200, json!(found), more.then(next))
+    }
+}
+
+fn query<'a>(path: &'a str, name: &str) -> &'a str {
+    let pairs = path.split_once('?').map_or("", |(_, query)| query).split('&');
+    pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map_or("", |(_, value)| value)
+}
+
+fn find<'a>(objects: &'a mut [Value], id: &str) -> Option<&'a mut Value> {
+    let id: u64 = id.parse().unwrap();
+    objects.iter_mut().find(|object| object["id"] == id)
+}
+
+fn missing() -> (u16, Value, Option<String>) {
+    (404, json!({ "message": "Not Found" }), None)
+}
+
+fn comment_body(call: &Call) -> &str {
+    let body = call.body["body"].as_str().unwrap();
+    assert!((1..65_536).contains(&body.chars().count()));
+    body
+}
+
+fn change(check: &mut Value, with: &Value) {
+    for (member, value) in with.as_object().unwrap() {
+        if member == "output" {
+            assert!(value["title"].is_string() && value["summary"].as_str().is_some_and(|text| text.len() < 65_535));
+            (check["output"]["title"], check["output"]["summary"]) = (value["title"].clone(), value["summary"].clone());
+            let added = value["annotations"].as_array().map_or(0, Vec::len);
+            check["output"]["annotations_count"] =
+                json!(check["output"]["annotations_count"].as_u64().unwrap() + added as u64);
+        } else {
+            check[member] = value.clone();
+        }
+    }
+    assert_eq!(check["status"] == "completed", check["conclusion"].is_string(), "{check}");
+}
+
+fn user(id: u64, kind: &str) -> Value {
+    let login = if kind == "Bot" { "github-actions[bot]".to_owned() } else { format!("user-{id}") };
+    let mut user = json!({
+        "login": login, "id": id, "node_id": "U", "gravatar_id": "", "type": kind, "site_admin": false,
+        "public_repos": 1, "public_gists": 1, "followers": 1, "following": 1, "name": null, "company": null, "blog": "",
+        "location": null, "email": null, "hireable": null, "bio": null, "created_at": DATE, "updated_at": DATE,
+    });
+    let urls = ["avatar", "events", "followers", "following", "gists", "html", "organizations", "received_events"];
+    for name in urls.into_iter().chain(["repos", "starred", "subscriptions"]).map(|name| format!("{name}_url")) {
+        user[name] = json!("https://api.github.com/x");
+    }
+    user["url"] = json!("https://api.github.com/x");
+    user
+}
+
+fn comment(id: u64, body: &str, author: &Value) -> Value {
+    let url = "https://api.github.com/x";
+    json!({
+        "id": id, "node_id": "IC", "url": url, "html_url": url, "issue_url": url, "user": author, "body": body,
+        "created_at": DATE, "updated_at": DATE, "author_association": "NONE",
+    })
+}
+
+fn check(id: u64) -> Value {
+    let url = "https://api.github.com/x";
+    json!({
+        "id": id, "node_id": "CR", "url": url, "html_url": url, "details_url": url, "external_id": "",
+        "status": "queued", "conclusion": null, "started_at": DATE, "completed_at": null, "check_suite": { "id": 1 },
+        "app": null, "pull_requests": [],
+        "output": { "title": null, "summary": null, "text": null, "annotations_count": 0, "annotations_url": url },
+    })
+}
+
+/// Leaves an exchange for the schemas' check, if that is wished for.
+#[expect(clippy::disallowed_methods, reason = "a test's own switch")]
+fn record(call: &Call, status: u16, answer: &Value) {
+    let Some(dir) = std::env::var_os("BATCHSTEP_TEST_EXCHANGES") else { return };
+    let exchange = json!({
+        "method": call.method, "path": call.path, "request": call.body, "status": status, "answer": answer,
+    });
+    let name = blake3::hash(exchange.to_string().as_bytes()).to_hex();
+    std::fs::write(std::path::Path::new(&dir).join(format!("{name}.json")), exchange.to_string()).unwrap();
+}
