@@ -101,6 +101,15 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
 }
 
 #[test]
+fn outputs_that_cannot_be_written_are_no_success() {
+    for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ran = action(dir.path(), "requests.jsonl", &[(name, &dir.path().display().to_string())]);
+        assert_eq!(ran.status.code(), Some(1), "{name}: {ran:?}");
+    }
+}
+
+#[test]
 fn an_action_annotates_the_lines_of_a_faulty_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let ran = action(dir.path(), "faulty.jsonl", &[]);
