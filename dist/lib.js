@@ -196,10 +196,12 @@ function fitting(file) {
 /** Runs a program to its end and returns its exit code, 128 + n after signal n. */
 function run(program, args, options = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: 'inherit', ...options });
+    let child;
     // The runner signals the launcher alone on Unix, but every process on Windows, where passing it on would kill.
+    // The handlers come first: the program may be well under way before spawn returns.
     const signals = WINDOWS ? ['SIGINT', 'SIGBREAK'] : ['SIGINT', 'SIGTERM', 'SIGHUP'];
     for (const signal of signals) process.on(signal, () => WINDOWS || child.kill(signal));
+    child = spawn(program, args, { stdio: 'inherit', ...options });
     child.on('error', (error) => reject(new Failure(`${program} cannot be run: ${error.code || error.message}.`)));
     child.on('exit', (code, signal) => resolve(signal ? 128 + os.constants.signals[signal] : code));
   });

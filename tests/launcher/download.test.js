@@ -21,7 +21,7 @@ function refused(action, result, expected) {
   assert.deepEqual(fs.readdirSync(action.temp), []);
 }
 
-describe('download', { concurrency: 4 }, () => {
+describe('download', { concurrency: 4, timeout: 120_000 }, () => {
   test('a release is downloaded, verified and run; the second run needs no network', async (t) => {
     const { bytes, entry } = lab.release();
     const server = await lab.serve(t, (_, response) => response.end(bytes));

@@ -9,7 +9,7 @@ const lab = require('./lab.js');
 
 const given = (body) => ({ 'INPUT_BINARY-PATH': lab.script(body) });
 
-describe('launch', { concurrency: 4 }, () => {
+describe('launch', { concurrency: 4, timeout: 120_000 }, () => {
   test('binary-path comes first, then dist/bin; neither needs a manifest', async () => {
     const action = lab.launcher();
     fs.rmSync(path.join(action.dir, 'dist', 'manifest.json'));

@@ -18,7 +18,7 @@ async function post(env, action = lab.launcher()) {
   return { ...result, summary: fs.readFileSync(file, 'utf8') };
 }
 
-describe('post', { concurrency: 4 }, () => {
+describe('post', { concurrency: 4, timeout: 120_000 }, () => {
   test('does nothing unless it is armed, not even look for the binary', async () => {
     for (const state of [{}, { STATE_armed: 'false', STATE_create: 'x' }, { STATE_armed: '', STATE_create: 'x' }]) {
       const result = await post({ ...given('echo ran'), ...state });
