@@ -152,7 +152,7 @@ fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
         );
     };
     if !batch.status.is_terminal() {
-        let reason = format!("Time was up; batch {} was not seen to end within ten minutes.", batch.id);
+        let reason = format!("Time was up; batch {} was not seen to end within eleven minutes.", batch.id);
         return with_running(Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason), Some(batch));
     }
     let kept = match counts {
