@@ -279,6 +279,31 @@ async fn faults_are_annotated_in_groups() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_that_lacks_annotations_is_concluded_all_the_same() {
+    let github = GitHub::new("").await;
+    github.goes_wrong("PATCH", "check-runs", Wrong::Status(502), 9);
+    let lab = lab(&github, SECOND, "").await;
+    std::fs::write(lab.dir.path().join("requests.jsonl"), "{}\n").unwrap();
+    let ran = run(&lab, &["--check-run"], &[]).await;
+    assert!(ran.exit == 3 && ran.text().contains("The check lacks annotations"), "{}", ran.text());
+    assert_eq!((&checks(&github)[0]["conclusion"], state(&lab, "check")), (&json!("failure"), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_while_the_check_is_opened_ends_the_run_in_time() {
+    for wrong in [Wrong::Stall, Wrong::Lost(502)] {
+        let github = GitHub::new("").await;
+        github.goes_wrong("POST", "check-runs", wrong, 1);
+        let lab = lab(&github, HOUR, "").await;
+        let ran = run(&lab, &["--check-run"], &[(SECOND, 15)]).await;
+        assert_eq!((ran.exit, ran.outcome()), (143, "cancelled"), "{}", ran.text());
+        assert!(ran.took < 7 * SECOND && lab.tally().batches.is_empty(), "{:?}", ran.took);
+        let checks = checks(&github);
+        assert_eq!((checks.len(), &checks[0]["conclusion"]), (1, &json!("cancelled")), "{wrong:?}: {}", ran.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_update_is_said_in_a_check_beside_it() {
     let github = GitHub::new("").await;
     github.goes_wrong("PATCH", "check-runs", Wrong::Status(403), 99);
@@ -292,7 +317,7 @@ async fn a_refused_update_is_said_in_a_check_beside_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_push_has_no_pull_request_and_a_check_on_its_commit_all_the_same() {
+async fn a_push_has_no_pull_request_to_comment_on() {
     let github = GitHub::new("").await;
     let mut lab = lab(&github, SECOND, "").await;
     set_event(&mut lab, &github, &json!({ "ref": "refs/heads/main" }));

@@ -188,16 +188,22 @@ impl Board {
         if !self.wishes.check_run || matches!(self.check.get(), Check::Refused) {
             return;
         }
-        match self.end_check(report).await {
-            Ok(_) => events.emit(Event::CheckClosed),
-            Err(trouble) => {
-                events.emit(Event::Warned(warning("The check could not be concluded", CHECKING, &trouble)));
+        let warn = |what, trouble: &Trouble| events.emit(Event::Warned(warning(what, CHECKING, trouble)));
+        let id = match self.end_check(report).await {
+            Ok(id) => id,
+            Err(trouble) => return warn("The check could not be concluded", &trouble),
+        };
+        // From here on a later step would only write over the verdict.
+        events.emit(Event::CheckClosed);
+        for annotations in say::annotations(report, self.workspace.as_deref()) {
+            if let Err(trouble) = self.calls.annotate_check(id, &annotations).await {
+                return warn("The check lacks annotations", &trouble);
             }
         }
     }
 
-    /// Ends the check, then adds the annotations to it, a call for each fifty.
-    async fn end_check(&self, report: &Report) -> Result<(), Trouble> {
+    /// Ends the check, or makes one that has ended; tells its id.
+    async fn end_check(&self, report: &Report) -> Result<u64, Trouble> {
         let Some(sha) = self.place.sha.as_deref() else {
             return Err(Trouble::Refused(404, "the event names no commit".to_owned()));
         };
@@ -215,18 +221,12 @@ impl Board {
                 Err(trouble) => return Err(trouble),
             }
         }
-        let id = match id {
-            Some(id) => id,
-            None => {
-                let mut body = self.begin_check(sha, report);
-                merge(&mut body, end);
-                id_of(&self.calls.create_check(&body).await?)?
-            }
-        };
-        for annotations in say::annotations(report, self.workspace.as_deref()) {
-            self.calls.annotate_check(id, &annotations).await?;
+        if let Some(id) = id {
+            return Ok(id);
         }
-        Ok(())
+        let mut body = self.begin_check(sha, report);
+        merge(&mut body, end);
+        id_of(&self.calls.create_check(&body).await?)
     }
 
     async fn comment(&self, report: &Report, events: &Events<'_>) {
