@@ -88,7 +88,7 @@ pub struct Cancel {
     /// The batches.
     #[arg(value_name = "BATCH_ID")]
     pub batch_id: Vec<String>,
-    /// Find the batch by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
+    /// Without a batch, find it by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
     #[arg(long, value_name = "ID")]
     pub create: Option<String>,
     /// Conclude the run's check on GitHub as cancelled, by its id, which a run leaves in its state.

@@ -128,11 +128,10 @@ pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
         };
         let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
         let mut ids = inputs.batch_id;
-        if let Some(create) = &inputs.create {
+        // Where the batch is known, it need not be looked for: not every server lists batches.
+        if let (Some(create), true) = (&inputs.create, ids.is_empty()) {
             let found = canceller.find(create).await.map_err(stopped)?;
             ids.extend(found.into_iter().map(|batch| batch.id));
-            ids.sort();
-            ids.dedup();
             if ids.is_empty() {
                 world.apply(host.note("No batch came from that create; there is nothing to cancel."));
             }
@@ -360,7 +359,7 @@ impl<'a> Run<'a> {
             metadata: self.plan.metadata.clone(),
             expires_after: self.plan.expires_after,
             output_expires_after: self.plan.output_expires_after,
-            armed: self.plan.on_abort == OnAbort::Cancel,
+            armed: self.plan.on_abort == OnAbort::Cancel && !self.plan.in_process,
         }
     }
 

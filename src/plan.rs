@@ -46,6 +46,8 @@ pub struct Plan {
     pub poll_interval: Duration,
     /// What a signal does to the batch.
     pub on_abort: OnAbort,
+    /// Whether the provider is a sandbox in this process, and ends with it.
+    pub in_process: bool,
     /// How many may fail.
     pub max_failed: MaxFailed,
     /// Where results go.
@@ -80,6 +82,7 @@ impl Plan {
             timeout: positive("timeout", run.waiting.timeout)?.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             on_abort: run.waiting.on_abort.unwrap_or_default(),
+            in_process: server.sandbox.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or(MaxFailed::Count(0)),
             output_dir: run.reporting.output_dir.unwrap_or_else(|| "batch-results".into()),
         };

@@ -17,7 +17,7 @@ struct Moment<'a> {
     created: bool,
 }
 
-const MOMENTS: [Moment<'_>; 6] = [
+const MOMENTS: [Moment<'_>; 7] = [
     Moment {
         name: "upload",
         sandbox: &["--takes", "20s", "--fault", "upload stall"],
@@ -37,6 +37,12 @@ const MOMENTS: [Moment<'_>; 6] = [
         created: true,
     },
     Moment { name: "polling", sandbox: &["--takes", "20s"], when: |tally| calls(tally, "get") > 0, created: true },
+    Moment {
+        name: "polling, where batches cannot be listed",
+        sandbox: &["--takes", "20s", "--fault", "list 403"],
+        when: |tally| calls(tally, "get") > 0,
+        created: true,
+    },
     Moment {
         name: "finalizing",
         sandbox: &["--takes", "500ms", "--fault", "batch stuck=finalizing"],
@@ -136,6 +142,20 @@ async fn a_run_that_ends_well_disarms_its_post() {
     let before = served.tally().await.calls;
     assert_eq!(step.post(&left).await.exit, 0);
     assert_eq!(served.tally().await.calls, before, "post had nothing to do");
+}
+
+#[tokio::test]
+async fn a_sandbox_that_dies_with_its_run_needs_no_post() {
+    if node().is_none() {
+        return;
+    }
+    let step = Step::new(&requests(5, "Who?"), &[("provider", "sandbox"), ("takes", "20s")]);
+    let child = step.start();
+    step.until_state("batch").await;
+    let left = step.interrupt(child, Interrupt::Kill).await;
+    assert_eq!(left.state["armed"], "false", "{left:?}");
+    let post = step.post(&left).await;
+    assert!(post.exit == 0 && post.log.is_empty(), "{post:?}");
 }
 
 #[tokio::test]

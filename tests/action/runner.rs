@@ -62,6 +62,17 @@ impl Step {
         self.node("main.js", &BTreeMap::new()).spawn().unwrap()
     }
 
+    /// Waits until the main step has left this in its state.
+    pub(crate) async fn until_state(&self, name: &str) {
+        let seen = async {
+            let path = self.dir.path().join("state");
+            while !std::fs::read_to_string(&path).unwrap().contains(&format!("{name}<<")) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.unwrap();
+    }
+
     /// Breaks the main step off, and reads what it left.
     pub(crate) async fn interrupt(&self, mut child: Child, how: Interrupt) -> Left {
         match how {

@@ -29,8 +29,16 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
 
   test('cancels by the mark, with a limit', async () => {
     const result = await post({ ...given('for word; do echo "[$word]"; done'), ...armed });
-    assert.equal(result.out, '[cancel]\n[--create=0b9ff0f4-c0de]\n[--timeout=60s]\n');
+    assert.equal(result.out, '[cancel]\n[--create=0b9ff0f4-c0de]\n[--timeout=60s]\n[--]\n');
     assert.equal(result.summary, '');
+  });
+
+  test('names the batch where it is known, and a check that nobody concluded', async () => {
+    const echo = given('echo "$*"');
+    const known = await post({ ...echo, ...armed, STATE_batch: '-b 1', STATE_check: '7' });
+    assert.equal(known.out, 'cancel --create=0b9ff0f4-c0de --timeout=60s --check=7 -- -b 1\n');
+    const check = await post({ ...echo, STATE_armed: 'false', STATE_batch: 'batch_1', STATE_check: '7' });
+    assert.equal(check.out, 'cancel --timeout=60s --check=7 --\n');
   });
 
   test('masks first here as well', async () => {
@@ -61,7 +69,7 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
     const action = lab.releasing(server.url, entry);
     await action.launch();
     const result = await post(armed, action);
-    assert.equal(result.out, 'ran: [cancel --create=0b9ff0f4-c0de --timeout=60s]\n');
+    assert.equal(result.out, 'ran: [cancel --create=0b9ff0f4-c0de --timeout=60s --]\n');
     assert.equal(server.asked.length, 1);
   });
 });
