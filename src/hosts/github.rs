@@ -288,7 +288,7 @@ mod tests {
             ("GITHUB_RUN_ID", "123".to_owned()),
             ("GITHUB_JOB", "build".to_owned()),
             ("GITHUB_ACTION", "__octo_batchstep".to_owned()),
-            ("GITHUB_WORKSPACE", "/work/repo".to_owned()),
+            ("GITHUB_WORKSPACE", "/home/ci/repo".to_owned()),
             ("GITHUB_OUTPUT", file("output")),
             ("GITHUB_STEP_SUMMARY", file("summary")),
         ];
@@ -405,7 +405,7 @@ mod tests {
         let mut report = samples::invalid();
         let fault = report.faults[0].clone();
         report.faults = vec![fault.clone(); 30];
-        report.faults[0].file = "/work/repo/data/a,b:c.jsonl".to_owned();
+        report.faults[0].file = "/home/ci/repo/data/a,b:c.jsonl".to_owned();
         report.faults[1].file = "-".to_owned();
         report.faults[2].line = None;
         report.faults[3].found = "é".repeat(100_000);
