@@ -24,6 +24,10 @@ const MOST_ANNOTATIONS: usize = 10;
 /// The runner cuts an annotation's message here; we do it at a border between characters.
 const LONGEST_MESSAGE: usize = 4_096;
 
+/// What a reader of the summary may not know.
+const KEEP: &str =
+    "The files are in the job's workspace and end with it, unless a later step uploads them as an artifact.";
+
 /// A job on GitHub.
 pub(super) struct GitHub {
     identity: Identity,
@@ -210,7 +214,11 @@ impl Host for GitHub {
     fn publish(&self, report: &Report) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&report::outputs(report)).into_iter().collect();
         if let Summary::File(path) = &self.summary {
-            effects.push(Effect::Append(path.clone(), Format::Markdown.render(report)));
+            let mut summary = Format::Markdown.render(report);
+            if report.files.results.is_some() {
+                summary.push_str(&markdown_paragraph(KEEP));
+            }
+            effects.push(Effect::Append(path.clone(), summary));
         }
         effects.extend(closing_table(report));
         effects.extend(self.annotations(report));

@@ -138,7 +138,9 @@ async fn a_run_that_ends_well_disarms_its_post() {
     assert_eq!((left.exit, left.outputs["outcome"].as_str()), (0, "succeeded"), "{left:?}");
     assert!(left.log.starts_with("::add-mask::sk-0123456789\n"), "{left:?}");
     assert_eq!(left.log.matches("sk-0123456789").count(), 1, "{left:?}");
-    assert!(step.summary().contains("SIMULATED"), "{}", step.summary());
+    for sentence in ["SIMULATED", "unless a later step uploads them as an artifact"] {
+        assert!(step.summary().contains(sentence), "{}", step.summary());
+    }
     let before = served.tally().await.calls;
     assert_eq!(step.post(&left).await.exit, 0);
     assert_eq!(served.tally().await.calls, before, "post had nothing to do");
