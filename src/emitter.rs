@@ -47,7 +47,7 @@ impl<'a> Events<'a> {
         if let Event::Warned(warning) = &event {
             self.warnings.borrow_mut().push(warning.clone());
         }
-        if let Event::Created { batch_id, .. } = &event {
+        if let Event::Created { batch_id, .. } | Event::Attached { batch_id, .. } = &event {
             self.created.send_replace(Some(batch_id.clone()));
         }
         if event.line().is_some() {

@@ -29,13 +29,15 @@ pub enum Exit {
     TimedOut,
     /// More answers failed or are missing than `max-failed` allows.
     AnswersFailed,
+    /// A batch is not over yet, and that was to be a failure.
+    Pending,
     /// A signal ended the run.
     Signal(u8),
 }
 
 impl Exit {
     /// Every code but the signals, in the order of the published table.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ok,
         Self::Internal,
         Self::Usage,
@@ -44,6 +46,7 @@ impl Exit {
         Self::BatchFailed,
         Self::TimedOut,
         Self::AnswersFailed,
+        Self::Pending,
     ];
 
     /// The process's exit code.
@@ -57,6 +60,7 @@ impl Exit {
             Self::BatchFailed => 5,
             Self::TimedOut => 6,
             Self::AnswersFailed => 7,
+            Self::Pending => 8,
             Self::Signal(number) => 128u8.saturating_add(number),
         }
     }
@@ -74,6 +78,7 @@ impl Exit {
             Self::BatchFailed => "The batch failed, expired or was cancelled elsewhere, with nothing usable.",
             Self::TimedOut => "Time was up: the batch was cancelled, partial results are kept.",
             Self::AnswersFailed => "Answers failed or are missing beyond `max-failed`.",
+            Self::Pending => "A batch is not over yet; only with `fail-if-pending`.",
             Self::Signal(_) => "A signal ended the run: 128 + its number.",
         }
     }
@@ -172,8 +177,10 @@ pub enum Outcome {
     TimedOut,
     /// A signal ended the run.
     Cancelled,
-    /// A signal ended the run, and the batch was left running as `on-abort` asks.
+    /// A signal or the deadline ended the run, and the batch was left running as `on-abort` or `on-timeout` asks.
     Detached,
+    /// The batch is not over yet, and somebody comes back for it.
+    Pending,
     /// Nothing was done for want of a key, as `skip-without-key` asks.
     Skipped,
     /// A create was sent and its fate could not be learned.
@@ -192,6 +199,7 @@ impl Outcome {
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",
             Self::Detached => "detached",
+            Self::Pending => "pending",
             Self::Skipped => "skipped",
             Self::Unknown => "unknown",
         }
@@ -205,7 +213,7 @@ mod tests {
     #[test]
     fn codes_are_in_the_order_of_the_table() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(Exit::Signal(15).code(), 143);
     }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::batch::attach::Attachment;
 use crate::clock::span;
 use crate::wire::{Counts, Status};
 
@@ -69,6 +70,24 @@ pub enum Event {
         input_file_id: String,
         /// Whether the reply was lost and the batch found by its mark.
         found: bool,
+    },
+    /// A batch that is there already is taken up instead of one of our own.
+    Attached {
+        /// Its id.
+        batch_id: String,
+        /// Its input file, where it is known.
+        input_file_id: String,
+        /// How the run came by it.
+        attachment: Attachment,
+        /// Whether the batch should be cancelled if this process is killed.
+        armed: bool,
+    },
+    /// A batch of the same requests is of no use to this run.
+    PassedOver {
+        /// Its id.
+        batch_id: String,
+        /// Why.
+        why: String,
     },
     /// The provider answered a poll.
     Polled {
@@ -188,6 +207,12 @@ impl Event {
             Self::Created { batch_id, input_file_id, found: true } => {
                 format!("Found batch {batch_id} from {input_file_id}, which was created although its reply was lost")
             }
+            Self::Attached { batch_id, attachment, .. } => {
+                format!("{}; nothing is uploaded", attachment.sentence(batch_id))
+            }
+            Self::PassedOver { batch_id, why } => {
+                format!("Batch {batch_id} of the same requests is passed over: {why}")
+            }
             Self::Polled { changed: false, .. } => return None,
             Self::Polled { batch_id, status, counts, age, .. } => {
                 format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
@@ -228,7 +253,7 @@ impl Event {
             Self::Uploaded { .. } => "waiting for the uploaded file".to_owned(),
             Self::Creating { .. } => "creating the batch".to_owned(),
             Self::ReplyLost { .. } => "looking for the batch whose reply was lost".to_owned(),
-            Self::Created { batch_id, .. } => format!("waiting for batch {batch_id}"),
+            Self::Created { batch_id, .. } | Self::Attached { batch_id, .. } => format!("waiting for batch {batch_id}"),
             Self::Polled { batch_id, status, counts, .. } => {
                 format!("waiting for batch {batch_id}, {}{}", status.word(), progress(*counts))
             }

@@ -4,6 +4,10 @@
 //! they cannot be added later. `key` names the work and is for attaching to it;
 //! `create` names one intended create and is for settling a lost reply.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::values::MaxFailed;
 use crate::wire::Batch;
 
 /// The `batchstep_v` mark: how to read the others.
@@ -11,7 +15,13 @@ const VERSION: &str = "1";
 /// How many pairs the user gets: sixteen are allowed, seven may be ours.
 pub const USER_PAIRS: usize = 9;
 
+const V: &str = "batchstep_v";
+const KEY: &str = "batchstep_key";
 const CREATE: &str = "batchstep_create";
+const REPO: &str = "batchstep_repo";
+const RUN: &str = "batchstep_run";
+const CHECK: &str = "batchstep_check";
+const PART: &str = "batchstep_part";
 
 /// Names the work: the bytes sent, where they go and how long it may take.
 /// The origin, the API key, metadata and expiry do not matter.
@@ -52,13 +62,13 @@ impl Marks<'_> {
     /// The metadata's pairs: ours, then the user's.
     pub fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
         let ours = [
-            ("batchstep_v", Some(VERSION)),
-            ("batchstep_key", Some(self.key)),
+            (V, Some(VERSION)),
+            (KEY, Some(self.key)),
             (CREATE, Some(self.create)),
-            ("batchstep_repo", self.repo),
-            ("batchstep_run", self.run),
-            ("batchstep_check", self.check),
-            ("batchstep_part", Some("1/1 try 1")),
+            (REPO, self.repo),
+            (RUN, self.run),
+            (CHECK, self.check),
+            (PART, Some("1/1 try 1")),
         ];
         let ours = ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         ours.chain(user.iter().cloned()).collect()
@@ -74,9 +84,83 @@ pub fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> bool {
     }
 }
 
+/// The check that shows a run, as its mark says it: `ID/SHA/PULL/MAX-FAILED`, the
+/// pull request empty where there is none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// Its id at the host.
+    pub id: u64,
+    /// The commit it is on.
+    pub sha: String,
+    /// The pull request.
+    pub pull: Option<u64>,
+    /// What the verdict is judged by.
+    pub max_failed: MaxFailed,
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pull = self.pull.map(|pull| pull.to_string()).unwrap_or_default();
+        write!(f, "{}/{}/{pull}/{}", self.id, self.sha, self.max_failed)
+    }
+}
+
+impl FromStr for Check {
+    type Err = ();
+
+    fn from_str(mark: &str) -> Result<Self, ()> {
+        let [id, sha, pull, max_failed] = mark.split('/').collect::<Vec<_>>()[..] else { return Err(()) };
+        let is_sha = sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let pull = if pull.is_empty() { None } else { Some(pull.parse().map_err(drop)?) };
+        let max_failed = max_failed.parse().map_err(drop)?;
+        if !is_sha {
+            return Err(());
+        }
+        Ok(Self { id: id.parse().map_err(drop)?, sha: sha.to_owned(), pull, max_failed })
+    }
+}
+
+/// The marks that a batch bears; none of them need be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen<'b> {
+    /// The work.
+    pub key: Option<&'b str>,
+    /// The repository.
+    pub repo: Option<&'b str>,
+    /// Host, run id, attempt, job and step.
+    pub run: Option<&'b str>,
+    /// The check that shows the run.
+    pub check: Option<&'b str>,
+}
+
+impl<'b> Seen<'b> {
+    /// Reads a batch's marks.
+    pub fn of(batch: &'b Batch) -> Self {
+        let get = |name| batch.metadata.get(name).map(String::as_str);
+        Self { key: get(KEY), repo: get(REPO), run: get(RUN), check: get(CHECK) }
+    }
+
+    /// Whether the batch was made by this very run of a workflow: then it may be cancelled by it.
+    pub fn is_of_run(&self, repo: Option<&str>, run: Option<&str>) -> bool {
+        let id = |run: &str| run.split('/').take(2).map(str::to_owned).collect::<Vec<_>>();
+        repo.is_some() && self.repo == repo && run.is_some() && self.run.map(id) == run.map(id)
+    }
+
+    /// Whether the batch was made by an earlier attempt at the same step of the same run.
+    pub fn is_of_earlier_attempt(&self, repo: Option<&str>, run: Option<&str>) -> bool {
+        let parts = |run: Option<&str>| -> Option<(Vec<String>, u64)> {
+            let mut parts: Vec<String> = run?.split('/').map(str::to_owned).collect();
+            let attempt = (parts.len() == 5).then(|| parts.remove(2))?;
+            Some((parts, attempt.parse().ok()?))
+        };
+        let (Some((theirs, before)), Some((ours, now))) = (parts(self.run), parts(run)) else { return false };
+        repo.is_some() && self.repo == repo && theirs == ours && before < now
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Marks, is_from, key};
+    use super::{Batch, Marks, Seen, is_from, key};
 
     #[test]
     fn the_key_is_the_bytes_the_endpoint_and_the_window() {
@@ -113,5 +197,17 @@ mod tests {
         assert!(!is_from(&Batch::default(), "c", None));
         batch.metadata.insert("batchstep_create".into(), "other".into());
         assert!(!is_from(&batch, "c", Some("file-1")));
+    }
+
+    #[test]
+    fn a_run_knows_its_own_batches_and_those_of_its_earlier_attempts() {
+        let seen = Seen { repo: Some("o/r"), run: Some("github/7/1/build/step"), ..Seen::default() };
+        let own = |run| seen.is_of_run(Some("o/r"), Some(run));
+        assert!(own("github/7/1/build/step") && own("github/7/2/other/step") && !own("github/8/1/build/step"));
+        assert!(!seen.is_of_run(Some("o/other"), seen.run) && !seen.is_of_run(None, seen.run));
+        let earlier = |run| seen.is_of_earlier_attempt(Some("o/r"), Some(run));
+        assert!(earlier("github/7/2/build/step") && !earlier("github/7/1/build/step"));
+        assert!(!earlier("github/7/2/other/step") && !earlier("github/8/2/build/step") && !earlier("github/7/2"));
+        assert!(!Seen::default().is_of_run(None, None) && !Seen::default().is_of_earlier_attempt(None, None));
     }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::batch::OnAbort;
+use crate::batch::Parting;
+use crate::batch::attach::Reuse;
 use crate::hosts::Choice;
 use crate::providers;
 use crate::values::{self, MaxFailed, Pair};
@@ -31,6 +32,10 @@ pub struct Cli {
 pub enum Command {
     /// Check, submit, wait, collect and report: the whole life of a batch.
     Run(Box<Run>),
+    /// Check and submit, and do not wait: `collect` comes back for the answers.
+    Submit(Box<Submit>),
+    /// Wait for batches that were submitted, download, reconcile and report.
+    Collect(Box<Collect>),
     /// Check the requests; no network, no key.
     Check(Check),
     /// Cancel batches and wait for their end.
@@ -68,6 +73,49 @@ pub struct Run {
     pub simulation: Simulation,
 }
 
+/// What `submit` takes.
+#[derive(Debug, Args)]
+pub struct Submit {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// What is made of it.
+    #[command(flatten)]
+    pub making: Making,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting, which is short.
+    #[command(flatten)]
+    pub submitting: Submitting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// What `collect` takes.
+#[derive(Debug, Args)]
+pub struct Collect {
+    /// The batches [default: those that the journal in `output-dir` names].
+    #[arg(value_name = "BATCH_ID", help_heading = "Work")]
+    pub batch_id: Vec<String>,
+    /// Collect every batch of this repository whose check is not concluded yet; needs `check-run` [default: false].
+    #[arg(long, value_name = "BOOL", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub pending: Option<bool>,
+    /// The requests that the batches were made of; where they are not at hand, the provider's copy serves [default: requests.jsonl].
+    #[arg(long, value_name = "PATH", help_heading = "Work")]
+    pub requests: Vec<String>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting.
+    #[command(flatten)]
+    pub collecting: Collecting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
 /// What `check` takes.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -97,6 +145,12 @@ pub struct Cancel {
     /// The token to do that with [default: GITHUB_TOKEN, where it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
+    /// Cancel every batch of this repository that is still running; only names them unless `yes` is given [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub pending: Option<bool>,
+    /// Do it without asking [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub yes: Option<bool>,
     /// How long to look for it and to wait for its end [default: 11m].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
@@ -139,7 +193,7 @@ pub struct Making {
 }
 
 /// How to reach the provider.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
     /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
@@ -175,19 +229,67 @@ pub struct Waiting {
     /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 24h30m].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
+    /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub on_timeout: Option<Parting>,
     /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: cancel].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_abort: Option<OnAbort>,
+    pub on_abort: Option<Parting>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
+    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active].
+    #[arg(long, value_name = "WHICH", hide_possible_values = true)]
+    pub reuse: Option<Reuse>,
     /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
 }
 
-/// Where results and reports go.
+/// How long `submit` may take, and what it leaves for `collect`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub struct Submitting {
+    /// How long submitting may take [default: 5h30m on GitHub, else 24h30m].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: detach].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub on_abort: Option<Parting>,
+    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active].
+    #[arg(long, value_name = "WHICH", hide_possible_values = true)]
+    pub reuse: Option<Reuse>,
+    /// How many requests may fail or be missing, for `collect --pending` to judge by [default: 0].
+    #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
+    pub max_failed: Option<MaxFailed>,
+}
+
+/// How long `collect` waits.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Waiting")]
+pub struct Collecting {
+    /// How long to wait for the batches; 0 looks once [default: 5h30m on GitHub, else 24h30m; 0 with `pending`].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// What happens to the batches when time is up: detach and leave them running, or cancel them [default: detach].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub on_timeout: Option<Parting>,
+    /// What a cancelled job does to the batches: detach and leave them running, or cancel them [default: detach].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub on_abort: Option<Parting>,
+    /// The longest wait between two polls [default: 60s].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub poll_interval: Option<Duration>,
+    /// Fail with exit code 8 while a batch is not over [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub fail_if_pending: Option<bool>,
+    /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: what `submit` was told, else 0].
+    #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
+    pub max_failed: Option<MaxFailed>,
+}
+
+/// Where results and reports go.
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Reporting")]
 pub struct Reporting {
     /// Where results, report and journal go [default: batch-results].
@@ -292,6 +394,12 @@ pub struct ListBatches {
     /// Only those after this batch in the list.
     #[arg(long, value_name = "BATCH_ID")]
     pub after: Option<String>,
+    /// A table of those that batchstep made in the last thirty days: repository, run, key, age and counts [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub ours: Option<bool>,
+    /// With `ours`, JSON instead of a table [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub json: Option<bool>,
     /// The connection.
     #[command(flatten)]
     pub connection: Connection,

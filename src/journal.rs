@@ -36,11 +36,15 @@ pub enum Record {
     },
     /// The file is at the provider.
     Uploaded {
+        /// The work.
+        key: String,
         /// Its id.
         file_id: String,
     },
     /// A create is about to be sent.
     Create {
+        /// The work.
+        key: String,
         /// The mark it carries.
         create: String,
         /// The file it names.
@@ -48,10 +52,24 @@ pub enum Record {
     },
     /// The batch exists.
     Created {
+        /// The work.
+        key: String,
         /// The mark it carries.
         create: String,
         /// Its id.
         batch_id: String,
+    },
+    /// A batch that is there already is taken up.
+    Attached {
+        /// The work.
+        key: String,
+        /// Its id.
+        batch_id: String,
+        /// Whether another run made it.
+        foreign: bool,
+        /// The batch that this run had made, and cancels.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        instead_of: Option<String>,
     },
     /// A cancel is about to be sent.
     Cancel {
@@ -78,11 +96,13 @@ pub enum Record {
 }
 
 /// A record with its time.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    at: i64,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Unix seconds.
+    pub at: i64,
+    /// What happened.
     #[serde(flatten)]
-    record: Record,
+    pub record: Record,
 }
 
 /// An open journal, which also holds the lock on its directory.
@@ -97,7 +117,7 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `dir`, making the directory if need be, and returns
     /// what earlier runs wrote. A directory that is in use is a usage error.
-    pub fn open(dir: &Path, clock: Clock) -> Result<(Self, Vec<Record>), Error> {
+    pub fn open(dir: &Path, clock: Clock) -> Result<(Self, Vec<Line>), Error> {
         let failed = |what: &str, error: std::io::Error| {
             Error::usage(format!("`output-dir` {} {what}.", dir.display())).because(error)
         };
@@ -134,7 +154,7 @@ impl Journal {
 }
 
 /// Reads the records so far, and ends a torn last line so that the next one stands alone.
-fn read(file: &mut File) -> std::io::Result<Vec<Record>> {
+fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
@@ -142,34 +162,107 @@ fn read(file: &mut File) -> std::io::Result<Vec<Record>> {
         file.write_all(b"\n")?;
     }
     let lines = text.split(|byte| *byte == b'\n');
-    Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).map(|line| line.record).collect())
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
-/// What the last run created, or may have, and left without a closing record, if anything.
-pub fn left_behind(earlier: &[Record]) -> Option<String> {
-    let run = earlier.iter().rposition(|record| matches!(record, Record::Run { .. }))?;
-    let last = &earlier[run..];
-    if last.iter().any(|record| matches!(record, Record::Closed { .. })) {
-        return None;
+/// What earlier runs made of a piece of work and left without a closing record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Left {
+    /// The uploaded file.
+    pub file_id: Option<String>,
+    /// The mark of a create that was about to be sent, and when, in Unix seconds.
+    pub create: Option<(String, i64)>,
+    /// The batch, and whether another run made it.
+    pub batch: Option<(String, bool)>,
+    /// Another batch of the same work, which was about to be cancelled.
+    pub duplicate: Option<String>,
+}
+
+impl Left {
+    /// Whether it is nothing.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
-    last.iter().rev().find_map(|record| match record {
-        Record::Created { batch_id, .. } => Some(format!("batch {batch_id}")),
-        Record::Create { file_id, .. } => Some(format!("a create of a batch over file {file_id}")),
-        _ => None,
-    })
+}
+
+/// What is left of the work `key` at the server `origin`. A closing record closes
+/// the work that its run took up; a run that got nowhere closes nothing.
+pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
+    let mut left = Left::default();
+    let (mut is_there, mut took_up) = (false, false);
+    for Line { at, record } in earlier {
+        match record {
+            Record::Run { origin: at, .. } => (is_there, took_up) = (at == origin, false),
+            _ if !is_there => {}
+            Record::Closed { .. } if took_up => left = Left::default(),
+            Record::Uploaded { key: of, .. } | Record::Create { key: of, .. } if of != key => {}
+            Record::Created { key: of, .. } | Record::Attached { key: of, .. } if of != key => {}
+            Record::Uploaded { file_id, .. } => {
+                (left, took_up) = (Left { file_id: Some(file_id.clone()), ..Left::default() }, true);
+            }
+            Record::Create { create, file_id, .. } => {
+                let (create, file_id) = (Some((create.clone(), *at)), Some(file_id.clone()));
+                (left, took_up) = (Left { file_id, create, ..Left::default() }, true);
+            }
+            Record::Created { batch_id, .. } => (left.batch, took_up) = (Some((batch_id.clone(), false)), true),
+            Record::Attached { batch_id, foreign, instead_of, .. } => {
+                (left.batch, took_up) = (Some((batch_id.clone(), *foreign)), true);
+                left.duplicate.clone_from(instead_of);
+            }
+            _ => {}
+        }
+    }
+    left
+}
+
+/// The batches that earlier runs left, of whatever work: what `collect` takes where none is named.
+pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
+    let mut keys: Vec<&str> = Vec::new();
+    for Line { record, .. } in earlier {
+        if let Record::Created { key, .. } | Record::Attached { key, .. } = record
+            && !keys.contains(&key.as_str())
+        {
+            keys.push(key);
+        }
+    }
+    keys.into_iter().filter_map(|key| left(earlier, origin, key).batch).map(|(batch_id, _)| batch_id).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Journal, Record, left_behind};
+    use super::{Clock, Journal, Left, Line, Record, left, open_batches};
     use std::io::Write as _;
 
-    fn created(batch: &str) -> Record {
-        Record::Created { create: "c".into(), batch_id: batch.into() }
+    fn uploaded(key: &str, file: &str) -> Record {
+        Record::Uploaded { key: key.into(), file_id: file.into() }
+    }
+
+    fn create(key: &str, mark: &str) -> Record {
+        Record::Create { key: key.into(), create: mark.into(), file_id: "f".into() }
+    }
+
+    fn created(key: &str, batch: &str) -> Record {
+        Record::Created { key: key.into(), create: "c".into(), batch_id: batch.into() }
+    }
+
+    fn attached(key: &str, batch: &str) -> Record {
+        Record::Attached { key: key.into(), batch_id: batch.into(), foreign: true, instead_of: None }
     }
 
     fn run() -> Record {
         Record::Run { version: "1".into(), origin: "o".into(), key: "k".into(), total: 1 }
+    }
+
+    fn closed() -> Record {
+        Record::Closed { outcome: "succeeded".into() }
+    }
+
+    fn lines(records: &[Record]) -> Vec<Line> {
+        records.iter().map(|record| Line { at: 7, record: record.clone() }).collect()
+    }
+
+    fn batch(records: &[Record]) -> Option<(String, bool)> {
+        left(&lines(records), "o", "k").batch
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,7 +272,7 @@ mod tests {
         let (journal, earlier) = Journal::open(dir.path(), clock).unwrap();
         assert_eq!(earlier, []);
         journal.note(run()).unwrap();
-        journal.note(created("b")).unwrap();
+        journal.note(created("k", "b")).unwrap();
         drop(journal);
         let path = dir.path().join("journal.jsonl");
         let text = std::fs::read_to_string(&path).unwrap();
@@ -188,21 +281,40 @@ mod tests {
         std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(torn).unwrap();
 
         let (journal, earlier) = Journal::open(dir.path(), clock).unwrap();
-        assert_eq!(earlier, [run(), created("b")]);
-        assert_eq!(left_behind(&earlier).as_deref(), Some("batch b"));
-        journal.note(Record::Closed { outcome: "succeeded".into() }).unwrap();
+        let records: Vec<Record> = earlier.iter().map(|line| line.record.clone()).collect();
+        assert_eq!(records, [run(), created("k", "b")]);
+        journal.note(closed()).unwrap();
         drop(journal);
         let (_, earlier) = Journal::open(dir.path(), clock).unwrap();
         assert_eq!(earlier.len(), 3, "the record after the torn line stands alone");
-        assert_eq!(left_behind(&earlier), None);
+        assert!(left(&earlier, "o", "k").is_nothing());
     }
 
     #[test]
-    fn a_create_that_was_cut_off_is_left_behind_too() {
-        let create = Record::Create { create: "c".into(), file_id: "f".into() };
-        let left = left_behind(&[run(), create.clone()]);
-        assert_eq!(left.as_deref(), Some("a create of a batch over file f"));
-        assert_eq!(left_behind(&[run(), create, created("b"), run()]), None);
+    fn a_run_without_a_closing_record_leaves_what_it_came_to() {
+        let of = |records: &[Record]| left(&lines(records), "o", "k");
+        assert!(of(&[run()]).is_nothing());
+        assert_eq!(of(&[run(), uploaded("k", "f")]), Left { file_id: Some("f".into()), ..Left::default() });
+        let cut_off = of(&[run(), uploaded("k", "f"), create("k", "c")]);
+        assert_eq!((cut_off.create, cut_off.file_id.as_deref()), (Some(("c".into(), 7)), Some("f")));
+        assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), Some(("b".into(), false)));
+        assert_eq!(batch(&[run(), created("k", "b"), closed()]), None);
+        assert!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k").is_nothing());
+        assert!(left(&lines(&[run(), created("k", "b")]), "o", "other").is_nothing());
+    }
+
+    #[test]
+    fn a_later_run_closes_what_it_took_up_and_nothing_else() {
+        let left_by_first = [run(), created("k", "b")];
+        let after = |records: &[Record]| batch(&[&left_by_first, records].concat());
+        // The second run was refused before it could look.
+        assert_eq!(after(&[run(), closed()]), Some(("b".into(), false)));
+        assert_eq!(after(&[run(), attached("k", "b")]), Some(("b".into(), true)));
+        assert_eq!(after(&[run(), attached("k", "b"), closed()]), None);
+        // A run of other work in the same directory.
+        let other = [run(), created("other", "x"), closed()];
+        assert_eq!(after(&other), Some(("b".into(), false)));
+        assert_eq!(open_batches(&lines(&[&left_by_first[..], &other].concat()), "o"), ["b"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,6 +29,8 @@ pub enum Stop {
     Signal(u8),
     /// A signal came, and what runs was left running, as was asked for.
     Detached(u8),
+    /// The deadline passed, and what runs was left running, as was asked for.
+    HandedOver,
     /// It failed for good.
     Failed(Error),
     /// A create was sent and its fate could not be learned.

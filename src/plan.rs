@@ -6,7 +6,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::batch::OnAbort;
+use crate::batch::Parting;
+use crate::batch::attach::Reuse;
 use crate::client;
 use crate::error::Error;
 use crate::hosts::{Host, Wishes};
@@ -44,8 +45,14 @@ pub struct Plan {
     pub timeout: Duration,
     /// The longest wait between polls.
     pub poll_interval: Duration,
+    /// Whether the run waits for the batch, or leaves it to somebody else.
+    pub waits: bool,
+    /// What the deadline does to the batch.
+    pub on_timeout: Parting,
     /// What a signal does to the batch.
-    pub on_abort: OnAbort,
+    pub on_abort: Parting,
+    /// Which batches of the same work are taken up.
+    pub reuse: Reuse,
     /// Whether the provider is a sandbox in this process, and ends with it.
     pub in_process: bool,
     /// How many may fail.
@@ -66,7 +73,7 @@ pub struct Server {
 
 impl Plan {
     /// Plans a run, and tells whom it talks to.
-    pub fn new(run: inputs::Run, host: &dyn Host) -> Result<(Self, Server), Error> {
+    pub fn run(run: inputs::Run, host: &dyn Host) -> Result<(Self, Server), Error> {
         let server = Server::in_process(run.connection, run.simulation)?;
         let (window, metadata) = making(&run.making, server.provider.as_ref())?;
         // A simulated batch is over in seconds, so its polls must be too.
@@ -79,15 +86,105 @@ impl Plan {
             metadata,
             expires_after: run.making.expires_after,
             output_expires_after: run.making.output_expires_after,
-            timeout: positive("timeout", run.waiting.timeout)?.or_else(|| host.time_limit()).unwrap_or(TIMEOUT),
+            timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host)),
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
+            waits: true,
+            on_timeout: run.waiting.on_timeout.unwrap_or_default(),
             on_abort: run.waiting.on_abort.unwrap_or_default(),
+            reuse: run.waiting.reuse.unwrap_or_default(),
             in_process: server.sandbox.is_some(),
-            max_failed: run.waiting.max_failed.unwrap_or(MaxFailed::Count(0)),
-            output_dir: run.reporting.output_dir.unwrap_or_else(|| "batch-results".into()),
+            max_failed: run.waiting.max_failed.unwrap_or_default(),
+            output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
     }
+
+    /// Plans a run that does not wait, and tells whom it talks to.
+    pub fn submit(submit: inputs::Submit, host: &dyn Host) -> Result<(Self, Server), Error> {
+        let server = Server::remote(submit.connection)?;
+        let (window, metadata) = making(&submit.making, server.provider.as_ref())?;
+        let plan = Self {
+            requests: patterns(submit.work.requests),
+            rules: Rules { endpoint: submit.work.endpoint, ..server.provider.rules() },
+            window,
+            metadata,
+            expires_after: submit.making.expires_after,
+            output_expires_after: submit.making.output_expires_after,
+            timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host)),
+            poll_interval: POLL_INTERVAL,
+            waits: false,
+            on_timeout: Parting::Detach,
+            on_abort: submit.submitting.on_abort.unwrap_or(Parting::Detach),
+            reuse: submit.submitting.reuse.unwrap_or_default(),
+            in_process: false,
+            max_failed: submit.submitting.max_failed.unwrap_or_default(),
+            output_dir: output_dir(submit.reporting.output_dir),
+        };
+        Ok((plan, server))
+    }
+}
+
+/// A collection, planned.
+pub struct Collecting {
+    /// The batches.
+    pub batch_ids: Vec<String>,
+    /// Whether all that this repository's checks wait for are meant.
+    pub pending: bool,
+    /// The requests' paths and globs, where they are at hand.
+    pub requests: Vec<String>,
+    /// How long to wait.
+    pub timeout: Duration,
+    /// The longest wait between polls.
+    pub poll_interval: Duration,
+    /// What the deadline does to the batches.
+    pub on_timeout: Parting,
+    /// What a signal does to the batches.
+    pub on_abort: Parting,
+    /// Whether it is a failure that a batch is not over.
+    pub fail_if_pending: bool,
+    /// How many may fail; none where that is for the batch's own mark to say.
+    pub max_failed: Option<MaxFailed>,
+    /// Where results go.
+    pub output_dir: PathBuf,
+}
+
+impl Collecting {
+    /// Plans a collection, and tells whom it talks to.
+    pub fn new(collect: inputs::Collect, host: &dyn Host) -> Result<(Self, Server), Error> {
+        let (pending, waiting) = (collect.pending.unwrap_or(false), collect.collecting);
+        if pending && !collect.reporting.check_run.unwrap_or(false) {
+            return Err(Error::usage(
+                "`pending` needs `check-run`: the checks on GitHub say which batches are waited for.",
+            )
+            .hint("Give `check-run: true` to both the submitting and the collecting step, or name the batches."));
+        }
+        if pending && !collect.batch_id.is_empty() {
+            return Err(Error::usage("`pending` and named batches exclude each other."));
+        }
+        let timeout = if pending { Duration::ZERO } else { longest(host) };
+        let plan = Self {
+            batch_ids: collect.batch_id,
+            pending,
+            requests: patterns(collect.requests),
+            timeout: waiting.timeout.unwrap_or(timeout),
+            poll_interval: positive("poll-interval", waiting.poll_interval)?.unwrap_or(POLL_INTERVAL),
+            on_timeout: waiting.on_timeout.unwrap_or(Parting::Detach),
+            on_abort: waiting.on_abort.unwrap_or(Parting::Detach),
+            fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
+            max_failed: waiting.max_failed,
+            output_dir: output_dir(collect.reporting.output_dir),
+        };
+        Ok((plan, Server::remote(collect.connection)?))
+    }
+}
+
+/// How long a run may take where nothing is said.
+fn longest(host: &dyn Host) -> Duration {
+    host.time_limit().unwrap_or(TIMEOUT)
+}
+
+fn output_dir(dir: Option<PathBuf>) -> PathBuf {
+    dir.unwrap_or_else(|| "batch-results".into())
 }
 
 impl Server {
@@ -123,10 +220,10 @@ impl Server {
 }
 
 /// Whether a run is to be passed over because there is no key for it.
-pub fn is_skipped(run: &inputs::Run) -> bool {
-    let provider = providers::choose(run.connection.provider.unwrap_or(Name::Openai));
-    let keyless = run.connection.api_key.is_none() && provider.needs_key();
-    keyless && run.reporting.skip_without_key.unwrap_or(false)
+pub fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
+    let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
+    let keyless = connection.api_key.is_none() && provider.needs_key();
+    keyless && reporting.skip_without_key.unwrap_or(false)
 }
 
 /// What is to be shown through the host's API. A token nobody needs is not looked at.

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::batch::attach::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::error::{Exit, Outcome};
 use crate::providers::Provider;
@@ -51,6 +52,8 @@ pub struct Report {
     pub max_failed: String,
     /// How the requests fared; all zero if nothing was collected.
     pub counts: Counts,
+    /// How it is known which requests there are.
+    pub coverage: Coverage,
     /// Tokens, summed over the answers' own usage.
     pub tokens: Tokens,
     /// Failed requests, grouped by code, most frequent first.
@@ -105,6 +108,8 @@ pub struct BatchReport {
     pub ended_at: Option<i64>,
     /// Why the whole batch failed.
     pub errors: Vec<BatchFault>,
+    /// How the run came by it, if it did not create it.
+    pub attached: Option<Attachment>,
 }
 
 /// One reason why a batch failed, with the place it is about in the user's files.
@@ -135,6 +140,17 @@ pub struct Counts {
     pub missing: u64,
     /// Lines for ids nobody asked for, lines that cannot be read, and answers beyond the first.
     pub unexpected: u64,
+}
+
+/// How it is known which requests there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Coverage {
+    /// From the requests themselves: each has its line in the results.
+    #[default]
+    Requests,
+    /// Only their number, from the provider's counts: those that are missing have no line.
+    Counted,
 }
 
 /// Tokens, as the answers count them.
@@ -184,6 +200,31 @@ pub struct Files {
     pub report: Option<String>,
 }
 
+/// What came of one run, an entry of the output `runs`.
+#[derive(Debug, Serialize)]
+pub struct RunEntry {
+    /// The digest that names its work.
+    pub key: String,
+    /// Whether the answers are the sandbox's.
+    pub simulated: bool,
+    /// Its verdict.
+    pub outcome: Outcome,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// Its batches.
+    pub batch_ids: Vec<String>,
+    /// Its check.
+    pub check_id: u64,
+    /// Its pull request.
+    pub pull_request: Option<u64>,
+    /// The answers.
+    pub results_file: Option<String>,
+    /// The report.
+    pub report_file: Option<String>,
+}
+
 impl Report {
     /// A report on a run that begins now.
     pub fn begin(provider: &dyn Provider, origin: String, clock: Clock) -> Self {
@@ -205,6 +246,7 @@ impl Report {
             batches: Vec::new(),
             max_failed: "0".to_owned(),
             counts: Counts::default(),
+            coverage: Coverage::default(),
             tokens: Tokens::default(),
             failures: Vec::new(),
             faults: Vec::new(),
@@ -230,9 +272,20 @@ impl Report {
     }
 }
 
+impl Report {
+    /// Of each batch that the run did not create: how it came by it.
+    pub fn attached(&self) -> Vec<String> {
+        let sentence = |batch: &BatchReport| {
+            let attached = batch.attached.as_ref()?.sentence(&batch.id);
+            Some(format!("{attached}; nothing was uploaded."))
+        };
+        self.batches.iter().filter_map(sentence).collect()
+    }
+}
+
 impl BatchReport {
     /// What is told of a batch whose lines came from these places.
-    pub fn new(batch: &Batch, places: &Places) -> Self {
+    pub fn new(batch: &Batch, places: &Places, attached: Option<Attachment>) -> Self {
         let fault = |error: &BatchError| {
             let place = error.line.and_then(|line| places.locate(line));
             BatchFault {
@@ -253,6 +306,7 @@ impl BatchReport {
             created_at: batch.created_at,
             ended_at: batch.ended_at(),
             errors: batch.errors.iter().map(fault).collect(),
+            attached,
         }
     }
 }
@@ -291,7 +345,13 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
         ("missing", number(collected, counts.missing)),
         ("input-tokens", number(collected, report.tokens.input)),
         ("output-tokens", number(collected, report.tokens.output)),
+        ("runs", String::new()),
     ]
+}
+
+/// The step outputs of `collect --pending`.
+pub fn outputs_of_runs(outcome: Outcome, runs: &[RunEntry]) -> Vec<(&'static str, String)> {
+    vec![("outcome", outcome.word().to_owned()), ("runs", serde_json::json!(runs).to_string())]
 }
 
 /// Orders statuses from the least finished on; of those that are finished, the bad ones come first.
@@ -336,6 +396,7 @@ mod tests {
         missing=1
         input-tokens=1234567
         output-tokens=89012
+        runs=
         "###);
         let mut several = samples::partial();
         several.batches.push(several.batches[0].clone());
@@ -362,6 +423,7 @@ mod tests {
         missing=
         input-tokens=
         output-tokens=
+        runs=
         "###);
     }
 

@@ -100,6 +100,12 @@ pub enum MaxFailed {
     Share(u32),
 }
 
+impl Default for MaxFailed {
+    fn default() -> Self {
+        Self::Count(0)
+    }
+}
+
 impl MaxFailed {
     /// How many of `total` may fail. A share rounds down.
     pub fn allowed(self, total: u64) -> u64 {

@@ -8,7 +8,7 @@
 use crate::error::{Error, Exit, Outcome};
 use crate::events::requests_count;
 use crate::patience::Stop;
-use crate::report::{Counts, Report};
+use crate::report::{Counts, Report, RunEntry};
 use crate::values::MaxFailed;
 use crate::wire::{Batch, Status};
 
@@ -61,6 +61,23 @@ impl Verdict {
             .hint("Workflows for pull requests from forks get no secrets; this one runs where it has them.")
     }
 
+    /// The verdict on a run that leaves its batch to `collect`.
+    pub fn submitted(batch: &Batch, is_attached: bool) -> Self {
+        let how = if is_attached { "was there already" } else { "was created" };
+        let reason = format!("Batch {} {how}; it is {}.", batch.id, batch.status.word());
+        Self::new(Outcome::Pending, Exit::Ok, reason)
+            .hint(format!("Collect its answers with `batchstep collect {}`, on any machine.", shell_word(&batch.id)))
+    }
+
+    /// The verdict on batches that are not over yet.
+    pub fn pending(running: &[&Batch], is_failure: bool) -> Self {
+        let exit = if is_failure { Exit::Pending } else { Exit::Ok };
+        let states: Vec<String> =
+            running.iter().map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
+        let reason = format!("Not over yet: {}.", states.join(", "));
+        Self::new(Outcome::Pending, exit, reason).hint("Collect again later; nothing was cancelled.")
+    }
+
     /// The verdict on a requests file that is not valid.
     pub fn invalid(faults: u64) -> Self {
         let faults = if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") };
@@ -69,16 +86,53 @@ impl Verdict {
     }
 }
 
-/// Judges a run: what broke it off, how the batch ended, how the requests fared.
-pub fn judge(stop: Option<&Stop>, batch: Option<&Batch>, counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+/// Judges a run: what broke it off, how the batch ended (and whether it is another
+/// run's), how the requests fared.
+pub fn judge(
+    stop: Option<&Stop>,
+    batch: Option<(&Batch, bool)>,
+    counts: Option<Counts>,
+    max_failed: MaxFailed,
+) -> Verdict {
+    let (batch, is_foreign) = batch.unzip();
+    if let Some(batch) = batch.filter(|batch| is_foreign == Some(true) && !batch.status.is_terminal()) {
+        match stop {
+            Some(Stop::Signal(number)) => return left_alone(Outcome::Cancelled, Exit::Signal(*number), batch),
+            Some(Stop::Deadline) => return left_alone(Outcome::TimedOut, Exit::TimedOut, batch),
+            _ => {}
+        }
+    }
     match (stop, batch, counts) {
         (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
         (Some(Stop::Detached(number)), batch, _) => detached(*number, batch),
+        (Some(Stop::HandedOver), batch, _) => handed_over(batch),
         (Some(Stop::Failed(error)), batch, _) => with_running(Verdict::of_error(error, outcome_of(error.exit)), batch),
         (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
         (Some(Stop::Deadline), batch, counts) => timed_out(batch, counts),
         (None, Some(batch), Some(counts)) => ended(batch, counts, max_failed),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
+    }
+}
+
+/// The verdict on what `collect --pending` did. How each run fared is for its own check to say.
+pub fn of_runs(runs: &[RunEntry], fail_if_pending: bool) -> Verdict {
+    let stuck = |code: u8| runs.iter().find(|run| run.exit_code == code);
+    for exit in [Exit::Internal, Exit::Usage, Exit::Refused] {
+        if let Some(run) = stuck(exit.code()) {
+            let outcome = if exit == Exit::Refused { Outcome::Refused } else { Outcome::Failed };
+            return Verdict::new(outcome, exit, format!("A run could not be collected: {}", run.reason));
+        }
+    }
+    if let Some(run) = runs.iter().find(|run| run.exit_code > 128) {
+        return Verdict::new(Outcome::Cancelled, Exit::Signal(run.exit_code - 128), run.reason.clone());
+    }
+    let pending = runs.iter().filter(|run| run.outcome == Outcome::Pending).count();
+    let collected = runs.len() - pending;
+    let reason = format!("Collected: {collected}. Not over yet: {pending}.");
+    match pending {
+        0 => Verdict::new(Outcome::Succeeded, Exit::Ok, reason),
+        _ if fail_if_pending => Verdict::new(Outcome::Pending, Exit::Pending, reason),
+        _ => Verdict::new(Outcome::Pending, Exit::Ok, reason),
     }
 }
 
@@ -117,12 +171,33 @@ fn detached(number: u8, batch: Option<&Batch>) -> Verdict {
         |what: &str| Verdict::new(Outcome::Detached, Exit::Signal(number), format!("{name} ended the run; {what}."));
     match batch {
         Some(batch) => verdict(&format!("batch {} goes on, as `on-abort` asks", batch.id)).hint(format!(
-            "`batchstep batch get {}` shows when it is over; `batchstep file content` fetches the files that it names.",
+            "Run again with the same requests to attach to it, or collect it with `batchstep collect {}`.",
             shell_word(&batch.id)
         )),
         None => verdict("a create was under way, and its batch goes on if it arrived, as `on-abort` asks")
-            .hint("`batchstep batch list` shows it, with its marks in the metadata."),
+            .hint("Run again with the same requests to attach to it; `batchstep batch list --ours` shows it."),
     }
+}
+
+/// The deadline passed, and the batch goes on.
+fn handed_over(batch: Option<&Batch>) -> Verdict {
+    let id = batch.map(|batch| batch.id.as_str()).unwrap_or_default();
+    Verdict::new(Outcome::Detached, Exit::Ok, format!("Time was up; batch {id} goes on, as `on-timeout` asks.")).hint(
+        format!(
+            "Run again with the same requests to attach to it, or collect it with `batchstep collect {}`.",
+            shell_word(id)
+        ),
+    )
+}
+
+/// The run ended before the batch of another run that it was waiting for.
+fn left_alone(outcome: Outcome, exit: Exit, batch: &Batch) -> Verdict {
+    let why = match exit {
+        Exit::Signal(number) => format!("{} ended the run", name_of(number)),
+        _ => "Time was up".to_owned(),
+    };
+    let reason = format!("{why}; batch {} belongs to another run and was left running.", batch.id);
+    Verdict::new(outcome, exit, reason).hint("Run again with the same requests to attach to it once more.")
 }
 
 fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
@@ -135,9 +210,8 @@ fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
             let cancelled = matches!(batch.status, Status::Cancelling | Status::Cancelled);
             let what = if cancelled { "was cancelled" } else { "was over already" };
             let word = shell_word(&batch.id);
-            verdict(&format!("batch {} {what}", batch.id)).hint(format!(
-                "What it finished is kept at the provider: `batchstep batch get {word}` names the files."
-            ))
+            verdict(&format!("batch {} {what}", batch.id))
+                .hint(format!("What it finished is kept at the provider: `batchstep collect {word}` fetches it."))
         }
         Some(batch) => with_running(verdict(&format!("batch {} was not seen to end", batch.id)), Some(batch)),
     }
@@ -256,7 +330,7 @@ mod tests {
             (Failed, counts(0, 0, 9), Outcome::Failed, 5),
         ];
         for (status, counts, outcome, code) in table {
-            let verdict = judge(None, Some(&batch(status.clone())), Some(counts), MaxFailed::Count(1));
+            let verdict = judge(None, Some((&batch(status.clone()), false)), Some(counts), MaxFailed::Count(1));
             assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {counts:?}");
         }
     }
@@ -264,7 +338,7 @@ mod tests {
     #[test]
     fn what_broke_the_run_off_comes_first() {
         let done = batch(Status::Completed);
-        let judged = |stop| judge(Some(&stop), Some(&done), Some(counts(9, 0, 0)), MaxFailed::Count(0));
+        let judged = |stop| judge(Some(&stop), Some((&done, false)), Some(counts(9, 0, 0)), MaxFailed::Count(0));
         assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
         assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
@@ -281,7 +355,8 @@ mod tests {
     #[test]
     fn a_batch_that_goes_on_is_named() {
         let running = batch(Status::InProgress);
-        let verdict = judge(Some(&Stop::Failed(Error::refused("No."))), Some(&running), None, MaxFailed::Count(0));
+        let verdict =
+            judge(Some(&Stop::Failed(Error::refused("No."))), Some((&running, false)), None, MaxFailed::Count(0));
         assert!(verdict.hints[0].contains("batchstep batch cancel batch_1"), "{verdict:?}");
     }
 }

@@ -102,6 +102,9 @@ pub struct Batch {
     /// The endpoint its requests go to; Azure may answer null.
     #[serde(default, deserialize_with = "text")]
     pub endpoint: Option<String>,
+    /// How long the provider may take, as the creator said it.
+    #[serde(default, deserialize_with = "text")]
+    pub completion_window: Option<String>,
     /// The model that answers, once known.
     #[serde(default, deserialize_with = "text")]
     pub model: Option<String>,
@@ -128,15 +131,6 @@ pub struct Batch {
     pub created_at: Option<i64>,
     /// Unix seconds.
     #[serde(default, deserialize_with = "time")]
-    pub in_progress_at: Option<i64>,
-    /// Unix seconds; when the completion window ends.
-    #[serde(default, deserialize_with = "time")]
-    pub expires_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub finalizing_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
     pub completed_at: Option<i64>,
     /// Unix seconds.
     #[serde(default, deserialize_with = "time")]
@@ -144,9 +138,6 @@ pub struct Batch {
     /// Unix seconds.
     #[serde(default, deserialize_with = "time")]
     pub expired_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub cancelling_at: Option<i64>,
     /// Unix seconds.
     #[serde(default, deserialize_with = "time")]
     pub cancelled_at: Option<i64>,

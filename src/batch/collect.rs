@@ -15,7 +15,7 @@ use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop};
 use crate::results::{self, AnswersFile};
-use crate::retry::Failure;
+use crate::retry::{Advice, Failure};
 use crate::wire::Batch;
 
 /// How often a file is fetched anew when its last line is torn. Then the provider's own copy is.
@@ -35,25 +35,43 @@ pub struct Collector<'a> {
 
 impl Collector<'_> {
     /// Fetches what a batch that is over has to give: none, one or two files.
-    pub async fn collect(&self, batch: &Batch) -> Result<Vec<AnswersFile>, Stop> {
+    /// `number` tells it from the other batches of a run.
+    pub async fn collect(&self, batch: &Batch, number: usize) -> Result<Vec<AnswersFile>, Stop> {
         self.journal.note(Record::Collect { batch_id: batch.id.clone() })?;
-        std::fs::create_dir_all(self.dir)
-            .map_err(|error| self.local(&error))
-            .map_err(|failure| Stop::Failed(crate::patience::refused("collecting the answers", &failure)))?;
+        self.make_dir()?;
         let mut files = Vec::new();
         for (what, id) in [("output", &batch.output_file_id), ("error", &batch.error_file_id)] {
             if let Some(id) = id {
-                files.push(AnswersFile { path: self.fetch(what, id).await?, what });
+                files.push(AnswersFile { path: self.fetch(what, id, number).await?, what });
             }
         }
         Ok(files)
     }
 
+    /// Fetches a batch's input file, if the provider gives it back: not every one does.
+    pub async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
+        self.make_dir()?;
+        let try_it = self.guard.guard(self.api.file_content(id, 0)).await?;
+        let is_refused =
+            |failure: &Failure| failure.status().is_some() && !matches!(failure.advice(), Advice::Again(_));
+        if try_it.as_ref().err().is_some_and(is_refused) {
+            return Ok(None);
+        }
+        drop(try_it);
+        self.fetch("input", id, number).await.map(Some)
+    }
+
+    fn make_dir(&self) -> Result<(), Stop> {
+        std::fs::create_dir_all(self.dir)
+            .map_err(|error| self.local(&error))
+            .map_err(|failure| Stop::Failed(crate::patience::refused("collecting the answers", &failure)))
+    }
+
     /// Fetches one file. Results are worth waiting for: ten minutes of trouble
     /// are borne even when the deadline is near or past.
-    async fn fetch(&self, what: &'static str, id: &str) -> Result<PathBuf, Stop> {
-        let (started, path) = (Instant::now(), self.dir.join(format!("{what}.jsonl")));
-        let part = self.dir.join(format!("{what}.jsonl.part"));
+    async fn fetch(&self, what: &'static str, id: &str, number: usize) -> Result<PathBuf, Stop> {
+        let (started, path) = (Instant::now(), self.dir.join(format!("{what}-{number}.jsonl")));
+        let part = self.dir.join(format!("{what}-{number}.jsonl.part"));
         let doing = format!("downloading the {what} file {id}");
         let mut torn = 0;
         let mut so_far = Partial::default();

@@ -4,19 +4,23 @@
 //! the batch: at the deadline it is cancelled and waited for, since partial
 //! results are worth having; after a signal only the cancel is promised.
 
+pub mod attach;
 pub mod cancel;
 pub mod collect;
 pub mod phases;
 pub mod search;
 pub mod submit;
+mod twins;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::attach::Reuse;
 use self::phases::Phases;
 use self::submit::{HURRIED, Progress, Submission, Submitter};
+use self::twins::Looks;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::error::Exit;
@@ -24,7 +28,7 @@ use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{Guard, Patience, Stop};
 use crate::retry::{Advice, Backoff, Cadence};
-use crate::wire::Batch;
+use crate::wire::{Batch, Status};
 
 /// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
 /// and the poll that sees it may be a minute late.
@@ -33,6 +37,8 @@ pub const CANCELLING: Duration = Duration::from_secs(660);
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a batch that is over may take to name its files.
 const LATE_FILES: Duration = Duration::from_secs(30);
+/// How often a run looks anew when others cancel the batches it is attached to.
+const ROUNDS: u32 = 3;
 
 /// What a batch is driven with.
 pub struct Driver<'a> {
@@ -48,13 +54,15 @@ pub struct Driver<'a> {
     pub phases: &'a Phases,
     /// The longest wait between polls.
     pub poll_interval: Duration,
+    /// What the deadline does to the batch.
+    pub on_timeout: Parting,
     /// What a signal does to the batch.
-    pub on_abort: OnAbort,
+    pub on_abort: Parting,
 }
 
-/// What happens to the batch when the job is cancelled, the `on-abort` input.
+/// What happens to the batch when the run ends before it: the `on-timeout` and `on-abort` inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OnAbort {
+pub enum Parting {
     /// It is cancelled.
     #[default]
     Cancel,
@@ -74,8 +82,28 @@ pub struct Ended {
 impl Driver<'_> {
     /// Submits and waits; ends in good order whatever happens.
     pub async fn drive(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::default());
-        let mut stop = self.live(work, &progress).await.err();
+        let progress = RefCell::new(Progress::of(&work.key));
+        let stop = Box::pin(self.live(work, &progress)).await.err();
+        self.end(progress, stop).await
+    }
+
+    /// Submits and does not wait.
+    pub async fn submit(&self, work: &Submission<'_>) -> Ended {
+        let progress = RefCell::new(Progress::of(&work.key));
+        let stop = Box::pin(self.obtain(work, &progress)).await.err();
+        self.end(progress, stop).await
+    }
+
+    /// Waits for a batch that others submitted.
+    pub async fn attend(&self, key: &str, batch: Batch) -> Ended {
+        let file_id = batch.input_file_id.clone();
+        let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key) });
+        let stop = Box::pin(self.wait(&progress, Patience::Running, None)).await.err();
+        self.end(progress, stop).await
+    }
+
+    async fn end(&self, progress: RefCell<Progress>, stop: Option<Stop>) -> Ended {
+        let mut stop = stop;
         if matches!(stop, Some(Stop::Deadline)) {
             stop = self.end_for_time(&progress).await;
         }
@@ -90,34 +118,91 @@ impl Driver<'_> {
 
     /// Whether a signal leaves something running, because that is what was asked for.
     fn detaches(&self, progress: &RefCell<Progress>) -> bool {
-        self.on_abort == OnAbort::Detach && (progress.borrow().in_doubt || running(progress).is_some())
+        self.on_abort == Parting::Detach && (progress.borrow().in_doubt || running(progress).is_some())
     }
 
+    /// Obtains a batch and waits for its end. One that its own run cancels
+    /// meanwhile is none: then another is obtained.
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
+        for round in 1.. {
+            Box::pin(self.obtain(work, progress)).await?;
+            Box::pin(self.wait(progress, Patience::Running, Some(work))).await?;
+            if round == ROUNDS || !is_given_up(progress) {
+                break;
+            }
+            let submitter = self.submitter(progress);
+            let given_up = progress.borrow_mut().batch.take();
+            if let Some(batch) = given_up {
+                let mut progress = progress.borrow_mut();
+                (progress.attached, progress.file_id) = (None, None);
+                drop(progress);
+                submitter.pass_over(&batch.id, "the run that made it has cancelled it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Attaches to a batch of the same work, or uploads and creates one.
+    async fn obtain(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
         let submitter = self.submitter(progress);
-        self.phases.begin("upload");
-        submitter.upload(work).await?;
+        if work.reuse != Reuse::Never {
+            self.phases.begin("attach");
+            Box::pin(submitter.attach(work)).await?;
+        }
+        if progress.borrow().batch.is_some() {
+            return Ok(());
+        }
+        if progress.borrow().file_id.is_none() {
+            self.phases.begin("upload");
+            submitter.upload(work).await?;
+        }
         self.phases.begin("create");
         submitter.create(work).await?;
-        self.wait(progress, Patience::Running).await
+        if self.looks_for_twins(work, progress) {
+            Box::pin(self.guard.guard(submitter.yield_to_older(work))).await??;
+        }
+        Ok(())
+    }
+
+    fn looks_for_twins(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> bool {
+        work.reuse != Reuse::Never && !progress.borrow().unlisted && progress.borrow().attached.is_none()
     }
 
     fn submitter<'s>(&'s self, progress: &'s RefCell<Progress>) -> Submitter<'s> {
         Submitter { api: self.api, guard: self.guard, journal: self.journal, clock: self.clock, progress }
     }
 
-    /// Polls until the batch is over.
-    async fn wait(&self, progress: &RefCell<Progress>, patience: Patience) -> Result<(), Stop> {
+    /// Polls until the batch is over. For the maker of a batch, `work` is what is
+    /// looked for meanwhile: another run may have made an older one.
+    async fn wait(
+        &self,
+        progress: &RefCell<Progress>,
+        patience: Patience,
+        work: Option<&Submission<'_>>,
+    ) -> Result<(), Stop> {
         let Some(mut batch) = progress.borrow().batch.clone() else { return Ok(()) };
         let limit = match patience {
             Patience::Until(limit) => limit,
             Patience::Before | Patience::Running => self.guard.deadline,
         };
-        let doing = format!("polling batch {}", batch.id);
-        let created = Instant::now();
+        let begun = Instant::now();
+        let mut looks = match work {
+            Some(work) if self.looks_for_twins(work, progress) => Looks::after_create(),
+            _ => Looks::none(),
+        };
         let mut over: Option<Instant> = None;
         let mut cadence = Cadence::new(self.poll_interval);
         loop {
+            if let Some(work) = work
+                && looks.is_due(&batch)
+            {
+                let submitter = self.submitter(progress);
+                let yielded = Box::pin(self.guard.until(limit, submitter.yield_to_older(work))).await??;
+                looks.done(&batch, yielded);
+                if let Some(older) = progress.borrow().batch.clone().filter(|_| yielded == Some(true)) {
+                    (batch, over, cadence) = (older, None, Cadence::new(self.poll_interval));
+                }
+            }
             // Some servers say that a batch is over a moment before they name its files.
             let is_late = over.is_some_and(|over| over.elapsed() >= LATE_FILES);
             if batch.status.is_terminal() && (is_late || batch.names_its_files()) {
@@ -126,23 +211,39 @@ impl Driver<'_> {
                 self.guard.events.emit(Event::Ended { batch_id, status, counts: batch.counts });
                 return Ok(());
             }
+            if work.is_some() && is_given_up(progress) {
+                return Ok(());
+            }
             if batch.status.is_terminal() && over.is_none() {
                 (over, cadence) = (Some(Instant::now()), Cadence::new(self.poll_interval));
             }
             self.phases.begin(batch.status.word());
-            let pause = cadence.next(&mut self.guard.rng.borrow_mut());
+            let pause = cadence.next(&mut self.guard.rng.borrow_mut()).min(looks.pause());
             self.guard.until(limit, tokio::time::sleep(pause)).await?;
-            let attempt = async || self.api.get_batch(&batch.id).await;
-            let (seen, _) = self.guard.bear_polling(&doing, patience, &mut cadence, attempt).await?;
-            // The end has an event of its own.
-            let changed = !seen.status.is_terminal() && (&seen.status, seen.counts) != (&batch.status, batch.counts);
-            let (batch_id, status, counts) = (batch.id.clone(), seen.status.clone(), seen.counts);
-            let age = created.elapsed();
-            self.guard.events.emit(Event::Polled { batch_id, status, counts, age, changed });
-            // An answer about another batch would be a mix-up at the server; our own id stays.
-            batch = Batch { id: batch.id, ..seen };
+            batch = self.poll(batch, patience, &mut cadence, begun).await?;
             progress.borrow_mut().batch = Some(batch.clone());
         }
+    }
+
+    /// Reads the batch, however long that takes.
+    async fn poll(
+        &self,
+        batch: Batch,
+        patience: Patience,
+        cadence: &mut Cadence,
+        begun: Instant,
+    ) -> Result<Batch, Stop> {
+        let doing = format!("polling batch {}", batch.id);
+        let attempt = async || self.api.get_batch(&batch.id).await;
+        let (seen, _) = self.guard.bear_polling(&doing, patience, cadence, attempt).await?;
+        // The end has an event of its own.
+        let changed = !seen.status.is_terminal() && (&seen.status, seen.counts) != (&batch.status, batch.counts);
+        let (batch_id, status, counts) = (batch.id.clone(), seen.status.clone(), seen.counts);
+        let since = seen.created_at.map(|created| u64::try_from(self.clock.unix() - created).unwrap_or(0));
+        let age = since.map_or(begun.elapsed(), Duration::from_secs);
+        self.guard.events.emit(Event::Polled { batch_id, status, counts, age, changed });
+        // An answer about another batch would be a mix-up at the server; our own id stays.
+        Ok(Batch { id: batch.id, ..seen })
     }
 
     /// The deadline passed: cancel, wait for the end, keep what there is. None
@@ -151,10 +252,13 @@ impl Driver<'_> {
         if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE).await {
             return Some(stop);
         }
-        if let Some(batch_id) = running(progress) {
+        if self.on_timeout == Parting::Detach && running(progress).is_some() {
+            return Some(Stop::HandedOver);
+        }
+        if let Some(batch_id) = ours(progress) {
             let limit = Instant::now() + CANCELLING;
             let ended = match self.cancel(&batch_id, "time is up", progress, limit).await {
-                Ok(()) => self.wait(progress, Patience::Until(limit)).await,
+                Ok(()) => Box::pin(self.wait(progress, Patience::Until(limit), None)).await,
                 Err(stop) => Err(stop),
             };
             if let Err(stop @ (Stop::Signal(_) | Stop::Failed(_) | Stop::Unknown(_))) = ended {
@@ -191,7 +295,7 @@ impl Driver<'_> {
         let limit = self.guard.shutdown.grace_ends().unwrap_or_else(|| Instant::now() + crate::shutdown::GRACE);
         let ended = tokio::time::timeout_at(limit, async {
             self.look_again(progress).await;
-            let Some(batch_id) = running(progress) else { return Ok(()) };
+            let Some(batch_id) = ours(progress) else { return Ok(()) };
             // The cancel matters more than a journal that may be what failed.
             drop(self.announce_cancel(&batch_id, "the run is being ended"));
             let mut backoff = Backoff::default();
@@ -215,7 +319,7 @@ impl Driver<'_> {
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        let warning = match (running(progress), progress.borrow().in_doubt) {
+        let warning = match (ours(progress), progress.borrow().in_doubt) {
             (Some(batch_id), _) => format!("Batch {batch_id} could not be cancelled ({failed}); it may still run."),
             (None, true) => {
                 let file_id = progress.borrow().file_id.clone().unwrap_or_default();
@@ -262,6 +366,18 @@ fn running(progress: &RefCell<Progress>) -> Option<String> {
     progress.batch.as_ref().filter(|batch| !batch.status.is_terminal()).map(|batch| batch.id.clone())
 }
 
+/// The batch that is still running and this run's to end, if there is one.
+fn ours(progress: &RefCell<Progress>) -> Option<String> {
+    running(progress).filter(|_| !progress.borrow().is_foreign())
+}
+
+/// Whether another run, whose batch this one was waiting for, has cancelled it.
+fn is_given_up(progress: &RefCell<Progress>) -> bool {
+    let progress = progress.borrow();
+    let is_cancelled = |batch: &Batch| matches!(batch.status, Status::Cancelling | Status::Cancelled);
+    progress.is_foreign() && progress.batch.as_ref().is_some_and(is_cancelled)
+}
+
 fn completed(progress: &RefCell<Progress>) -> bool {
-    progress.borrow().batch.as_ref().is_some_and(|batch| batch.status == crate::wire::Status::Completed)
+    progress.borrow().batch.as_ref().is_some_and(|batch| batch.status == Status::Completed)
 }

@@ -1,4 +1,4 @@
-//! Finding the batch of a create by its mark, in the provider's list.
+//! Looking through the provider's list of batches.
 
 use crate::api::Api;
 use crate::identity;
@@ -10,31 +10,51 @@ const LOOK_BACK: i64 = 300;
 /// How many pages of a hundred are looked through.
 const PAGES: usize = 50;
 
-/// Finds every batch that came from a create, oldest first: by its mark, or, where
-/// the provider dropped the metadata, by the uploaded file. `intended` is when
-/// the create was first meant to be sent, in Unix seconds; older batches are not it.
-pub async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64) -> Result<Vec<Batch>, Failure> {
-    let mut found = Vec::new();
+/// What was found in the list.
+#[derive(Debug)]
+pub struct Found {
+    /// The batches that were wanted, oldest first.
+    pub batches: Vec<Batch>,
+    /// Whether all of the list was seen, as far back as was asked for.
+    pub is_whole: bool,
+}
+
+/// Looks for batches created at `since` (Unix seconds) or later.
+pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Result<Found, Failure> {
+    let mut found = Found { batches: Vec::new(), is_whole: false };
     let mut after: Option<String> = None;
     for _ in 0..PAGES {
         let (Page { batches, has_more }, _) = api.list_batches(100, after.as_deref()).await?;
         let ends = batches.first().zip(batches.last());
         // Only where the newest come first does an old one say that no newer one follows.
         let is_older = ends.is_some_and(|(first, last)| {
-            last.created_at.is_some_and(|created| created < intended - LOOK_BACK) && first.created_at >= last.created_at
+            last.created_at.is_some_and(|created| created < since) && first.created_at >= last.created_at
         });
         let last = ends.map(|(_, last)| last.id.clone());
-        found.extend(batches.into_iter().filter(|batch| identity::is_from(batch, create, file_id)));
-        if is_older || !has_more {
-            found.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
-            found.dedup_by(|a, b| a.id == b.id);
-            return Ok(found);
-        }
-        if last.is_none() || last == after {
+        let is_late = |batch: &Batch| batch.created_at.is_none_or(|created| created >= since);
+        found.batches.extend(batches.into_iter().filter(|batch| is_late(batch) && wanted(batch)));
+        found.is_whole = is_older || !has_more;
+        if found.is_whole || last.is_none() || last == after {
             break;
         }
         after = last;
     }
+    found.batches.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    found.batches.dedup_by(|a, b| a.id == b.id);
+    Ok(found)
+}
+
+/// Finds every batch that came from a create, oldest first: by its mark, or, where
+/// the provider dropped the metadata, by the uploaded file. `intended` is when
+/// the create was first meant to be sent, in Unix seconds; older batches are not it.
+pub async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64) -> Result<Vec<Batch>, Failure> {
+    let found = scan(api, intended - LOOK_BACK, |batch| identity::is_from(batch, create, file_id)).await?;
     // What was not seen may be ours: such a look is none.
-    Err(Failure::Garbled("the list of batches does not come to an end".to_owned()))
+    let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
+    if found.is_whole { Ok(found.batches) } else { Err(endless()) }
+}
+
+/// Whether an answer means that this server has no list of batches, or none for us.
+pub fn cannot_list(failure: &Failure) -> bool {
+    matches!(failure.status(), Some(403 | 404 | 405 | 501))
 }

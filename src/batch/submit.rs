@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::search;
+use super::attach::{Attachment, Reuse};
+use super::search::{self, cannot_list};
 use crate::api::Api;
 use crate::error::Error;
 use crate::events::Event;
 use crate::identity;
-use crate::journal::{Journal, Record};
+use crate::journal::{Journal, Left, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
 use crate::providers::NewBatch;
 use crate::requests::source::Source;
@@ -66,11 +67,17 @@ pub struct Submission<'a> {
     pub output_expires_after: Option<Duration>,
     /// Whether the batch should be cancelled if this process is killed.
     pub armed: bool,
+    /// Which batches of the same work are taken up.
+    pub reuse: Reuse,
+    /// What the journal says is left of the work.
+    pub left: Left,
 }
 
 /// How far a submission has come; what there is to cancel when it is broken off.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
+    /// The name of the work.
+    pub key: String,
     /// The uploaded file.
     pub file_id: Option<String>,
     /// The mark of the create that was sent last, and when the first was, in Unix seconds.
@@ -79,6 +86,24 @@ pub struct Progress {
     pub in_doubt: bool,
     /// The batch.
     pub batch: Option<Batch>,
+    /// How the run came by it, if it did not create it.
+    pub attached: Option<Attachment>,
+    /// Batches of the same work that are of no use to this run.
+    pub passed_over: Vec<String>,
+    /// Whether the provider does not let us list batches.
+    pub unlisted: bool,
+}
+
+impl Progress {
+    /// At the beginning of the work of this name.
+    pub fn of(key: &str) -> Self {
+        Self { key: key.to_owned(), ..Self::default() }
+    }
+
+    /// Whether the batch is another run's.
+    pub fn is_foreign(&self) -> bool {
+        self.attached.as_ref().is_some_and(|attached| attached.is_foreign)
+    }
 }
 
 /// What a submission works with.
@@ -117,7 +142,7 @@ impl Submitter<'_> {
             })
             .await?;
         let (file, _) = file;
-        self.journal.note(Record::Uploaded { file_id: file.id.clone() })?;
+        self.journal.note(Record::Uploaded { key: work.key.clone(), file_id: file.id.clone() })?;
         let (bytes, took) = (work.source.bytes(), started.elapsed());
         self.progress.borrow_mut().file_id = Some(file.id.clone());
         self.guard.events.emit(Event::Uploaded { file_id: file.id.clone(), bytes, took });
@@ -177,7 +202,8 @@ impl Submitter<'_> {
     pub async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         let create = identity::new_create();
-        self.journal.note(Record::Create { create: create.clone(), file_id: file_id.clone() })?;
+        let key = work.key.clone();
+        self.journal.note(Record::Create { key, create: create.clone(), file_id: file_id.clone() })?;
         self.guard.events.emit(Event::Creating {
             create: create.clone(),
             input_file_id: file_id.clone(),
@@ -207,11 +233,11 @@ impl Submitter<'_> {
     pub fn created(&self, batch: Batch, found: bool) -> Result<(), Stop> {
         let input_file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         let create = self.progress.borrow().create.clone().unwrap_or_default().0;
-        let batch_id = batch.id.clone();
+        let (key, batch_id) = (self.progress.borrow().key.clone(), batch.id.clone());
         self.progress.borrow_mut().batch = Some(batch);
         self.progress.borrow_mut().in_doubt = false;
         self.guard.events.emit(Event::Created { batch_id: batch_id.clone(), input_file_id, found });
-        self.journal.note(Record::Created { create, batch_id })?;
+        self.journal.note(Record::Created { key, create, batch_id })?;
         Ok(())
     }
 
@@ -230,7 +256,7 @@ impl Submitter<'_> {
             let wait = if failure.is_ambiguous() {
                 lost += 1;
                 self.guard.events.emit(Event::ReplyLost { trouble: failure.to_string() });
-                if let Some(batch) = self.settle(&failure).await? {
+                if let Some(batch) = self.settle(&failure, Duration::ZERO).await? {
                     return Ok((batch, true));
                 }
                 Duration::ZERO
@@ -282,12 +308,17 @@ impl Submitter<'_> {
         }
     }
 
-    /// Looks for the batch of a create whose reply was lost. None: it does not exist.
-    async fn settle(&self, failure: &Failure) -> Result<Option<Batch>, Stop> {
-        let lost_at = Instant::now();
+    /// Looks for the batch of a create whose reply was lost so long `ago`. None: it does not exist.
+    pub(super) async fn settle(&self, failure: &Failure, ago: Duration) -> Result<Option<Batch>, Stop> {
+        if self.progress.borrow().unlisted {
+            return Err(self.unknown(refused("creating the batch", failure)));
+        }
+        let now = Instant::now();
+        let last = LOOKS[LOOKS.len() - 1];
         let mut looked = Err(failure.clone());
-        for look in LOOKS {
-            self.guard.guard(tokio::time::sleep_until(lost_at + look)).await?;
+        // Of the looks whose time is past only the last is worth making up for.
+        for look in LOOKS.into_iter().filter(|look| *look >= ago || *look == last) {
+            self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
             looked = self.guard.guard(self.find()).await?;
             match &mut looked {
                 Ok(found) if !found.is_empty() => return Ok(self.keep_oldest(std::mem::take(found)).await),
@@ -304,7 +335,7 @@ impl Submitter<'_> {
             Ok(_) => Ok(None),
             // Without one good look after the last second nothing may be sent again.
             Err(_) => {
-                let patience = Patience::Until(self.guard.deadline.min(lost_at + BEFORE));
+                let patience = Patience::Until(self.guard.deadline.min(now + BEFORE));
                 let found = self.guard.bear("looking for the batch", patience, async || self.find().await).await;
                 match found {
                     Ok(found) => Ok(self.keep_oldest(found).await),
@@ -338,17 +369,13 @@ impl Submitter<'_> {
             self.guard.events.emit(Event::Cancelling { batch_id: id.clone(), why });
             // The cancel matters more than a journal, which shows at its next record that it fails.
             drop(self.journal.note(Record::Cancel { batch_id: id.clone() }));
-            if let Err(failed) = self.cancel_twin(&id).await {
-                self.warn(format!(
-                    "Batch {id} is a duplicate and could not be cancelled ({failed}); it may still run."
-                ));
-            }
+            self.cancel_duplicate(&id).await;
         }
         Some(oldest)
     }
 
     /// A few tries at a cancel; only one once a signal came.
-    async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
+    pub(super) async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
         let mut backoff = Backoff::default();
         for last in [false, false, false, true] {
             let failed = match tokio::time::timeout(HURRIED, self.api.cancel_batch(batch_id)).await {
@@ -366,7 +393,7 @@ impl Submitter<'_> {
         Ok(())
     }
 
-    fn warn(&self, warning: String) {
+    pub(super) fn warn(&self, warning: String) {
         self.guard.events.emit(Event::Warned(warning));
     }
 
@@ -384,9 +411,4 @@ impl Submitter<'_> {
             "A batch over file {file_id} may exist: look for it at the provider before you run again, or you may pay twice."
         )))
     }
-}
-
-/// Whether an answer means that this server has no list of batches, or none for us.
-fn cannot_list(failure: &Failure) -> bool {
-    matches!(failure.status(), Some(403 | 404 | 405 | 501))
 }

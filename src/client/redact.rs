@@ -15,7 +15,7 @@ const CUT: &str = "***";
 const SHORTEST: usize = 8;
 
 /// The secrets that are sent.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Secrets(Vec<Secret>);
 
 impl Secrets {

@@ -7,7 +7,8 @@
 //! harmless for its reader.
 
 use crate::effects::deceives;
-use crate::report::Report;
+use crate::report::{Report, RunEntry};
+use crate::verdict::Verdict;
 
 pub mod json;
 mod markdown;
@@ -40,6 +41,16 @@ impl Format {
 /// The Markdown summary, cut to so many bytes after a whole line.
 pub fn markdown_within(report: &Report, longest: usize) -> String {
     markdown::render_within(report, longest)
+}
+
+/// What was collected together, as a summary in GitHub's Markdown.
+pub fn runs_markdown(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    markdown::render_runs(verdict, runs)
+}
+
+/// What was collected together, as the lines that close a log.
+pub fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    text::render_runs(verdict, runs)
 }
 
 /// A sentence as a paragraph of Markdown, for a summary that has no report.

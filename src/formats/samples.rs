@@ -2,7 +2,9 @@
 //! every untrusted text is hostile.
 
 use crate::error::{Exit, Outcome};
-use crate::report::{Asked, BatchFault, BatchReport, Counts, FailureGroup, Files, Phase, Report, Tokens, VERSION};
+use crate::report::{
+    Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, Phase, Report, Tokens, VERSION,
+};
 use crate::requests::Fault;
 use crate::wire::{Counts as BatchCounts, Status};
 
@@ -59,6 +61,7 @@ pub(crate) fn succeeded() -> Report {
         },
         input_file_id: Some("file-in".to_owned()),
         batches: vec![BatchReport {
+            attached: None,
             id: "batch_1".to_owned(),
             status: Status::Completed,
             input_file_id: Some("file-in".to_owned()),
@@ -71,6 +74,7 @@ pub(crate) fn succeeded() -> Report {
         }],
         max_failed: "0".to_owned(),
         counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0 },
+        coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640 },
         failures: Vec::new(),
         faults: Vec::new(),

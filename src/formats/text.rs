@@ -5,7 +5,8 @@
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::safe;
 use crate::events::{requests_count, size};
-use crate::report::{BatchFault, BatchReport, FailureGroup, Report};
+use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry};
+use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
 const MOST_ROWS: usize = 10;
@@ -22,6 +23,7 @@ pub(super) fn render(report: &Report) -> String {
         lines.push(format!("  {SIMULATED}"));
     }
     lines.push(format!("  {}", flat(&report.reason, LONGEST_SENTENCE)));
+    lines.extend(report.attached().iter().map(|sentence| format!("  {}", flat(sentence, LONGEST_SENTENCE))));
     lines.extend(rows(report).into_iter().map(|(label, value)| format!("  {label:<12}{value}")));
     section(&mut lines, "Failures", &report.failures, MOST_ROWS, failure);
     // Where no report is written, this is the only place that names them.
@@ -29,6 +31,22 @@ pub(super) fn render(report: &Report) -> String {
     section(&mut lines, &faults_title(report), &report.faults, most, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
     section(&mut lines, "Warnings", &report.warnings, MOST_ROWS, |warning| flat(warning, LONGEST_SENTENCE));
     section(&mut lines, "What to do next", &report.hints, MOST_ROWS, |hint| flat(hint, LONGEST_SENTENCE));
+    lines.iter().map(|line| safe(line) + "\n").collect()
+}
+
+/// Renders what was collected together.
+pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    let mut lines = vec![format!("batchstep: {} (exit code {})", verdict.outcome.word(), verdict.exit.code())];
+    if runs.iter().any(|run| run.simulated) {
+        lines.push(format!("  {SIMULATED}"));
+    }
+    lines.push(format!("  {}", flat(&verdict.reason, LONGEST_SENTENCE)));
+    section(&mut lines, "Runs", runs, usize::MAX, |run| {
+        let (key, ids) = (flat(run.key.get(..12).unwrap_or(&run.key), LONGEST_ID), run.batch_ids.join(", "));
+        let pull = run.pull_request.map(|pull| format!(", pull request {pull}")).unwrap_or_default();
+        let reason = flat(&run.reason, LONGEST_SENTENCE);
+        format!("{key}: {} ({}{pull}): {reason}", run.outcome.word(), flat(&ids, LONGEST))
+    });
     lines.iter().map(|line| safe(line) + "\n").collect()
 }
 

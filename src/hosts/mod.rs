@@ -12,10 +12,11 @@ use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
-use crate::formats::Format;
-use crate::report::Report;
+use crate::formats::{self, Format};
+use crate::report::{Report, RunEntry};
 use crate::shutdown::Shutdown;
 use crate::values::Secret;
+use crate::verdict::Verdict;
 
 mod github;
 mod github_api;
@@ -23,7 +24,7 @@ mod github_api;
 pub(crate) mod runner;
 mod terminal;
 
-pub use self::github_api::Board;
+pub use self::github_api::{Adopted, Board};
 
 /// A CI system.
 pub trait Host {
@@ -41,6 +42,10 @@ pub trait Host {
     }
     /// What to do about the report. Called once, at the end.
     fn publish(&self, report: &Report) -> Vec<Effect>;
+    /// What to do about the runs that were collected together, and the verdict on all.
+    fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
+        formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())).collect()
+    }
 }
 
 /// Who runs, as far as the host can tell.

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 use crate::error::{Error, Exit};
 
 /// The requests, as bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Source {
     /// The files, in the order they are read.
     pub parts: Vec<Part>,

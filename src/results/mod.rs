@@ -107,6 +107,41 @@ pub fn reconcile(
     Ok(tally.into_results())
 }
 
+/// As [`reconcile`], where nobody knows the requests: answers stand in the order
+/// in which they came, and of `total` requests the rest is missing, without lines.
+///
+/// # Errors
+/// Ends in exit 1 if a file cannot be read or written.
+pub fn keep_order(
+    total: u64,
+    answers: &[AnswersFile],
+    results: &mut dyn Write,
+    unexpected: &mut dyn Write,
+) -> Result<Results, Error> {
+    let mut ids = Ids::default();
+    for of in answers {
+        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?);
+        while let Some(line) = lines.next().map_err(|error| unreadable(of, error))? {
+            let answer = line.bytes.and_then(Answer::read);
+            if let Some(id) = answer.as_ref().and_then(Answer::custom_id) {
+                let index =
+                    u32::try_from(ids.len()).map_err(|error| Error::internal("Too many answers.").because(error))?;
+                // Another answer to the same request; which of them counts is decided below.
+                let _ = ids.insert(id, index);
+            }
+        }
+    }
+    let answered = ids.len() as u64;
+    let mut found = reconcile(&Source::default(), &ids, answered, answers, results, unexpected)?;
+    let missing = total.saturating_sub(answered);
+    (found.counts.total, found.counts.missing) = (answered + missing, missing);
+    if missing > 0 {
+        let (code, message) = (MISSING.to_owned(), NO_ANSWER.to_owned());
+        found.failures.push(FailureGroup { code, message, count: missing, custom_ids: Vec::new() });
+    }
+    Ok(found)
+}
+
 fn is_blank(line: &Line<'_>) -> bool {
     line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty())
 }

@@ -22,9 +22,15 @@ async fn kill_after(lab: &Lab, after: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn a_killed_runs_batch_is_found_by_its_create_and_cancelled() {
-    for fault in
-        ["", "create stall", "create drop", "list lag=20s", "list 503 times=2", "cancel 503 times=2", "get 503 times=3"]
-    {
+    for fault in [
+        "",
+        "create stall",
+        "create drop",
+        "list lag=20s",
+        "list 503 after=1 times=2",
+        "cancel 503 times=2",
+        "get 503 times=3",
+    ] {
         let lab = Lab::new(HOUR, fault).await;
         kill_after(&lab, SECOND).await;
         assert!(lab.is_anything_running(), "{fault}");
@@ -81,7 +87,7 @@ async fn a_detached_batch_goes_on_and_the_run_says_so() {
     assert!(ran.took < 61 * SECOND);
     assert!(lab.is_anything_running() && lab.calls("cancel") == 0);
     let id = lab.tally().batches[0].id.clone();
-    assert!(ran.text().contains(&format!("batchstep batch get {id}")), "{}", ran.text());
+    assert!(ran.text().contains(&format!("batchstep collect {id}")), "{}", ran.text());
     // What is to be detached must exist: before that, a signal is a plain end.
     let lab = Lab::new(HOUR, "upload stall").await;
     let ran = lab.run_signalled(&["--on-abort", "detach"], &[(SECOND, 15)]).await;

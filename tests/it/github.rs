@@ -204,7 +204,7 @@ async fn a_check_goes_along_with_the_run() {
     }
     assert!(after["output"]["title"].as_str().unwrap().starts_with("SIMULATED: succeeded"), "{after}");
     let metadata = batch_metadata(&lab).await;
-    assert_eq!(metadata["batchstep_check"], format!("{id}/{HEAD}/7"));
+    assert_eq!(metadata["batchstep_check"], format!("{id}/{HEAD}/7/0"));
     assert_eq!(state(&lab, "check").as_deref(), None, "nothing is left for a later step to conclude");
     assert!(ran.text().contains("The check batchstep: requests.jsonl on commit aaaaaaa"), "{}", ran.text());
 }

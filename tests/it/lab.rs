@@ -58,6 +58,14 @@ impl Lab {
         Self { dir, clock, env: Env::default(), sandbox, base_url }
     }
 
+    /// Another machine with the same requests, which shares nothing but the server.
+    pub(crate) fn neighbour(&self) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(self.dir.path().join("requests.jsonl"), dir.path().join("requests.jsonl")).unwrap();
+        let (env, sandbox, base_url) = (self.env.clone(), self.sandbox.clone(), self.base_url.clone());
+        Self { dir, clock: self.clock, env, sandbox, base_url }
+    }
+
     /// What the sandbox has done so far.
     pub(crate) fn tally(&self) -> Tally {
         self.sandbox.tally()

@@ -42,11 +42,11 @@ async fn a_create_that_never_arrived_is_sent_again_after_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn without_one_good_look_nothing_is_sent_again() {
     // The list is down for five minutes: the batch is found when it is back.
-    let lab = Lab::new(HOUR, "create drop times=1\nlist 503 for=5m").await;
+    let lab = Lab::new(HOUR, "create drop times=1\nlist 503 after=1 for=5m").await;
     let ran = lab.run(&[]).await;
     assert_eq!((ran.exit, lab.calls("create")), (0, 1), "{}", ran.text());
     // It stays down: the run says that it does not know.
-    let lab = Lab::new(HOUR, "create drop times=1\nlist 503").await;
+    let lab = Lab::new(HOUR, "create drop times=1\nlist 503 after=1").await;
     let ran = lab.run(&[]).await;
     assert_eq!((ran.exit, ran.outcome(), lab.calls("create")), (4, "unknown", 1), "{}", ran.text());
     assert!(ran.took >= 10 * MINUTE && ran.took < 12 * MINUTE, "{:?}", ran.took);
@@ -72,7 +72,7 @@ async fn where_batches_cannot_be_listed_a_lost_create_stays_unknown() {
 async fn when_both_creates_arrived_the_older_batch_stays() {
     // The first reply is lost and the list shows nothing for 61 seconds, so that
     // a second create is sent; by then both are there.
-    let lab = Lab::new(HOUR, "create drop times=1\nlist lag=61s times=5").await;
+    let lab = Lab::new(HOUR, "create drop times=1\nlist lag=61s after=1 times=5").await;
     let ran = lab.run(&[]).await;
     assert_eq!(ran.exit, 0, "{}", ran.text());
     let tally = lab.tally();
@@ -84,7 +84,7 @@ async fn when_both_creates_arrived_the_older_batch_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn when_both_replies_were_lost_one_batch_stays_all_the_same() {
-    let lab = Lab::new(HOUR, "create drop times=2\nlist lag=61s times=5").await;
+    let lab = Lab::new(HOUR, "create drop times=2\nlist lag=61s after=1 times=5").await;
     let ran = lab.run(&[]).await;
     assert_eq!(ran.exit, 0, "{}", ran.text());
     let statuses: Vec<String> = lab.tally().batches.into_iter().map(|batch| batch.status).collect();

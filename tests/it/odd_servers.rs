@@ -40,7 +40,7 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
             stream.write_all((head + &body).as_bytes()).await.unwrap();
         }
     });
-    let ran = lab.run(inputs).await;
+    let ran = lab.run(&[inputs, &["--reuse", "never"]].concat()).await;
     let asked = asked.lock().unwrap().clone();
     (ran, asked)
 }

@@ -52,12 +52,25 @@ fn the_readme_lists_the_commands() {
     }
 }
 
+/// The inputs of the commands that the action is for, those of `run` first.
+fn inputs() -> Vec<(String, clap::Arg)> {
+    let cli = Cli::command();
+    let mut inputs: Vec<(String, clap::Arg)> = Vec::new();
+    for command in ["run", "submit", "collect"] {
+        let command = cli.find_subcommand(command).expect("there is such a command");
+        for arg in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+            let name = arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_owned);
+            if !inputs.iter().any(|(known, _)| *known == name) {
+                inputs.push((name, arg.clone()));
+            }
+        }
+    }
+    inputs
+}
+
 #[test]
 fn the_readme_lists_the_inputs_with_their_defaults() {
-    let cli = Cli::command();
-    let run = cli.find_subcommand("run").expect("there is `run`");
-    let expected = run.get_arguments().filter(|arg| arg.get_id() != "help").map(|arg| {
-        let name = arg.get_long().unwrap_or_else(|| arg.get_id().as_str());
+    let expected = inputs().into_iter().map(|(name, arg)| {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         let (what, default) = match help.split_once(" [default: ") {
             Some((what, default)) => (what, default.trim_end_matches(']')),
@@ -113,11 +126,8 @@ fn action(section: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_action_has_the_inputs_of_a_run_and_its_outputs() {
-    let cli = Cli::command();
-    let run = cli.find_subcommand("run").expect("there is `run`");
-    let inputs = run.get_arguments().filter(|arg| arg.get_id() != "help");
-    let inputs = inputs.map(|arg| arg.get_long().unwrap_or_else(|| arg.get_id().as_str()).to_owned());
+fn the_action_has_the_commands_inputs_and_their_outputs() {
+    let inputs = inputs().into_iter().map(|(name, _)| name);
     // The command is no flag, and the binary's path is the launcher's affair.
     let expected: Vec<String> =
         ["command".to_owned()].into_iter().chain(inputs).chain(["binary-path".to_owned()]).collect();
@@ -178,9 +188,10 @@ fn the_journals_steps_are_documented() {
     let records = [
         Record::Run { version: text(), origin: text(), key: text(), total: 0 },
         Record::Upload { name: text() },
-        Record::Uploaded { file_id: text() },
-        Record::Create { create: text(), file_id: text() },
-        Record::Created { create: text(), batch_id: text() },
+        Record::Uploaded { key: text(), file_id: text() },
+        Record::Create { key: text(), create: text(), file_id: text() },
+        Record::Created { key: text(), create: text(), batch_id: text() },
+        Record::Attached { key: text(), batch_id: text(), foreign: true, instead_of: Some(text()) },
         Record::Cancel { batch_id: text() },
         Record::Ended { batch_id: text(), status: text() },
         Record::Collect { batch_id: text() },
@@ -269,7 +280,7 @@ fn each_power_is_in_one_place() {
     assert_eq!(offenders(&["SystemTime::now"], &["clock.rs"]), [""; 0], "only clock.rs reads the wall clock");
     let writes = [" File::create(", ":File::create(", "OpenOptions::", "fs::write(", "io::stdout()", "print!("];
     // The journal, downloads, a pipe's copy of a download, and the copy of standard input.
-    let writers = ["effects.rs", "journal.rs", "batch/collect.rs", "operations.rs", "requests/source.rs"];
+    let writers = ["effects.rs", "journal.rs", "batch/collect.rs", "commands/operations.rs", "requests/source.rs"];
     assert_eq!(offenders(&writes, &writers), [""; 0], "only effects.rs writes, but for these");
 }
 

@@ -76,7 +76,7 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     let report = fs::read(dir.path().join("results/report.json")).expect("a report was written");
     let report: serde_json::Value = serde_json::from_slice(&report).expect("the report is JSON");
     assert_eq!((&report["outcome"], &report["simulated"]), (&"partial".into(), &true.into()));
-    let known = ["check", "upload", "create", "validating", "in_progress", "finalizing", "collect"];
+    let known = ["check", "attach", "upload", "create", "validating", "in_progress", "finalizing", "collect"];
     for phase in report["phases"].as_array().expect("phases are a list") {
         assert!(known.iter().any(|name| phase["name"] == *name), "{phase}");
     }

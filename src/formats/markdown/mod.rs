@@ -9,7 +9,8 @@ mod quote;
 use self::quote::{code, prose};
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::char_border;
-use crate::report::Report;
+use crate::report::{Report, RunEntry};
+use crate::verdict::Verdict;
 
 /// Below GitHub's 1 MiB, with room for what a later step of the job appends.
 const LONGEST: usize = 1_000_000;
@@ -40,6 +41,25 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     page.list("Warnings", &report.warnings);
     files(&mut page, report);
     cut(page.0, longest)
+}
+
+/// Renders what was collected together.
+pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    let mut page = Page::default();
+    page.block(&heading(runs.iter().any(|run| run.simulated), verdict.exit.code(), verdict.outcome.word()));
+    if runs.iter().any(|run| run.simulated) {
+        page.block(&format!("**{SIMULATED}**"));
+    }
+    page.block(&prose(&verdict.reason));
+    let rows = runs.iter().map(|run| {
+        let pull = run.pull_request.map(|pull| format!("#{pull}")).unwrap_or_default();
+        let ids: Vec<String> = run.batch_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
+        let results = run.results_file.as_deref().map(code).unwrap_or_default();
+        let key = code(run.key.get(..12).unwrap_or(&run.key));
+        [key, run.outcome.word().to_owned(), prose(&run.reason), pull, ids.join(", "), results]
+    });
+    page.table("Runs", ["Key", "Outcome", "Why", "Pull request", "Batches", "Results"], rows);
+    cut(page.0, LONGEST)
 }
 
 /// The text so far.
@@ -88,19 +108,23 @@ impl Page {
 }
 
 fn verdict(page: &mut Page, report: &Report) {
-    let outcome = report.outcome.word();
-    let heading = match (report.simulated, report.exit_code, outcome) {
-        // An unmarked green from the sandbox would be the worst of lies.
-        (true, ..) => format!("## 🧪 SIMULATED · batchstep: {outcome}"),
-        (false, 0, "partial") => format!("## ⚠️ batchstep: {outcome}"),
-        (false, 0, _) => format!("## ✅ batchstep: {outcome}"),
-        _ => format!("## ❌ batchstep: {outcome}"),
-    };
-    page.block(&heading);
+    page.block(&heading(report.simulated, report.exit_code, report.outcome.word()));
     if report.simulated {
         page.block(&format!("**{SIMULATED}**"));
     }
     page.block(&prose(&report.reason));
+    report.attached().iter().for_each(|sentence| page.block(&prose(sentence)));
+}
+
+fn heading(simulated: bool, exit_code: u8, outcome: &str) -> String {
+    match (simulated, exit_code, outcome) {
+        // An unmarked green from the sandbox would be the worst of lies.
+        (true, ..) => format!("## 🧪 SIMULATED · batchstep: {outcome}"),
+        (false, 0, "pending" | "detached") => format!("## ⏳ batchstep: {outcome}"),
+        (false, 0, "partial") => format!("## ⚠️ batchstep: {outcome}"),
+        (false, 0, _) => format!("## ✅ batchstep: {outcome}"),
+        _ => format!("## ❌ batchstep: {outcome}"),
+    }
 }
 
 fn counts(page: &mut Page, report: &Report) {

@@ -40,6 +40,7 @@ pub(super) enum Trouble {
 }
 
 /// What calls are made with.
+#[derive(Clone)]
 pub(super) struct Calls {
     crab: Octocrab,
     secrets: Secrets,
@@ -119,6 +120,11 @@ impl Calls {
             Value::Array(checks) => Ok(checks),
             _ => Err(strange()),
         }
+    }
+
+    /// Reads a check.
+    pub(super) async fn check(&self, id: u64) -> Result<Value, Trouble> {
+        Ok(self.again(&format!("{}/check-runs/{id}", self.repo), &Ask::Get).await?.body)
     }
 
     /// Makes a check: one try, since a second could make a second check.

@@ -22,8 +22,10 @@ use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
+use crate::identity;
 use crate::report::Report;
 use crate::shutdown::Shutdown;
+use crate::values::MaxFailed;
 
 /// Where GitHub's API is unless the runner says otherwise.
 const API: &str = "https://api.github.com";
@@ -42,7 +44,8 @@ pub struct Board {
     shutdown: Shutdown,
     place: Place,
     wishes: Wishes,
-    names: Vec<String>,
+    /// The check's name, which the comment's marker is made of.
+    name: String,
     workspace: Option<String>,
     check: Cell<Check>,
 }
@@ -58,6 +61,18 @@ enum Check {
     Open(u64),
     /// GitHub refused it; there will be none.
     Refused,
+    /// It has ended; nothing is said in it any more.
+    Concluded,
+}
+
+/// What became of the wish to go on with the check of another run.
+pub enum Adopted {
+    /// It is this board's to conclude.
+    Open(Board),
+    /// It has been concluded; only the comment is left to be written.
+    Concluded(Board),
+    /// It is not what the batch's mark says, or could not be read: why.
+    NotOurs(String),
 }
 
 impl Board {
@@ -78,7 +93,7 @@ impl Board {
         Ok(Self {
             calls: Calls::new(url, token, ca_bundle, shutdown.clone(), &place)?,
             shutdown: shutdown.clone(),
-            names: say::names(&wishes.requests, workspace.as_deref()),
+            name: say::check_name(&say::names(&wishes.requests, workspace.as_deref())),
             place,
             wishes,
             workspace,
@@ -86,9 +101,8 @@ impl Board {
         })
     }
 
-    /// Opens the check, if one is wished for: its id, commit and pull request,
-    /// for the batch's metadata.
-    pub async fn open(&self, report: &Report, events: &Events<'_>) -> Option<String> {
+    /// Opens the check, if one is wished for, and tells what the batch's metadata should say of it.
+    pub async fn open(&self, report: &Report, max_failed: MaxFailed, events: &Events<'_>) -> Option<identity::Check> {
         if !self.wishes.check_run {
             return None;
         }
@@ -102,9 +116,8 @@ impl Board {
         match self.in_time(OPENING, self.make_check(sha, report, &body)).await {
             Some(Ok(id)) => {
                 self.check.set(Check::Open(id));
-                events.emit(Event::CheckOpened { id, name: say::check_name(&self.names), sha: sha.to_owned() });
-                let parts = [Some(id.to_string()), Some(sha.to_owned()), self.place.pull.map(|pull| pull.to_string())];
-                return Some(parts.into_iter().flatten().collect::<Vec<_>>().join("/"));
+                events.emit(Event::CheckOpened { id, name: self.name.clone(), sha: sha.to_owned() });
+                return Some(identity::Check { id, sha: sha.to_owned(), pull: self.place.pull, max_failed });
             }
             Some(Err(trouble @ Trouble::Refused(..))) => {
                 self.refuse(events, warning("The check could not be shown", CHECKING, &trouble));
@@ -115,6 +128,36 @@ impl Board {
             None => events.emit(Event::Warned("The check could not be opened in time.".to_owned())),
         }
         None
+    }
+
+    /// Goes on with the check that a batch's mark names.
+    pub async fn adopt(&self, check: &identity::Check, key: &str) -> Adopted {
+        let found = match self.in_time(OPENING, self.calls.check(check.id)).await {
+            Some(Ok(found)) => found,
+            Some(Err(trouble)) => {
+                return Adopted::NotOurs(warning(&format!("Check {} could not be read", check.id), CHECKING, &trouble));
+            }
+            None => return Adopted::NotOurs(format!("Check {} could not be read in time.", check.id)),
+        };
+        if !say::is_check_of(&found, check, key) {
+            return Adopted::NotOurs(format!("Check {} is not of this batch, although its mark says so.", check.id));
+        }
+        let is_over = found["status"] == "completed";
+        let board = Self {
+            calls: self.calls.clone(),
+            shutdown: self.shutdown.clone(),
+            place: Place { sha: Some(check.sha.clone()), pull: check.pull, ..self.place.clone() },
+            wishes: self.wishes.clone(),
+            name: found["name"].as_str().unwrap_or_default().to_owned(),
+            workspace: self.workspace.clone(),
+            check: Cell::new(if is_over { Check::Concluded } else { Check::Open(check.id) }),
+        };
+        if is_over { Adopted::Concluded(board) } else { Adopted::Open(board) }
+    }
+
+    /// Whether a check is wished for.
+    pub fn has_check(&self) -> bool {
+        self.wishes.check_run
     }
 
     /// Names the batch in the check as soon as there is one, unless the run is `over` first.
@@ -167,7 +210,7 @@ impl Board {
     }
 
     fn begin_check(&self, sha: &str, report: &Report) -> Value {
-        say::check(&self.place, sha, &say::check_name(&self.names), report)
+        say::check(&self.place, sha, &self.name, report)
     }
 
     /// Makes a check, and one only.
@@ -178,14 +221,14 @@ impl Board {
 
     /// The newest check that a lost reply of ours may have made.
     async fn find_check(&self, sha: &str, report: &Report) -> Result<Option<Value>, Trouble> {
-        let found = self.calls.checks(sha, &say::check_name(&self.names)).await?;
+        let found = self.calls.checks(sha, &self.name).await?;
         let key = report.requests.key.as_deref();
         let ours = found.into_iter().filter(|check| check["external_id"].as_str() == key);
         Ok(ours.filter(|check| check["status"] != "completed").max_by_key(|check| check["id"].as_u64()))
     }
 
     async fn conclude(&self, report: &Report, events: &Events<'_>) {
-        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused) {
+        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused | Check::Concluded) {
             return;
         }
         let warn = |what, trouble: &Trouble| events.emit(Event::Warned(warning(what, CHECKING, trouble)));
@@ -211,7 +254,7 @@ impl Board {
         let mut id = match self.check.get() {
             Check::Open(id) => Some(id),
             Check::InDoubt => self.find_check(sha, report).await?.as_ref().map(id_of).transpose()?,
-            Check::None | Check::Refused => None,
+            Check::None | Check::Refused | Check::Concluded => None,
         };
         if let Some(open) = id {
             match self.calls.update_check(open, &end).await {
@@ -246,7 +289,7 @@ impl Board {
 
     /// Writes our comment anew, or the first one.
     async fn put_comment(&self, pull: u64, report: &Report) -> Result<(), Trouble> {
-        let marker = say::marker(&self.names);
+        let marker = say::marker(&self.name);
         let body = say::comment(&marker, report);
         if let Some(ours) = self.find_comment(pull, &marker).await? {
             match self.calls.update_comment(id_of(&ours)?, &body).await {

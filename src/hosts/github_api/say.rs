@@ -7,6 +7,7 @@ use crate::env::Env;
 use crate::error::Outcome;
 use crate::events::requests_count;
 use crate::formats::{markdown_paragraph, markdown_within};
+use crate::identity;
 use crate::report::{BatchFault, Report};
 use crate::requests::Fault;
 
@@ -21,6 +22,9 @@ const GROUP: usize = 50;
 const MOST_GROUPS: usize = 5;
 /// The longest message of an annotation; GitHub takes 64 KB.
 const LONGEST_MESSAGE: usize = 4_096;
+
+/// What the name of every check of ours begins with.
+const PREFIX: &str = "batchstep: ";
 
 /// Where on GitHub a run can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,18 +75,25 @@ fn in_workspace<'a>(path: &'a str, workspace: Option<&str>) -> &'a str {
     path.strip_prefix("./").unwrap_or(path)
 }
 
-/// The check's name. A job's id holds no colon, so it is no job's.
+/// The check's name. A job's id holds no colon, so it is no job's. A long one is
+/// cut; its digest keeps it apart from its like.
 pub(super) fn check_name(names: &[String]) -> String {
-    line(&format!("batchstep: {}", names.join(", ")))
+    let all = names.join(", ");
+    let name = line(&format!("{PREFIX}{all}"));
+    if name.ends_with('…') { format!("{name} {}", &blake3::hash(all.as_bytes()).to_hex()[..8]) } else { name }
 }
 
-/// What a comment of ours begins with. A digest, since a path may hold `-->`.
-pub(super) fn marker(names: &[String]) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for name in names {
-        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
-    }
-    format!("<!-- batchstep:{} -->", &hasher.finalize().to_hex()[..16])
+/// What the comment that belongs to a check of this name begins with, whether
+/// there is such a check or not. A digest, since a path may hold `-->`.
+pub(super) fn marker(check_name: &str) -> String {
+    format!("<!-- batchstep:{} -->", &blake3::hash(check_name.as_bytes()).to_hex()[..16])
+}
+
+/// Whether a check is the one that a batch's mark says shows it. Others could
+/// have written such a mark.
+pub(super) fn is_check_of(found: &Value, check: &identity::Check, key: &str) -> bool {
+    let is_named = found["name"].as_str().is_some_and(|name| name.starts_with(PREFIX));
+    is_named && found["external_id"].as_str() == Some(key) && found["head_sha"].as_str() == Some(&check.sha)
 }
 
 /// Whether a comment begins with the marker. Whoever quotes one begins otherwise.
@@ -114,7 +125,7 @@ fn conclusion(outcome: Outcome) -> Option<&'static str> {
         Outcome::TimedOut => "timed_out",
         Outcome::Cancelled => "cancelled",
         Outcome::Skipped => "skipped",
-        Outcome::Detached => return None,
+        Outcome::Detached | Outcome::Pending => return None,
     })
 }
 
@@ -264,12 +275,11 @@ mod tests {
         assert_eq!(named("./a.jsonl"), ["a.jsonl"]);
         assert_eq!(named("/home/runner/work/repository/a"), ["/home/runner/work/repository/a"]);
         assert_eq!(check_name(&named("a.jsonl")), "batchstep: a.jsonl");
-        assert!(check_name(&vec!["é".repeat(50); 50]).len() < 210);
-        let two = ["a, b".to_owned(), "c".to_owned()];
-        let other = ["a".to_owned(), "b, c".to_owned()];
-        assert_ne!(marker(&two), marker(&other));
+        let long = check_name(&vec!["é".repeat(50); 50]);
+        assert!(long.len() < 220, "{long}");
+        assert_ne!(long, check_name(&vec!["é".repeat(50); 51]));
         // Comments out there carry it: this value may never change.
-        assert_eq!(marker(&named("requests.jsonl")), "<!-- batchstep:80a00ac24928ac11 -->");
+        assert_eq!(marker("batchstep: requests.jsonl"), "<!-- batchstep:b2101a488b858f73 -->");
     }
 
     #[test]

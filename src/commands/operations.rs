@@ -39,6 +39,9 @@ pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
         }
         Batch::List(inputs) => {
             let api = connect(inputs.connection)?;
+            if inputs.ours.unwrap_or(false) {
+                return super::list::ours(&api, inputs.json.unwrap_or(false), world).await;
+            }
             let listed = api.list_batches(inputs.limit.unwrap_or(20), inputs.after.as_deref()).await;
             print(&told("listing batches", listed)?.1, world)
         }

@@ -5,24 +5,23 @@
 //! that a later step can act on them however this one ends. Nothing here calls
 //! GitHub's API: what is shown through that stands beside this file.
 
+mod annotations;
+
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::annotations::{MOST_ANNOTATIONS, annotation, annotations};
 use super::{Host, Identity, closing_table, log, run_name};
-use crate::effects::{Effect, safe};
+use crate::effects::Effect;
 use crate::env::Env;
 use crate::events::Event;
-use crate::formats::{Format, markdown_paragraph};
-use crate::report::{self, BatchFault, Report};
-use crate::requests::Fault;
+use crate::formats::{self, Format, markdown_paragraph};
+use crate::report::{self, Report, RunEntry};
+use crate::verdict::Verdict;
 
 /// Jobs end at six hours unless told otherwise, and a cancel takes its time.
 const TIME_LIMIT: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
-/// The runner keeps this many annotations of a kind for a step.
-const MOST_ANNOTATIONS: usize = 10;
-/// The runner cuts an annotation's message here; we do it at a border between characters.
-const LONGEST_MESSAGE: usize = 4_096;
 
 /// What a reader of the summary may not know.
 const KEEP: &str =
@@ -103,48 +102,6 @@ impl GitHub {
         vec![Effect::Log(format!("Warning: {warning}"))]
     }
 
-    fn fault(&self, fault: &Fault) -> Effect {
-        // A column counts only within a line.
-        let place = (fault.file.as_str(), fault.line, fault.line.and(fault.column));
-        self.on_line(place, "batchstep: invalid request", &fault.statement())
-    }
-
-    fn batch_fault(&self, fault: &BatchFault) -> Option<Effect> {
-        let place = (fault.file.as_deref()?, Some(fault.line?), None);
-        let words: Vec<&str> = [&fault.code, &fault.message].into_iter().flatten().map(String::as_str).collect();
-        Some(self.on_line(place, "batchstep: refused by the provider", &words.join(": ")))
-    }
-
-    /// An error on a line of the user's file.
-    fn on_line(&self, place: (&str, Option<u64>, Option<u64>), title: &str, message: &str) -> Effect {
-        let (path, line, column) = place;
-        let path = Path::new(path);
-        let path = self.workspace.as_ref().and_then(|root| path.strip_prefix(root).ok()).unwrap_or(path);
-        let path = path.strip_prefix(".").unwrap_or(path).to_string_lossy();
-        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        // Standard input is no file.
-        let file = if path == "-" { "" } else { &*path };
-        let properties = [("file", file), ("line", &number(line)), ("col", &number(column)), ("title", title)];
-        annotation("error", &properties, message)
-    }
-
-    fn annotations(&self, report: &Report) -> Vec<Effect> {
-        if !report.faults.is_empty() {
-            return report.faults.iter().take(MOST_ANNOTATIONS).map(|fault| self.fault(fault)).collect();
-        }
-        let kind = match (report.exit_code, report.outcome.word()) {
-            (0, "partial") => "warning",
-            (0, _) => "notice",
-            _ => "error",
-        };
-        let simulated = if report.simulated { " (SIMULATED)" } else { "" };
-        let title = format!("batchstep::{}{simulated}", report.outcome.word());
-        let sentences: Vec<&str> = std::iter::once(&report.reason).chain(&report.hints).map(String::as_str).collect();
-        let verdict = annotation(kind, &[("title", &title)], &sentences.join("\n"));
-        let faults = report.batches.iter().flat_map(|batch| &batch.errors).filter_map(|fault| self.batch_fault(fault));
-        std::iter::once(verdict).chain(faults.take(MOST_ANNOTATIONS - 1)).collect()
-    }
-
     /// What the runner gave us no file for.
     fn lacks(&self) -> Vec<Effect> {
         let outputs = self.outputs.is_none().then_some("Step outputs are not written: GITHUB_OUTPUT is not set");
@@ -181,6 +138,17 @@ impl Host for GitHub {
                 let mut said = self.said.borrow_mut();
                 remember(&mut said.files, input_file_id);
                 remember(&mut said.batches, batch_id);
+            }
+            Event::Attached { batch_id, input_file_id, armed, .. } => {
+                let mut said = self.said.borrow_mut();
+                // What was made before it is given up.
+                (said.files, said.batches) = (Vec::new(), Vec::new());
+                remember(&mut said.files, input_file_id);
+                remember(&mut said.batches, batch_id);
+                drop(said);
+                let state = [("create", String::new()), ("batch", batch_id.clone()), ("armed", armed.to_string())];
+                let ids = [self.remember_for_post(&state), self.export_ids()];
+                return ids.into_iter().flatten().chain(log(event)).collect();
             }
             Event::CheckOpened { id, .. } => {
                 let state = self.remember_for_post(&[("check", id.to_string())]);
@@ -221,7 +189,18 @@ impl Host for GitHub {
             effects.push(Effect::Append(path.clone(), summary));
         }
         effects.extend(closing_table(report));
-        effects.extend(self.annotations(report));
+        effects.extend(annotations(report, self.workspace.as_deref()));
+        effects.extend(self.lacks());
+        effects
+    }
+
+    fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
+        let mut effects: Vec<Effect> =
+            self.export(&report::outputs_of_runs(verdict.outcome, runs)).into_iter().collect();
+        if let Summary::File(path) = &self.summary {
+            effects.push(Effect::Append(path.clone(), formats::runs_markdown(verdict, runs)));
+        }
+        effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
         effects.extend(self.lacks());
         effects
     }
@@ -254,21 +233,6 @@ fn heredoc(name: &str, value: &str, mut delimiter: impl FnMut() -> String) -> St
         end = delimiter();
     }
     format!("{name}<<{end}\n{value}\n{end}\n")
-}
-
-/// A command for an annotation; empty properties are left out.
-fn annotation(kind: &str, properties: &[(&str, &str)], message: &str) -> Effect {
-    let property = |(name, value): &(&str, &str)| {
-        (!value.is_empty()).then(|| format!("{name}={}", data(&safe(value)).replace(':', "%3A").replace(',', "%2C")))
-    };
-    let properties: Vec<String> = properties.iter().filter_map(property).collect();
-    let message: String = message.lines().map(safe).collect::<Vec<_>>().join("\n");
-    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
-    Effect::Command(format!("::{kind} {}::{}", properties.join(","), data(&message)))
-}
-
-fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! `batchstep check`: what `run` does before it touches the network.
+
+use super::failed;
+use crate::emitter::Events;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::inputs;
+use crate::plan;
+use crate::providers::{self, Name};
+use crate::report::Report;
+use crate::requests::source::{self, Source};
+use crate::requests::{self, Checked, Rules};
+use crate::verdict::Verdict;
+use crate::world::World;
+
+/// Checks the requests; no network, no key.
+pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
+    let host = world.host(inputs.ci, None);
+    let events = world.events(host.as_ref());
+    let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));
+    let rules = Rules { endpoint: inputs.work.endpoint, ..provider.rules() };
+    let done: Result<Exit, Error> = async {
+        let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
+        let checked = check_requests(&source, rules, &events).await?;
+        let verdict = match checked.fault_count {
+            0 => Verdict::valid(),
+            faults => Verdict::invalid(faults),
+        };
+        let exit = verdict.exit;
+        let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+        report.asked(&source, &checked);
+        report.warnings = events.warnings();
+        verdict.record(&mut report);
+        world.apply(host.publish(&report));
+        Ok(exit)
+    }
+    .await;
+    world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// Checks beside the runtime, so that a signal is heard meanwhile, and tells what was found.
+pub(super) async fn check_requests(source: &Source, rules: Rules, events: &Events<'_>) -> Result<Checked, Error> {
+    let checked = check_quietly(source, rules).await?;
+    for warning in &checked.warnings {
+        events.emit(Event::Warned(warning.clone()));
+    }
+    if checked.fault_count == 0 {
+        events.emit(Event::Checked {
+            requests: checked.total,
+            bytes: checked.bytes,
+            endpoint: checked.endpoint.clone().unwrap_or_default(),
+            model: checked.model.clone(),
+        });
+    }
+    Ok(checked)
+}
+
+/// Checks and says nothing of it.
+pub(super) async fn check_quietly(source: &Source, rules: Rules) -> Result<Checked, Error> {
+    let reading = source.clone();
+    let checking = tokio::task::spawn_blocking(move || requests::check(&reading, &rules));
+    checking.await.map_err(|error| Error::internal("The check broke down.").because(error))?
+}

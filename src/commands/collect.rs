@@ -1,0 +1,350 @@
+//! `batchstep collect`: comes back for what `submit` left, on whatever machine.
+//!
+//! It creates nothing, and cancels nothing unless told to. All it needs is the
+//! batches' ids; the order of the requests comes from the requests file where it
+//! is at hand, else from the provider's copy of it, else from the answers.
+
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use super::check::check_quietly;
+use super::gather::{Gatherer, Order};
+use super::run::{is_closed, title};
+use super::{board, connect, failed, pending, publish, set_earlier_aside, write_report};
+use crate::api::Api;
+use crate::batch::collect::Collector;
+use crate::batch::phases::Phases;
+use crate::batch::{Driver, Ended};
+use crate::clock::rfc3339;
+use crate::emitter::Events;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::hosts::{Adopted, Board, Host};
+use crate::identity::{self, Seen};
+use crate::inputs;
+use crate::journal::{self, Journal, Record};
+use crate::patience::{BEFORE, Guard, Patience, Stop};
+use crate::plan::{self, Collecting};
+use crate::providers::{self, Name};
+use crate::report::{BatchReport, Coverage, Report};
+use crate::requests::places::Places;
+use crate::requests::source::{self, Source};
+use crate::requests::{Checked, Rules};
+use crate::verdict::{self, Verdict};
+use crate::wire::{Batch, Status};
+use crate::world::World;
+
+/// Where a batch does not say what window it was made with.
+const WINDOW: &str = "24h";
+
+/// `batchstep collect`: wait, download, reconcile, report.
+pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
+    let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
+    let (host, events) = (host.as_ref(), world.events(host.as_ref()));
+    let work = async {
+        let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref())?;
+        let board = board(host, world, &events, &inputs.reporting, &inputs.requests, ca_bundle.as_deref())?;
+        if plan::is_skipped(&inputs.connection, &inputs.reporting) {
+            let provider = providers::choose(inputs.connection.provider.unwrap_or(Name::Openai));
+            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+            Verdict::skipped().record(&mut report);
+            publish(host, board.as_ref(), world, &events, &report).await;
+            return Ok(Exit::Ok);
+        }
+        let (plan, server) = Collecting::new(inputs, host)?;
+        let api = connect(server, world.clock).await?;
+        let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
+        events.emit(Event::Started { title: title(&api), timeout: plan.timeout, deadline: rfc3339(ends) });
+        let scene =
+            Scene { host, world, events: &events, api: &api, plan: &plan, deadline: Instant::now() + plan.timeout };
+        if plan.pending {
+            return Box::pin(pending::collect(&scene, board.as_ref())).await;
+        }
+        let mut collection = Collection::begin(&scene, &plan.output_dir, board)?;
+        let ids = collection.ids()?;
+        let exit = Box::pin(collection.go(&ids)).await;
+        publish(host, collection.board.as_ref(), world, &events, &collection.report).await;
+        collection.close();
+        Ok(exit)
+    };
+    let done: Result<Exit, Error> = tokio::select! {
+        done = work => done,
+        never = events.keep_alive() => match never {},
+    };
+    world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+}
+
+/// What all collections of one command share.
+pub(super) struct Scene<'a> {
+    pub(super) host: &'a dyn Host,
+    pub(super) world: &'a World,
+    pub(super) events: &'a Events<'a>,
+    pub(super) api: &'a Api,
+    pub(super) plan: &'a Collecting,
+    pub(super) deadline: Instant,
+}
+
+impl<'a> Scene<'a> {
+    /// Guards what must be done by `deadline`.
+    pub(super) fn guard(&self, deadline: Instant) -> Guard<'a> {
+        Guard { deadline, shutdown: &self.world.shutdown, events: self.events, rng: self.world.rng.clone().into() }
+    }
+
+    /// Guards a look, which has its time even where none is left for waiting.
+    pub(super) fn looking(&self) -> Guard<'a> {
+        self.guard(self.deadline.max(Instant::now() + BEFORE))
+    }
+}
+
+/// The batches of one run, and what becomes of them.
+pub(super) struct Collection<'a> {
+    scene: &'a Scene<'a>,
+    output_dir: &'a Path,
+    journal: Journal,
+    earlier: Vec<journal::Line>,
+    phases: Phases,
+    is_closed: bool,
+    /// Where it is shown.
+    pub(super) board: Option<Board>,
+    /// What is told of it.
+    pub(super) report: Report,
+}
+
+impl<'a> Collection<'a> {
+    /// Takes the directory.
+    pub(super) fn begin(scene: &'a Scene<'a>, output_dir: &'a Path, board: Option<Board>) -> Result<Self, Error> {
+        let (journal, earlier) = Journal::open(output_dir, scene.world.clock)?;
+        let report = Report::begin(scene.api.provider(), scene.api.origin(), scene.world.clock);
+        let (phases, is_closed) = (Phases::default(), false);
+        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed, board, report })
+    }
+
+    /// The batches to collect: those named, else those that the journal knows of.
+    fn ids(&self) -> Result<Vec<String>, Error> {
+        if !self.scene.plan.batch_ids.is_empty() {
+            return Ok(self.scene.plan.batch_ids.clone());
+        }
+        let ids = journal::open_batches(&self.earlier, &self.scene.api.origin());
+        if ids.is_empty() {
+            return Err(Error::usage(
+                "There is nothing to collect: no batch is named, and the journal in `output-dir` names none.",
+            )
+            .hint("Name the batches that `submit` printed, or use `--pending` with `--check-run` on GitHub."));
+        }
+        Ok(ids)
+    }
+
+    /// Collects, judges, and writes the report.
+    pub(super) async fn go(&mut self, ids: &[String]) -> Exit {
+        let verdict = match self.stages(ids).await {
+            Ok(verdict) => verdict,
+            Err(stop) => verdict::judge(Some(&stop), None, None, self.max_failed(&[])),
+        };
+        let exit = verdict.exit;
+        verdict.record(&mut self.report);
+        self.report.warnings = self.scene.events.warnings();
+        self.report.simulated |= self.scene.api.is_simulated();
+        self.report.phases = self.phases.finish();
+        self.report.ended_at = rfc3339(self.scene.world.clock.unix());
+        write_report(&mut self.report, self.output_dir, exit)
+    }
+
+    /// The journal's closing record, once all is told.
+    pub(super) fn close(&self) {
+        let outcome = self.report.outcome.word().to_owned();
+        if self.is_closed
+            && let Err(error) = self.journal.note(Record::Closed { outcome })
+        {
+            self.scene.events.emit(Event::Warned(error.sentence()));
+        }
+    }
+
+    async fn stages(&mut self, ids: &[String]) -> Result<Verdict, Stop> {
+        let mut batches = self.look(ids).await?;
+        self.adopt_check(&batches).await;
+        self.take_up(&batches)?;
+        let mut stop = None;
+        for batch in &mut batches {
+            let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
+            *batch = progress.batch.unwrap_or_else(|| batch.clone());
+            stop = stop.or(ended);
+        }
+        self.tell_of(&batches, &Places::default());
+        let telling = telling(&batches).map(|batch| (batch, false));
+        let max_failed = self.max_failed(&batches);
+        self.report.max_failed = max_failed.to_string();
+        if let Some(stop) = stop.as_ref().filter(|stop| !matches!(stop, Stop::Deadline | Stop::HandedOver)) {
+            return Ok(verdict::judge(Some(stop), telling, None, max_failed));
+        }
+        let running: Vec<&Batch> = batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
+        if !running.is_empty() && !matches!(stop, Some(Stop::Deadline)) {
+            return Ok(Verdict::pending(&running, self.scene.plan.fail_if_pending));
+        }
+        let counts = match running.is_empty() {
+            true => Some(self.gather(&batches).await?),
+            false => None,
+        };
+        self.is_closed = is_closed(stop.as_ref(), telling.map(|(batch, _)| batch), false);
+        Ok(verdict::judge(stop.as_ref(), telling, counts, max_failed))
+    }
+
+    /// One look at each batch.
+    async fn look(&self, ids: &[String]) -> Result<Vec<Batch>, Stop> {
+        self.phases.begin("look");
+        let guard = self.scene.looking();
+        let mut batches: Vec<Batch> = Vec::new();
+        for id in ids {
+            let look = async || self.scene.api.get_batch(id).await;
+            let (batch, _) = guard.bear(&format!("looking at batch {id}"), Patience::Before, look).await?;
+            batches.push(Batch { id: id.clone(), ..batch });
+        }
+        Ok(batches)
+    }
+
+    /// The check that these batches were shown by is ours to conclude.
+    async fn adopt_check(&mut self, batches: &[Batch]) {
+        let Some(board) = self.board.as_ref().filter(|board| board.has_check()) else { return };
+        let seen = batches.first().map(Seen::of).unwrap_or_default();
+        let (Some(key), Some(check)) = (seen.key, seen.check.and_then(|check| check.parse().ok())) else { return };
+        match board.adopt(&check, key).await {
+            Adopted::Open(adopted) | Adopted::Concluded(adopted) => self.board = Some(adopted),
+            Adopted::NotOurs(why) => self.scene.events.emit(Event::Warned(why)),
+        }
+    }
+
+    /// From here on these batches' results are what this directory is for.
+    fn take_up(&mut self, batches: &[Batch]) -> Result<(), Error> {
+        let total = batches.iter().map(|batch| batch.counts.total).sum();
+        let keys: Vec<&str> = batches.iter().map(|batch| Seen::of(batch).key.unwrap_or_default()).collect();
+        if let [key] = keys[..] {
+            self.report.requests.key = Some(key.to_owned()).filter(|key| !key.is_empty());
+        }
+        self.journal.note(Record::Run {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            origin: self.scene.api.origin(),
+            key: self.report.requests.key.clone().unwrap_or_default(),
+            total,
+        })?;
+        for (batch, key) in batches.iter().zip(keys) {
+            let (key, batch_id) = (key.to_owned(), batch.id.clone());
+            self.journal.note(Record::Attached { key, batch_id, foreign: true, instead_of: None })?;
+        }
+        set_earlier_aside(self.output_dir)
+    }
+
+    /// Waits for a batch until it is over or the deadline comes.
+    async fn attend(&self, batch: Batch) -> Ended {
+        // One that is over may still have to name its files.
+        let guard =
+            if batch.status.is_terminal() { self.scene.looking() } else { self.scene.guard(self.scene.deadline) };
+        let driver = Driver {
+            api: self.scene.api,
+            guard: &guard,
+            journal: &self.journal,
+            clock: self.scene.world.clock,
+            phases: &self.phases,
+            poll_interval: self.scene.plan.poll_interval,
+            on_timeout: self.scene.plan.on_timeout,
+            on_abort: self.scene.plan.on_abort,
+        };
+        let key = Seen::of(&batch).key.unwrap_or_default().to_owned();
+        driver.attend(&key, batch).await
+    }
+
+    /// Downloads and reconciles, and tells how the requests fared.
+    async fn gather(&mut self, batches: &[Batch]) -> Result<crate::report::Counts, Stop> {
+        self.phases.begin("collect");
+        let order = self.order(batches).await?;
+        let guard = self.scene.looking();
+        let gatherer = Gatherer {
+            api: self.scene.api,
+            guard: &guard,
+            events: self.scene.events,
+            journal: &self.journal,
+            output_dir: self.output_dir,
+        };
+        let batches: Vec<&Batch> = batches.iter().collect();
+        let results = gatherer.gather(&batches, order).await?;
+        let counts = results.counts;
+        gatherer.record(results, &batches, &mut self.report);
+        Ok(counts)
+    }
+
+    /// The order of the requests, from wherever it can be had.
+    async fn order(&mut self, batches: &[Batch]) -> Result<Order, Stop> {
+        if let [batch] = batches
+            && let Some((source, checked)) = self.local(batch).await
+        {
+            self.report.asked(&source, &checked);
+            self.report.requests.key = Seen::of(batch).key.map(str::to_owned);
+            self.tell_of(batches, &checked.places);
+            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+        }
+        if let Some((source, checked)) = self.given_back(batches).await? {
+            let key = self.report.requests.key.take();
+            self.report.asked(&source, &checked);
+            self.report.requests.files = batches.iter().filter_map(|batch| batch.input_file_id.clone()).collect();
+            self.report.requests.key = key;
+            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+        }
+        self.report.coverage = Coverage::Counted;
+        self.scene.events.emit(Event::Warned(
+            "Neither the requests nor the provider's copy of them could be had: the results stand in the order in \
+             which the provider gave them, and which requests are missing cannot be said, only how many."
+                .to_owned(),
+        ));
+        Ok(Order::Answers { total: batches.iter().map(|batch| batch.counts.total).sum() })
+    }
+
+    /// The requests file at hand, if the batch was made of it.
+    async fn local(&self, batch: &Batch) -> Option<(Source, Checked)> {
+        let key = Seen::of(batch).key?;
+        let source = source::resolve(&self.scene.plan.requests).await.ok()?;
+        let checked = check_quietly(&source, Rules::default()).await.ok()?;
+        let endpoint = batch.endpoint.as_ref().or(checked.endpoint.as_ref())?;
+        let window = batch.completion_window.as_deref().unwrap_or(WINDOW);
+        (identity::key(checked.digest, endpoint, window) == key).then_some((source, checked))
+    }
+
+    /// The provider's copy of the requests, if it gives it back.
+    async fn given_back(&self, batches: &[Batch]) -> Result<Option<(Source, Checked)>, Stop> {
+        let (guard, dir) = (self.scene.looking(), self.output_dir.join(".download"));
+        let collector = Collector { api: self.scene.api, guard: &guard, journal: &self.journal, dir: &dir };
+        let mut paths = Vec::new();
+        for (number, batch) in batches.iter().enumerate() {
+            let Some(id) = &batch.input_file_id else { return Ok(None) };
+            let Some(path) = collector.fetch_if_given(id, number).await? else { return Ok(None) };
+            paths.push(path.display().to_string());
+        }
+        let source = source::resolve(&paths).await?;
+        let checked = check_quietly(&source, Rules::default()).await?;
+        if let Some(fault) = checked.faults.iter().find(|_| batches.len() > 1) {
+            return Err(Error::refused(format!("These batches do not belong together: {}.", fault.statement()))
+                .hint("Collect each by itself, with an `output-dir` of its own.")
+                .into());
+        }
+        Ok((checked.fault_count == 0).then_some((source, checked)))
+    }
+
+    fn max_failed(&self, batches: &[Batch]) -> crate::values::MaxFailed {
+        let marked = || {
+            let check: identity::Check = Seen::of(batches.first()?).check?.parse().ok()?;
+            Some(check.max_failed)
+        };
+        self.scene.plan.max_failed.or_else(marked).unwrap_or_default()
+    }
+
+    /// Puts the batches into the report.
+    fn tell_of(&mut self, batches: &[Batch], places: &Places) {
+        self.report.batches = batches.iter().map(|batch| BatchReport::new(batch, places, None)).collect();
+        if let [batch] = batches {
+            self.report.input_file_id.clone_from(&batch.input_file_id);
+        }
+    }
+}
+
+/// The batch that says most about how it ended: one that did not complete.
+fn telling(batches: &[Batch]) -> Option<&Batch> {
+    batches.iter().find(|batch| batch.status != Status::Completed).or(batches.first())
+}

@@ -1,0 +1,111 @@
+//! Gathering: what batches that are over have to give, fetched and put in order.
+
+use std::path::Path;
+
+use tokio::time::Instant;
+
+use crate::api::Api;
+use crate::batch::collect::Collector;
+use crate::effects::NewFile;
+use crate::emitter::Events;
+use crate::error::Error;
+use crate::events::Event;
+use crate::journal::Journal;
+use crate::patience::{Guard, Stop};
+use crate::report::Report;
+use crate::requests::ids::Ids;
+use crate::requests::source::Source;
+use crate::results::{self, AnswersFile, Results};
+use crate::wire::Batch;
+
+/// The order in which results stand, and what is missing from them.
+pub(super) enum Order {
+    /// That of the requests.
+    Requests {
+        /// The requests, read again to name those without an answer.
+        source: Source,
+        /// Which request an id belongs to.
+        ids: Ids,
+        /// Requests.
+        total: u64,
+    },
+    /// That of the answers; so many were asked for.
+    Answers {
+        /// Requests, as the provider counts them.
+        total: u64,
+    },
+}
+
+/// What answers are gathered with.
+pub(super) struct Gatherer<'a> {
+    pub(super) api: &'a Api,
+    pub(super) guard: &'a Guard<'a>,
+    pub(super) events: &'a Events<'a>,
+    pub(super) journal: &'a Journal,
+    pub(super) output_dir: &'a Path,
+}
+
+impl Gatherer<'_> {
+    /// Downloads the answers of these batches and reconciles them.
+    pub(super) async fn gather(&self, batches: &[&Batch], order: Order) -> Result<Results, Stop> {
+        let dir = self.output_dir.join(".download");
+        let collector = Collector { api: self.api, guard: self.guard, journal: self.journal, dir: &dir };
+        let mut answers = Vec::new();
+        for (number, batch) in batches.iter().enumerate() {
+            answers.extend(collector.collect(batch, number).await?);
+        }
+        let mut results = self.reconcile(answers, order, &dir).await?;
+        // The answers stand as received; what is told of them repeats no secret.
+        for group in &mut results.failures {
+            (group.code, group.message) = (self.api.cut_secrets(&group.code), self.api.cut_secrets(&group.message));
+        }
+        // The raw files hold nothing that results.jsonl and unexpected.jsonl do not.
+        if let Err(error) = std::fs::remove_dir_all(&dir) {
+            self.events.emit(Event::Warned(format!("{} could not be removed: {error}.", dir.display())));
+        }
+        Ok(results)
+    }
+
+    async fn reconcile(&self, answers: Vec<AnswersFile>, order: Order, dir: &Path) -> Result<Results, Stop> {
+        let output_dir = self.output_dir.to_owned();
+        let reconciling = tokio::task::spawn_blocking(move || {
+            let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
+            let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
+            let found = match order {
+                Order::Requests { source, ids, total } => {
+                    results::reconcile(&source, &ids, total, &answers, &mut results, &mut unexpected)?
+                }
+                Order::Answers { total } => results::keep_order(total, &answers, &mut results, &mut unexpected)?,
+            };
+            results.finish()?;
+            if found.counts.unexpected > 0 {
+                unexpected.finish()?;
+            }
+            Ok::<_, Error>(found)
+        });
+        let forever = Instant::now() + std::time::Duration::from_secs(86_400 * 365);
+        let reconciled = self.guard.until(forever, reconciling).await?;
+        Ok(reconciled
+            .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
+            .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
+    }
+
+    /// Puts what was gathered into the report.
+    pub(super) fn record(&self, results: Results, batches: &[&Batch], report: &mut Report) {
+        for warning in &results.warnings {
+            self.events.emit(Event::Warned(warning.clone()));
+        }
+        let completed: u64 = batches.iter().map(|batch| batch.counts.completed).sum();
+        if completed > results.counts.succeeded {
+            self.events.emit(Event::Warned(format!(
+                "The provider counts {completed} requests as completed, but its files hold {} good answers.",
+                results.counts.succeeded
+            )));
+        }
+        report.files.results = Some(self.output_dir.join("results.jsonl").display().to_string());
+        if results.counts.unexpected > 0 {
+            report.files.unexpected = Some(self.output_dir.join("unexpected.jsonl").display().to_string());
+        }
+        (report.counts, report.tokens, report.failures) = (results.counts, results.tokens, results.failures);
+    }
+}

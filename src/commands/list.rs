@@ -1,0 +1,74 @@
+//! `batchstep batch list --ours`: the batches that batchstep made.
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::stopped;
+use crate::api::Api;
+use crate::batch::search;
+use crate::clock::span;
+use crate::effects::{Effect, safe};
+use crate::error::Error;
+use crate::formats::json::inert;
+use crate::identity::Seen;
+use crate::patience::{BEFORE, Guard, Patience};
+use crate::wire::Batch;
+use crate::world::World;
+
+/// How far back, in seconds.
+const LOOK_BACK: i64 = 30 * 86_400;
+/// How much of a key is shown; `--json` has all of it.
+const KEY: usize = 12;
+
+/// Lists them, newest first, as a table or as JSON.
+pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), Error> {
+    let host = world.host(None, None);
+    let events = world.events(host.as_ref());
+    let deadline = Instant::now() + BEFORE;
+    let guard = Guard { deadline, shutdown: &world.shutdown, events: &events, rng: world.rng.clone().into() };
+    let since = world.clock.unix() - LOOK_BACK;
+    let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
+    let mut found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?.batches;
+    found.reverse();
+    let lines = match as_json {
+        true => vec![inert(&as_array(&found))],
+        false => table(&found, world.clock.unix()).iter().map(|line| safe(line)).collect(),
+    };
+    world.apply(lines.into_iter().map(Effect::Command).collect());
+    Ok(())
+}
+
+fn as_array(batches: &[Batch]) -> String {
+    let entry = |batch: &Batch| {
+        let seen = Seen::of(batch);
+        json!({
+            "id": batch.id, "status": batch.status, "created_at": batch.created_at, "request_counts": batch.counts,
+            "repository": seen.repo, "run": seen.run, "key": seen.key, "check": seen.check,
+        })
+    };
+    json!(batches.iter().map(entry).collect::<Vec<_>>()).to_string()
+}
+
+fn table(batches: &[Batch], now: i64) -> Vec<String> {
+    let mut rows = vec![["BATCH", "STATUS", "DONE", "AGE", "KEY", "REPOSITORY", "RUN"].map(str::to_owned)];
+    rows.extend(batches.iter().map(|batch| row(batch, now)));
+    let widths: Vec<usize> =
+        (0..7).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+    let line = |row: &[String; 7]| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        cells.join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(batch: &Batch, now: i64) -> [String; 7] {
+    let seen = Seen::of(batch);
+    // Other people's text, on one line of ours.
+    let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let age = batch.created_at.map(|created| u64::try_from(now - created).unwrap_or(0));
+    let age = age.map(|age| span(std::time::Duration::from_secs(age))).unwrap_or_default();
+    let done = format!("{}/{}", batch.counts.done(), batch.counts.total);
+    let key: String = seen.key.unwrap_or_default().chars().take(KEY).collect();
+    let (repo, run) = (cell(seen.repo.unwrap_or("-")), cell(seen.run.unwrap_or("-")));
+    [cell(&batch.id), cell(batch.status.word()), done, age, cell(&key), repo, run]
+}

@@ -1,0 +1,121 @@
+//! The commands: what each does, stage by stage, and what they share.
+
+pub mod cancel;
+pub mod check;
+pub mod collect;
+mod gather;
+pub mod list;
+pub mod operations;
+pub mod pending;
+pub mod run;
+
+use crate::api::Api;
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::effects::{NewFile, set_aside};
+use crate::emitter::Events;
+use crate::error::{Error, Exit, Outcome};
+use crate::events::Event;
+use crate::formats::Format;
+use crate::hosts::{self, Board, Host, Wishes};
+use crate::inputs::Reporting;
+use crate::patience::Stop;
+use crate::plan::{self, Server};
+use crate::report::Report;
+use crate::sandbox::Sandbox;
+use crate::verdict::Verdict;
+use crate::world::World;
+use std::path::Path;
+
+/// Where the host shows runs through its API, as the inputs wish. That there is
+/// none is no reason not to run; a wrong input is.
+fn board(
+    host: &dyn Host,
+    world: &World,
+    events: &Events<'_>,
+    reporting: &Reporting,
+    requests: &[String],
+    ca_bundle: Option<&[u8]>,
+) -> Result<Option<Board>, Error> {
+    Ok(show(host, world, events, plan::wishes(reporting, requests)?, ca_bundle))
+}
+
+fn show(
+    host: &dyn Host,
+    world: &World,
+    events: &Events<'_>,
+    wishes: Wishes,
+    ca_bundle: Option<&[u8]>,
+) -> Option<Board> {
+    hosts::board(host, &world.env, wishes, ca_bundle, &world.shutdown).unwrap_or_else(|error| {
+        events.emit(Event::Warned(format!("{}: nothing is shown there.", error.sentence().trim_end_matches('.'))));
+        None
+    })
+}
+
+/// Tells how it ended: first what a workflow depends on, then what may be slow to arrive.
+async fn publish(host: &dyn Host, board: Option<&Board>, world: &World, events: &Events<'_>, report: &Report) {
+    world.apply(host.publish(report));
+    if let Some(board) = board {
+        board.publish(report, events).await;
+    }
+}
+
+/// Writes `report.json`. Without it the host still gets the ids, the counts and
+/// what failed first, but nothing that looks like success. Tells the exit code.
+fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
+    let path = dir.join("report.json");
+    report.files.report = Some(path.display().to_string());
+    let write = |report: &Report| {
+        let mut file = NewFile::create(path)?;
+        file.put(Format::Json.render(report).as_bytes())?;
+        file.finish()
+    };
+    let Err(error) = write(report) else { return exit };
+    match exit {
+        Exit::Ok => Verdict::of_error(&error, Outcome::Failed).record(report),
+        _ => report.warnings.push(error.sentence()),
+    }
+    let exit = if matches!(exit, Exit::Signal(_)) { exit } else { error.exit };
+    report.exit_code = exit.code();
+    report.files.report = None;
+    exit
+}
+
+/// Results of an earlier run may not pass for this one's, and were paid for:
+/// they are kept under another name.
+fn set_earlier_aside(dir: &Path) -> Result<(), Error> {
+    for (name, kind) in [("results", "jsonl"), ("unexpected", "jsonl"), ("report", "json")] {
+        set_aside(&dir.join(format!("{name}.{kind}")), &dir.join(format!("{name}.previous.{kind}")))?;
+    }
+    Ok(())
+}
+
+/// What broke a command off that has nothing to put in order.
+fn stopped(stop: Stop) -> Error {
+    match stop {
+        Stop::Failed(error) | Stop::Unknown(error) => error,
+        Stop::Deadline | Stop::HandedOver => Error::refused("Time was up."),
+        // The command is ended by the same signal before this is told.
+        Stop::Signal(signal) | Stop::Detached(signal) => Error::new(Exit::Signal(signal), "A signal came."),
+    }
+}
+
+/// Tells of an error that left nothing to report on.
+fn failed(error: &Error, events: &Events<'_>) -> Exit {
+    events.emit(Event::Failed { sentence: error.sentence(), hints: error.hints.clone() });
+    error.exit
+}
+
+/// Connects to the server, starting the sandbox in this process if that is what is asked for.
+async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
+    let Server { provider, mut connection, sandbox } = server;
+    if let Some(options) = sandbox {
+        let listening = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
+        let failed = |error: std::io::Error| Error::internal("The sandbox found no loopback port.").because(error);
+        let listener = listening.map_err(failed)?;
+        connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
+        tokio::spawn(Sandbox::new(options, clock).serve(listener));
+    }
+    Ok(Api::new(Client::new(&connection)?, provider))
+}
