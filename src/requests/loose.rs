@@ -7,9 +7,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
 /// What stands where a value was looked for.
@@ -93,74 +92,86 @@ pub(crate) struct Loose<'de, T> {
 
 impl<'de, T: Fields<'de>> Deserialize<'de> for Loose<'de, T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Any(PhantomData))
+        let mut value = Self::default();
+        Fill(&mut value).deserialize(deserializer)?;
+        Ok(value)
     }
 }
 
-struct Any<T>(PhantomData<T>);
+/// Reads a value into its place: those with many fields are not moved about.
+pub(crate) struct Fill<'a, 'de, T>(pub(crate) &'a mut Loose<'de, T>);
 
-impl<'de, T: Fields<'de>> Any<T> {
-    fn number<E: Error>(number: impl Into<Number>) -> Result<Loose<'de, T>, E> {
-        Self::just(Seen::Number(number.into()))
-    }
+impl<'de, T: Fields<'de>> DeserializeSeed<'de> for Fill<'_, 'de, T> {
+    type Value = ();
 
-    fn just<E: Error>(seen: Seen<'de>) -> Result<Loose<'de, T>, E> {
-        Ok(Loose { seen, fields: T::default() })
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-impl<'de, T: Fields<'de>> Visitor<'de> for Any<T> {
-    type Value = Loose<'de, T>;
+impl<'de, T: Fields<'de>> Fill<'_, 'de, T> {
+    fn number<E: Error>(self, number: impl Into<Number>) -> Result<(), E> {
+        self.just(Seen::Number(number.into()))
+    }
+
+    fn just<E: Error>(self, seen: Seen<'de>) -> Result<(), E> {
+        *self.0 = Loose { seen, fields: T::default() };
+        Ok(())
+    }
+}
+
+impl<'de, T: Fields<'de>> Visitor<'de> for Fill<'_, 'de, T> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Self::just(Seen::Null)
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.just(Seen::Null)
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Self::Value, E> {
-        Self::just(Seen::Bool(value))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<(), E> {
+        self.just(Seen::Bool(value))
     }
 
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Self::Value, E> {
-        Self::number(value)
+    fn visit_u64<E: Error>(self, value: u64) -> Result<(), E> {
+        self.number(value)
     }
 
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Self::Value, E> {
-        Self::number(value)
+    fn visit_i64<E: Error>(self, value: i64) -> Result<(), E> {
+        self.number(value)
     }
 
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Self::Value, E> {
-        Self::just(Number::from_f64(value).map_or(Seen::Null, Seen::Number))
+    fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
+        self.just(Number::from_f64(value).map_or(Seen::Null, Seen::Number))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Self::just(Seen::Text(Cow::Owned(text.to_owned())))
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        self.just(Seen::Text(Cow::Owned(text.to_owned())))
     }
 
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Self::just(Seen::Text(Cow::Borrowed(text)))
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<(), E> {
+        self.just(Seen::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Some(first) = seq.next_element::<Seen<'de>>()? else {
-            return Self::just(Seen::Array { len: 0, of_numbers: false });
+            return self.just(Seen::Array { len: 0, of_numbers: false });
         };
         let mut len = 1;
         while seq.next_element::<IgnoredAny>()?.is_some() {
             len += 1;
         }
-        Self::just(Seen::Array { len, of_numbers: matches!(first, Seen::Number(_)) })
+        self.just(Seen::Array { len, of_numbers: matches!(first, Seen::Number(_)) })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = T::default();
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        *self.0 = Loose { seen: Seen::Object, fields: T::default() };
         while let Some(Key(key)) = map.next_key()? {
-            fields.take(&key, &mut map)?;
+            self.0.fields.take(&key, &mut map)?;
         }
-        Ok(Loose { seen: Seen::Object, fields })
+        Ok(())
     }
 }
 

@@ -16,6 +16,7 @@ pub mod outgoing;
 mod pass;
 pub mod places;
 pub(crate) mod row;
+pub(crate) mod skim;
 pub mod source;
 
 pub use self::fault::Fault;

@@ -8,7 +8,8 @@ use serde_json::error::Category;
 
 use super::endpoints::{Content, Endpoint};
 use super::fault::{Finding, described, quoted};
-use super::loose::{Fields, Loose, Seen, skip};
+use super::loose::{Fields, Fill, Loose, Seen, skip};
+use super::skim;
 
 /// A request, as far as it is looked into.
 #[derive(Debug, Default)]
@@ -43,7 +44,11 @@ impl<'de> Fields<'de> for Row<'de> {
             "custom_id" => ("custom_id", std::mem::replace(&mut self.custom_id, map.next_value()?)),
             "method" => ("method", std::mem::replace(&mut self.method, map.next_value()?)),
             "url" => ("url", std::mem::replace(&mut self.url, map.next_value()?)),
-            "body" => ("body", std::mem::replace(&mut self.body, map.next_value()?).seen),
+            "body" => {
+                let before = std::mem::take(&mut self.body.seen);
+                map.next_value_seed(Fill(&mut self.body))?;
+                ("body", before)
+            }
             _ => return skip(map),
         };
         if before != Seen::Absent {
@@ -74,7 +79,7 @@ impl<'de> Row<'de> {
     /// Reads a line, which is text already.
     pub(crate) fn read(line: &'de str) -> Result<Self, Finding> {
         let whole = "each line is one whole JSON object";
-        match serde_json::from_str::<Loose<'de, Self>>(line) {
+        match skim::from_str::<Loose<'de, Self>>(line) {
             Err(error) => Err(unreadable(&error, line)),
             Ok(Loose { seen: Seen::Object, fields }) => Ok(fields),
             Ok(Loose { seen, .. }) => {

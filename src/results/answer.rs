@@ -8,7 +8,8 @@ use serde::de::MapAccess;
 
 use crate::report::Tokens;
 use crate::requests::fault::cut;
-use crate::requests::loose::{Fields, Loose, Seen, skip};
+use crate::requests::loose::{Fields, Fill, Loose, Seen, skip};
+use crate::requests::skim;
 
 /// How many characters of a provider's code are kept.
 const CODE: usize = 100;
@@ -63,8 +64,8 @@ impl<'de> Fields<'de> for Answer<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "custom_id" => self.custom_id = map.next_value()?,
-            "response" => self.response = map.next_value()?,
-            "error" => self.error = map.next_value()?,
+            "response" => map.next_value_seed(Fill(&mut self.response))?,
+            "error" => map.next_value_seed(Fill(&mut self.error))?,
             _ => skip(map)?,
         }
         Ok(())
@@ -75,7 +76,7 @@ impl<'de> Fields<'de> for Response<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "status_code" => self.status_code = map.next_value()?,
-            "body" => self.body = map.next_value()?,
+            "body" => map.next_value_seed(Fill(&mut self.body))?,
             _ => skip(map)?,
         }
         Ok(())
@@ -85,10 +86,10 @@ impl<'de> Fields<'de> for Response<'de> {
 impl<'de> Fields<'de> for Body<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "error" => self.error = map.next_value()?,
+            "error" => map.next_value_seed(Fill(&mut self.error))?,
             "message" => self.message = map.next_value()?,
             "detail" => self.detail = map.next_value()?,
-            "usage" => self.usage = map.next_value()?,
+            "usage" => map.next_value_seed(Fill(&mut self.usage))?,
             _ => skip(map)?,
         }
         Ok(())
@@ -112,8 +113,10 @@ impl<'de> Fields<'de> for Usage<'de> {
         match key {
             "input_tokens" | "prompt_tokens" => self.input = map.next_value()?,
             "output_tokens" | "completion_tokens" => self.output = map.next_value()?,
-            "input_tokens_details" | "prompt_tokens_details" => self.input_details = map.next_value()?,
-            "output_tokens_details" | "completion_tokens_details" => self.output_details = map.next_value()?,
+            "input_tokens_details" | "prompt_tokens_details" => map.next_value_seed(Fill(&mut self.input_details))?,
+            "output_tokens_details" | "completion_tokens_details" => {
+                map.next_value_seed(Fill(&mut self.output_details))?;
+            }
             _ => skip(map)?,
         }
         Ok(())
@@ -135,7 +138,7 @@ impl<'de> Answer<'de> {
     /// Reads a line; none if it is no JSON object.
     pub(crate) fn read(line: &'de [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?.trim_start_matches('\u{feff}');
-        let line: Loose<'de, Self> = serde_json::from_str(text).ok()?;
+        let line: Loose<'de, Self> = skim::from_str(text).ok()?;
         (line.seen == Seen::Object).then_some(line.fields)
     }
 
