@@ -83,18 +83,21 @@ impl Finding {
 /// The faults found so far.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    /// The first of them.
-    pub(crate) kept: Vec<Fault>,
+    /// The first of them, each with its line of the whole; 0 if it is the whole's.
+    kept: Vec<(u64, Fault)>,
     /// All of them.
     pub(crate) count: u64,
 }
 
 impl Faults {
-    /// Adds a fault of a line of `file`, from 1.
-    pub(crate) fn add(&mut self, file: &str, line: u64, finding: Finding) {
+    /// Adds a fault of a line of `file`, from 1, which stands at `at` in the
+    /// whole. Faults come roughly in the order of their lines.
+    pub(crate) fn add(&mut self, at: u64, file: &str, line: u64, finding: Finding) {
         self.count += 1;
-        if self.kept.len() < KEPT {
-            self.kept.push(place(file, Some(line), finding));
+        let index = self.kept.partition_point(|(before, _)| *before <= at);
+        if index < KEPT {
+            self.kept.truncate(KEPT - 1);
+            self.kept.insert(index, (at, place(file, Some(line), finding)));
         }
     }
 
@@ -102,7 +105,12 @@ impl Faults {
     pub(crate) fn add_whole(&mut self, file: &str, finding: Finding) {
         self.count += 1;
         self.kept.truncate(KEPT - 1);
-        self.kept.insert(0, place(file, None, finding));
+        self.kept.insert(0, (0, place(file, None, finding)));
+    }
+
+    /// The first of them, those of the whole ahead.
+    pub(crate) fn first(self) -> Vec<Fault> {
+        self.kept.into_iter().map(|(_, fault)| fault).collect()
     }
 }
 
@@ -192,12 +200,15 @@ mod tests {
     #[test]
     fn the_first_faults_are_kept_and_all_are_counted() {
         let mut faults = Faults::default();
-        for line in 1..=250 {
-            faults.add("a", line, Finding::new("this", "that", "so"));
+        for line in [2, 1].into_iter().chain(3..=250).chain([7]) {
+            faults.add(line, "a", line, Finding::new("this", "that", "so"));
         }
         faults.add_whole("a", Finding::new("too much", "less", "split it"));
-        assert_eq!((faults.kept.len(), faults.count), (KEPT, 251));
-        assert_eq!((faults.kept[0].line, faults.kept[1].line), (None, Some(1)));
+        let count = faults.count;
+        let lines: Vec<_> = faults.first().iter().map(|fault| fault.line).collect();
+        assert_eq!((lines.len(), count), (KEPT, 252));
+        assert_eq!(lines[..4], [None, Some(1), Some(2), Some(3)]);
+        assert_eq!(lines[7..10], [Some(7), Some(7), Some(8)]);
     }
 
     #[test]

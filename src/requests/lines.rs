@@ -2,13 +2,18 @@
 //!
 //! Lines end at `\n` and nowhere else: a JSON string may hold every other thing
 //! that Unicode calls a line break. Memory is one buffer that grows to the
-//! longest line and never beyond [`LONGEST`]; a longer line is told, not held.
+//! longest line and never beyond a limit; a longer line is told, not held.
 
 use std::io::{self, Read};
+use std::iter;
 
-/// The longest line that is looked into, in bytes. No provider takes a request
-/// of that size; an answer to 2,048 embeddings inputs has a third of it.
-pub(crate) const LONGEST: usize = 256 * 1024 * 1024;
+/// The longest request that is looked into, in bytes. Nothing that a provider
+/// documents takes one of that size: OpenAI's images and files may have 50 MB
+/// together, in base64.
+pub(crate) const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
+
+/// The longest answer. One to 2,048 embeddings inputs has a third of it.
+pub(crate) const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
 
 /// How much is read at a time: small enough to be in the cache still when it is
 /// looked into, large enough for a digest to run at full speed.
@@ -21,8 +26,36 @@ pub(crate) struct Line<'a> {
     pub(crate) offset: u64,
     /// Its length in bytes.
     pub(crate) length: u64,
-    /// Its bytes; none if they are more than [`LONGEST`].
+    /// Its bytes; none if they are more than are held.
     pub(crate) bytes: Option<&'a [u8]>,
+}
+
+/// Whole lines, side by side: all that were read at once, or one that is too long to hold.
+pub(crate) struct Block<'a> {
+    /// Their bytes, with the line ends; none of a line that is too long.
+    pub(crate) bytes: &'a [u8],
+    offset: u64,
+    too_long: Option<u64>,
+    longest: usize,
+}
+
+impl<'a> Block<'a> {
+    /// The lines, one at a time.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        let Self { mut offset, longest, .. } = *self;
+        let mut rest = self.bytes;
+        let mut too_long = self.too_long.map(|length| Line { offset, length, bytes: None });
+        iter::from_fn(move || {
+            if rest.is_empty() {
+                return too_long.take();
+            }
+            let (bytes, after) = rest.split_at(memchr::memchr(b'\n', rest).unwrap_or(rest.len()));
+            let line = Line { offset, length: bytes.len() as u64, bytes: (bytes.len() <= longest).then_some(bytes) };
+            offset += line.length + 1;
+            rest = after.get(1..).unwrap_or_default();
+            Some(line)
+        })
+    }
 }
 
 /// Reads lines.
@@ -39,9 +72,9 @@ pub(crate) struct Lines<R> {
 }
 
 impl<R: Read> Lines<R> {
-    /// The lines of `reader`.
-    pub(crate) fn new(reader: R) -> Self {
-        Self::sized(reader, BLOCK, LONGEST)
+    /// The lines of `reader`, of which those that are longer than `longest` are not held.
+    pub(crate) fn new(reader: R, longest: usize) -> Self {
+        Self::sized(reader, BLOCK, longest)
     }
 
     fn sized(reader: R, block: usize, longest: usize) -> Self {
@@ -51,32 +84,37 @@ impl<R: Read> Lines<R> {
     /// The next line; none at the end. A last line may lack its `\n`, and
     /// nothing after the last `\n` is no line.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        let block = self.until(|bytes| memchr::memchr(b'\n', bytes))?;
+        Ok(block.and_then(|block| block.lines().next()))
+    }
+
+    /// All lines that are held already, or the next line if none is; none at the end.
+    pub(crate) fn block(&mut self) -> io::Result<Option<Block<'_>>> {
+        self.until(|bytes| memchr::memrchr(b'\n', bytes))
+    }
+
+    /// The lines up to the line end that is found in what is held.
+    fn until(&mut self, find: impl Fn(&[u8]) -> Option<usize>) -> io::Result<Option<Block<'_>>> {
         let mut searched = 0;
         loop {
             let held = &self.buffer[self.start..self.end];
-            if let Some(length) = memchr::memchr(b'\n', &held[searched..]).map(|at| searched + at) {
-                return Ok(Some(self.give(length, 1)));
+            if let Some(at) = find(&held[searched..]) {
+                return Ok(Some(self.give(searched + at + 1)));
             }
             searched = held.len();
             if searched > self.longest {
                 return self.pass_over().map(Some);
             }
             if self.fill()? == 0 {
-                return Ok((searched > 0).then(|| self.give(searched, 0)));
+                return Ok((searched > 0).then(|| self.give(searched)));
             }
         }
     }
 
-    /// The reader, with whatever it has gathered on the way.
-    pub(crate) fn into_inner(self) -> R {
-        self.reader
-    }
-
-    fn give(&mut self, length: usize, ending: usize) -> Line<'_> {
+    fn give(&mut self, length: usize) -> Block<'_> {
         let from = self.start;
-        let offset = self.advance(length + ending);
-        let bytes = (length <= self.longest).then(|| &self.buffer[from..from + length]);
-        Line { offset, length: length as u64, bytes }
+        let offset = self.advance(length);
+        Block { bytes: &self.buffer[from..from + length], offset, too_long: None, longest: self.longest }
     }
 
     /// Moves on by `count` bytes; returns the offset before.
@@ -87,17 +125,18 @@ impl<R: Read> Lines<R> {
     }
 
     /// Skips a line that is too long to hold.
-    fn pass_over(&mut self) -> io::Result<Line<'static>> {
-        let offset = self.offset;
+    fn pass_over(&mut self) -> io::Result<Block<'static>> {
+        let (offset, longest) = (self.offset, self.longest);
+        let block = |length| Block { bytes: &[], offset, too_long: Some(length), longest };
         loop {
             let held = &self.buffer[self.start..self.end];
             if let Some(at) = memchr::memchr(b'\n', held) {
                 self.advance(at + 1);
-                return Ok(Line { offset, length: self.offset - 1 - offset, bytes: None });
+                return Ok(block(self.offset - 1 - offset));
             }
             self.advance(self.end - self.start);
             if self.fill()? == 0 {
-                return Ok(Line { offset, length: self.offset - offset, bytes: None });
+                return Ok(block(self.offset - offset));
             }
         }
     }
@@ -130,16 +169,28 @@ impl<R: Read> Lines<R> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Lines;
+    use super::{Line, Lines};
 
     fn read(bytes: &[u8], block: usize, longest: usize) -> Vec<(u64, Option<Vec<u8>>)> {
+        let owned = |line: &Line<'_>| {
+            assert!(line.bytes.is_none_or(|bytes| bytes.len() as u64 == line.length));
+            (line.offset, line.bytes.map(<[u8]>::to_vec))
+        };
         let mut lines = Lines::sized(bytes, block, longest);
         let mut all = Vec::new();
         while let Some(line) = lines.next().unwrap() {
-            assert!(line.bytes.is_none_or(|bytes| bytes.len() as u64 == line.length));
-            all.push((line.offset, line.bytes.map(<[u8]>::to_vec)));
+            all.push(owned(&line));
         }
         assert!(lines.buffer.len() <= longest + block, "{} bytes held", lines.buffer.len());
+
+        let mut blocks = Lines::sized(bytes, block, longest);
+        let (mut same, mut held) = (Vec::new(), Vec::new());
+        while let Some(block) = blocks.block().unwrap() {
+            same.extend(block.lines().map(|line| owned(&line)));
+            held.extend_from_slice(block.bytes);
+        }
+        assert_eq!(all, same);
+        assert!(blocks.buffer.len() <= longest + block && (held == bytes || longest < bytes.len()));
         all
     }
 

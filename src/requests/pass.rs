@@ -3,14 +3,20 @@
 //!
 //! It takes lines one after another and does no reading itself.
 
+use std::borrow::Cow;
+
 use super::endpoints::{self, EMBEDDINGS};
 use super::fault::{Faults, Finding, grouped, quoted};
 use super::ids::Ids;
-use super::lines::{LONGEST, Line};
+use super::lines::{Block, LONGEST_REQUEST, Line};
+use super::loose::Seen;
 use super::places::Places;
 use super::row::Row;
 use super::source::Source;
 use super::{Checked, Rules};
+
+/// How many lines are counted, beside those of a last block.
+const MOST: u32 = 4_000_000_000;
 
 /// What the first line to have one says, and which line that is, from 1.
 type First = (String, u64);
@@ -51,32 +57,52 @@ impl<'a> Pass<'a> {
 
     /// Whether there are as many lines as can be counted.
     pub(crate) fn is_full(&self) -> bool {
-        self.total == u32::MAX
+        self.total > MOST
     }
 
-    /// Takes the next line.
-    pub(crate) fn line(&mut self, line: &Line<'_>) {
+    /// Takes the next lines.
+    pub(crate) fn block(&mut self, block: &Block<'_>) {
+        let mut ids = Vec::new();
+        for line in block.lines() {
+            let id = self.line(&line);
+            ids.extend(id.map(|id| (id, self.total - 1)));
+        }
+        for (which, first) in self.ids.insert(&ids) {
+            let (id, index) = &ids[which];
+            let first = self.places.name(u64::from(first) + 1);
+            let expected = format!("it must be unique, and {first} has the same");
+            let finding = Finding::new(quoted(id), expected, "change one of them").of("custom_id");
+            self.fault_at(u64::from(*index) + 1, finding);
+        }
+    }
+
+    /// Takes the next line; returns its id, if it has one.
+    fn line<'l>(&mut self, line: &Line<'l>) -> Option<Cow<'l, str>> {
         while let Some(part) = self.source.parts.get(self.places.len()).filter(|_| line.offset >= self.part_end) {
             self.part_end += part.sent();
             self.places.push(&part.name, self.total.into());
         }
         self.total += 1;
-        match self.text(line) {
-            Ok((skipped, text)) => match Row::read(text) {
-                Ok(row) => self.row(&row),
-                Err(mut finding) => {
-                    finding.column = finding.column.map(|column| column + skipped);
-                    self.fault(finding);
-                }
-            },
-            Err(finding) => self.fault(finding),
+        let read = self.text(line).and_then(|(skipped, text)| {
+            Row::read(text).map_err(|mut finding| {
+                finding.column = finding.column.map(|column| column + skipped);
+                finding
+            })
+        });
+        match read {
+            Ok(row) => self.row(row),
+            Err(finding) => {
+                self.fault(finding);
+                None
+            }
         }
     }
 
     /// The text of a line, and how many bytes before it are not part of it.
     fn text<'l>(&mut self, line: &Line<'l>) -> Result<(u64, &'l str), Finding> {
         let Some(bytes) = line.bytes else {
-            let (found, most) = (format!("the line has {} bytes", grouped(line.length)), grouped(LONGEST as u64));
+            let (found, most) =
+                (format!("the line has {} bytes", grouped(line.length)), grouped(LONGEST_REQUEST as u64));
             return Err(Finding::new(found, format!("a request has at most {most}"), "split it or shorten it"));
         };
         let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -93,23 +119,17 @@ impl<'a> Pass<'a> {
         Ok((3, rest))
     }
 
-    fn row(&mut self, row: &Row<'_>) {
+    fn row<'l>(&mut self, row: Row<'l>) -> Option<Cow<'l, str>> {
         for finding in row.findings() {
             self.fault(finding);
         }
-        if let Some(id) = row.custom_id.text().filter(|id| !id.is_empty())
-            && let Err(first) = self.ids.insert(id, self.total - 1)
-        {
-            let first = self.places.name(u64::from(first) + 1);
-            let expected = format!("it must be unique, and {first} has the same");
-            self.fault(Finding::new(quoted(id), expected, "change one of them").of("custom_id"));
-        }
         if let Some(url) = row.url.text().filter(|url| !url.is_empty()) {
-            self.url(url, row);
+            self.url(url, &row);
         }
         if let Some(model) = row.body.fields.model.text().filter(|model| !model.is_empty()) {
             self.model(model);
         }
+        if let Seen::Text(id) = row.custom_id { Some(id).filter(|id| !id.is_empty()) } else { None }
     }
 
     fn url(&mut self, url: &str, row: &Row<'_>) {
@@ -156,8 +176,13 @@ impl<'a> Pass<'a> {
 
     /// Adds a fault of the current line.
     fn fault(&mut self, finding: Finding) {
-        let (file, line) = self.places.locate(self.total.into()).unwrap_or_default();
-        self.faults.add(file, line, finding);
+        self.fault_at(self.total.into(), finding);
+    }
+
+    /// Adds a fault of a line of the whole, from 1.
+    fn fault_at(&mut self, line: u64, finding: Finding) {
+        let (file, line_of_file) = self.places.locate(line).unwrap_or_default();
+        self.faults.add(line, file, line_of_file, finding);
     }
 
     /// After the last line: what was learned of all bytes, which have this digest.
@@ -185,8 +210,8 @@ impl<'a> Pass<'a> {
             model: self.model.map(|(model, _)| model),
             ids: self.ids,
             places: self.places,
-            faults: self.faults.kept,
             fault_count: self.faults.count,
+            faults: self.faults.first(),
             warnings: self.warnings,
         }
     }
@@ -208,6 +233,6 @@ mod tests {
         let mut pass = Pass::new(&source, &rules);
         pass.line(&Line { offset: 0, length: 500_000_000, bytes: None });
         let checked = pass.finish(blake3::hash(b""));
-        assert_snapshot!(checked.faults[0].sentence(), @"a:1: the line has 500,000,000 bytes; a request has at most 268,435,456: split it or shorten it");
+        assert_snapshot!(checked.faults[0].sentence(), @"a:1: the line has 500,000,000 bytes; a request has at most 67,108,864: split it or shorten it");
     }
 }

@@ -27,7 +27,7 @@ use self::slots::{Place, Ranges, Slots};
 use crate::error::{Error, Exit};
 use crate::report::{Counts, FailureGroup, Tokens};
 use crate::requests::ids::Ids;
-use crate::requests::lines::{Line, Lines};
+use crate::requests::lines::{LONGEST_ANSWER, LONGEST_REQUEST, Line, Lines};
 use crate::requests::loose::{Loose, Seen};
 use crate::requests::row::Row;
 use crate::requests::source::{Reader, Source};
@@ -79,7 +79,7 @@ pub fn reconcile(
     let mut ranges = Ranges::new(answers);
     let mut counts = Counts { total, ..Counts::default() };
     for (file, of) in answers.iter().enumerate() {
-        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?);
+        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?, LONGEST_ANSWER);
         while let Some(line) = lines.next().map_err(|error| unreadable(of, error))? {
             let loser = if is_blank(&line) { None } else { slots.offer(place(file, &line), line.bytes, ids) };
             if let Some(loser) = loser {
@@ -177,7 +177,7 @@ impl Asked<'_> {
             Error::new(Exit::Invalid, message)
                 .hint("Without the file as it was, the requests without an answer cannot be named.")
         };
-        let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open()));
+        let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open(), LONGEST_REQUEST));
         while let Some(line) = lines.next().map_err(|error| changed().because(error))? {
             self.next += 1;
             if self.next > index {
