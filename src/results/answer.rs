@@ -4,6 +4,8 @@
 //! like. Success is what nobody can doubt: status 200 and no error anywhere.
 //! Everything else is a failure, and gets the best code and message there are.
 
+use std::borrow::Cow;
+
 use serde::de::MapAccess;
 
 use crate::report::Tokens;
@@ -145,6 +147,11 @@ impl<'de> Answer<'de> {
     /// The request it answers, by its decoded id.
     pub(crate) fn custom_id(&self) -> Option<&str> {
         self.custom_id.text()
+    }
+
+    /// The same, kept when the rest is not.
+    pub(crate) fn into_custom_id(self) -> Option<Cow<'de, str>> {
+        if let Seen::Text(id) = self.custom_id { Some(id) } else { None }
     }
 
     /// Whether it is what was asked for: status 200, and no error anywhere.

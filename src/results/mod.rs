@@ -4,8 +4,8 @@
 //! Providers return answers in any order, in two files, sometimes twice and
 //! sometimes not at all. Two passes put them right: the first notes where each
 //! request's answer stands, the second copies the answers in the order of the
-//! requests, byte for byte, and counts. No answer is held but the one at hand:
-//! memory is 12 bytes a request. Whether the counts are good enough is the
+//! requests, byte for byte. No answer is held but those at hand: memory is 12
+//! bytes a request. Whether the counts are good enough is the
 //! verdict's business.
 
 use std::fs::File;
@@ -27,7 +27,7 @@ use self::slots::{Place, Ranges, Slots};
 use crate::error::{Error, Exit};
 use crate::report::{Counts, FailureGroup, Tokens};
 use crate::requests::ids::Ids;
-use crate::requests::lines::{LONGEST_ANSWER, LONGEST_REQUEST, Line, Lines};
+use crate::requests::lines::{Block, LONGEST_ANSWER, LONGEST_REQUEST, Line, Lines};
 use crate::requests::loose::{Loose, Seen};
 use crate::requests::row::Row;
 use crate::requests::source::{Reader, Source};
@@ -75,33 +75,35 @@ pub fn reconcile(
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
-    let mut slots = Slots::new(total)?;
+    let mut first = First { ids, slots: Slots::new(total)?, tally: Tally::default() };
     let mut ranges = Ranges::new(answers);
-    let mut counts = Counts { total, ..Counts::default() };
+    first.tally.counts.total = total;
     for (file, of) in answers.iter().enumerate() {
-        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?, LONGEST_ANSWER);
-        while let Some(line) = lines.next().map_err(|error| unreadable(of, error))? {
-            let loser = if is_blank(&line) { None } else { slots.offer(place(file, &line), line.bytes, ids) };
-            if let Some(loser) = loser {
+        let failed = |error| unreadable(of, error);
+        let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
+        while let Some(block) = lines.block().map_err(failed)? {
+            for loser in first.block(file, &block) {
                 ranges.copy(loser, unexpected)?;
-                counts.unexpected += 1;
             }
         }
     }
-    let mut tally = Tally { counts, ..Tally::default() };
+    let First { slots, mut tally, .. } = first;
     let mut asked = Asked { source, lines: None, next: 0 };
-    let mut line = Vec::new();
     for index in 0..total {
-        if let Some(place) = slots.get(index) {
-            ranges.read(place, &mut line)?;
-            tally.answered(&line);
+        let missing;
+        let line = if let Some((place, succeeded)) = slots.get(index) {
+            let line = ranges.read(place)?;
+            if !succeeded {
+                tally.failed(line);
+            }
+            line
         } else {
             let id = asked.id(index, ids)?;
             tally.missing(&id);
-            line = missing_line(&id)?;
-        }
-        line.push(b'\n');
-        results.write_all(&line).map_err(unwritable)?;
+            missing = missing_line(&id)?;
+            &missing
+        };
+        results.write_all(line).and_then(|()| results.write_all(b"\n")).map_err(unwritable)?;
     }
     results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
     Ok(tally.into_results())
@@ -120,14 +122,15 @@ pub fn keep_order(
 ) -> Result<Results, Error> {
     let mut ids = Ids::default();
     for of in answers {
-        let mut lines = Lines::new(File::open(&of.path).map_err(|error| unreadable(of, error))?);
-        while let Some(line) = lines.next().map_err(|error| unreadable(of, error))? {
-            let answer = line.bytes.and_then(Answer::read);
-            if let Some(id) = answer.as_ref().and_then(Answer::custom_id) {
+        let failed = |error| unreadable(of, error);
+        let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
+        while let Some(line) = lines.next().map_err(failed)? {
+            let id = line.bytes.and_then(Answer::read).and_then(Answer::into_custom_id);
+            if let Some(id) = id {
                 let index =
                     u32::try_from(ids.len()).map_err(|error| Error::internal("Too many answers.").because(error))?;
-                // Another answer to the same request; which of them counts is decided below.
-                let _ = ids.insert(id, index);
+                // One that stands already is another answer to the same request; which of them counts is decided below.
+                ids.insert(&[(id, index)]);
             }
         }
     }
@@ -140,6 +143,40 @@ pub fn keep_order(
         found.failures.push(FailureGroup { code, message, count: missing, custom_ids: Vec::new() });
     }
     Ok(found)
+}
+
+/// The first pass: which line answers which request. Successes are counted
+/// here, since nothing replaces them; failures when it is certain that they stand.
+struct First<'a> {
+    ids: &'a Ids,
+    slots: Slots,
+    tally: Tally,
+}
+
+impl First<'_> {
+    /// Takes lines of the answers; returns those that answer nothing.
+    fn block(&mut self, file: usize, block: &Block<'_>) -> Vec<Place> {
+        let (mut ids, mut lines) = (Vec::new(), Vec::new());
+        for line in block.lines().filter(|line| !is_blank(line)) {
+            let answer = line.bytes.and_then(Answer::read).unwrap_or_default();
+            lines.push((place(file, &line), answer.succeeded().then(|| answer.tokens())));
+            ids.push(answer.into_custom_id().unwrap_or_default());
+        }
+        let mut losers = Vec::new();
+        for ((place, success), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
+            let loser = match index {
+                Some(index) => self.slots.offer(place, index, success.is_some()),
+                None => Some(place),
+            };
+            if let Some(tokens) = success.filter(|_| loser != Some(place)) {
+                self.tally.counts.succeeded += 1;
+                self.tally.used(tokens);
+            }
+            losers.extend(loser);
+        }
+        self.tally.counts.unexpected += losers.len() as u64;
+        losers
+    }
 }
 
 fn is_blank(line: &Line<'_>) -> bool {
@@ -217,21 +254,20 @@ struct Tally {
 }
 
 impl Tally {
-    fn answered(&mut self, line: &[u8]) {
+    fn failed(&mut self, line: &[u8]) {
         // It was read once already; a file that changed in between has failed.
         let answer = Answer::read(line).unwrap_or_default();
-        let tokens = answer.tokens();
+        self.counts.failed += 1;
+        self.failures.add(&answer.code(), &answer.message(), answer.custom_id().unwrap_or_default());
+        self.used(answer.tokens());
+    }
+
+    fn used(&mut self, tokens: Tokens) {
         let sum = |total: &mut u64, tokens: u64| *total = total.saturating_add(tokens);
         sum(&mut self.tokens.input, tokens.input);
         sum(&mut self.tokens.cached, tokens.cached);
         sum(&mut self.tokens.output, tokens.output);
         sum(&mut self.tokens.reasoning, tokens.reasoning);
-        if answer.succeeded() {
-            self.counts.succeeded += 1;
-        } else {
-            self.counts.failed += 1;
-            self.failures.add(&answer.code(), &answer.message(), answer.custom_id().unwrap_or_default());
-        }
     }
 
     fn missing(&mut self, custom_id: &str) {
