@@ -6,21 +6,24 @@
 const fs = require('node:fs');
 const { annotate, findBinary, maskSecrets, run } = require('./lib.js');
 
+const [creates, batches] = ['STATE_create', 'STATE_batch'].map((name) => (process.env[name] || '').split('\n').filter(Boolean));
+
 async function post() {
-  const { STATE_armed, STATE_create: create, STATE_batch: batch, STATE_check: check } = process.env;
-  const armed = STATE_armed === 'true';
+  const check = process.env.STATE_check;
+  const armed = process.env.STATE_armed === 'true';
   if (!armed && !check) return;
   maskSecrets(process.env);
-  if (armed && !create) throw new Error('The mark of the batch is not known.');
-  const args = [armed && `--create=${create}`, '--timeout=60s', check && `--check=${check}`, '--', armed && batch];
+  if (armed && !creates.length && !batches.length) throw new Error('The mark of the batch is not known.');
+  const marks = armed ? creates.map((create) => `--create=${create}`) : [];
+  const args = [...marks, '--timeout=60s', check && `--check=${check}`, '--', ...(armed ? batches : [])];
   // The binary keeps to its 60 s by itself; the limit here is for one that hangs.
   const code = await run(await findBinary(), ['cancel', ...args.filter(Boolean)], { timeout: 90_000 });
   if (code !== 0) throw new Error(`Cancelling ended with exit code ${code}.`);
 }
 
 post().catch((error) => {
-  const mark = process.env.STATE_create || 'unknown';
-  const sentence = `A batch of this job may still run and cost money: it could not be cancelled. Look at the provider for the one with the metadata batchstep_create = ${mark}.`;
+  const which = [...batches, `with the metadata batchstep_create = ${creates.join(' or ') || 'unknown'}`].join(', or ');
+  const sentence = `A batch of this job may still run and cost money: it could not be cancelled. Look at the provider for the one ${which}.`;
   annotate('error', `${sentence} ${error.message}`);
   fs.appendFile(process.env.GITHUB_STEP_SUMMARY || '', `**batchstep:** ${sentence}\n`, () => {});
 });

@@ -64,6 +64,8 @@ pub enum Event {
     },
     /// The batch exists.
     Created {
+        /// The mark of its create.
+        create: String,
         /// Its id.
         batch_id: String,
         /// The uploaded file.
@@ -79,6 +81,8 @@ pub enum Event {
         input_file_id: String,
         /// How the run came by it.
         attachment: Attachment,
+        /// The batch that the run had made and has given up for it, and that batch's file.
+        instead_of: Option<(String, String)>,
         /// Whether the batch should be cancelled if this process is killed.
         armed: bool,
     },
@@ -88,6 +92,33 @@ pub enum Event {
         batch_id: String,
         /// Why.
         why: String,
+    },
+    /// The provider failed a batch because too much is enqueued; it is tried again.
+    Crowded {
+        /// The batch.
+        batch_id: String,
+        /// When at the latest.
+        again_in: Duration,
+    },
+    /// The requests go into several batches; this is one of them.
+    Planned {
+        /// Which, from 1, and of how many.
+        part: (usize, usize),
+        /// Requests in it.
+        requests: u64,
+        /// Their bytes.
+        bytes: u64,
+        /// The endpoint they go to.
+        endpoint: String,
+        /// The model they name.
+        model: Option<String>,
+    },
+    /// Requests that failed are sent once more.
+    Retrying {
+        /// How many.
+        requests: u64,
+        /// Which attempt it is.
+        attempt: u32,
     },
     /// The provider answered a poll.
     Polled {
@@ -201,10 +232,10 @@ impl Event {
                     "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"
                 )
             }
-            Self::Created { batch_id, input_file_id, found: false } => {
+            Self::Created { batch_id, input_file_id, found: false, .. } => {
                 format!("Created batch {batch_id} from {input_file_id}")
             }
-            Self::Created { batch_id, input_file_id, found: true } => {
+            Self::Created { batch_id, input_file_id, found: true, .. } => {
                 format!("Found batch {batch_id} from {input_file_id}, which was created although its reply was lost")
             }
             Self::Attached { batch_id, attachment, .. } => {
@@ -212,6 +243,19 @@ impl Event {
             }
             Self::PassedOver { batch_id, why } => {
                 format!("Batch {batch_id} of the same requests is passed over: {why}")
+            }
+            Self::Crowded { batch_id, again_in } => {
+                let enqueued = "too many tokens are enqueued at the provider";
+                let when = format!("when another batch is over, or in {}", span(*again_in));
+                format!("Batch {batch_id} has to wait: {enqueued}; it is created again {when}")
+            }
+            Self::Planned { part: (number, of), requests, bytes, endpoint, model } => {
+                let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
+                let requests = requests_count(*requests);
+                format!("Batch {number} of {of}: {requests} for {endpoint}{model}, {}", size(*bytes))
+            }
+            Self::Retrying { requests, attempt } => {
+                format!("Sending {} that failed once more (try {attempt})", requests_count(*requests))
             }
             Self::Polled { changed: false, .. } => return None,
             Self::Polled { batch_id, status, counts, age, .. } => {

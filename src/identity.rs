@@ -23,15 +23,59 @@ const RUN: &str = "batchstep_run";
 const CHECK: &str = "batchstep_check";
 const PART: &str = "batchstep_part";
 
-/// Names the work: the bytes sent, where they go and how long it may take.
-/// The origin, the API key, metadata and expiry do not matter.
-pub fn key(digest: blake3::Hash, endpoint: &str, window: &str) -> String {
+/// Names the work: the bytes sent, where they go and how long it may take; and,
+/// where requests are sent once more, which attempt at them it is. The origin,
+/// the API key, metadata and expiry do not matter.
+pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("batchstep 2026-11 key of a batch");
     hasher.update(digest.as_bytes());
     for part in [endpoint, window] {
         hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
     }
+    if attempt > 1 {
+        hasher.update(b"try").update(&attempt.to_le_bytes());
+    }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Names the work of several shards, whose keys these are.
+pub fn key_of_all(keys: &[String]) -> String {
+    if let [key] = keys {
+        return key.clone();
+    }
+    let mut hasher = blake3::Hasher::new_derive_key("batchstep 2026-11 key of several batches");
+    keys.iter().for_each(|key| {
+        hasher.update(key.as_bytes());
+    });
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Which batch of a run it is, as its mark says it: `2/5 try 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The shard, from 1.
+    pub number: usize,
+    /// Of how many.
+    pub of: usize,
+    /// Which attempt at its requests, from 1.
+    pub attempt: u32,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} try {}", self.number, self.of, self.attempt)
+    }
+}
+
+impl FromStr for Part {
+    type Err = ();
+
+    fn from_str(mark: &str) -> Result<Self, ()> {
+        let (part, attempt) = mark.split_once(" try ").ok_or(())?;
+        let (number, of) = part.split_once('/').ok_or(())?;
+        let (number, of) = (number.parse().map_err(drop)?, of.parse().map_err(drop)?);
+        Ok(Self { number, of, attempt: attempt.parse().map_err(drop)? })
+    }
 }
 
 /// The name a requests file is uploaded under. OpenAI wants it to end in `.jsonl`.
@@ -56,11 +100,14 @@ pub struct Marks<'a> {
     pub run: Option<&'a str>,
     /// The check that shows the run, its commit and its pull request, where there is one.
     pub check: Option<&'a str>,
+    /// Which batch of the run it is.
+    pub part: Part,
 }
 
 impl Marks<'_> {
     /// The metadata's pairs: ours, then the user's.
     pub fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
+        let part = self.part.to_string();
         let ours = [
             (V, Some(VERSION)),
             (KEY, Some(self.key)),
@@ -68,7 +115,7 @@ impl Marks<'_> {
             (REPO, self.repo),
             (RUN, self.run),
             (CHECK, self.check),
-            (PART, Some("1/1 try 1")),
+            (PART, Some(part.as_str())),
         ];
         let ours = ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         ours.chain(user.iter().cloned()).collect()
@@ -131,13 +178,21 @@ pub struct Seen<'b> {
     pub run: Option<&'b str>,
     /// The check that shows the run.
     pub check: Option<&'b str>,
+    /// Which batch of the run it is.
+    pub part: Option<Part>,
 }
 
 impl<'b> Seen<'b> {
     /// Reads a batch's marks.
     pub fn of(batch: &'b Batch) -> Self {
         let get = |name| batch.metadata.get(name).map(String::as_str);
-        Self { key: get(KEY), repo: get(REPO), run: get(RUN), check: get(CHECK) }
+        Self {
+            key: get(KEY),
+            repo: get(REPO),
+            run: get(RUN),
+            check: get(CHECK),
+            part: get(PART).and_then(|part| part.parse().ok()),
+        }
     }
 
     /// Whether the batch was made by this very run of a workflow: then it may be cancelled by it.
@@ -160,19 +215,20 @@ impl<'b> Seen<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Marks, Seen, is_from, key};
+    use super::{Batch, Marks, Part, Seen, is_from, key};
 
     #[test]
     fn the_key_is_the_bytes_the_endpoint_and_the_window() {
         let digest = blake3::hash(b"lines");
-        let same = key(digest, "/v1/embeddings", "24h");
-        assert_eq!(same, key(digest, "/v1/embeddings", "24h"));
+        let same = key(digest, "/v1/embeddings", "24h", 1);
+        assert_eq!(same, key(digest, "/v1/embeddings", "24h", 1));
         assert_eq!(same.len(), 64);
         for other in [
-            key(blake3::hash(b"other"), "/v1/embeddings", "24h"),
-            key(digest, "/v1/responses", "24h"),
-            key(digest, "/v1/embeddings", "7d"),
-            key(digest, "/v1/embeddings2", "4h"),
+            key(blake3::hash(b"other"), "/v1/embeddings", "24h", 1),
+            key(digest, "/v1/responses", "24h", 1),
+            key(digest, "/v1/embeddings", "7d", 1),
+            key(digest, "/v1/embeddings2", "4h", 1),
+            key(digest, "/v1/embeddings", "24h", 2),
         ] {
             assert_ne!(same, other);
         }
@@ -182,7 +238,14 @@ mod tests {
 
     #[test]
     fn marks_leave_room_for_the_user() {
-        let marks = Marks { key: "k", create: "c", repo: Some("o/r"), run: None, check: Some("1/abc/7") };
+        let marks = Marks {
+            key: "k",
+            create: "c",
+            repo: Some("o/r"),
+            run: None,
+            check: Some("1/abc/7"),
+            part: Part { number: 1, of: 1, attempt: 1 },
+        };
         let names: Vec<String> = marks.metadata(&[("suite".into(), "x".into())]).into_iter().map(|(n, _)| n).collect();
         let ours = ["batchstep_v", "batchstep_key", "batchstep_create", "batchstep_repo", "batchstep_check"];
         let expected = [&ours[..], &["batchstep_part", "suite"]].concat();

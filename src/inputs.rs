@@ -138,7 +138,7 @@ pub struct Cancel {
     pub batch_id: Vec<String>,
     /// Without a batch, find it by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
     #[arg(long, value_name = "ID")]
-    pub create: Option<String>,
+    pub create: Vec<String>,
     /// Conclude the run's check on GitHub as cancelled, by its id, which a run leaves in its state.
     #[arg(long, value_name = "ID")]
     pub check: Option<u64>,
@@ -190,6 +190,9 @@ pub struct Making {
     /// Let the output file expire after this time, `1h` to `30days` [default: the provider's].
     #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
     pub output_expires_after: Option<Duration>,
+    /// How many batches may be under way at a time, where the requests need several [default: 8].
+    #[arg(long, value_name = "COUNT")]
+    pub max_in_flight: Option<usize>,
 }
 
 /// How to reach the provider.
@@ -244,6 +247,9 @@ pub struct Waiting {
     /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
+    /// How often requests are sent once more whose failure may pass: 429, 5xx, expired, no answer [default: 1].
+    #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
+    pub retries: Option<u32>,
 }
 
 /// How long `submit` may take, and what it leaves for `collect`.

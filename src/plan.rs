@@ -24,6 +24,10 @@ const WINDOW: &str = "24h";
 const TIMEOUT: Duration = Duration::from_secs(88_200);
 /// The longest wait between polls where none is named.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
+/// How often requests that failed are sent once more where nothing is said.
+const RETRIES: u32 = 1;
+/// How many batches are under way at a time where nothing is said.
+const IN_FLIGHT: usize = 8;
 /// How long a batch of the sandbox takes where nothing is said.
 const TAKES: Duration = Duration::from_secs(3);
 
@@ -57,6 +61,10 @@ pub struct Plan {
     pub in_process: bool,
     /// How many may fail.
     pub max_failed: MaxFailed,
+    /// How often requests that failed are sent once more.
+    pub retries: u32,
+    /// How many batches are under way at a time.
+    pub max_in_flight: usize,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -94,6 +102,8 @@ impl Plan {
             reuse: run.waiting.reuse.unwrap_or_default(),
             in_process: server.sandbox.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or_default(),
+            retries: run.waiting.retries.unwrap_or(RETRIES),
+            max_in_flight: in_flight(run.making.max_in_flight)?,
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -118,6 +128,8 @@ impl Plan {
             reuse: submit.submitting.reuse.unwrap_or_default(),
             in_process: false,
             max_failed: submit.submitting.max_failed.unwrap_or_default(),
+            retries: 0,
+            max_in_flight: in_flight(submit.making.max_in_flight)?,
             output_dir: output_dir(submit.reporting.output_dir),
         };
         Ok((plan, server))
@@ -181,6 +193,13 @@ impl Collecting {
 /// How long a run may take where nothing is said.
 fn longest(host: &dyn Host) -> Duration {
     host.time_limit().unwrap_or(TIMEOUT)
+}
+
+fn in_flight(most: Option<usize>) -> Result<usize, Error> {
+    match most {
+        Some(0) => Err(Error::usage("`max-in-flight` is 0, which lets no batch begin.")),
+        most => Ok(most.unwrap_or(IN_FLIGHT)),
+    }
 }
 
 fn output_dir(dir: Option<PathBuf>) -> PathBuf {

@@ -9,7 +9,7 @@ use crate::batch::attach::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::error::{Exit, Outcome};
 use crate::providers::Provider;
-use crate::requests::places::Places;
+use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
 use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
@@ -46,8 +46,10 @@ pub struct Report {
     pub requests: Asked,
     /// The uploaded file.
     pub input_file_id: Option<String>,
-    /// The batches, in the order of their creation.
+    /// The batches, in the order of the shards, retries after.
     pub batches: Vec<BatchReport>,
+    /// The parts of the requests that went into a batch each; empty where all went into one.
+    pub shards: Vec<ShardReport>,
     /// How many may fail or be missing, as the input said it.
     pub max_failed: String,
     /// How the requests fared; all zero if nothing was collected.
@@ -92,6 +94,8 @@ pub struct Asked {
 pub struct BatchReport {
     /// Its id.
     pub id: String,
+    /// Which attempt at its requests it is, from 1.
+    pub attempt: u32,
     /// Its last known status.
     pub status: Status,
     /// The uploaded file.
@@ -110,6 +114,23 @@ pub struct BatchReport {
     pub errors: Vec<BatchFault>,
     /// How the run came by it, if it did not create it.
     pub attached: Option<Attachment>,
+}
+
+/// A part of the requests.
+#[derive(Clone, Debug, Serialize)]
+pub struct ShardReport {
+    /// The endpoint its requests go to.
+    pub endpoint: String,
+    /// The model they name.
+    pub model: Option<String>,
+    /// Requests in it.
+    pub requests: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// The digest that names its work; none where it was only checked.
+    pub key: Option<String>,
+    /// Its first batch, if it came to that.
+    pub batch_id: Option<String>,
 }
 
 /// One reason why a batch failed, with the place it is about in the user's files.
@@ -244,6 +265,7 @@ impl Report {
             requests: Asked::default(),
             input_file_id: None,
             batches: Vec::new(),
+            shards: Vec::new(),
             max_failed: "0".to_owned(),
             counts: Counts::default(),
             coverage: Coverage::default(),
@@ -267,8 +289,24 @@ impl Report {
             model: checked.model.clone(),
             key: None,
         };
+        if checked.shards.len() > 1 && checked.fault_count == 0 {
+            self.shards = checked.shards.iter().map(ShardReport::planned).collect();
+        }
         self.faults.clone_from(&checked.faults);
         self.fault_count = checked.fault_count;
+    }
+}
+
+impl ShardReport {
+    fn planned(shard: &Shard) -> Self {
+        Self {
+            endpoint: shard.endpoint.clone(),
+            model: shard.model.clone(),
+            requests: shard.requests,
+            bytes: shard.bytes,
+            key: None,
+            batch_id: None,
+        }
     }
 }
 
@@ -284,19 +322,20 @@ impl Report {
 }
 
 impl BatchReport {
-    /// What is told of a batch whose lines came from these places.
-    pub fn new(batch: &Batch, places: &Places, attached: Option<Attachment>) -> Self {
+    /// What is told of a batch: `locate` tells the user's file and line of one of its lines.
+    pub fn new(
+        batch: &Batch,
+        attempt: u32,
+        locate: impl Fn(u64) -> Option<(String, u64)>,
+        attached: Option<Attachment>,
+    ) -> Self {
         let fault = |error: &BatchError| {
-            let place = error.line.and_then(|line| places.locate(line));
-            BatchFault {
-                code: error.code.clone(),
-                message: error.message.clone(),
-                param: error.param.clone(),
-                file: place.map(|(file, _)| file.to_owned()),
-                line: place.map_or(error.line, |(_, line)| Some(line)),
-            }
+            let (file, line) = error.line.and_then(&locate).unzip();
+            let (code, message, param) = (error.code.clone(), error.message.clone(), error.param.clone());
+            BatchFault { code, message, param, file, line: line.or(error.line) }
         };
         Self {
+            attempt,
             id: batch.id.clone(),
             status: batch.status.clone(),
             input_file_id: batch.input_file_id.clone(),

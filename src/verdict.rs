@@ -62,11 +62,12 @@ impl Verdict {
     }
 
     /// The verdict on a run that leaves its batch to `collect`.
-    pub fn submitted(batch: &Batch, is_attached: bool) -> Self {
-        let how = if is_attached { "was there already" } else { "was created" };
-        let reason = format!("Batch {} {how}; it is {}.", batch.id, batch.status.word());
-        Self::new(Outcome::Pending, Exit::Ok, reason)
-            .hint(format!("Collect its answers with `batchstep collect {}`, on any machine.", shell_word(&batch.id)))
+    pub fn submitted(batches: &[&Batch]) -> Self {
+        let states: Vec<String> =
+            batches.iter().map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
+        let ids: Vec<String> = batches.iter().map(|batch| shell_word(&batch.id)).collect();
+        Self::new(Outcome::Pending, Exit::Ok, format!("Submitted: {}.", states.join(", ")))
+            .hint(format!("Collect the answers with `batchstep collect {}`, on any machine.", ids.join(" ")))
     }
 
     /// The verdict on batches that are not over yet.
@@ -86,16 +87,70 @@ impl Verdict {
     }
 }
 
-/// Judges a run: what broke it off, how the batch ended (and whether it is another
-/// run's), how the requests fared.
-pub fn judge(
-    stop: Option<&Stop>,
-    batch: Option<(&Batch, bool)>,
-    counts: Option<Counts>,
-    max_failed: MaxFailed,
-) -> Verdict {
-    let (batch, is_foreign) = batch.unzip();
-    if let Some(batch) = batch.filter(|batch| is_foreign == Some(true) && !batch.status.is_terminal()) {
+/// How one batch of a run ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End<'a> {
+    /// What broke it off.
+    pub stop: Option<&'a Stop>,
+    /// The batch, as far as there is one.
+    pub batch: Option<&'a Batch>,
+    /// Whether the batch is another run's.
+    pub is_foreign: bool,
+}
+
+impl<'a> End<'a> {
+    /// Of a run that was broken off before there was a batch.
+    pub fn of(stop: &'a Stop) -> Self {
+        Self { stop: Some(stop), batch: None, is_foreign: false }
+    }
+
+    /// Whether a signal broke it off.
+    pub fn is_signalled(&self) -> bool {
+        matches!(self.stop, Some(Stop::Signal(_) | Stop::Detached(_)))
+    }
+
+    /// How much it weighs among others, in the precedence of the exit codes.
+    fn rank(&self) -> u8 {
+        match self.stop {
+            Some(Stop::Signal(_)) => 0,
+            Some(Stop::Detached(_)) => 1,
+            Some(Stop::Failed(error)) => 1 + error.exit.code().min(100),
+            Some(Stop::Unknown(_)) => 1 + Exit::Refused.code(),
+            Some(Stop::Deadline) => 110,
+            Some(Stop::HandedOver) => 111,
+            None => 112,
+        }
+    }
+}
+
+/// Judges a run of several batches: what weighs most counts, and only then the requests.
+pub fn judge_all(ends: &[End<'_>], counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+    let Some(worst) = ends.iter().min_by_key(|end| end.rank()) else {
+        return Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch.");
+    };
+    if ends.len() == 1 {
+        return judge(worst, counts, max_failed);
+    }
+    if worst.stop.is_some() {
+        let stopped = ends.iter().filter(|end| end.stop.is_some()).count();
+        let mut verdict = judge(worst, None, max_failed);
+        let kept = counts.map(|counts| {
+            format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
+        });
+        let reason = format!("{stopped} of {} batches did not come to their end. {}", ends.len(), verdict.reason);
+        verdict.reason = reason + &kept.unwrap_or_default();
+        return verdict;
+    }
+    // The one that says most is one that did not complete.
+    let is_whole = |end: &&End<'_>| end.batch.is_some_and(|batch| batch.status == Status::Completed);
+    let telling = ends.iter().find(|end| !is_whole(end)).unwrap_or(worst);
+    judge(telling, counts, max_failed)
+}
+
+/// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
+pub fn judge(end: &End<'_>, counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+    let End { stop, batch, is_foreign } = *end;
+    if let Some(batch) = batch.filter(|batch| is_foreign && !batch.status.is_terminal()) {
         match stop {
             Some(Stop::Signal(number)) => return left_alone(Outcome::Cancelled, Exit::Signal(*number), batch),
             Some(Stop::Deadline) => return left_alone(Outcome::TimedOut, Exit::TimedOut, batch),
@@ -304,10 +359,14 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, Error, Exit, MaxFailed, Outcome, Status, Stop, judge, shell_word};
+    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Status, Stop, judge, shell_word};
 
     fn batch(status: Status) -> Batch {
         Batch { id: "batch_1".into(), status, ..Batch::default() }
+    }
+
+    fn end<'a>(stop: Option<&'a Stop>, batch: &'a Batch) -> End<'a> {
+        End { stop, batch: Some(batch), is_foreign: false }
     }
 
     fn counts(succeeded: u64, failed: u64, missing: u64) -> Counts {
@@ -330,7 +389,7 @@ mod tests {
             (Failed, counts(0, 0, 9), Outcome::Failed, 5),
         ];
         for (status, counts, outcome, code) in table {
-            let verdict = judge(None, Some((&batch(status.clone()), false)), Some(counts), MaxFailed::Count(1));
+            let verdict = judge(&end(None, &batch(status.clone())), Some(counts), MaxFailed::Count(1));
             assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {counts:?}");
         }
     }
@@ -338,7 +397,7 @@ mod tests {
     #[test]
     fn what_broke_the_run_off_comes_first() {
         let done = batch(Status::Completed);
-        let judged = |stop| judge(Some(&stop), Some((&done, false)), Some(counts(9, 0, 0)), MaxFailed::Count(0));
+        let judged = |stop| judge(&end(Some(&stop), &done), Some(counts(9, 0, 0)), MaxFailed::Count(0));
         assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
         assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
@@ -355,8 +414,7 @@ mod tests {
     #[test]
     fn a_batch_that_goes_on_is_named() {
         let running = batch(Status::InProgress);
-        let verdict =
-            judge(Some(&Stop::Failed(Error::refused("No."))), Some((&running, false)), None, MaxFailed::Count(0));
+        let verdict = judge(&end(Some(&Stop::Failed(Error::refused("No."))), &running), None, MaxFailed::Count(0));
         assert!(verdict.hints[0].contains("batchstep batch cancel batch_1"), "{verdict:?}");
     }
 }

@@ -276,7 +276,7 @@ impl Submitter<'_> {
     /// Takes a batch up: from here on it is this run's to wait for.
     fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) -> Result<(), Stop> {
         self.note_attached(work, &batch, is_foreign, None)?;
-        self.attached(work, batch, by, is_foreign);
+        self.attached(work, batch, by, is_foreign, None);
         Ok(())
     }
 
@@ -293,7 +293,14 @@ impl Submitter<'_> {
     }
 
     /// A batch was taken up.
-    pub(super) fn attached(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) {
+    pub(super) fn attached(
+        &self,
+        work: &Submission<'_>,
+        batch: Batch,
+        by: By,
+        is_foreign: bool,
+        instead_of: Option<(String, String)>,
+    ) {
         let (batch_id, input_file_id) = (batch.id.clone(), batch.input_file_id.clone());
         let age = batch.created_at.map(|created| u64::try_from(self.clock.unix() - created).unwrap_or(0));
         let run = Seen::of(&batch).run.map(str::to_owned);
@@ -302,6 +309,7 @@ impl Submitter<'_> {
             batch_id,
             input_file_id: input_file_id.clone().unwrap_or_default(),
             attachment: attachment.clone(),
+            instead_of,
             armed: work.armed && !is_foreign,
         });
         let mut progress = self.progress.borrow_mut();
@@ -347,5 +355,5 @@ fn fit(batch: &Batch, work: &Submission<'_>) -> Fit {
 fn is_ours(file: &File, work: &Submission<'_>) -> bool {
     let name = identity::file_name(&work.key);
     let is_named = file.filename.as_ref().is_none_or(|theirs| *theirs == name);
-    is_named && file.bytes.is_none_or(|bytes| bytes == work.source.bytes())
+    is_named && file.bytes.is_none_or(|bytes| bytes == work.shard.bytes)
 }

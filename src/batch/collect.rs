@@ -35,14 +35,14 @@ pub struct Collector<'a> {
 
 impl Collector<'_> {
     /// Fetches what a batch that is over has to give: none, one or two files.
-    /// `number` tells it from the other batches of a run.
-    pub async fn collect(&self, batch: &Batch, number: usize) -> Result<Vec<AnswersFile>, Stop> {
+    /// `number` tells it from the other batches of a run, `attempt` which try at its requests it is.
+    pub async fn collect(&self, batch: &Batch, attempt: u32, number: usize) -> Result<Vec<AnswersFile>, Stop> {
         self.journal.note(Record::Collect { batch_id: batch.id.clone() })?;
         self.make_dir()?;
         let mut files = Vec::new();
         for (what, id) in [("output", &batch.output_file_id), ("error", &batch.error_file_id)] {
             if let Some(id) = id {
-                files.push(AnswersFile { path: self.fetch(what, id, number).await?, what });
+                files.push(AnswersFile { path: self.fetch(what, id, number).await?, what, attempt });
             }
         }
         Ok(files)

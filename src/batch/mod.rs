@@ -11,10 +11,12 @@ pub mod phases;
 pub mod search;
 pub mod submit;
 mod twins;
+mod waves;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::attach::Reuse;
@@ -54,6 +56,8 @@ pub struct Driver<'a> {
     pub phases: &'a Phases,
     /// The longest wait between polls.
     pub poll_interval: Duration,
+    /// Rings when a batch of this run is over: there may be room for another.
+    pub room: Notify,
     /// What the deadline does to the batch.
     pub on_timeout: Parting,
     /// What a signal does to the batch.
@@ -124,12 +128,19 @@ impl Driver<'_> {
     /// Obtains a batch and waits for its end. One that its own run cancels
     /// meanwhile is none: then another is obtained.
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
-        for round in 1.. {
+        let (mut rounds, mut pauses) = (1, waves::Pauses::default());
+        loop {
             Box::pin(self.obtain(work, progress)).await?;
             Box::pin(self.wait(progress, Patience::Running, Some(work))).await?;
-            if round == ROUNDS || !is_given_up(progress) {
-                break;
+            self.room.notify_waiters();
+            if waves::lacks_room(progress) && !pauses.are_over() {
+                self.wait_for_room(progress, &mut pauses).await?;
+                continue;
             }
+            if rounds == ROUNDS || !is_given_up(progress) {
+                return Ok(());
+            }
+            rounds += 1;
             let submitter = self.submitter(progress);
             let given_up = progress.borrow_mut().batch.take();
             if let Some(batch) = given_up {
@@ -139,7 +150,6 @@ impl Driver<'_> {
                 submitter.pass_over(&batch.id, "the run that made it has cancelled it");
             }
         }
-        Ok(())
     }
 
     /// Attaches to a batch of the same work, or uploads and creates one.

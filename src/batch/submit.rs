@@ -18,10 +18,11 @@ use super::search::{self, cannot_list};
 use crate::api::Api;
 use crate::error::Error;
 use crate::events::Event;
-use crate::identity;
+use crate::identity::{self, Part};
 use crate::journal::{Journal, Left, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
 use crate::providers::NewBatch;
+use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::retry::{Advice, Backoff, Failure};
 use crate::wire::{Batch, File};
@@ -45,12 +46,12 @@ const LAST_WORD: Duration = Duration::from_secs(2);
 pub struct Submission<'a> {
     /// The requests.
     pub source: &'a Source,
-    /// The digest of what was checked.
-    pub digest: blake3::Hash,
+    /// Those of them that go into this batch.
+    pub shard: &'a Shard,
+    /// Which batch of the run it is.
+    pub part: Part,
     /// The name of the work.
     pub key: String,
-    /// Where the requests go.
-    pub endpoint: String,
     /// How long the provider may take.
     pub window: String,
     /// The repository, where the host knows one.
@@ -131,19 +132,19 @@ impl Submitter<'_> {
             .bear("uploading the requests", Patience::Before, async || {
                 let sent = Arc::new(AtomicU64::new(0));
                 let counted = Arc::clone(&sent);
-                let outgoing = work.source.stream(work.digest);
+                let outgoing = work.source.stream_shard(work.shard);
                 let count = move |bytes: usize| {
                     counted.fetch_add(bytes as u64, Ordering::Relaxed);
                 };
                 tokio::select! {
                     file = self.api.upload(&name, outgoing, work.expires_after, count) => file,
-                    never = self.show_upload(&sent, work.source.bytes()) => match never {},
+                    never = self.show_upload(&sent, work.shard.bytes) => match never {},
                 }
             })
             .await?;
         let (file, _) = file;
         self.journal.note(Record::Uploaded { key: work.key.clone(), file_id: file.id.clone() })?;
-        let (bytes, took) = (work.source.bytes(), started.elapsed());
+        let (bytes, took) = (work.shard.bytes, started.elapsed());
         self.progress.borrow_mut().file_id = Some(file.id.clone());
         self.guard.events.emit(Event::Uploaded { file_id: file.id.clone(), bytes, took });
         self.wait_for_file(file).await
@@ -215,11 +216,12 @@ impl Submitter<'_> {
             repo: work.repo.as_deref(),
             run: work.run.as_deref(),
             check: work.check.as_deref(),
+            part: work.part,
         };
         let metadata = marks.metadata(&work.metadata);
         let new = NewBatch {
             input_file_id: &file_id,
-            endpoint: &work.endpoint,
+            endpoint: &work.shard.endpoint,
             completion_window: &work.window,
             metadata: &metadata,
             output_expires_after: work.output_expires_after,
@@ -236,7 +238,8 @@ impl Submitter<'_> {
         let (key, batch_id) = (self.progress.borrow().key.clone(), batch.id.clone());
         self.progress.borrow_mut().batch = Some(batch);
         self.progress.borrow_mut().in_doubt = false;
-        self.guard.events.emit(Event::Created { batch_id: batch_id.clone(), input_file_id, found });
+        let (create_of, batch_of) = (create.clone(), batch_id.clone());
+        self.guard.events.emit(Event::Created { create: create_of, batch_id: batch_of, input_file_id, found });
         self.journal.note(Record::Created { key, create, batch_id })?;
         Ok(())
     }

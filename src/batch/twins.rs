@@ -103,7 +103,8 @@ impl Submitter<'_> {
             self.cancel_duplicate(&ours.id).await;
         }
         self.progress.borrow_mut().passed_over.push(ours.id.clone());
-        self.attached(work, older, By::Twin, is_foreign);
+        let file_id = ours.input_file_id.clone().unwrap_or_default();
+        self.attached(work, older, By::Twin, is_foreign, Some((ours.id.clone(), file_id)));
         Ok(())
     }
 

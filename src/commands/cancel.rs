@@ -1,5 +1,6 @@
 //! `batchstep cancel`: ends what another run left behind.
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{connect, failed, show, stopped};
@@ -46,7 +47,7 @@ async fn cancel_batches(
     events: &Events<'_>,
 ) -> Result<(), Error> {
     let pending = inputs.pending.unwrap_or(false);
-    if inputs.batch_id.is_empty() && inputs.create.is_none() && !pending {
+    if inputs.batch_id.is_empty() && inputs.create.is_empty() && !pending {
         if inputs.check.is_some() {
             return Ok(());
         }
@@ -62,13 +63,13 @@ async fn cancel_batches(
     };
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
     let mut ids = inputs.batch_id;
-    // Where the batch is known, it need not be looked for: not every server lists batches.
-    if let (Some(create), true) = (&inputs.create, ids.is_empty()) {
-        let found = canceller.find(create).await.map_err(stopped)?;
-        ids.extend(found.into_iter().map(|batch| batch.id));
-        if ids.is_empty() {
+    let looks = inputs.create.iter().map(|create| canceller.find(create));
+    for found in join_all(looks).await {
+        let found = found.map_err(stopped)?;
+        if found.is_empty() {
             world.apply(host.note("No batch came from that create; there is nothing to cancel."));
         }
+        ids.extend(found.into_iter().map(|batch| batch.id));
     }
     if pending {
         let found = running(&api, &guard, world, host).await?;
@@ -78,8 +79,10 @@ async fn cancel_batches(
         }
         ids.extend(found);
     }
-    for id in ids {
-        let batch = canceller.end(&id).await.map_err(stopped)?;
+    // Side by side: whoever calls may not have the time for one after another.
+    let ended = join_all(ids.iter().map(|id| canceller.end(id))).await;
+    for (id, batch) in ids.iter().zip(ended) {
+        let batch = batch.map_err(stopped)?;
         let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
         world.apply(host.note(&format!("Batch `{id}`, which a run left behind, is {is}.")));
     }

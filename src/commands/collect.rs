@@ -5,12 +5,15 @@
 //! is at hand, else from the provider's copy of it, else from the answers.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_quietly;
-use super::gather::{Gatherer, Order};
-use super::run::{is_closed, title};
+use super::gather::{self, Answers, Gatherer, Order};
+use super::run::title;
+use super::sent::is_closed;
 use super::{board, connect, failed, pending, publish, set_earlier_aside, write_report};
 use crate::api::Api;
 use crate::batch::collect::Collector;
@@ -29,9 +32,10 @@ use crate::plan::{self, Collecting};
 use crate::providers::{self, Name};
 use crate::report::{BatchReport, Coverage, Report};
 use crate::requests::places::Places;
+use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, End, Verdict};
 use crate::wire::{Batch, Status};
 use crate::world::World;
 
@@ -139,7 +143,7 @@ impl<'a> Collection<'a> {
     pub(super) async fn go(&mut self, ids: &[String]) -> Exit {
         let verdict = match self.stages(ids).await {
             Ok(verdict) => verdict,
-            Err(stop) => verdict::judge(Some(&stop), None, None, self.max_failed(&[])),
+            Err(stop) => verdict::judge(&End::of(&stop), None, self.max_failed(&[])),
         };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
@@ -171,11 +175,12 @@ impl<'a> Collection<'a> {
             stop = stop.or(ended);
         }
         self.tell_of(&batches, &Places::default());
-        let telling = telling(&batches).map(|batch| (batch, false));
+        let telling = telling(&batches);
         let max_failed = self.max_failed(&batches);
         self.report.max_failed = max_failed.to_string();
         if let Some(stop) = stop.as_ref().filter(|stop| !matches!(stop, Stop::Deadline | Stop::HandedOver)) {
-            return Ok(verdict::judge(Some(stop), telling, None, max_failed));
+            let end = End { stop: Some(stop), batch: telling, is_foreign: false };
+            return Ok(verdict::judge(&end, None, max_failed));
         }
         let running: Vec<&Batch> = batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
         if !running.is_empty() && !matches!(stop, Some(Stop::Deadline)) {
@@ -185,8 +190,9 @@ impl<'a> Collection<'a> {
             true => Some(self.gather(&batches).await?),
             false => None,
         };
-        self.is_closed = is_closed(stop.as_ref(), telling.map(|(batch, _)| batch), false);
-        Ok(verdict::judge(stop.as_ref(), telling, counts, max_failed))
+        self.is_closed = is_closed(stop.as_ref(), telling, false);
+        let end = End { stop: stop.as_ref(), batch: telling, is_foreign: false };
+        Ok(verdict::judge(&end, counts, max_failed))
     }
 
     /// One look at each batch.
@@ -245,6 +251,7 @@ impl<'a> Collection<'a> {
             clock: self.scene.world.clock,
             phases: &self.phases,
             poll_interval: self.scene.plan.poll_interval,
+            room: Notify::new(),
             on_timeout: self.scene.plan.on_timeout,
             on_abort: self.scene.plan.on_abort,
         };
@@ -264,20 +271,21 @@ impl<'a> Collection<'a> {
             journal: &self.journal,
             output_dir: self.output_dir,
         };
-        let batches: Vec<&Batch> = batches.iter().collect();
-        let results = gatherer.gather(&batches, order).await?;
+        let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
+        let batches: Vec<(&Batch, u32)> = batches.iter().map(|batch| (batch, attempt(batch))).collect();
+        let results = gatherer.gather(&batches, &mut Answers::default(), Arc::new(order)).await?;
+        gatherer.tidy_up();
         let counts = results.counts;
-        gatherer.record(results, &batches, &mut self.report);
+        gather::record(results, &batches, self.output_dir, self.scene.events, &mut self.report);
         Ok(counts)
     }
 
     /// The order of the requests, from wherever it can be had.
     async fn order(&mut self, batches: &[Batch]) -> Result<Order, Stop> {
-        if let [batch] = batches
-            && let Some((source, checked)) = self.local(batch).await
-        {
+        if let Some((source, checked)) = self.local(batches).await {
+            let key = self.report.requests.key.take();
             self.report.asked(&source, &checked);
-            self.report.requests.key = Seen::of(batch).key.map(str::to_owned);
+            self.report.requests.key = key;
             self.tell_of(batches, &checked.places);
             return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
         }
@@ -297,14 +305,17 @@ impl<'a> Collection<'a> {
         Ok(Order::Answers { total: batches.iter().map(|batch| batch.counts.total).sum() })
     }
 
-    /// The requests file at hand, if the batch was made of it.
-    async fn local(&self, batch: &Batch) -> Option<(Source, Checked)> {
-        let key = Seen::of(batch).key?;
+    /// The requests at hand, if these batches were made of them.
+    async fn local(&self, batches: &[Batch]) -> Option<(Source, Checked)> {
+        let window = batches.first()?.completion_window.as_deref().unwrap_or(WINDOW);
+        let mut wanted: Vec<&str> = firsts(batches).map(|batch| Seen::of(batch).key).collect::<Option<Vec<&str>>>()?;
         let source = source::resolve(&self.scene.plan.requests).await.ok()?;
-        let checked = check_quietly(&source, Rules::default()).await.ok()?;
-        let endpoint = batch.endpoint.as_ref().or(checked.endpoint.as_ref())?;
-        let window = batch.completion_window.as_deref().unwrap_or(WINDOW);
-        (identity::key(checked.digest, endpoint, window) == key).then_some((source, checked))
+        let checked = check_quietly(&source, self.scene.api.provider().rules()).await.ok()?;
+        let key = |shard: &Shard| identity::key(shard.digest, &shard.endpoint, window, 1);
+        let mut keys: Vec<String> = checked.shards.iter().map(key).collect();
+        wanted.sort_unstable();
+        keys.sort_unstable();
+        (keys == wanted).then_some((source, checked))
     }
 
     /// The provider's copy of the requests, if it gives it back.
@@ -312,7 +323,7 @@ impl<'a> Collection<'a> {
         let (guard, dir) = (self.scene.looking(), self.output_dir.join(".download"));
         let collector = Collector { api: self.scene.api, guard: &guard, journal: &self.journal, dir: &dir };
         let mut paths = Vec::new();
-        for (number, batch) in batches.iter().enumerate() {
+        for (number, batch) in firsts(batches).enumerate() {
             let Some(id) = &batch.input_file_id else { return Ok(None) };
             let Some(path) = collector.fetch_if_given(id, number).await? else { return Ok(None) };
             paths.push(path.display().to_string());
@@ -337,11 +348,19 @@ impl<'a> Collection<'a> {
 
     /// Puts the batches into the report.
     fn tell_of(&mut self, batches: &[Batch], places: &Places) {
-        self.report.batches = batches.iter().map(|batch| BatchReport::new(batch, places, None)).collect();
+        let locate = |line| places.locate(line).map(|(file, line)| (file.to_owned(), line));
+        let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
+        self.report.batches =
+            batches.iter().map(|batch| BatchReport::new(batch, attempt(batch), locate, None)).collect();
         if let [batch] = batches {
             self.report.input_file_id.clone_from(&batch.input_file_id);
         }
     }
+}
+
+/// The batches that hold the requests; the others hold some of them once more.
+fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
+    batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
 }
 
 /// The batch that says most about how it ended: one that did not complete.

@@ -1,6 +1,7 @@
 //! Gathering: what batches that are over have to give, fetched and put in order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -45,37 +46,64 @@ pub(super) struct Gatherer<'a> {
     pub(super) output_dir: &'a Path,
 }
 
+/// The answers that are on our disk.
+#[derive(Default)]
+pub(super) struct Answers {
+    files: Vec<AnswersFile>,
+    /// The batches that they are of.
+    batches: Vec<String>,
+}
+
 impl Gatherer<'_> {
-    /// Downloads the answers of these batches and reconciles them.
-    pub(super) async fn gather(&self, batches: &[&Batch], order: Order) -> Result<Results, Stop> {
-        let dir = self.output_dir.join(".download");
+    /// Downloads those answers of these batches that are not here yet, and reconciles
+    /// all. Each batch comes with the attempt at its requests that it is.
+    pub(super) async fn gather(
+        &self,
+        batches: &[(&Batch, u32)],
+        answers: &mut Answers,
+        order: Arc<Order>,
+    ) -> Result<Results, Stop> {
+        let dir = self.dir();
         let collector = Collector { api: self.api, guard: self.guard, journal: self.journal, dir: &dir };
-        let mut answers = Vec::new();
-        for (number, batch) in batches.iter().enumerate() {
-            answers.extend(collector.collect(batch, number).await?);
+        for (batch, attempt) in batches {
+            if !answers.batches.contains(&batch.id) {
+                answers.files.extend(collector.collect(batch, *attempt, answers.batches.len()).await?);
+                answers.batches.push(batch.id.clone());
+            }
         }
-        let mut results = self.reconcile(answers, order, &dir).await?;
+        let mut results = self.reconcile(answers.files.clone(), order).await?;
         // The answers stand as received; what is told of them repeats no secret.
         for group in &mut results.failures {
             (group.code, group.message) = (self.api.cut_secrets(&group.code), self.api.cut_secrets(&group.message));
         }
-        // The raw files hold nothing that results.jsonl and unexpected.jsonl do not.
-        if let Err(error) = std::fs::remove_dir_all(&dir) {
-            self.events.emit(Event::Warned(format!("{} could not be removed: {error}.", dir.display())));
-        }
         Ok(results)
     }
 
-    async fn reconcile(&self, answers: Vec<AnswersFile>, order: Order, dir: &Path) -> Result<Results, Stop> {
-        let output_dir = self.output_dir.to_owned();
+    /// Removes what was downloaded, if there is a result that holds all of it.
+    pub(super) fn tidy_up(&self) {
+        let (dir, is_whole) = (self.dir(), self.output_dir.join("results.jsonl").exists());
+        if dir.exists()
+            && is_whole
+            && let Err(error) = std::fs::remove_dir_all(&dir)
+        {
+            self.events.emit(Event::Warned(format!("{} could not be removed: {error}.", dir.display())));
+        }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.output_dir.join(".download")
+    }
+
+    async fn reconcile(&self, answers: Vec<AnswersFile>, order: Arc<Order>) -> Result<Results, Stop> {
+        let (output_dir, dir) = (self.output_dir.to_owned(), self.dir());
         let reconciling = tokio::task::spawn_blocking(move || {
             let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
             let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
-            let found = match order {
+            let found = match order.as_ref() {
                 Order::Requests { source, ids, total } => {
-                    results::reconcile(&source, &ids, total, &answers, &mut results, &mut unexpected)?
+                    results::reconcile(source, ids, *total, &answers, &mut results, &mut unexpected)?
                 }
-                Order::Answers { total } => results::keep_order(total, &answers, &mut results, &mut unexpected)?,
+                Order::Answers { total } => results::keep_order(*total, &answers, &mut results, &mut unexpected)?,
             };
             results.finish()?;
             if found.counts.unexpected > 0 {
@@ -89,23 +117,30 @@ impl Gatherer<'_> {
             .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
             .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
     }
+}
 
-    /// Puts what was gathered into the report.
-    pub(super) fn record(&self, results: Results, batches: &[&Batch], report: &mut Report) {
-        for warning in &results.warnings {
-            self.events.emit(Event::Warned(warning.clone()));
-        }
-        let completed: u64 = batches.iter().map(|batch| batch.counts.completed).sum();
-        if completed > results.counts.succeeded {
-            self.events.emit(Event::Warned(format!(
-                "The provider counts {completed} requests as completed, but its files hold {} good answers.",
-                results.counts.succeeded
-            )));
-        }
-        report.files.results = Some(self.output_dir.join("results.jsonl").display().to_string());
-        if results.counts.unexpected > 0 {
-            report.files.unexpected = Some(self.output_dir.join("unexpected.jsonl").display().to_string());
-        }
-        (report.counts, report.tokens, report.failures) = (results.counts, results.tokens, results.failures);
+/// Puts what was gathered into the report.
+pub(super) fn record(
+    results: Results,
+    batches: &[(&Batch, u32)],
+    output_dir: &Path,
+    events: &Events<'_>,
+    report: &mut Report,
+) {
+    for warning in &results.warnings {
+        events.emit(Event::Warned(warning.clone()));
     }
+    let first = batches.iter().filter(|(_, attempt)| *attempt == 1);
+    let completed: u64 = first.map(|(batch, _)| batch.counts.completed).sum();
+    if completed > results.counts.succeeded {
+        events.emit(Event::Warned(format!(
+            "The provider counts {completed} requests as completed, but its files hold {} good answers.",
+            results.counts.succeeded
+        )));
+    }
+    report.files.results = Some(output_dir.join("results.jsonl").display().to_string());
+    if results.counts.unexpected > 0 {
+        report.files.unexpected = Some(output_dir.join("unexpected.jsonl").display().to_string());
+    }
+    (report.counts, report.tokens, report.failures) = (results.counts, results.tokens, results.failures);
 }

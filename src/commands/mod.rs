@@ -8,6 +8,7 @@ pub mod list;
 pub mod operations;
 pub mod pending;
 pub mod run;
+mod sent;
 
 use crate::api::Api;
 use crate::client::Client;

@@ -1,9 +1,13 @@
 //! `batchstep run`, the whole life of a batch, and `batchstep submit`, its beginning.
 
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_requests;
-use super::gather::{Gatherer, Order};
+use super::gather::{self, Answers, Gatherer, Order};
+use super::sent::{self, Sent};
 use super::{board, connect, failed, publish, set_earlier_aside, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
@@ -14,19 +18,24 @@ use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{Board, Host};
-use crate::identity;
+use crate::identity::{self, Part};
 use crate::inputs;
 use crate::journal::{self, Journal, Line, Record};
 use crate::patience::{Guard, Stop};
 use crate::plan::{self, Plan, Server};
 use crate::providers::{self, Name};
-use crate::report::{BatchReport, Report};
+use crate::report::Report;
 use crate::requests::Checked;
+use crate::requests::places::Places;
+use crate::requests::shards::{self, Shard};
 use crate::requests::source::{self, Source};
 use crate::results::Results;
-use crate::verdict::{self, Verdict};
-use crate::wire::{Batch, Status};
+use crate::verdict::{self, End, Verdict};
+use crate::wire::Batch;
 use crate::world::World;
+
+/// How often requests are sent at most, whatever `retries` says and earlier runs did.
+const MOST_ATTEMPTS: u32 = 10;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
 pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
@@ -89,6 +98,8 @@ struct Run<'a> {
     phases: Phases,
     deadline: Instant,
     report: Report,
+    /// The check that shows the run, for the batches' metadata.
+    check: Option<String>,
     /// Whether nothing is left at the provider that a later run should take up.
     is_closed: bool,
 }
@@ -112,15 +123,15 @@ impl<'a> Run<'a> {
         let mut report = Report::begin(api.provider(), api.origin(), world.clock);
         report.max_failed = plan.max_failed.to_string();
         let phases = Phases::default();
-        let is_closed = false;
-        Ok(Self { plan, host, board, world, events, api, journal, earlier, phases, deadline, report, is_closed })
+        let (check, is_closed) = (None, false);
+        Ok(Self { plan, host, board, world, events, api, journal, earlier, phases, deadline, report, check, is_closed })
     }
 
     /// Runs all stages, judges, and writes the report.
     async fn go(&mut self) -> Exit {
         let verdict = match Box::pin(self.stages()).await {
             Ok(verdict) => verdict,
-            Err(stop) => verdict::judge(Some(&stop), None, None, self.plan.max_failed),
+            Err(stop) => verdict::judge(&End::of(&stop), None, self.plan.max_failed),
         };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
@@ -143,7 +154,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Check, obtain a batch, wait, collect: the verdict on what came of it.
+    /// Check, obtain batches, wait, collect: the verdict on what came of it.
     async fn stages(&mut self) -> Result<Verdict, Stop> {
         self.phases.begin("check");
         let guard = self.guard();
@@ -153,36 +164,103 @@ impl<'a> Run<'a> {
         if checked.fault_count > 0 {
             return Ok(Verdict::invalid(checked.fault_count));
         }
-        let mut work = self.submission(&source, &checked);
-        self.report.requests.key = Some(work.key.clone());
+        let Checked { total, ids, places, shards, .. } = checked;
+        let keys: Vec<String> = shards.iter().map(|shard| self.key(shard, 1)).collect();
+        let key = identity::key_of_all(&keys);
+        self.report.requests.key = Some(key.clone());
         self.journal.note(Record::Run {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: self.api.origin(),
-            key: work.key.clone(),
-            total: checked.total,
+            key,
+            total,
         })?;
         set_earlier_aside(&self.plan.output_dir)?;
         if let Some(board) = self.board {
             let check = board.open(&self.report, self.plan.max_failed, self.events);
-            work.check = guard.guard(check).await?.map(|check| check.to_string());
+            self.check = guard.guard(check).await?.map(|check| check.to_string());
         }
-        let ended = Box::pin(self.drive(&guard, &work)).await;
-        let attached = ended.progress.attached.clone();
-        let batches = ended.progress.batch.iter();
-        self.report.batches.extend(batches.map(|batch| BatchReport::new(batch, &checked.places, attached.clone())));
-        let collected = match &ended.progress.batch {
-            Some(batch) if self.plan.waits && batch.status.is_terminal() && may_collect(&ended) => {
-                Some(self.collect(&guard, batch, &source, checked).await)
-            }
-            _ => None,
-        };
-        self.conclude(ended, collected)
+        let order = Order::Requests { source: source.clone(), ids, total };
+        let (all, collected) = Box::pin(self.rounds(&guard, &source, shards, Arc::new(order))).await;
+        self.conclude(&all, collected, &places)
     }
 
-    /// Drives the batch through its life, and lets the board name it meanwhile.
-    async fn drive(&self, guard: &Guard<'_>, work: &Submission<'_>) -> Ended {
-        let driver = self.driver(guard);
-        let drive = async { if self.plan.waits { driver.drive(work).await } else { driver.submit(work).await } };
+    /// Sends all requests, then those that failed once more, as often as is allowed.
+    async fn rounds(
+        &self,
+        guard: &Guard<'_>,
+        source: &Source,
+        shards: Vec<Shard>,
+        order: Arc<Order>,
+    ) -> (Vec<Sent>, Option<Result<Results, Stop>>) {
+        let gatherer = self.gatherer(guard);
+        let mut answers = Answers::default();
+        let mut all = self.send(guard, source, shards, 1).await;
+        let mut collected = self.collect(&gatherer, &all, &mut answers, &order).await;
+        let mut retries = self.plan.retries;
+        for attempt in 2..=MOST_ATTEMPTS {
+            let Some(Ok(results)) = &collected else { break };
+            if retries == 0 || all.iter().any(|sent| sent.ended.stop.is_some()) {
+                break;
+            }
+            let Some(shards) = self.worth_retrying(source, &all, results, attempt).await else { break };
+            let again = self.send(guard, source, shards, attempt).await;
+            // What an earlier run made is no retry of this one's.
+            retries -= u32::from(again.iter().any(|sent| sent.ended.progress.attached.is_none()));
+            all.extend(again);
+            match self.collect(&gatherer, &all, &mut answers, &order).await {
+                Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
+                Some(Err(stop)) => self.warn(&format!("What was sent once more was not collected: {}", told(&stop))),
+                Some(Ok(results)) => collected = Some(Ok(results)),
+                None => {}
+            }
+        }
+        gatherer.tidy_up();
+        (all, collected)
+    }
+
+    /// What failed in a way that another try may mend, as shards.
+    async fn worth_retrying(
+        &self,
+        source: &Source,
+        all: &[Sent],
+        results: &Results,
+        attempt: u32,
+    ) -> Option<Vec<Shard>> {
+        let rows = results.retryable.clone();
+        let from: Vec<Shard> =
+            all.iter().filter(|sent| sent.is_worth_retrying()).map(|sent| sent.shard.clone()).collect();
+        let (source, rules) = (source.clone(), self.plan.rules.clone());
+        let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
+        let picked = picking.await.map_err(std::io::Error::other).and_then(|picked| picked);
+        let picked = picked.map_err(|error| self.warn(&format!("Failed requests cannot be sent once more: {error}.")));
+        let picked = picked.ok().filter(|shards| !shards.is_empty())?;
+        let requests = picked.iter().map(|shard| shard.requests).sum();
+        self.events.emit(Event::Retrying { requests, attempt });
+        Some(picked)
+    }
+
+    /// Drives these shards through their lives.
+    async fn send(&self, guard: &Guard<'_>, source: &Source, shards: Vec<Shard>, attempt: u32) -> Vec<Sent> {
+        let of = shards.len();
+        let part = |index: usize| Part { number: index + 1, of, attempt };
+        let works: Vec<Submission<'_>> =
+            shards.iter().enumerate().map(|(index, shard)| self.submission(source, shard, part(index))).collect();
+        let ended = Box::pin(self.drive(guard, &works)).await;
+        let works: Vec<(Part, String)> = works.into_iter().map(|work| (work.part, work.key)).collect();
+        let all = shards.into_iter().zip(works).zip(ended);
+        all.map(|((shard, (part, key)), ended)| Sent { shard, part, key, ended }).collect()
+    }
+
+    /// Drives the batches, and lets the board name the first meanwhile.
+    async fn drive(&self, guard: &Guard<'_>, works: &[Submission<'_>]) -> Vec<Ended> {
+        // The phases of several batches overlap, so they are one.
+        let own = Phases::default();
+        let phases = if works.len() > 1 { &own } else { &self.phases };
+        if works.len() > 1 {
+            self.phases.begin("batches");
+        }
+        let driver = self.driver(guard, phases);
+        let drive = driver.drive_all(works, self.plan.max_in_flight, self.plan.waits);
         let Some(board) = self.board else { return drive.await };
         let (running, over) = tokio::sync::oneshot::channel::<()>();
         let drive = async {
@@ -202,33 +280,37 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn driver<'d>(&'d self, guard: &'d Guard<'d>) -> Driver<'d> {
+    fn driver<'d>(&'d self, guard: &'d Guard<'d>, phases: &'d Phases) -> Driver<'d> {
         Driver {
             api: &self.api,
             guard,
             journal: &self.journal,
             clock: self.world.clock,
-            phases: &self.phases,
+            phases,
             poll_interval: self.plan.poll_interval,
+            room: Notify::new(),
             on_timeout: self.plan.on_timeout,
             on_abort: self.plan.on_abort,
         }
     }
 
-    fn submission<'s>(&self, source: &'s Source, checked: &Checked) -> Submission<'s> {
-        let endpoint = checked.endpoint.clone().unwrap_or_default();
+    fn key(&self, shard: &Shard, attempt: u32) -> String {
+        identity::key(shard.digest, &shard.endpoint, &self.plan.window, attempt)
+    }
+
+    fn submission<'s>(&self, source: &'s Source, shard: &'s Shard, part: Part) -> Submission<'s> {
         let identity = self.host.identity();
-        let key = identity::key(checked.digest, &endpoint, &self.plan.window);
+        let key = self.key(shard, part.attempt);
         Submission {
             source,
-            digest: checked.digest,
+            shard,
+            part,
             left: journal::left(&self.earlier, &self.api.origin(), &key),
             key,
-            endpoint,
             window: self.plan.window.clone(),
             repo: identity.repo,
             run: identity.run,
-            check: None,
+            check: self.check.clone(),
             metadata: self.plan.metadata.clone(),
             expires_after: self.plan.expires_after,
             output_expires_after: self.plan.output_expires_after,
@@ -242,50 +324,81 @@ impl<'a> Run<'a> {
         Gatherer { api: &self.api, guard, events: self.events, journal: &self.journal, output_dir }
     }
 
-    /// Downloads and reconciles what a batch that is over has to give.
+    /// Downloads what there is of new answers, and reconciles all. None where
+    /// there is nothing to collect, or nobody to collect for.
     async fn collect(
         &self,
-        guard: &Guard<'_>,
-        batch: &Batch,
-        source: &Source,
-        checked: Checked,
-    ) -> Result<Results, Stop> {
+        gatherer: &Gatherer<'_>,
+        all: &[Sent],
+        answers: &mut Answers,
+        order: &Arc<Order>,
+    ) -> Option<Result<Results, Stop>> {
+        let is_ended = |sent: &Sent| matches!(sent.ended.stop, Some(Stop::Signal(_) | Stop::Detached(_)));
+        let batches: Vec<(&Batch, u32)> = all.iter().filter_map(Sent::to_collect).collect();
+        if !self.plan.waits || batches.is_empty() || all.iter().any(is_ended) {
+            return None;
+        }
         self.phases.begin("collect");
-        let order = Order::Requests { source: source.clone(), ids: checked.ids, total: checked.total };
-        self.gatherer(guard).gather(&[batch], order).await
+        Some(gatherer.gather(&batches, answers, Arc::clone(order)).await)
+    }
+
+    fn warn(&self, warning: &str) {
+        self.events.emit(Event::Warned(warning.to_owned()));
     }
 
     /// Fills the report with how it ended, and judges.
-    fn conclude(&mut self, ended: Ended, collected: Option<Result<Results, Stop>>) -> Result<Verdict, Stop> {
-        let Ended { progress, stop } = ended;
-        self.report.input_file_id = progress.file_id.clone();
-        let batch = progress.batch.as_ref();
-        let (counts, stop) = match collected {
-            Some(Ok(results)) => {
-                let counts = results.counts;
-                let mut report = self.report.clone();
-                let guard = self.guard();
-                self.gatherer(&guard).record(results, &batch.into_iter().collect::<Vec<_>>(), &mut report);
-                self.report = report;
-                (Some(counts), stop)
+    fn conclude(
+        &mut self,
+        all: &[Sent],
+        collected: Option<Result<Results, Stop>>,
+        places: &Places,
+    ) -> Result<Verdict, Stop> {
+        self.report.batches = sent::batches(all, places);
+        self.report.shards = sent::shards(all);
+        if let [only] = all {
+            self.report.input_file_id.clone_from(&only.ended.progress.file_id);
+        }
+        let mut ends: Vec<End<'_>> = all.iter().filter(|sent| sent.part.attempt == 1).map(Sent::end).collect();
+        ends.extend(all.iter().filter(|sent| sent.part.attempt > 1).map(Sent::end).filter(End::is_signalled));
+        for late in all.iter().filter(|sent| sent.part.attempt > 1 && !sent.end().is_signalled()) {
+            if let Some(stop) = &late.ended.stop {
+                self.warn(&format!("What was sent once more did not end well: {}", told(stop)));
             }
-            Some(Err(failed)) => (None, Some(failed)),
-            None => (None, stop),
+        }
+        let failed;
+        let counts = match collected {
+            Some(Ok(results)) => {
+                let (counts, batches) = (results.counts, all.iter().filter_map(Sent::to_collect).collect::<Vec<_>>());
+                gather::record(results, &batches, &self.plan.output_dir, self.events, &mut self.report);
+                Some(counts)
+            }
+            Some(Err(stop)) => {
+                failed = stop;
+                ends.iter_mut().for_each(|end| end.stop = Some(&failed));
+                None
+            }
+            None => None,
         };
-        let verdict = match (&stop, batch) {
-            (None, Some(batch)) if !self.plan.waits => Verdict::submitted(batch, progress.attached.is_some()),
-            _ => verdict::judge(
-                stop.as_ref(),
-                batch.map(|batch| (batch, progress.is_foreign())),
-                counts,
-                self.plan.max_failed,
-            ),
+        let batches: Vec<&Batch> = all.iter().filter_map(Sent::batch).collect();
+        let verdict = match ends.iter().all(|end| end.stop.is_none()) && !self.plan.waits {
+            true => Verdict::submitted(&batches),
+            false => verdict::judge_all(&ends, counts, self.plan.max_failed),
         };
-        if is_settled(batch, progress.in_doubt) || progress.is_foreign() {
+        if all.iter().all(Sent::is_settled) {
             self.events.emit(Event::Settled);
         }
-        self.is_closed = self.plan.waits && is_closed(stop.as_ref(), batch, progress.in_doubt);
+        let is_collected = !ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_)))) || counts.is_some();
+        self.is_closed = self.plan.waits && is_collected && all.iter().all(Sent::is_closed);
         Ok(verdict)
+    }
+}
+
+/// What broke an attempt off, in a sentence.
+fn told(stop: &Stop) -> String {
+    match stop {
+        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
+        Stop::Deadline | Stop::HandedOver => "time was up.".to_owned(),
+        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
     }
 }
 
@@ -293,25 +406,4 @@ impl<'a> Run<'a> {
 pub(super) fn title(api: &Api) -> String {
     let name = api.provider().name();
     format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin())
-}
-
-/// Whether there is anybody left to collect for: not after a signal or a failure.
-fn may_collect(ended: &Ended) -> bool {
-    matches!(ended.stop, None | Some(Stop::Deadline))
-}
-
-/// Whether nothing runs at the provider that somebody would have to end.
-fn is_settled(batch: Option<&Batch>, in_doubt: bool) -> bool {
-    batch.map_or(!in_doubt, |batch| batch.status.is_terminal() || batch.status == Status::Cancelling)
-}
-
-/// Whether nothing is left at the provider that a later run should take up:
-/// then the journal gets its closing record.
-pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool {
-    match (stop, batch) {
-        (_, None) => !in_doubt,
-        (None | Some(Stop::Deadline), Some(batch)) => batch.status.is_terminal(),
-        (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
-        (Some(Stop::Detached(_) | Stop::HandedOver | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
-    }
 }

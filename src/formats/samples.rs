@@ -60,8 +60,10 @@ pub(crate) fn succeeded() -> Report {
             key: Some("0123456789abcdef".to_owned()),
         },
         input_file_id: Some("file-in".to_owned()),
+        shards: Vec::new(),
         batches: vec![BatchReport {
             attached: None,
+            attempt: 1,
             id: "batch_1".to_owned(),
             status: Status::Completed,
             input_file_id: Some("file-in".to_owned()),

@@ -5,7 +5,7 @@
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::safe;
 use crate::events::{requests_count, size};
-use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry};
+use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry, ShardReport};
 use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
@@ -70,6 +70,12 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
             [report.tokens.input, report.tokens.cached, report.tokens.output, report.tokens.reasoning].map(thousands);
         rows.push(("Tokens", format!("{input} in ({cached} cached), {output} out ({reasoning} reasoning)")));
     }
+    for (number, shard) in report.shards.iter().enumerate().take(MOST_ROWS) {
+        rows.push(("Shard", shard_line(number + 1, report.shards.len(), shard)));
+    }
+    if report.shards.len() > MOST_ROWS {
+        rows.push(("", format!("and {} more, all in the report", report.shards.len() - MOST_ROWS)));
+    }
     for batch in &report.batches {
         rows.push(("Batch", batch_line(batch)));
         rows.extend(batch.errors.iter().take(MOST_ERRORS).map(|error| ("", batch_fault(error))));
@@ -125,7 +131,15 @@ fn batch_line(batch: &BatchReport) -> String {
         0 => String::new(),
         total => format!(", {} of {} done", thousands(counts.done()), thousands(total)),
     };
-    format!("{} {}{done}", flat(&batch.id, LONGEST), flat(batch.status.word(), LONGEST_ID))
+    let again = if batch.attempt > 1 { format!(", try {}", batch.attempt) } else { String::new() };
+    format!("{} {}{done}{again}", flat(&batch.id, LONGEST), flat(batch.status.word(), LONGEST_ID))
+}
+
+fn shard_line(number: usize, of: usize, shard: &ShardReport) -> String {
+    let model = shard.model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
+    let requests = requests_count(shard.requests);
+    let line = format!("{number} of {of}: {requests} for {}{model}, {}", shard.endpoint, size(shard.bytes));
+    flat(&line, LONGEST_SENTENCE)
 }
 
 fn failure(group: &FailureGroup) -> String {

@@ -34,7 +34,8 @@ pub(crate) struct Line<'a> {
 pub(crate) struct Block<'a> {
     /// Their bytes, with the line ends; none of a line that is too long.
     pub(crate) bytes: &'a [u8],
-    offset: u64,
+    /// Where they begin, in bytes from the start.
+    pub(crate) offset: u64,
     too_long: Option<u64>,
     longest: usize,
 }

@@ -13,7 +13,9 @@ pub(crate) mod loose;
 pub mod outgoing;
 mod pass;
 pub mod places;
+mod ranged;
 pub(crate) mod row;
+pub mod shards;
 pub(crate) mod skim;
 pub mod source;
 
@@ -24,6 +26,7 @@ use self::ids::Ids;
 use self::lines::{LONGEST_REQUEST, Lines};
 use self::pass::Pass;
 use self::places::Places;
+use self::shards::Shard;
 use self::source::Source;
 use crate::error::{Error, Exit};
 
@@ -57,12 +60,12 @@ pub struct Checked {
     pub total: u64,
     /// Bytes that are sent.
     pub bytes: u64,
-    /// The digest of these bytes, unless a line was too long to hold.
-    pub digest: blake3::Hash,
-    /// The endpoint of all requests.
+    /// The endpoint of all requests, if they have the same.
     pub endpoint: Option<String>,
-    /// The model of all requests.
+    /// The model of all requests, if they name the same.
     pub model: Option<String>,
+    /// Which of them go into which batch. Of no worth where there are faults.
+    pub shards: Vec<Shard>,
     /// Which request an id belongs to.
     pub ids: Ids,
     /// Where each line came from.
@@ -89,15 +92,13 @@ pub fn check(source: &Source, rules: &Rules) -> Result<Checked, Error> {
     let failed = |error| Error::new(Exit::Invalid, "The requests cannot be read.").because(error);
     let mut lines = Lines::new(source.open(), LONGEST_REQUEST);
     let mut pass = Pass::new(source, rules);
-    let mut hasher = blake3::Hasher::new();
     while let Some(block) = lines.block().map_err(failed)? {
         if pass.is_full() {
             return Err(Error::new(Exit::Invalid, "There are more than 4,000,000,000 requests.").hint("Split them."));
         }
-        hasher.update(block.bytes);
         pass.block(&block);
     }
-    Ok(pass.finish(hasher.finalize()))
+    Ok(pass.finish())
 }
 
 /// Checks for tests.
@@ -157,7 +158,7 @@ mod tests {
         assert_eq!((checked.ids.find("ü"), checked.ids.find("c"), checked.ids.len()), (Some(1), Some(2), 3));
         assert_eq!(checked.places.locate(3), Some(("b", 1)));
         let sent = format!("{text}\n{}", chat("c"));
-        assert_eq!((checked.bytes, checked.digest), (sent.len() as u64, blake3::hash(sent.as_bytes())));
+        assert_eq!((checked.bytes, checked.shards[0].digest), (sent.len() as u64, blake3::hash(sent.as_bytes())));
     }
 
     #[test]
@@ -167,15 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_and_models_do_not_mix() {
+    fn endpoints_and_models_go_into_batches_of_their_own() {
         let responses = r#"{"custom_id":"b","method":"POST","url":"/v1/responses","body":{"model":"n","input":"x"}}"#;
+        let mixed = checked(&[("one", &[&chat("a"), responses, &chat("c")].join("\n"))], &rules());
+        let plan: Vec<_> = mixed.shards.iter().map(|s| (s.endpoint.as_str(), s.model.as_deref(), s.requests)).collect();
+        assert_eq!(plan, [("/v1/chat/completions", Some("m"), 2), ("/v1/responses", Some("n"), 1)]);
+        assert_eq!((mixed.fault_count, mixed.endpoint, mixed.model), (0, None, None));
         let lost = chat("c").replace("/v1", "");
-        let text = [lost.as_str(), &chat("a"), responses].join("\n");
-        assert_snapshot!(faults(&[("one", &text)]), @"
-        one:1: `url` is `/chat/completions`; it takes no batches: write `/v1/chat/completions`
-        one:3: `url` is `/v1/responses`; a batch has one endpoint, and one:2 has `/v1/chat/completions`: split the file by endpoint
-        one:3: `body.model` is `n`; a batch has one model, and one:1 has `m`: split the file by model
-        ");
+        assert_snapshot!(faults(&[("one", &lost)]), @"one:1: `url` is `/chat/completions`; it takes no batches: write `/v1/chat/completions`");
         let chosen = Rules { endpoint: Some("/v1/responses".into()), ..rules() };
         let checked = checked(&[("one", &chat("a"))], &chosen);
         assert_snapshot!(checked.faults[0].sentence(), @"one:1: `url` is `/v1/chat/completions`; the chosen endpoint is `/v1/responses`: change one of them");
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_has_limits_and_its_faults_come_first() {
+    fn a_batch_has_limits_and_a_request_that_fits_in_none_is_a_fault() {
         let embed = |id: &str, input: &str| {
             format!(
                 r#"{{"custom_id":"{id}","method":"POST","url":"/v1/embeddings","body":{{"model":"m","input":{input}}}}}"#
@@ -204,13 +204,20 @@ mod tests {
         };
         let lines = [("a", r#""x""#), ("b", r#"["x","y"]"#), ("c", "[1,2,3]"), ("d", "[[1],[2]]")];
         let text = lines.map(|(id, input)| embed(id, input)).join("\n");
-        assert_snapshot!(faults(&[("one", &text)]), @"one: 6 embedding inputs; a batch takes at most 5: split the file");
-        let tight = Rules { max_requests: Some(3), max_bytes: Some(300), max_embedding_inputs: Some(6), ..rules() };
+        let requests = |limits: Rules| -> Vec<u64> {
+            checked(&[("one", &text)], &limits).shards.iter().map(|shard| shard.requests).collect()
+        };
+        assert_eq!(requests(Rules { max_requests: Some(3), ..rules() }), [3, 1]);
+        assert_eq!(requests(Rules { max_bytes: Some(200), ..rules() }), [2, 2]);
+        assert_eq!(requests(Rules { max_embedding_inputs: Some(2), ..rules() }), [1, 1, 1, 1]);
+        let tight = Rules { max_bytes: Some(95), max_embedding_inputs: Some(1), ..rules() };
         let checked = checked(&[("one", &text), ("two", "{")], &tight);
         let sentences: Vec<_> = checked.faults.iter().map(Fault::sentence).collect();
         assert_snapshot!(sentences.join("\n"), @"
-        one and 1 more: 5 requests; a batch takes at most 3: split the file
-        one and 1 more: 377 bytes; a batch takes at most 300: split the file
+        one:2: 2 embedding inputs; a batch takes at most 1: split the request
+        one:2: 96 bytes; a batch takes at most 95: split the request
+        one:4: 2 embedding inputs; a batch takes at most 1: split the request
+        one:4: 96 bytes; a batch takes at most 95: split the request
         two:1:1: the JSON ends too early; each line is one whole JSON object: write the whole request on one line
         ");
         assert_snapshot!(faults(&[("one", ""), ("two", "")]), @"one and 1 more: no requests at all; each line is one request: write at least one");
@@ -254,7 +261,9 @@ mod tests {
             for (id, index) in ids {
                 prop_assert_eq!(checked.ids.find(&id), Some(index as u32));
             }
-            prop_assert_eq!(checked.digest, blake3::hash(lines.join("\n").as_bytes()));
+            if let ([shard], 0) = (&checked.shards[..], checked.fault_count) {
+                prop_assert_eq!(shard.digest, blake3::hash(lines.join("\n").as_bytes()));
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The upload's body: the requests, read again and compared with what was
-//! checked while they stream.
+//! The upload's body: the requests of a shard, read again and compared with what
+//! was checked while they stream.
 //!
 //! A file can change between the check and the upload. The last chunk is held
 //! back until length and digest agree; if they do not, the stream ends in an
@@ -13,7 +13,8 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
-use super::source::{Reader, Source};
+use super::shards::Shard;
+use super::source::Source;
 
 /// How much is read and sent at a time.
 const CHUNK: usize = 256 * 1024;
@@ -30,39 +31,38 @@ pub struct Outgoing {
 }
 
 impl Source {
-    /// The requests as a body, if they still are those whose digest is `expected`.
+    /// All requests as a body, if they still are those whose digest is `expected`.
     pub fn stream(&self, expected: blake3::Hash) -> Outgoing {
-        self.stream_in(expected, CHUNK)
+        send(self.open(), expected, self.bytes(), CHUNK)
     }
 
-    fn stream_in(&self, expected: blake3::Hash, chunk: usize) -> Outgoing {
-        let changed = Arc::new(AtomicBool::new(false));
-        let sending = Sending {
-            reader: self.open(),
-            hasher: blake3::Hasher::new(),
-            expected,
-            left: self.bytes(),
-            chunk,
-            changed: Arc::clone(&changed),
-        };
-        let stream = stream::try_unfold(Some(sending), |sending| async {
-            let Some(mut sending) = sending else { return Ok(None) };
-            // Reading and hashing block, if only for fractions of a millisecond.
-            let step = tokio::task::spawn_blocking(move || {
-                let chunk = sending.next();
-                sending.changed.fetch_or(chunk.is_err(), Ordering::Relaxed);
-                chunk.map(|chunk| (chunk, sending))
-            });
-            let (chunk, sending) = step.await.map_err(io::Error::other)??;
-            let more = sending.left > 0;
-            Ok((!chunk.is_empty()).then(|| (chunk, more.then_some(sending))))
-        });
-        Outgoing { length: self.bytes(), stream: stream.boxed(), changed }
+    /// A shard's requests as a body, if they still are those that were checked.
+    pub fn stream_shard(&self, shard: &Shard) -> Outgoing {
+        send(self.open_shard(shard), shard.digest, shard.bytes, CHUNK)
     }
 }
 
-struct Sending {
-    reader: Reader,
+fn send(reader: impl Read + Send + 'static, expected: blake3::Hash, length: u64, chunk: usize) -> Outgoing {
+    let changed = Arc::new(AtomicBool::new(false));
+    let sending =
+        Sending { reader, hasher: blake3::Hasher::new(), expected, left: length, chunk, changed: Arc::clone(&changed) };
+    let stream = stream::try_unfold(Some(sending), |sending| async {
+        let Some(mut sending) = sending else { return Ok(None) };
+        // Reading and hashing block, if only for fractions of a millisecond.
+        let step = tokio::task::spawn_blocking(move || {
+            let chunk = sending.next();
+            sending.changed.fetch_or(chunk.is_err(), Ordering::Relaxed);
+            chunk.map(|chunk| (chunk, sending))
+        });
+        let (chunk, sending) = step.await.map_err(io::Error::other)??;
+        let more = sending.left > 0;
+        Ok((!chunk.is_empty()).then(|| (chunk, more.then_some(sending))))
+    });
+    Outgoing { length, stream: stream.boxed(), changed }
+}
+
+struct Sending<R> {
+    reader: R,
     hasher: blake3::Hasher,
     expected: blake3::Hash,
     /// The bytes that are still to be sent.
@@ -71,7 +71,7 @@ struct Sending {
     changed: Arc<AtomicBool>,
 }
 
-impl Sending {
+impl<R: Read> Sending<R> {
     /// The next chunk; the last only if all is as it was.
     fn next(&mut self) -> io::Result<Bytes> {
         let length = self.left.min(self.chunk as u64);
@@ -96,8 +96,9 @@ mod tests {
     use futures_util::{StreamExt, TryStreamExt};
     use proptest::prelude::*;
 
-    use super::Outgoing;
+    use super::{Outgoing, Shard};
     use crate::requests::check;
+    use crate::requests::shards::Range;
     use crate::requests::source::testing::source;
     use crate::requests::testing::rules;
 
@@ -114,7 +115,7 @@ mod tests {
         let (source, _dir) = source(&[("a", b"one"), ("b", b"two\n"), ("c", b"three")]);
         let all = b"one\ntwo\nthree";
         for chunk in 1..15 {
-            let outgoing = source.stream_in(blake3::hash(all), chunk);
+            let outgoing = super::send(source.open(), blake3::hash(all), source.bytes(), chunk);
             assert_eq!(outgoing.length, all.len() as u64);
             assert_eq!(send(outgoing).await, (all.to_vec(), true), "{chunk}");
         }
@@ -125,7 +126,7 @@ mod tests {
         for now in ["one two", "one", "one two three four", "one two THREE", ""] {
             for chunk in [1, 4, 13, 100] {
                 let (source, dir) = source(&[("a", b"one two three")]);
-                let outgoing = source.stream_in(blake3::hash(b"one two three"), chunk);
+                let outgoing = super::send(source.open(), blake3::hash(b"one two three"), source.bytes(), chunk);
                 std::fs::write(dir.path().join("a"), now).unwrap();
                 let (sent, well) = send(outgoing).await;
                 assert!(!well && sent.len() < 13, "{now}: {sent:?}");
@@ -155,12 +156,44 @@ mod tests {
             let files: Vec<_> = ["a", "b", "c"].into_iter().zip(texts.iter().map(String::as_bytes)).collect();
             let (source, _dir) = source(&files);
             let checked = check(&source, &rules()).unwrap();
+            let mut hasher = blake3::Hasher::new();
+            let digest = hasher.update_reader(source.open()).unwrap().finalize();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-            let (sent, well) = runtime.block_on(send(source.stream_in(checked.digest, chunk)));
+            let (sent, well) = runtime.block_on(send(super::send(source.open(), digest, source.bytes(), chunk)));
             prop_assert!(well);
-            prop_assert_eq!((blake3::hash(&sent), sent.len() as u64), (checked.digest, checked.bytes));
+            prop_assert_eq!((blake3::hash(&sent), sent.len() as u64), (digest, checked.bytes));
             let lines = sent.split_inclusive(|&byte| byte == b'\n').count();
             prop_assert_eq!(checked.total, lines as u64);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn a_shard_is_sent_from_wherever_its_lines_are(
+            texts in prop::collection::vec("[ab\n]{0,20}", 3),
+            picks in prop::collection::vec(any::<bool>(), 61),
+            chunk in 1usize..25,
+        ) {
+            let files: Vec<_> = ["a", "b", "c"].into_iter().zip(texts.iter().map(String::as_bytes)).collect();
+            let (source, _dir) = source(&files);
+            let mut all = Vec::new();
+            std::io::Read::read_to_end(&mut source.open(), &mut all).unwrap();
+            let (mut at, mut ranges, mut expected) = (0, Vec::new(), Vec::new());
+            for (line, picked) in all.split_inclusive(|&byte| byte == b'\n').zip(picks) {
+                if picked {
+                    ranges.push(Range { offset: at, length: line.len() as u32, lines: 1 });
+                    expected.extend_from_slice(line);
+                }
+                at += line.len() as u64;
+            }
+            prop_assume!(!ranges.is_empty());
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (digest, bytes) = (blake3::hash(&expected), expected.len() as u64);
+            let requests = ranges.len() as u64;
+            let shard = Shard { endpoint: String::new(), model: None, requests, bytes, digest, ranges };
+            let outgoing = super::send(source.open_shard(&shard), digest, bytes, chunk);
+            prop_assert_eq!(runtime.block_on(send(outgoing)), (expected, true));
         }
     }
 }

@@ -12,14 +12,12 @@ use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::loose::Seen;
 use super::places::Places;
 use super::row::Row;
+use super::shards::{self, Planner, Request, Shard};
 use super::source::Source;
 use super::{Checked, Rules};
 
 /// How many lines are counted, beside those of a last block.
 const MOST: u32 = 4_000_000_000;
-
-/// What the first line to have one says, and which line that is, from 1.
-type First = (String, u64);
 
 /// The check, as far as it has come.
 pub(crate) struct Pass<'a> {
@@ -31,9 +29,7 @@ pub(crate) struct Pass<'a> {
     places: Places,
     ids: Ids,
     faults: Faults,
-    url: Option<First>,
-    model: Option<First>,
-    embedding_inputs: u64,
+    planner: Planner,
     warnings: Vec<String>,
 }
 
@@ -48,9 +44,7 @@ impl<'a> Pass<'a> {
             places: Places::default(),
             ids: Ids::default(),
             faults: Faults::default(),
-            url: None,
-            model: None,
-            embedding_inputs: 0,
+            planner: Planner::default(),
             warnings: Vec::new(),
         }
     }
@@ -67,6 +61,7 @@ impl<'a> Pass<'a> {
             let id = self.line(&line);
             ids.extend(id.map(|id| (id, self.total - 1)));
         }
+        self.planner.hash(block.offset, block.bytes);
         for (which, first) in self.ids.insert(&ids) {
             let (id, index) = &ids[which];
             let first = self.places.name(u64::from(first) + 1);
@@ -90,7 +85,7 @@ impl<'a> Pass<'a> {
             })
         });
         match read {
-            Ok(row) => self.row(row),
+            Ok(row) => self.row(line, row),
             Err(finding) => {
                 self.fault(finding);
                 None
@@ -119,15 +114,13 @@ impl<'a> Pass<'a> {
         Ok((3, rest))
     }
 
-    fn row<'l>(&mut self, row: Row<'l>) -> Option<Cow<'l, str>> {
+    fn row<'l>(&mut self, line: &Line<'l>, row: Row<'l>) -> Option<Cow<'l, str>> {
         for finding in row.findings() {
             self.fault(finding);
         }
         if let Some(url) = row.url.text().filter(|url| !url.is_empty()) {
             self.url(url, &row);
-        }
-        if let Some(model) = row.body.fields.model.text().filter(|model| !model.is_empty()) {
-            self.model(model);
+            self.plan(line, url, &row);
         }
         if let Seen::Text(id) = row.custom_id { Some(id).filter(|id| !id.is_empty()) } else { None }
     }
@@ -145,32 +138,28 @@ impl<'a> Pass<'a> {
             }
             None => {}
         }
-        if url == EMBEDDINGS {
-            self.embedding_inputs += row.body.fields.embedding_inputs();
-        }
-        match (&self.rules.endpoint, &self.url) {
-            (Some(chosen), _) if chosen != url => {
-                let expected = format!("the chosen endpoint is {}", quoted(chosen));
-                self.fault(Finding::new(quoted(url), expected, "change one of them").of("url"));
-            }
-            (None, None) => self.url = Some((url.to_owned(), u64::from(self.total))),
-            (None, Some((first, line))) if first != url => {
-                let expected =
-                    format!("a batch has one endpoint, and {} has {}", self.places.name(*line), quoted(first));
-                self.fault(Finding::new(quoted(url), expected, "split the file by endpoint").of("url"));
-            }
-            _ => {}
+        if let Some(chosen) = self.rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
+            let expected = format!("the chosen endpoint is {}", quoted(chosen));
+            self.fault(Finding::new(quoted(url), expected, "change one of them").of("url"));
         }
     }
 
-    fn model(&mut self, model: &str) {
-        match &self.model {
-            None => self.model = Some((model.to_owned(), u64::from(self.total))),
-            Some((first, line)) if first != model => {
-                let expected = format!("a batch has one model, and {} has {}", self.places.name(*line), quoted(first));
-                self.fault(Finding::new(quoted(model), expected, "split the file by model").of("body.model"));
+    /// Finds a batch for a request; one that no batch can take is a fault.
+    fn plan(&mut self, line: &Line<'_>, endpoint: &str, row: &Row<'_>) {
+        let model = row.body.fields.model.text().filter(|model| !model.is_empty());
+        let inputs = if endpoint == EMBEDDINGS { row.body.fields.embedding_inputs() } else { 0 };
+        let length = (line.length + 1).min(self.source.bytes() - line.offset);
+        let rules = self.rules;
+        for (limit, number, what) in
+            [(rules.max_embedding_inputs, inputs, "embedding inputs"), (rules.max_bytes, length, "bytes")]
+        {
+            if let Some(limit) = limit.filter(|limit| number > *limit) {
+                let (found, expected) = (format!("{} {what}", grouped(number)), grouped(limit));
+                self.fault(Finding::new(found, format!("a batch takes at most {expected}"), "split the request"));
             }
-            Some(_) => {}
+        }
+        if self.planner.count() <= shards::MOST {
+            self.planner.add(&Request { endpoint, model, offset: line.offset, length, inputs }, self.rules);
         }
     }
 
@@ -185,29 +174,28 @@ impl<'a> Pass<'a> {
         self.faults.add(line, file, line_of_file, finding);
     }
 
-    /// After the last line: what was learned of all bytes, which have this digest.
-    pub(crate) fn finish(mut self, digest: blake3::Hash) -> Checked {
-        let (rules, total, bytes) = (self.rules, u64::from(self.total), self.source.bytes());
-        let mut over = |limit: Option<u64>, number: u64, what: &str| {
-            if let Some(limit) = limit.filter(|limit| number > *limit) {
-                let (found, expected) = (format!("{} {what}", grouped(number)), grouped(limit));
-                let finding = Finding::new(found, format!("a batch takes at most {expected}"), "split the file");
-                self.faults.add_whole(&self.source.name(), finding);
-            }
-        };
-        over(rules.max_embedding_inputs, self.embedding_inputs, "embedding inputs");
-        over(rules.max_bytes, bytes, "bytes");
-        over(rules.max_requests, total, "requests");
+    /// After the last line: what was learned of all.
+    pub(crate) fn finish(mut self) -> Checked {
+        let (total, shards) = (u64::from(self.total), self.planner.finish());
+        if shards.len() > shards::MOST {
+            let (found, most) = ("more endpoints, models and requests than fit", grouped(shards::MOST as u64));
+            let finding = Finding::new(found, format!("a run makes at most {most} batches"), "split the file");
+            self.faults.add_whole(&self.source.name(), finding);
+        }
         if total == 0 {
             let finding = Finding::new("no requests at all", "each line is one request", "write at least one");
             self.faults.add_whole(&self.source.name(), finding);
         }
+        let same = |of: fn(&Shard) -> Option<&str>| {
+            let first = of(shards.first()?)?;
+            shards.iter().all(|shard| of(shard) == Some(first)).then(|| first.to_owned())
+        };
         Checked {
             total,
-            bytes,
-            digest,
-            endpoint: rules.endpoint.clone().or(self.url.map(|(url, _)| url)),
-            model: self.model.map(|(model, _)| model),
+            bytes: self.source.bytes(),
+            endpoint: self.rules.endpoint.clone().or_else(|| same(|shard| Some(&shard.endpoint))),
+            model: same(|shard| shard.model.as_deref()),
+            shards,
             ids: self.ids,
             places: self.places,
             fault_count: self.faults.count,
@@ -232,7 +220,7 @@ mod tests {
         let rules = rules();
         let mut pass = Pass::new(&source, &rules);
         pass.line(&Line { offset: 0, length: 500_000_000, bytes: None });
-        let checked = pass.finish(blake3::hash(b""));
+        let checked = pass.finish();
         assert_snapshot!(checked.faults[0].sentence(), @"a:1: the line has 500,000,000 bytes; a request has at most 67,108,864: split it or shorten it");
     }
 }

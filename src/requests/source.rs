@@ -194,6 +194,29 @@ struct Current {
     last: u8,
 }
 
+impl Reader {
+    /// Passes over so many bytes; most of them are not read.
+    pub(crate) fn skip(&mut self, mut count: u64) -> io::Result<()> {
+        let mut scratch = [0; 4096];
+        while count > 0 {
+            if let Some(current) = &mut self.current
+                && let step @ 1.. = count.min(current.left.saturating_sub(1))
+            {
+                // The last byte of a file is read, since it decides what follows.
+                current.file.seek_relative(i64::try_from(step).map_err(io::Error::other)?)?;
+                (current.left, count) = (current.left - step, count - step);
+                continue;
+            }
+            let limit = usize::try_from(count).unwrap_or(usize::MAX).min(scratch.len());
+            match self.read(&mut scratch[..limit])? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => count -= read as u64,
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {

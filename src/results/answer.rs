@@ -13,6 +13,10 @@ use crate::requests::fault::cut;
 use crate::requests::loose::{Fields, Fill, Loose, Seen, skip};
 use crate::requests::skim;
 
+/// Codes of failures that another try may mend, whatever the status. What was
+/// cancelled is not among them: somebody wanted that.
+const MAY_PASS: [&str; 4] = ["batch_expired", "request_timeout", "rate_limit_exceeded", "server_error"];
+
 /// How many characters of a provider's code are kept.
 const CODE: usize = 100;
 
@@ -152,6 +156,12 @@ impl<'de> Answer<'de> {
     /// The same, kept when the rest is not.
     pub(crate) fn into_custom_id(self) -> Option<Cow<'de, str>> {
         if let Seen::Text(id) = self.custom_id { Some(id) } else { None }
+    }
+
+    /// Whether the failure may pass: too many requests, trouble at the server, no time left.
+    pub(crate) fn may_pass(&self) -> bool {
+        let code = self.code();
+        matches!(self.status(), Some(408 | 429 | 500..=599)) || MAY_PASS.contains(&code.as_ref())
     }
 
     /// Whether it is what was asked for: status 200, and no error anywhere.

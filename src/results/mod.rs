@@ -43,6 +43,8 @@ pub struct AnswersFile {
     /// `output` or `error`: which of a batch's two files, for messages. What a
     /// line means is decided by the line alone.
     pub what: &'static str,
+    /// Which attempt at the requests it is of, from 1.
+    pub attempt: u32,
 }
 
 /// How the requests fared.
@@ -54,6 +56,8 @@ pub struct Results {
     pub tokens: Tokens,
     /// Failed and missing requests by code, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// The requests, by index and in order, whose failure another try may mend.
+    pub retryable: Vec<u32>,
     /// What the user should know beside that.
     pub warnings: Vec<String>,
 }
@@ -75,7 +79,7 @@ pub fn reconcile(
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
-    let mut first = First { ids, slots: Slots::new(total)?, tally: Tally::default() };
+    let mut first = First { ids, answers, slots: Slots::new(total)?, tally: Tally::default() };
     let mut ranges = Ranges::new(answers);
     first.tally.counts.total = total;
     for (file, of) in answers.iter().enumerate() {
@@ -93,13 +97,14 @@ pub fn reconcile(
         let missing;
         let line = if let Some((place, succeeded)) = slots.get(index) {
             let line = ranges.read(place)?;
-            if !succeeded {
-                tally.failed(line);
+            if !succeeded && tally.failed(line) {
+                tally.retryable.push(index as u32);
             }
             line
         } else {
             let id = asked.id(index, ids)?;
             tally.missing(&id);
+            tally.retryable.push(index as u32);
             missing = missing_line(&id)?;
             &missing
         };
@@ -149,6 +154,7 @@ pub fn keep_order(
 /// here, since nothing replaces them; failures when it is certain that they stand.
 struct First<'a> {
     ids: &'a Ids,
+    answers: &'a [AnswersFile],
     slots: Slots,
     tally: Tally,
 }
@@ -164,13 +170,19 @@ impl First<'_> {
         }
         let mut losers = Vec::new();
         for ((place, success), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
-            let loser = match index {
+            let before = index.and_then(|index| self.slots.get(index.into()));
+            let mut loser = match index {
                 Some(index) => self.slots.offer(place, index, success.is_some()),
                 None => Some(place),
             };
             if let Some(tokens) = success.filter(|_| loser != Some(place)) {
                 self.tally.counts.succeeded += 1;
                 self.tally.used(tokens);
+            }
+            // What another attempt brought stands beside the first answer, and is nothing unexpected.
+            let attempt = |file: usize| self.answers.get(file).map(|of| of.attempt);
+            if before.is_some_and(|(before, _)| attempt(before.file) != attempt(file)) {
+                loser = None;
             }
             losers.extend(loser);
         }
@@ -251,15 +263,18 @@ struct Tally {
     counts: Counts,
     tokens: Tokens,
     failures: Failures,
+    retryable: Vec<u32>,
 }
 
 impl Tally {
-    fn failed(&mut self, line: &[u8]) {
+    /// Takes note of a failure; tells whether another try may mend it.
+    fn failed(&mut self, line: &[u8]) -> bool {
         // It was read once already; a file that changed in between has failed.
         let answer = Answer::read(line).unwrap_or_default();
         self.counts.failed += 1;
         self.failures.add(&answer.code(), &answer.message(), answer.custom_id().unwrap_or_default());
         self.used(answer.tokens());
+        answer.may_pass()
     }
 
     fn used(&mut self, tokens: Tokens) {
@@ -281,7 +296,8 @@ impl Tally {
             let why = "each repeats an answer, names no request of this run, or cannot be read";
             warnings.push(format!("Lines of the answers that were set aside: {}; {why}.", self.counts.unexpected));
         }
-        Results { counts: self.counts, tokens: self.tokens, failures: self.failures.sorted(), warnings }
+        let (failures, retryable) = (self.failures.sorted(), self.retryable);
+        Results { counts: self.counts, tokens: self.tokens, failures, retryable, warnings }
     }
 }
 
@@ -307,7 +323,7 @@ mod tests {
         for (index, text) in files.iter().enumerate() {
             let path = dir.path().join(format!("answers-{index}"));
             std::fs::write(&path, text).unwrap();
-            answers.push(AnswersFile { path, what: if index == 0 { "output" } else { "error" } });
+            answers.push(AnswersFile { path, what: if index == 0 { "output" } else { "error" }, attempt: 1 });
         }
         meddle(dir.path());
         let (mut results, mut unexpected) = (Vec::new(), Vec::new());

@@ -349,8 +349,8 @@ async fn an_abandoned_check_is_concluded_by_a_later_step() {
     let lab = lab(&github, HOUR, "").await;
     let killed = tokio::time::timeout(60 * SECOND, run(&lab, &["--check-run"], &[])).await;
     assert!(killed.is_err());
-    let (check, create) = (state(&lab, "check").unwrap(), state(&lab, "create").unwrap());
-    let words = ["cancel", "--create", &create, "--check", &check, "--github-token", TOKEN];
+    let (check, batch) = (state(&lab, "check").unwrap(), state(&lab, "batch").unwrap());
+    let words = ["cancel", &batch, "--check", &check, "--github-token", TOKEN];
     let ended = lab.command(&words, &[]).await;
     assert_eq!(ended.exit, 0, "{}", ended.text());
     assert!(!lab.is_anything_running());

@@ -69,11 +69,10 @@ async fn a_batch_that_somebody_cancels_gives_what_it_has() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_that_fails_validation_says_why() {
-    let lab = Lab::new(HOUR, "batch fail=token_limit_exceeded").await;
+    let lab = Lab::new(HOUR, "batch fail=empty_file").await;
     let ran = lab.run(&[]).await;
     assert_eq!((ran.exit, ran.outcome()), (5, "failed"), "{}", ran.text());
-    assert_eq!(ran.report["batches"][0]["errors"][0]["code"], "token_limit_exceeded");
-    assert!(ran.text().contains("Enqueued token limit reached"), "{}", ran.text());
+    assert_eq!(ran.report["batches"][0]["errors"][0]["code"], "empty_file");
     assert_eq!(ran.count("missing"), 20);
     ran.assert_complete(20);
 }

@@ -12,5 +12,6 @@ mod lost_replies;
 mod odd_servers;
 mod parity;
 mod scenarios;
+mod shards;
 mod signals;
 mod weather;

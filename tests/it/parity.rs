@@ -141,7 +141,7 @@ fn the_action_has_the_commands_inputs_and_their_outputs() {
 fn the_launcher_stays_short_and_names_this_version() {
     let lines = |name: &&str| read(format!("dist/{name}")).lines().count();
     let total: usize = ["main.js", "post.js", "lib.js"].iter().map(lines).sum();
-    assert!(total <= 250, "dist/ has {total} lines");
+    assert!(total <= 260, "dist/ has {total} lines");
     let manifest: serde_json::Value = serde_json::from_str(&read("dist/manifest.json")).expect("the manifest is JSON");
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(manifest["version"], version);

@@ -69,8 +69,11 @@ fn outputs(dir: &Path) -> BTreeMap<String, String> {
 #[test]
 fn an_action_hands_its_workflow_outputs_and_a_summary() {
     let dir = tempfile::tempdir().expect("a directory");
-    let ran =
-        action(dir.path(), "requests.jsonl", &[("INPUT_MAX-FAILED", "50%"), ("INPUT_FAULT", "rows missing share=30%")]);
+    let ran = action(
+        dir.path(),
+        "requests.jsonl",
+        &[("INPUT_MAX-FAILED", "50%"), ("INPUT_RETRIES", "0"), ("INPUT_FAULT", "rows missing share=30%")],
+    );
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
 
     let report = fs::read(dir.path().join("results/report.json")).expect("a report was written");

@@ -36,6 +36,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     failures(&mut page, report);
     faults(&mut page, report);
     batch_errors(&mut page, report);
+    shards(&mut page, report);
     batches(&mut page, report);
     time_and_tokens(&mut page, report);
     page.list("Warnings", &report.warnings);
@@ -187,13 +188,24 @@ fn batch_errors(page: &mut Page, report: &Report) {
     page.table("Why the provider failed the batch", ["Batch", "Where", "Code", "Message", "Field"], rows);
 }
 
+fn shards(page: &mut Page, report: &Report) {
+    let optional = |text: &Option<String>| text.as_deref().map(code).unwrap_or_default();
+    let rows = report.shards.iter().enumerate().map(|(index, shard)| {
+        let number = (index + 1).to_string();
+        let (requests, bytes) = (thousands(shard.requests), thousands(shard.bytes));
+        [number, code(&shard.endpoint), optional(&shard.model), requests, bytes, optional(&shard.batch_id)]
+    });
+    page.table("Shards", ["Shard:", "Endpoint", "Model", "Requests:", "Bytes:", "Batch"], rows);
+}
+
 fn batches(page: &mut Page, report: &Report) {
     let optional = |text: &Option<String>| text.as_deref().map(code).unwrap_or_default();
     let rows = report.batches.iter().map(|batch| {
         let counts = batch.request_counts;
         let done = format!("{} of {}", thousands(counts.done()), thousands(counts.total));
+        let again = if batch.attempt > 1 { format!(" (try {})", batch.attempt) } else { String::new() };
         [
-            code(&batch.id),
+            code(&batch.id) + &again,
             code(batch.status.word()),
             done,
             optional(&batch.input_file_id),

@@ -48,6 +48,11 @@ enum Summary {
 struct Said {
     files: Vec<String>,
     batches: Vec<String>,
+    /// The marks of creates whose batch is not known.
+    creates: Vec<String>,
+    /// The batches that this run would have to end.
+    running: Vec<String>,
+    armed: bool,
     warnings: usize,
 }
 
@@ -81,6 +86,15 @@ impl GitHub {
     /// Leaves something for the action's `post`, which runs however this process ends.
     fn remember_for_post(&self, state: &[(&str, String)]) -> Option<Effect> {
         Some(pairs(self.state.as_ref()?, state))
+    }
+
+    /// Tells `post` what it would have to end if this process is killed from here on.
+    fn arm(&self, armed: bool) -> Option<Effect> {
+        let mut said = self.said.borrow_mut();
+        said.armed = armed;
+        let state =
+            [("create", said.creates.join("\n")), ("batch", said.running.join("\n")), ("armed", armed.to_string())];
+        self.remember_for_post(&state)
     }
 
     fn export_ids(&self) -> Option<Effect> {
@@ -127,28 +141,37 @@ impl Host for GitHub {
     fn event(&self, event: &Event) -> Vec<Effect> {
         match event {
             Event::Creating { create, armed, .. } => {
-                let state = [("create", create.clone()), ("armed", armed.to_string())];
-                return self.remember_for_post(&state).into_iter().collect();
+                remember(&mut self.said.borrow_mut().creates, create);
+                return self.arm(*armed).into_iter().collect();
             }
             Event::Settled => {
                 return self.remember_for_post(&[("armed", "false".to_owned())]).into_iter().collect();
             }
             Event::Uploaded { file_id, .. } => remember(&mut self.said.borrow_mut().files, file_id),
-            Event::Created { batch_id, input_file_id, .. } => {
+            Event::Created { create, batch_id, input_file_id, .. } => {
                 let mut said = self.said.borrow_mut();
+                said.creates.retain(|known| known != create);
                 remember(&mut said.files, input_file_id);
                 remember(&mut said.batches, batch_id);
+                remember(&mut said.running, batch_id);
             }
-            Event::Attached { batch_id, input_file_id, armed, .. } => {
+            Event::Attached { batch_id, input_file_id, attachment, armed, instead_of } => {
                 let mut said = self.said.borrow_mut();
                 // What was made before it is given up.
-                (said.files, said.batches) = (Vec::new(), Vec::new());
+                if let Some((batch, file)) = instead_of {
+                    said.batches.retain(|known| known != batch);
+                    said.running.retain(|known| known != batch);
+                    said.files.retain(|known| known != file);
+                }
                 remember(&mut said.files, input_file_id);
                 remember(&mut said.batches, batch_id);
+                if !attachment.is_foreign {
+                    remember(&mut said.running, batch_id);
+                }
+                let armed = *armed || said.armed && !(said.running.is_empty() && said.creates.is_empty());
                 drop(said);
-                let state = [("create", String::new()), ("batch", batch_id.clone()), ("armed", armed.to_string())];
-                let ids = [self.remember_for_post(&state), self.export_ids()];
-                return ids.into_iter().flatten().chain(log(event)).collect();
+                let state = self.arm(armed);
+                return state.into_iter().chain(self.export_ids()).chain(log(event)).collect();
             }
             Event::CheckOpened { id, .. } => {
                 let state = self.remember_for_post(&[("check", id.to_string())]);
@@ -164,10 +187,8 @@ impl Host for GitHub {
             _ => return log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
-        let state = match event {
-            Event::Created { batch_id, .. } => self.remember_for_post(&[("batch", batch_id.clone())]),
-            _ => None,
-        };
+        let armed = self.said.borrow().armed;
+        let state = if let Event::Created { .. } = event { self.arm(armed) } else { None };
         state.into_iter().chain(self.export_ids()).chain(log(event)).collect()
     }
 
@@ -310,6 +331,7 @@ mod tests {
             |effects| carry_out(dir.path(), effects).1.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
         let uploaded = |id: &str| Event::Uploaded { file_id: id.to_owned(), bytes: 9, took: Duration::ZERO };
         let created = |file: &str, batch: &str| Event::Created {
+            create: String::new(),
             batch_id: batch.to_owned(),
             input_file_id: file.to_owned(),
             found: false,
@@ -328,15 +350,16 @@ mod tests {
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
         let host = GitHub::new(&env, true);
         let creating = |armed| Event::Creating { create: "c1".into(), input_file_id: "file-1".into(), armed };
-        let created = Event::Created { batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
+        let created =
+            Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
         let state = |effects: Vec<Effect>| -> Vec<String> {
             let mut screen = Screen::new(Box::new(io::sink()), Box::new(io::sink()));
             assert!(screen.apply(effects).is_empty());
             let text = fs::read_to_string(&path).unwrap();
             runner::outputs(&text).unwrap().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
         };
-        assert_eq!(state(host.event(&creating(true))), ["create=c1", "armed=true"]);
-        assert_eq!(state(host.event(&created)), ["create=c1", "armed=true", "batch=b1"]);
+        assert_eq!(state(host.event(&creating(true))), ["create=c1", "batch=", "armed=true"]);
+        assert_eq!(state(host.event(&created)), ["create=", "batch=b1", "armed=true"]);
         assert_eq!(state(host.event(&Event::Settled)).last().unwrap(), "armed=false");
         assert_eq!(state(host.event(&creating(false))).last().unwrap(), "armed=false");
         let opened = Event::CheckOpened { id: 7, name: "batchstep: x".into(), sha: "abc".into() };

@@ -1,0 +1,89 @@
+//! Several batches at once, and waiting for room.
+//!
+//! Shards go in waves: so many are under way at a time, and whenever one is over
+//! the next begins. Providers limit the tokens that may be enqueued, and say so
+//! late, by failing the batch: then it is tried again when another is over, or
+//! after a while, since the room may be taken up by batches of others.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::submit::{Progress, Submission};
+use super::{Driver, Ended};
+use crate::events::Event;
+use crate::patience::Stop;
+use crate::wire::Status;
+
+/// OpenAI's word for it.
+const NO_ROOM: &str = "token_limit_exceeded";
+/// The first wait for room; each is twice as long as the one before.
+const FIRST: Duration = Duration::from_secs(60);
+/// The longest.
+const LONGEST: Duration = Duration::from_secs(900);
+/// How often a batch is created again. What does not fit after hours never will.
+const MOST: u32 = 12;
+/// How long after another batch is over its room may take to be free.
+const FREED: Duration = Duration::from_secs(5);
+
+/// How long to wait for room.
+#[derive(Default)]
+pub(super) struct Pauses(u32);
+
+impl Pauses {
+    /// Whether it was tried often enough.
+    pub(super) fn are_over(&self) -> bool {
+        self.0 >= MOST
+    }
+
+    fn next(&mut self) -> Duration {
+        self.0 += 1;
+        LONGEST.min(FIRST * 2_u32.saturating_pow(self.0 - 1))
+    }
+}
+
+impl Driver<'_> {
+    /// Drives all of these through their lives, so many at once, or only submits
+    /// them. However one ends, the others go on; after a signal or the deadline
+    /// none is begun.
+    pub async fn drive_all(&self, works: &[Submission<'_>], at_once: usize, waits: bool) -> Vec<Ended> {
+        let drive = async |index: usize| {
+            let work = &works[index];
+            (index, if waits { self.drive(work).await } else { self.submit(work).await })
+        };
+        let mut all: Vec<(usize, Ended)> =
+            stream::iter(0..works.len()).map(drive).buffer_unordered(at_once).collect().await;
+        all.sort_by_key(|(index, _)| *index);
+        all.into_iter().map(|(_, ended)| ended).collect()
+    }
+
+    /// Waits until there may be room, and makes ready for another try.
+    pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
+        let Some(batch) = progress.borrow_mut().batch.take() else { return Ok(()) };
+        let pause = pauses.next();
+        self.phases.begin("waiting_for_room");
+        self.guard.events.emit(Event::Crowded { batch_id: batch.id.clone(), again_in: pause });
+        progress.borrow_mut().attached = None;
+        progress.borrow_mut().passed_over.push(batch.id);
+        let freed = async {
+            self.room.notified().await;
+            tokio::time::sleep(FREED).await;
+        };
+        let room = async {
+            tokio::select! {
+                () = freed => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        };
+        self.guard.guard(room).await
+    }
+}
+
+/// Whether the batch failed because too much is enqueued.
+pub(super) fn lacks_room(progress: &RefCell<Progress>) -> bool {
+    let progress = progress.borrow();
+    let Some(batch) = progress.batch.as_ref() else { return false };
+    batch.status == Status::Failed && batch.errors.iter().any(|error| error.code.as_deref() == Some(NO_ROOM))
+}

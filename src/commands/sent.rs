@@ -1,0 +1,94 @@
+//! What a run has sent: the shards of each attempt, and how each ended.
+
+use crate::batch::Ended;
+use crate::identity::Part;
+use crate::patience::Stop;
+use crate::report::{BatchReport, ShardReport};
+use crate::requests::places::Places;
+use crate::requests::shards::{Shard, line_of_whole};
+use crate::verdict::End;
+use crate::wire::{Batch, Status};
+
+/// A shard that was sent.
+pub(super) struct Sent {
+    pub(super) shard: Shard,
+    pub(super) part: Part,
+    pub(super) key: String,
+    pub(super) ended: Ended,
+}
+
+impl Sent {
+    pub(super) fn batch(&self) -> Option<&Batch> {
+        self.ended.progress.batch.as_ref()
+    }
+
+    /// The batch, if it is over and there is anybody left to collect for: not
+    /// after a signal or a failure. With it comes which attempt it is.
+    pub(super) fn to_collect(&self) -> Option<(&Batch, u32)> {
+        let may_collect = matches!(self.ended.stop, None | Some(Stop::Deadline));
+        let batch = self.batch().filter(|batch| may_collect && batch.status.is_terminal())?;
+        Some((batch, self.part.attempt))
+    }
+
+    /// Whether what failed of it is worth another try: not where all of it was refused, or cancelled.
+    pub(super) fn is_worth_retrying(&self) -> bool {
+        self.part.attempt == 1
+            && self.batch().is_some_and(|batch| matches!(batch.status, Status::Completed | Status::Expired))
+    }
+
+    pub(super) fn end(&self) -> End<'_> {
+        let Ended { progress, stop } = &self.ended;
+        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), is_foreign: progress.is_foreign() }
+    }
+
+    /// Whether nothing runs at the provider that this run would have to end.
+    pub(super) fn is_settled(&self) -> bool {
+        let progress = &self.ended.progress;
+        let is_over = |batch: &Batch| batch.status.is_terminal() || batch.status == Status::Cancelling;
+        progress.is_foreign() || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
+    }
+
+    /// Whether nothing is left at the provider that a later run should take up.
+    pub(super) fn is_closed(&self) -> bool {
+        is_closed(self.ended.stop.as_ref(), self.batch(), self.ended.progress.in_doubt)
+    }
+}
+
+/// Whether nothing is left at the provider that a later run should take up:
+/// then the journal gets its closing record.
+pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool {
+    match (stop, batch) {
+        (_, None) => !in_doubt,
+        (None | Some(Stop::Deadline), Some(batch)) => batch.status.is_terminal(),
+        (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
+        (Some(Stop::Detached(_) | Stop::HandedOver | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
+    }
+}
+
+/// The batches for the report, in the order in which they were sent.
+pub(super) fn batches(all: &[Sent], places: &Places) -> Vec<BatchReport> {
+    let shards: Vec<Shard> = all.iter().filter(|sent| sent.part.attempt == 1).map(|sent| sent.shard.clone()).collect();
+    let report = |sent: &Sent| {
+        let locate = |line: u64| {
+            let line = line_of_whole(&shards, &sent.shard, line)?;
+            places.locate(line).map(|(file, line)| (file.to_owned(), line))
+        };
+        let attached = sent.ended.progress.attached.clone();
+        Some(BatchReport::new(sent.batch()?, sent.part.attempt, locate, attached))
+    };
+    all.iter().filter_map(report).collect()
+}
+
+/// The shards for the report: none where there is but one.
+pub(super) fn shards(all: &[Sent]) -> Vec<ShardReport> {
+    let first: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
+    let report = |sent: &&Sent| ShardReport {
+        endpoint: sent.shard.endpoint.clone(),
+        model: sent.shard.model.clone(),
+        requests: sent.shard.requests,
+        bytes: sent.shard.bytes,
+        key: Some(sent.key.clone()),
+        batch_id: sent.batch().map(|batch| batch.id.clone()),
+    };
+    if first.len() > 1 { first.iter().map(report).collect() } else { Vec::new() }
+}

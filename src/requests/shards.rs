@@ -1,0 +1,332 @@
+//! Shards: which requests go into which batch.
+//!
+//! A batch has one endpoint, one model, and the provider's limits. The plan is
+//! made as the requests are checked, line by line: each goes into the open
+//! shard of its endpoint and model, until that is full. A shard is a view of
+//! the requests, ranges of bytes, and has a digest of its own; the same requests
+//! always make the same shards, so that a later run finds their batches again.
+
+use std::collections::HashMap;
+use std::io;
+
+use super::Rules;
+use super::lines::{LONGEST_REQUEST, Lines};
+use super::source::Source;
+
+/// The longest a range can be. A longer one is two.
+const LONGEST_RANGE: u64 = u32::MAX as u64;
+/// How many shards there may be: each is a batch, and providers allow some thousand an hour.
+pub(crate) const MOST: usize = 2_000;
+
+/// The part of the requests that goes into one batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shard {
+    /// The endpoint of its requests.
+    pub endpoint: String,
+    /// The model that they name.
+    pub model: Option<String>,
+    /// Requests in it.
+    pub requests: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The digest of these bytes.
+    pub digest: blake3::Hash,
+    /// Where they are.
+    pub ranges: Vec<Range>,
+}
+
+/// Lines that stand side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Where they begin, in bytes from the start of the requests.
+    pub offset: u64,
+    /// Their length in bytes, with the line ends.
+    pub length: u32,
+    /// How many they are.
+    pub lines: u32,
+}
+
+/// A request, as far as the plan has to know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) endpoint: &'a str,
+    pub(crate) model: Option<&'a str>,
+    /// Where its line begins.
+    pub(crate) offset: u64,
+    /// The line's length, with its end.
+    pub(crate) length: u64,
+    /// The inputs that an embeddings request has.
+    pub(crate) inputs: u64,
+}
+
+/// The plan, as far as it has come.
+#[derive(Default)]
+pub(crate) struct Planner {
+    /// The open shard of each endpoint and model.
+    open: HashMap<String, usize>,
+    /// The name of the last request's endpoint and model, and its open shard.
+    last: (String, usize),
+    name: String,
+    shards: Vec<Growing>,
+    /// Runs of lines that went into a shard and are not hashed yet.
+    unhashed: Vec<Run>,
+}
+
+struct Growing {
+    shard: Shard,
+    hasher: blake3::Hasher,
+    inputs: u64,
+}
+
+struct Run {
+    shard: usize,
+    from: u64,
+    to: u64,
+}
+
+impl Planner {
+    /// Puts a request into its shard.
+    pub(crate) fn add(&mut self, request: &Request<'_>, rules: &Rules) {
+        let at = self.shard_for(request, rules);
+        let Growing { shard, inputs, .. } = &mut self.shards[at];
+        shard.requests += 1;
+        shard.bytes += request.length;
+        *inputs += request.inputs;
+        shard.extend(request.offset, request.length);
+        let (from, to) = (request.offset, request.offset + request.length);
+        match self.unhashed.last_mut() {
+            Some(run) if run.shard == at && run.to == from => run.to = to,
+            _ => self.unhashed.push(Run { shard: at, from, to }),
+        }
+    }
+
+    /// Hashes what was added of these bytes, which begin at `offset`.
+    pub(crate) fn hash(&mut self, offset: u64, bytes: &[u8]) {
+        let slice = |run: &Run| bytes.get((run.from - offset) as usize..(run.to - offset) as usize).unwrap_or_default();
+        for run in self.unhashed.drain(..) {
+            self.shards[run.shard].hasher.update(slice(&run));
+        }
+    }
+
+    /// How many shards there are.
+    pub(crate) fn count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// The plan, in the order of the shards' first requests.
+    pub(crate) fn finish(self) -> Vec<Shard> {
+        self.shards.into_iter().map(|growing| Shard { digest: growing.hasher.finalize(), ..growing.shard }).collect()
+    }
+
+    fn shard_for(&mut self, request: &Request<'_>, rules: &Rules) -> usize {
+        self.name.clear();
+        self.name.push_str(request.endpoint);
+        // No endpoint holds one, so no two pairs have the same name.
+        self.name.push('\0');
+        self.name.push_str(request.model.unwrap_or_default());
+        let open = match &self.last {
+            (name, at) if *name == self.name && !self.shards.is_empty() => Some(*at),
+            _ => self.open.get(&self.name).copied(),
+        };
+        let at = match open.filter(|at| self.shards[*at].has_room(request, rules)) {
+            Some(at) => at,
+            None => {
+                self.shards.push(Growing::new(request));
+                self.open.insert(self.name.clone(), self.shards.len() - 1);
+                self.shards.len() - 1
+            }
+        };
+        if self.last.0 != self.name {
+            self.last.0.clone_from(&self.name);
+        }
+        self.last.1 = at;
+        at
+    }
+}
+
+impl Growing {
+    fn new(request: &Request<'_>) -> Self {
+        let shard = Shard {
+            endpoint: request.endpoint.to_owned(),
+            model: request.model.map(str::to_owned),
+            requests: 0,
+            bytes: 0,
+            digest: blake3::hash(b""),
+            ranges: Vec::new(),
+        };
+        Self { shard, hasher: blake3::Hasher::new(), inputs: 0 }
+    }
+
+    fn has_room(&self, request: &Request<'_>, rules: &Rules) -> bool {
+        let fits = |limit: Option<u64>, number: u64| limit.is_none_or(|limit| number <= limit);
+        fits(rules.max_requests, self.shard.requests + 1)
+            && fits(rules.max_bytes, self.shard.bytes + request.length)
+            && fits(rules.max_embedding_inputs, self.inputs + request.inputs)
+    }
+}
+
+impl Shard {
+    fn extend(&mut self, offset: u64, length: u64) {
+        match self.ranges.last_mut() {
+            Some(range) if range.end() == offset && u64::from(range.length) + length <= LONGEST_RANGE => {
+                (range.length, range.lines) = (range.length + length as u32, range.lines + 1);
+            }
+            // A line is far shorter than a range can be.
+            _ => self.ranges.push(Range { offset, length: length as u32, lines: 1 }),
+        }
+    }
+
+    /// Where the line of this number, from 1, begins in the requests: where its
+    /// range does, and how many of the range's lines stand before it.
+    pub fn place(&self, line: u64) -> Option<(u64, u64)> {
+        let mut before = line.checked_sub(1)?;
+        for range in &self.ranges {
+            if before < u64::from(range.lines) {
+                return Some((range.offset, before));
+            }
+            before -= u64::from(range.lines);
+        }
+        None
+    }
+}
+
+impl Range {
+    /// Where the lines end.
+    pub fn end(&self) -> u64 {
+        self.offset + u64::from(self.length)
+    }
+}
+
+/// The line of the whole, from 1, that is the line `number`, from 1, of one of
+/// these shards, which together are all requests: what a provider's error names.
+pub fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64> {
+    let (offset, before) = shard.place(number)?;
+    let ranges = shards.iter().flat_map(|shard| &shard.ranges);
+    let above: u64 = ranges.filter(|range| range.offset < offset).map(|range| u64::from(range.lines)).sum();
+    Some(above + before + 1)
+}
+
+/// Shards of some requests only: those at `rows`, which are in order, as far as
+/// they are in one of these shards.
+///
+/// # Errors
+/// Fails if the requests cannot be read, or are not what they were.
+pub fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules) -> io::Result<Vec<Shard>> {
+    let mut ranges: Vec<(Range, &Shard)> =
+        from.iter().flat_map(|shard| shard.ranges.iter().map(move |range| (*range, shard))).collect();
+    ranges.sort_by_key(|(range, _)| range.offset);
+    let mut planner = Planner::default();
+    let mut ranges = ranges.into_iter().peekable();
+    let mut rows = rows.iter().peekable();
+    let mut lines = Lines::new(source.open(), LONGEST_REQUEST);
+    let mut row = 0;
+    while let (Some(wanted), Some(line)) = (rows.peek().copied(), lines.next()?) {
+        let is_wanted = *wanted == row;
+        row += 1;
+        if !is_wanted {
+            continue;
+        }
+        rows.next();
+        while ranges.next_if(|(range, _)| range.end() <= line.offset).is_some() {}
+        if let Some((_, shard)) = ranges.peek().filter(|(range, _)| range.offset <= line.offset) {
+            let length = (line.length + 1).min(source.bytes() - line.offset);
+            let (endpoint, model) = (shard.endpoint.as_str(), shard.model.as_deref());
+            planner.add(&Request { endpoint, model, offset: line.offset, length, inputs: 0 }, rules);
+        }
+    }
+    planner.unhashed.clear();
+    let mut shards = planner.finish();
+    for shard in &mut shards {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(source.open_shard(shard))?;
+        shard.digest = hasher.finalize();
+    }
+    Ok(shards)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Planner, Range, Request, Rules, Shard};
+
+    fn rules() -> Rules {
+        Rules { max_requests: Some(3), max_bytes: Some(100), max_embedding_inputs: Some(10), ..Rules::default() }
+    }
+
+    /// Plans lines of (endpoint, model, length, inputs) that stand in `block` bytes read at once.
+    fn plan(lines: &[(&str, &str, usize, u64)], block: usize) -> (Vec<Shard>, Vec<u8>) {
+        let bytes: Vec<u8> =
+            (0..lines.iter().map(|line| line.2).sum()).map(|at: usize| (at * 31 % 251) as u8).collect();
+        let (mut planner, mut offset, mut begun) = (Planner::default(), 0, 0);
+        for (endpoint, model, length, inputs) in lines {
+            let (endpoint, model, inputs) = (*endpoint, Some(*model), *inputs);
+            planner.add(&Request { endpoint, model, offset: offset as u64, length: *length as u64, inputs }, &rules());
+            offset += length;
+            if offset - begun >= block {
+                planner.hash(begun as u64, &bytes[begun..offset]);
+                begun = offset;
+            }
+        }
+        planner.hash(begun as u64, &bytes[begun..]);
+        (planner.finish(), bytes)
+    }
+
+    #[test]
+    fn requests_go_by_endpoint_model_and_limits() {
+        let lines = [
+            ("/a", "m", 10, 0),
+            ("/a", "m", 10, 0),
+            ("/b", "m", 10, 0),
+            ("/a", "n", 10, 0),
+            ("/a", "m", 10, 0),
+            ("/a", "m", 10, 0),
+            ("/b", "m", 95, 0),
+            ("/b", "m", 5, 8),
+            ("/b", "m", 5, 8),
+        ];
+        let (shards, _) = plan(&lines, 1);
+        let told: Vec<_> =
+            shards.iter().map(|s| (s.endpoint.as_str(), s.model.as_deref(), s.requests, s.bytes)).collect();
+        let (m, n) = (Some("m"), Some("n"));
+        let expected = [
+            ("/a", m, 3, 30),
+            ("/b", m, 1, 10),
+            ("/a", n, 1, 10),
+            ("/a", m, 1, 10),
+            ("/b", m, 2, 100),
+            ("/b", m, 1, 5),
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(
+            shards[0].ranges,
+            [Range { offset: 0, length: 20, lines: 2 }, Range { offset: 40, length: 10, lines: 1 }]
+        );
+        assert_eq!((shards[0].place(2), shards[0].place(3), shards[0].place(4)), (Some((0, 1)), Some((40, 0)), None));
+        assert_eq!(shards[0].place(0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_in_one_shard_and_its_digest_does_not_depend_on_the_blocks(
+            lines in prop::collection::vec((prop::sample::select(vec!["/a", "/b"]), prop::sample::select(vec!["m", "n"]), 1usize..40, 0u64..5), 0..60),
+            block in 1usize..100,
+        ) {
+            let (shards, bytes) = plan(&lines, block);
+            prop_assert_eq!(&shards, &plan(&lines, usize::MAX).0);
+            let mut covered = vec![0u8; bytes.len()];
+            for shard in &shards {
+                let mut hasher = blake3::Hasher::new();
+                for range in &shard.ranges {
+                    let (from, to) = (range.offset as usize, range.end() as usize);
+                    hasher.update(&bytes[from..to]);
+                    covered[from..to].iter_mut().for_each(|times| *times += 1);
+                }
+                prop_assert_eq!(hasher.finalize(), shard.digest);
+                prop_assert_eq!(shard.ranges.iter().map(|range| u64::from(range.lines)).sum::<u64>(), shard.requests);
+                prop_assert!(shard.requests <= 3 && shard.bytes <= 100);
+            }
+            prop_assert!(covered.iter().all(|times| *times == 1));
+        }
+    }
+}
