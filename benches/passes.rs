@@ -63,7 +63,7 @@ fn answers(dir: &TempDir, rows: usize, shuffled: bool) -> AnswersFile {
     };
     let path: PathBuf = dir.path().join(format!("answers-{shuffled}.jsonl"));
     std::fs::write(&path, order.into_iter().map(line).collect::<String>()).expect("the answers are written");
-    AnswersFile { path, what: "output" }
+    AnswersFile { path, what: "output", attempt: 1 }
 }
 
 fn reconciling(criterion: &mut Criterion) {
