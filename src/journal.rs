@@ -165,13 +165,24 @@ fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
     Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
+/// A create that was about to be sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Intent {
+    /// The mark it carries.
+    pub mark: String,
+    /// When it was first to be sent, in Unix seconds.
+    pub first: i64,
+    /// When it was last to be sent: it is sent again where the server did not act on it.
+    pub last: i64,
+}
+
 /// What earlier runs made of a piece of work and left without a closing record.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Left {
     /// The uploaded file.
     pub file_id: Option<String>,
-    /// The mark of a create that was about to be sent, and when, in Unix seconds.
-    pub create: Option<(String, i64)>,
+    /// A create whose batch is not known.
+    pub create: Option<Intent>,
     /// The batch, and whether another run made it.
     pub batch: Option<(String, bool)>,
     /// Another batch of the same work, which was about to be cancelled.
@@ -201,8 +212,9 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
                 (left, took_up) = (Left { file_id: Some(file_id.clone()), ..Left::default() }, true);
             }
             Record::Create { create, file_id, .. } => {
-                let (create, file_id) = (Some((create.clone(), *at)), Some(file_id.clone()));
-                (left, took_up) = (Left { file_id, create, ..Left::default() }, true);
+                let first = left.create.filter(|earlier| earlier.mark == *create).map_or(*at, |earlier| earlier.first);
+                let create = Some(Intent { mark: create.clone(), first, last: *at });
+                (left, took_up) = (Left { file_id: Some(file_id.clone()), create, ..Left::default() }, true);
             }
             Record::Created { batch_id, .. } => (left.batch, took_up) = (Some((batch_id.clone(), false)), true),
             Record::Attached { batch_id, foreign, instead_of, .. } => {
@@ -230,7 +242,7 @@ pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Journal, Left, Line, Record, left, open_batches};
+    use super::{Clock, Intent, Journal, Left, Line, Record, left, open_batches};
     use std::io::Write as _;
 
     fn uploaded(key: &str, file: &str) -> Record {
@@ -296,11 +308,22 @@ mod tests {
         assert!(of(&[run()]).is_nothing());
         assert_eq!(of(&[run(), uploaded("k", "f")]), Left { file_id: Some("f".into()), ..Left::default() });
         let cut_off = of(&[run(), uploaded("k", "f"), create("k", "c")]);
-        assert_eq!((cut_off.create, cut_off.file_id.as_deref()), (Some(("c".into(), 7)), Some("f")));
+        let intent = Some(Intent { mark: "c".into(), first: 7, last: 7 });
+        assert_eq!((cut_off.create, cut_off.file_id.as_deref()), (intent, Some("f")));
         assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), Some(("b".into(), false)));
         assert_eq!(batch(&[run(), created("k", "b"), closed()]), None);
         assert!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k").is_nothing());
         assert!(left(&lines(&[run(), created("k", "b")]), "o", "other").is_nothing());
+    }
+
+    #[test]
+    fn a_create_that_is_sent_again_is_as_old_as_its_last_sending() {
+        let at = |at, mark| Line { at, record: create("k", mark) };
+        let begun = Line { at: 1, record: run() };
+        let intent =
+            |lines: &[Line]| left(lines, "o", "k").create.map(|intent| (intent.mark, intent.first, intent.last));
+        assert_eq!(intent(&[begun.clone(), at(7, "c"), at(99, "c")]), Some(("c".into(), 7, 99)));
+        assert_eq!(intent(&[begun, at(7, "c"), at(99, "d")]), Some(("d".into(), 99, 99)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::submit::{Submission, Submitter};
 use crate::clock;
 use crate::events::Event;
 use crate::identity::{self, Seen};
-use crate::journal::{Left, Record};
+use crate::journal::{Intent, Left, Record};
 use crate::patience::{Patience, Stop};
 use crate::retry::Failure;
 use crate::wire::{Batch, File, Status};
@@ -122,8 +122,8 @@ impl Submitter<'_> {
         }
         let Some(file_id) = file_id else { return Ok(false) };
         self.progress.borrow_mut().file_id = Some(file_id.clone());
-        if let Some((create, intended)) = create
-            && let Some(batch) = self.settle_earlier(create, *intended).await?
+        if let Some(intent) = create
+            && let Some(batch) = self.settle_earlier(intent).await?
         {
             self.take_up(work, batch, By::Journal, false)?;
             return Ok(true);
@@ -152,13 +152,14 @@ impl Submitter<'_> {
     }
 
     /// Looks for the batch of a create that an earlier process was about to send.
-    async fn settle_earlier(&self, create: &str, intended: i64) -> Result<Option<Batch>, Stop> {
+    async fn settle_earlier(&self, intent: &Intent) -> Result<Option<Batch>, Stop> {
         {
             let mut progress = self.progress.borrow_mut();
-            (progress.create, progress.in_doubt) = (Some((create.to_owned(), intended)), true);
+            (progress.create, progress.in_doubt) = (Some((intent.mark.clone(), intent.first)), true);
         }
         self.guard.events.emit(Event::ReplyLost { trouble: "the run that sent it is gone".to_owned() });
-        let ago = u64::try_from(self.clock.unix() - intended).unwrap_or(0);
+        // Both times are without their fractions: a second that may not have passed is not counted.
+        let ago = u64::try_from(self.clock.unix() - intent.last - 1).unwrap_or(0);
         let lost = Failure::Interrupted("the run that sent the create is gone".to_owned());
         let found = self.settle(&lost, Duration::from_secs(ago)).await.map_err(|stop| match stop {
             Stop::Unknown(error) => {

@@ -203,8 +203,8 @@ impl Submitter<'_> {
     pub async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         let create = identity::new_create();
-        let key = work.key.clone();
-        self.journal.note(Record::Create { key, create: create.clone(), file_id: file_id.clone() })?;
+        self.progress.borrow_mut().create = Some((create.clone(), self.clock.unix()));
+        self.note_create()?;
         self.guard.events.emit(Event::Creating {
             create: create.clone(),
             input_file_id: file_id.clone(),
@@ -226,9 +226,16 @@ impl Submitter<'_> {
             metadata: &metadata,
             output_expires_after: work.output_expires_after,
         };
-        self.progress.borrow_mut().create = Some((create, self.clock.unix()));
         let (batch, found) = self.create_once(&new).await?;
         self.created(batch, found)
+    }
+
+    /// Writes down that the create is about to be sent, each time that it is: its
+    /// batch may be invisible for a while from then on.
+    fn note_create(&self) -> Result<(), Stop> {
+        let Progress { key, create, file_id, .. } = self.progress.borrow().clone();
+        let (create, file_id) = (create.unwrap_or_default().0, file_id.unwrap_or_default());
+        Ok(self.journal.note(Record::Create { key, create, file_id })?)
     }
 
     /// Takes note of the batch and tells the host, before anything else happens.
@@ -276,6 +283,7 @@ impl Submitter<'_> {
                 self.trouble(doing, &failure, wait);
             }
             self.guard.guard(tokio::time::sleep(wait)).await?;
+            self.note_create()?;
         }
     }
 
