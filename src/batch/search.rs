@@ -5,8 +5,10 @@ use crate::identity;
 use crate::retry::Failure;
 use crate::wire::{Batch, Page};
 
-/// How far before an intent its batch may claim to be created: clocks differ.
-const LOOK_BACK: i64 = 300;
+/// How far before an intent its batch may claim to be created: clocks differ. What
+/// OpenAI lets an account create in that time, two thousand batches an hour, is
+/// within the pages that are looked through.
+const LOOK_BACK: i64 = 2 * 3600;
 /// How many pages of a hundred are looked through.
 const PAGES: usize = 50;
 
