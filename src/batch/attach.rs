@@ -110,7 +110,7 @@ impl Submitter<'_> {
     async fn resume(&self, work: &Submission<'_>) -> Result<bool, Stop> {
         let Left { file_id, create, batch, duplicate } = &work.left;
         if let Some(duplicate) = duplicate {
-            self.cancel_duplicate(duplicate).await;
+            self.give_up(duplicate, "an older batch of the same requests stands for it").await?;
         }
         if let Some((batch_id, is_foreign)) = batch {
             if let Some(batch) = self.revisit(batch_id).await? {
@@ -209,20 +209,24 @@ impl Submitter<'_> {
 
     /// Takes up the best of these batches: a finished one, the newest, or the oldest that runs.
     async fn choose(&self, work: &Submission<'_>, batches: Vec<Batch>) -> Result<(), Stop> {
-        let (mut running, mut finished) = (Vec::new(), Vec::new());
+        let (mut running, mut finished, mut unmarked) = (Vec::new(), Vec::new(), Vec::new());
         for batch in batches {
             match fit(&batch, work) {
                 _ if self.progress.borrow().passed_over.contains(&batch.id) => {}
                 Fit::Running => running.push(batch),
                 Fit::Finished => finished.push(batch),
                 Fit::No(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
-                Fit::No(_) => {}
+                // It may be of other work, so nothing is said; but it is none that somebody makes at this moment.
+                Fit::No(_) => unmarked.push(batch.id),
             }
         }
+        self.progress.borrow_mut().passed_over.extend(unmarked);
+        let orphans = running.clone();
         for batch in finished.into_iter().rev().chain(running).take(MOST_FILES) {
             match self.verify(&batch, work).await? {
                 Ok(()) => {
                     let is_foreign = !Seen::of(&batch).is_of_run(work.repo.as_deref(), work.run.as_deref());
+                    self.end_orphans(work, &orphans, &batch.id).await?;
                     return self.take_up(work, batch, By::List, is_foreign);
                 }
                 Err(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
@@ -330,12 +334,12 @@ impl Submitter<'_> {
     }
 }
 
-/// Whether a batch may be of the same work: by its marks, or, where there is no metadata at all, by its state.
+/// Whether a batch may be of the same work: by its marks, or, where there is no metadata at all, by its file.
 fn may_be(batch: &Batch, work: &Submission<'_>) -> bool {
     let seen = Seen::of(batch);
     match seen.key {
         Some(key) => key == work.key && seen.repo == work.repo.as_deref(),
-        None => batch.metadata.is_empty() && batch.input_file_id.is_some() && !matches!(fit(batch, work), Fit::No(_)),
+        None => batch.metadata.is_empty() && batch.input_file_id.is_some(),
     }
 }
 

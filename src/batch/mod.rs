@@ -39,8 +39,6 @@ pub const CANCELLING: Duration = Duration::from_secs(660);
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a batch that is over may take to name its files.
 const LATE_FILES: Duration = Duration::from_secs(30);
-/// How often a run looks anew when others cancel the batches it is attached to.
-const ROUNDS: u32 = 3;
 
 /// What a batch is driven with.
 pub struct Driver<'a> {
@@ -126,9 +124,9 @@ impl Driver<'_> {
     }
 
     /// Obtains a batch and waits for its end. One that its own run cancels
-    /// meanwhile is none: then another is obtained.
+    /// meanwhile is none: then another is obtained, in the end one of our own.
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
-        let (mut rounds, mut pauses) = (1, waves::Pauses::default());
+        let mut pauses = waves::Pauses::default();
         loop {
             Box::pin(self.obtain(work, progress)).await?;
             Box::pin(self.wait(progress, Patience::Running, Some(work))).await?;
@@ -137,10 +135,9 @@ impl Driver<'_> {
                 self.wait_for_room(progress, &mut pauses).await?;
                 continue;
             }
-            if rounds == ROUNDS || !is_given_up(progress) {
+            if !is_given_up(progress) {
                 return Ok(());
             }
-            rounds += 1;
             let submitter = self.submitter(progress);
             let given_up = progress.borrow_mut().batch.take();
             if let Some(batch) = given_up {
@@ -159,30 +156,34 @@ impl Driver<'_> {
             self.phases.begin("attach");
             Box::pin(submitter.attach(work)).await?;
         }
-        if progress.borrow().batch.is_some() {
-            return Ok(());
+        if progress.borrow().batch.is_none() {
+            if progress.borrow().file_id.is_none() {
+                self.phases.begin("upload");
+                submitter.upload(work).await?;
+            }
+            self.phases.begin("create");
+            submitter.create(work).await?;
         }
-        if progress.borrow().file_id.is_none() {
-            self.phases.begin("upload");
-            submitter.upload(work).await?;
-        }
-        self.phases.begin("create");
-        submitter.create(work).await?;
         if self.looks_for_twins(work, progress) {
             Box::pin(self.guard.guard(submitter.yield_to_older(work))).await??;
         }
         Ok(())
     }
 
+    /// Whether another batch may be made at this moment that ours has to yield to. What an
+    /// earlier process of this run made may have been in such a race; what it brought to its end was not.
     fn looks_for_twins(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> bool {
-        work.reuse != Reuse::Never && !progress.borrow().unlisted && progress.borrow().attached.is_none()
+        let progress = progress.borrow();
+        let is_over = progress.batch.as_ref().is_some_and(|batch| batch.status.is_terminal());
+        let is_collected = progress.attached.is_some() && is_over;
+        work.reuse != Reuse::Never && !progress.unlisted && !progress.is_foreign() && !is_collected
     }
 
     fn submitter<'s>(&'s self, progress: &'s RefCell<Progress>) -> Submitter<'s> {
         Submitter { api: self.api, guard: self.guard, journal: self.journal, clock: self.clock, progress }
     }
 
-    /// Polls until the batch is over. For the maker of a batch, `work` is what is
+    /// Polls until the batch is over. For a batch of our own, `work` is what is
     /// looked for meanwhile: another run may have made an older one.
     async fn wait(
         &self,

@@ -380,7 +380,9 @@ impl Submitter<'_> {
             self.guard.events.emit(Event::Cancelling { batch_id: id.clone(), why });
             // The cancel matters more than a journal, which shows at its next record that it fails.
             drop(self.journal.note(Record::Cancel { batch_id: id.clone() }));
-            self.cancel_duplicate(&id).await;
+            if let Err(why) = self.cancel_twin(&id).await {
+                self.warn_of_duplicate(&id, &why);
+            }
         }
         Some(oldest)
     }

@@ -9,37 +9,39 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attach::By;
-use super::search;
+use super::cancel;
+use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::events::Event;
 use crate::identity::{self, Seen};
-use crate::patience::Stop;
+use crate::journal::Record;
+use crate::patience::{BEFORE, Patience, Stop};
 use crate::wire::{Batch, Status};
 
-/// How long after the create the list is looked through once more, since it may lag.
-const LATE: Duration = Duration::from_secs(30);
+/// How long after the create the list is looked through again, since it may lag.
+const LATE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
 /// How much older than ours a batch may be that the list did not show when we
 /// first looked, in seconds.
 const RACE: i64 = 600;
 
-/// When to look for an older batch while ours runs: half a minute after the
-/// create (or at the batch's end, if that is earlier), and once requests are
-/// being answered.
+/// When to look for an older batch while ours runs: half a minute and a minute
+/// after the create (or at the batch's end, if that is earlier), and once
+/// requests are being answered.
 pub(super) struct Looks {
     created: Instant,
-    late: bool,
+    late: &'static [Duration],
     at_work: bool,
 }
 
 impl Looks {
-    /// For a batch just created.
+    /// For a batch just created, or that may have been.
     pub(super) fn after_create() -> Self {
-        Self { created: Instant::now(), late: true, at_work: true }
+        Self { created: Instant::now(), late: &LATE, at_work: true }
     }
 
     /// None at all.
     pub(super) fn none() -> Self {
-        Self { created: Instant::now(), late: false, at_work: false }
+        Self { created: Instant::now(), late: &[], at_work: false }
     }
 
     /// Whether it is time for one.
@@ -53,20 +55,22 @@ impl Looks {
             Some(true) => *self = Self::none(),
             None if !batch.status.is_terminal() => {}
             _ => {
-                let (late, at_work) = (self.is_late(batch), self.is_at_work(batch));
-                (self.late, self.at_work) = (self.late && !late, self.at_work && !at_work);
+                self.at_work &= !self.is_at_work(batch);
+                while self.is_late(batch) {
+                    self.late = &self.late[1..];
+                }
             }
         }
     }
 
     /// The longest wait that misses none.
     pub(super) fn pause(&self) -> Duration {
-        let left = (self.created + LATE).saturating_duration_since(Instant::now());
-        if self.late && !left.is_zero() { left } else { Duration::MAX }
+        let left = self.late.first().map(|late| (self.created + *late).saturating_duration_since(Instant::now()));
+        left.filter(|left| !left.is_zero()).unwrap_or(Duration::MAX)
     }
 
     fn is_late(&self, batch: &Batch) -> bool {
-        self.late && (self.created.elapsed() >= LATE || batch.status.is_terminal())
+        self.late.first().is_some_and(|late| self.created.elapsed() >= *late || batch.status.is_terminal())
     }
 
     fn is_at_work(&self, batch: &Batch) -> bool {
@@ -81,10 +85,24 @@ impl Submitter<'_> {
         let Some(ours) = self.progress.borrow().batch.clone() else { return Ok(Some(false)) };
         let since = ours.created_at.unwrap_or_else(|| self.clock.unix()) - RACE;
         let looked = search::scan(self.api, since, |batch| self.is_twin(batch, &ours, work)).await;
-        let Ok(found) = looked else { return Ok(None) };
-        for older in found.batches.into_iter().filter(|batch| age(batch) < age(&ours)) {
-            if self.verify(&older, work).await?.is_ok() {
-                return self.yield_to(work, older, &ours).await.map(|()| Some(true));
+        let found = match looked {
+            Ok(found) => found.batches,
+            Err(failure) if cannot_list(&failure) => {
+                self.progress.borrow_mut().unlisted = true;
+                return Ok(Some(false));
+            }
+            Err(_) => return Ok(None),
+        };
+        for older in found.iter().filter(|batch| is_older(batch, &ours)) {
+            match self.verify(older, work).await {
+                Ok(Ok(())) => {
+                    self.end_orphans(work, &found, &older.id).await?;
+                    return self.yield_to(work, older.clone(), &ours).await.map(|()| Some(true));
+                }
+                Ok(Err(_)) => {}
+                // What cannot be known of another batch is no reason to leave ours alone.
+                Err(Stop::Failed(_)) => return Ok(None),
+                Err(stop) => return Err(stop),
             }
         }
         Ok(Some(false))
@@ -99,22 +117,46 @@ impl Submitter<'_> {
         // Until ours is cancelled it is this run's; a run that is killed meanwhile leaves both to the next.
         self.note_attached(work, &older, is_foreign, Some(&ours.id))?;
         if !ours.status.is_terminal() {
-            self.guard.events.emit(Event::Cancelling { batch_id: ours.id.clone(), why });
-            self.cancel_duplicate(&ours.id).await;
+            self.give_up(&ours.id, &why).await?;
         }
-        self.progress.borrow_mut().passed_over.push(ours.id.clone());
         let file_id = ours.input_file_id.clone().unwrap_or_default();
         self.attached(work, older, By::Twin, is_foreign, Some((ours.id.clone(), file_id)));
         Ok(())
     }
 
-    /// Cancels a batch that another of the same work stands for. That it cannot be is only said.
-    pub(super) async fn cancel_duplicate(&self, batch_id: &str) {
-        if let Err(failed) = self.cancel_twin(batch_id).await {
-            self.warn(format!(
-                "Batch {batch_id} is a duplicate and could not be cancelled ({failed}); it may still run."
-            ));
+    /// Cancels what earlier attempts at this very step left running beside the batch that is kept:
+    /// the processes that made them are gone, so nobody else will.
+    pub(super) async fn end_orphans(&self, work: &Submission<'_>, found: &[Batch], kept: &str) -> Result<(), Stop> {
+        let (repo, run) = (work.repo.as_deref(), work.run.as_deref());
+        for batch in found.iter().filter(|batch| batch.id != kept && !batch.status.is_terminal()) {
+            if Seen::of(batch).is_of_earlier_attempt(repo, run) {
+                self.give_up(&batch.id, &format!("batch {kept} of the same requests stands for it")).await?;
+            }
         }
+        Ok(())
+    }
+
+    /// Cancels a batch that another of the same work stands for, for as long as
+    /// that may take. That it cannot be is only said.
+    pub(super) async fn give_up(&self, batch_id: &str, why: &str) -> Result<(), Stop> {
+        self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?;
+        self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
+        self.progress.borrow_mut().passed_over.push(batch_id.to_owned());
+        let doing = format!("cancelling batch {batch_id}");
+        let patience = Patience::Until(Instant::now() + BEFORE);
+        let why = match self.guard.bear(&doing, patience, async || cancel::request(self.api, batch_id).await).await {
+            Ok(_) => return Ok(()),
+            Err(Stop::Failed(error)) => error.sentence(),
+            Err(Stop::Deadline) => "no answer in time".to_owned(),
+            Err(stop) => return Err(stop),
+        };
+        self.warn_of_duplicate(batch_id, &why);
+        Ok(())
+    }
+
+    /// Says that a batch, for which another stands, may go on.
+    pub(super) fn warn_of_duplicate(&self, batch_id: &str, why: &str) {
+        self.warn(format!("Batch {batch_id} is a duplicate and could not be cancelled ({why}); it may still run."));
     }
 
     /// Whether a batch is of the same work, and has answers or will have some.
@@ -125,12 +167,36 @@ impl Submitter<'_> {
             None => batch.metadata.is_empty() && batch.input_file_id.is_some(),
         };
         let is_over = batch.status.is_terminal() && batch.status != Status::Completed;
-        let is_alive = !is_over && batch.status != Status::Cancelling;
+        // Once ours is paid for, only one that is, too, is worth yielding to: both end with the same results.
+        let is_late = ours.status == Status::Completed && batch.status != Status::Completed;
+        let is_alive = !is_over && !is_late && batch.status != Status::Cancelling;
         batch.id != ours.id && is_same && is_alive && !self.progress.borrow().passed_over.contains(&batch.id)
     }
 }
 
-/// The order in which batches are older. Both sides must have the same.
-fn age(batch: &Batch) -> (Option<i64>, &str) {
-    (batch.created_at, &batch.id)
+/// Whether a batch is older than ours. Both sides must decide alike, so a time
+/// that not every answer of a server tells does not count.
+fn is_older(theirs: &Batch, ours: &Batch) -> bool {
+    match (theirs.created_at, ours.created_at) {
+        (Some(theirs), Some(ours)) if theirs != ours => theirs < ours,
+        _ => theirs.id < ours.id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, is_older};
+
+    #[test]
+    fn of_two_batches_one_is_older_whoever_asks() {
+        let batch = |created_at, id: &str| Batch { created_at, id: id.into(), ..Batch::default() };
+        let both = [(Some(7), "b", Some(8), "a"), (Some(7), "a", Some(7), "b"), (None, "a", None, "b")];
+        for (at, id, other_at, other_id) in both {
+            let (older, newer) = (batch(at, id), batch(other_at, other_id));
+            assert!(is_older(&older, &newer) && !is_older(&newer, &older), "{id} {other_id}");
+        }
+        // Each knows the time of its own batch alone.
+        let (a, b) = (batch(Some(9), "a"), batch(Some(7), "b"));
+        assert!(is_older(&batch(None, "a"), &b) && !is_older(&batch(None, "b"), &a));
+    }
 }

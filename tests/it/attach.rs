@@ -4,33 +4,14 @@ use std::time::Duration;
 
 use batchstep::env::Env;
 
-use crate::lab::{Lab, Ran};
+use crate::lab::{Lab, Ran, github};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The environment of a job on GitHub, without the files that the runner reads.
-fn github(run: u64, attempt: u64) -> Env {
-    let (run, attempt) = (run.to_string(), attempt.to_string());
-    let pairs = [
-        ("GITHUB_ACTIONS", "true"),
-        ("GITHUB_REPOSITORY", "octo/repo"),
-        ("GITHUB_RUN_ID", run.as_str()),
-        ("GITHUB_RUN_ATTEMPT", attempt.as_str()),
-        ("GITHUB_JOB", "evaluate"),
-        ("GITHUB_ACTION", "batch"),
-    ];
-    pairs.into_iter().collect()
-}
-
 /// A run that is killed outright after so long.
 async fn kill_after(lab: &Lab, after: Duration, inputs: &[&str]) {
     assert!(tokio::time::timeout(after, lab.run(inputs)).await.is_err(), "it was over before it could be killed");
-}
-
-/// As another machine would begin: with nothing but the requests.
-fn forget(lab: &Lab) {
-    std::fs::remove_dir_all(lab.out()).unwrap();
 }
 
 fn assert_paid_once(lab: &Lab, ran: &Ran) {
@@ -77,7 +58,7 @@ async fn the_list_shows_what_runs_and_what_an_earlier_attempt_completed() {
         let mut lab = Lab::new(HOUR, faults).await;
         lab.env = github(7, 1);
         kill_after(&lab, 10 * MINUTE, &[]).await;
-        forget(&lab);
+        lab.forget();
         lab.env = github(7, 2);
         let ran = lab.run(&[]).await;
         assert_paid_once(&lab, &ran);
@@ -86,7 +67,7 @@ async fn the_list_shows_what_runs_and_what_an_earlier_attempt_completed() {
     lab.env = github(7, 1);
     assert_eq!(lab.run(&[]).await.exit, 0);
     for (run, attempt, creates) in [(7, 2, 1), (7, 1, 2), (8, 2, 3)] {
-        forget(&lab);
+        lab.forget();
         lab.env = github(run, attempt);
         let ran = lab.run(&[]).await;
         assert_eq!((ran.exit, lab.tally().creates), (0, creates), "{run}/{attempt}: {}", ran.text());
@@ -98,11 +79,11 @@ async fn another_repository_and_other_requests_are_none_of_ours() {
     let mut lab = Lab::new(HOUR, "").await;
     lab.env = github(7, 1);
     kill_after(&lab, MINUTE, &[]).await;
-    forget(&lab);
+    lab.forget();
     lab.env = Env::default();
     kill_after(&lab, MINUTE, &[]).await;
     assert_eq!(lab.tally().creates, 2);
-    forget(&lab);
+    lab.forget();
     kill_after(&lab, MINUTE, &["--completion-window", "24h", "--endpoint", "/v1/chat/completions"]).await;
     assert_eq!(lab.tally().creates, 2, "the same work without a repository");
 }
@@ -154,7 +135,7 @@ async fn a_batch_of_another_run_is_never_cancelled() {
     let mut lab = Lab::new(10 * HOUR, "").await;
     lab.env = github(7, 1);
     kill_after(&lab, MINUTE, &[]).await;
-    forget(&lab);
+    lab.forget();
     lab.env = github(8, 1);
     let late = lab.run(&["--timeout", "1h"]).await;
     assert_eq!((late.exit, late.outcome(), lab.calls("cancel")), (6, "timed-out", 0), "{}", late.text());
@@ -162,7 +143,7 @@ async fn a_batch_of_another_run_is_never_cancelled() {
     let ended = lab.run_signalled(&[], &[(MINUTE, 15)]).await;
     assert_eq!((ended.exit, ended.outcome(), lab.calls("cancel")), (143, "cancelled", 0), "{}", ended.text());
     // A later attempt of the run that made it may.
-    forget(&lab);
+    lab.forget();
     lab.env = github(7, 2);
     let own = lab.run(&["--timeout", "1h"]).await;
     assert_eq!((own.exit, own.outcome(), lab.is_anything_running()), (6, "timed-out", false), "{}", own.text());
@@ -173,7 +154,7 @@ async fn where_its_own_run_cancels_a_batch_those_who_waited_make_another() {
     let mut lab = Lab::new(HOUR, "batch cancel=20m times=1").await;
     lab.env = github(7, 1);
     kill_after(&lab, MINUTE, &[]).await;
-    forget(&lab);
+    lab.forget();
     lab.env = github(8, 1);
     let ran = lab.run(&[]).await;
     assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (0, "succeeded", 2), "{}", ran.text());
@@ -188,25 +169,4 @@ async fn a_deadline_can_hand_over_to_the_next_run() {
     assert!(ran.took <= HOUR + MINUTE);
     let next = lab.run(&[]).await;
     assert_paid_once(&lab, &next);
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_at_once_settle_on_the_older_batch() {
-    for lag in [0, 10, 25] {
-        let lab = Lab::new(HOUR, &format!("list lag={lag}s")).await;
-        let runs: Vec<Lab> = (0..8).map(|_| lab.neighbour()).collect();
-        let ran = futures_util::future::join_all(runs.iter().map(|lab| lab.run(&[]))).await;
-        let survivors: Vec<_> =
-            lab.tally().batches.into_iter().filter(|batch| batch.status == "completed").map(|batch| batch.id).collect();
-        assert_eq!(survivors.len(), 1, "lag {lag}");
-        for ran in &ran {
-            assert_eq!(
-                (ran.exit, ran.report["batches"][0]["id"].as_str()),
-                (0, Some(&*survivors[0])),
-                "{}",
-                ran.text()
-            );
-        }
-        assert!(ran.iter().all(|other| other.results == ran[0].results && other.results.len() == 20), "lag {lag}");
-    }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Lab {
     pub(crate) clock: Clock,
     /// What the runs see of the environment.
     pub(crate) env: Env,
+    /// Where the runs' jitter begins.
+    pub(crate) seed: u64,
     sandbox: Sandbox,
     pub(crate) base_url: String,
 }
@@ -55,7 +57,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(request).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
-        Self { dir, clock, env: Env::default(), sandbox, base_url }
+        Self { dir, clock, env: Env::default(), seed: 42, sandbox, base_url }
     }
 
     /// Another machine with the same requests, which shares nothing but the server.
@@ -63,7 +65,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(self.dir.path().join("requests.jsonl"), dir.path().join("requests.jsonl")).unwrap();
         let (env, sandbox, base_url) = (self.env.clone(), self.sandbox.clone(), self.base_url.clone());
-        Self { dir, clock: self.clock, env, sandbox, base_url }
+        Self { dir, clock: self.clock, env, seed: self.seed, sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -80,6 +82,18 @@ impl Lab {
     pub(crate) fn is_anything_running(&self) -> bool {
         let over = ["completed", "failed", "expired", "cancelled", "cancelling"];
         self.tally().batches.iter().any(|batch| !over.contains(&batch.status.as_str()))
+    }
+
+    /// The batches that were paid for in full.
+    pub(crate) fn completed(&self) -> Vec<String> {
+        let batches = self.tally().batches.into_iter();
+        batches.filter(|batch| batch.status == "completed").map(|batch| batch.id).collect()
+    }
+
+    /// As another machine would begin: with nothing but the requests.
+    pub(crate) fn forget(&self) {
+        // A run that was killed early enough left nothing.
+        drop(std::fs::remove_dir_all(self.out()));
     }
 
     pub(crate) fn out(&self) -> PathBuf {
@@ -123,7 +137,7 @@ impl Lab {
         let (stopper, shutdown) = shutdown::channel();
         let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
         let mut world = World::new(self.env.clone(), self.clock, shutdown, false, screen);
-        world.rng = fastrand::Rng::with_seed(42);
+        world.rng = fastrand::Rng::with_seed(self.seed);
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
         let server = if words[0] == "sandbox" { &[] } else { &server[..] };
         let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(server)).unwrap().command;
@@ -168,6 +182,20 @@ impl Ran {
         let expected: Vec<String> = (0..requests).map(custom_id).collect();
         assert_eq!(ids, expected);
     }
+}
+
+/// The environment of a job on GitHub, without the files that the runner reads.
+pub(crate) fn github(run: u64, attempt: u64) -> Env {
+    let (run, attempt) = (run.to_string(), attempt.to_string());
+    let pairs = [
+        ("GITHUB_ACTIONS", "true"),
+        ("GITHUB_REPOSITORY", "octo/repo"),
+        ("GITHUB_RUN_ID", run.as_str()),
+        ("GITHUB_RUN_ATTEMPT", attempt.as_str()),
+        ("GITHUB_JOB", "evaluate"),
+        ("GITHUB_ACTION", "batch"),
+    ];
+    pairs.into_iter().collect()
 }
 
 fn custom_id(index: usize) -> String {

@@ -14,4 +14,5 @@ mod parity;
 mod scenarios;
 mod shards;
 mod signals;
+mod twins;
 mod weather;
