@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use crate::lab::Lab;
+use batchstep::clock::Clock;
+
+use crate::lab::{Lab, github};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -104,5 +106,134 @@ async fn a_deadline_or_a_signal_while_a_create_is_in_doubt_still_ends_in_a_cance
         assert_eq!((ran.exit, ran.outcome()), (143, "cancelled"), "{lost}: {}", ran.text());
         assert!(ran.took < Duration::from_secs(8), "{lost}: {:?}", ran.took);
         assert!(!lab.is_anything_running(), "{lost}: {}", ran.text());
+    }
+}
+
+/// How far a list may lag, in seconds.
+const LAGS: [u64; 8] = [0, 1, 4, 10, 29, 31, 55, 60];
+
+/// Every way to lose a reply, and every lag of the list with one of them.
+fn losses() -> impl Iterator<Item = (&'static str, u64)> {
+    let lags = LAGS.into_iter().map(|lag| ("stall", lag));
+    lags.chain([("drop", 0), ("drop", 31), ("garbage", 0), ("garbage", 31)])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_at_any_step_pays_for_nothing_twice() {
+    for step in ["upload", "get-file", "get", "list", "content"] {
+        for (lost, lag) in losses() {
+            let faults = format!("{step} {lost} times=2\ncreate {lost} times=1\nlist lag={lag}s");
+            let lab = Lab::new(10 * MINUTE, &faults).await;
+            let ran = lab.run(&[]).await;
+            assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{faults}: {}", ran.text());
+            ran.assert_complete(20);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_to_a_cancel_leaves_nothing_running() {
+    for (lost, lag) in losses() {
+        let faults = format!("cancel {lost} times=2\ncreate {lost} times=1\nlist lag={lag}s");
+        let lab = Lab::new(HOUR, &faults).await;
+        let ran = lab.run(&["--timeout", "5m"]).await;
+        assert_eq!((ran.exit, lab.tally().creates), (6, 1), "{faults}: {}", ran.text());
+        assert!(!lab.is_anything_running(), "{faults}: {}", ran.text());
+    }
+}
+
+/// Kills a run whose create was acted on and never answered, so long after its start.
+async fn kill_in_doubt(lab: &Lab, after: u64) {
+    let killed = tokio::time::timeout(Duration::from_secs(after), lab.run(&[])).await;
+    assert!(killed.is_err() && lab.tally().creates == 1, "killed after {after} s: {:?}", lab.tally());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_finds_what_a_killed_one_left_in_doubt() {
+    for (lost, lag) in losses() {
+        for (after, metadata) in [(1, ""), (3, "batch no-metadata"), (20, "")] {
+            let case = format!("create {lost} times=1\nlist lag={lag}s\n{metadata}");
+            let lab = Lab::new(4 * MINUTE, &case).await;
+            kill_in_doubt(&lab, after).await;
+            let ran = lab.run(&[]).await;
+            assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{case}, {after} s: {}", ran.text());
+            ran.assert_complete(20);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_workspace_settles_on_what_a_killed_run_left_in_doubt() {
+    for lag in LAGS {
+        for (after, metadata) in [(1, ""), (3, "batch no-metadata"), (20, "")] {
+            let case = format!("create stall times=1\nlist lag={lag}s\n{metadata}");
+            // Its rows are worked on before the list shows it.
+            let mut lab = Lab::new(4 * MINUTE, &case).await;
+            lab.env = github(7, 1);
+            kill_in_doubt(&lab, after).await;
+            lab.forget();
+            lab.env = github(7, 2);
+            let ran = lab.run(&[]).await;
+            // What the list does not show yet is seen later, and the newer batch is given up.
+            assert_eq!((ran.exit, lab.completed().len()), (0, 1), "{case}, {after} s: {}", ran.text());
+            assert!(!lab.is_anything_running());
+            ran.assert_complete(20);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_was_sent_late_is_looked_for_from_then_on() {
+    // The first try is refused; the one two minutes later is acted on, and the run killed.
+    let lab = Lab::new(HOUR, "create 429 retry-after=120s times=1\ncreate stall times=1 after=1\nlist lag=20s").await;
+    kill_in_doubt(&lab, 123).await;
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn clocks_that_differ_hide_no_batch() {
+    for minutes in [1, 4, 10, 59, 119] {
+        for sign in [1, -1] {
+            for killed in [false, true] {
+                let mut lab = Lab::new(4 * MINUTE, "create stall times=1\nlist lag=1s").await;
+                let skewed = 1_800_000_000 + sign * 60 * minutes;
+                lab.clock = Clock::starting_at(Duration::from_secs(u64::try_from(skewed).unwrap()));
+                if killed {
+                    kill_in_doubt(&lab, 3).await;
+                }
+                let ran = lab.run(&["--reuse", if killed { "active" } else { "never" }]).await;
+                assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{} min: {}", sign * minutes, ran.text());
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_list_and_reply_every_run_ends_unknown_until_somebody_looks() {
+    for acted_on in [true, false] {
+        let create = if acted_on { "create stall times=1" } else { "create 429 times=1 retry-after=120s" };
+        let lab = Lab::new(HOUR, &format!("{create}\nlist 403\nbatch no-metadata")).await;
+        let killed = tokio::time::timeout(Duration::from_secs(3), lab.run(&[])).await;
+        assert!(killed.is_err());
+        for _ in 0..2 {
+            let ran = lab.run(&[]).await;
+            assert_eq!((ran.exit, ran.outcome()), (4, "unknown"), "{}", ran.text());
+            assert_eq!(lab.tally().creates, u64::from(acted_on));
+        }
+        // The way out that the hint names.
+        let ran = lab.run(&[]).await;
+        let hint = "collect it with `batchstep collect BATCH_ID`. Once that is done, or if there is none, remove";
+        assert!(ran.text().contains(hint), "{}", ran.text());
+        if acted_on {
+            tokio::time::sleep(HOUR).await;
+            let (requests, out) = (lab.dir.path().join("requests.jsonl"), lab.out());
+            let words = ["collect", &lab.tally().batches[0].id, "--requests", requests.to_str().unwrap()];
+            let collected = lab.command(&[&words[..], &["--output-dir", out.to_str().unwrap()]].concat(), &[]).await;
+            assert_eq!((collected.exit, lab.tally().creates), (0, 1), "{}", collected.text());
+        }
+        std::fs::remove_file(lab.out().join("journal.jsonl")).unwrap();
+        let ran = lab.run(&[]).await;
+        assert_eq!((ran.exit, lab.tally().creates), (0, 1 + u64::from(acted_on)), "{}", ran.text());
     }
 }
