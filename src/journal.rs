@@ -218,7 +218,9 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
             }
             Record::Created { batch_id, .. } => (left.batch, took_up) = (Some((batch_id.clone(), false)), true),
             Record::Attached { batch_id, foreign, instead_of, .. } => {
-                (left.batch, took_up) = (Some((batch_id.clone(), *foreign)), true);
+                // `collect`, to which every batch is another's, makes none so that was created here.
+                let is_ours = left.batch.as_ref().is_some_and(|(id, foreign)| id == batch_id && !foreign);
+                (left.batch, took_up) = (Some((batch_id.clone(), *foreign && !is_ours)), true);
                 left.duplicate.clone_from(instead_of);
             }
             _ => {}
@@ -332,7 +334,8 @@ mod tests {
         let after = |records: &[Record]| batch(&[&left_by_first, records].concat());
         // The second run was refused before it could look.
         assert_eq!(after(&[run(), closed()]), Some(("b".into(), false)));
-        assert_eq!(after(&[run(), attached("k", "b")]), Some(("b".into(), true)));
+        assert_eq!(after(&[run(), attached("k", "other")]), Some(("other".into(), true)));
+        assert_eq!(after(&[run(), attached("k", "b")]), Some(("b".into(), false)), "it was created here");
         assert_eq!(after(&[run(), attached("k", "b"), closed()]), None);
         // A run of other work in the same directory.
         let other = [run(), created("other", "x"), closed()];
