@@ -4,6 +4,7 @@
 
 mod attach;
 mod cancel;
+mod chance;
 mod github;
 mod github_server;
 mod lab;

@@ -1,0 +1,91 @@
+//! Chance: random weather, and kills at random moments, one after the other.
+//!
+//! Whatever comes together, one batch at most is paid for in full, and a run
+//! that says that it succeeded has an answer for every request.
+
+use std::time::Duration;
+
+use crate::lab::{Lab, Ran, github, rounds};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What a run that is started again has to go by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Memory {
+    Both,
+    List,
+    Journal,
+}
+
+/// A script of some faults that pass, and how long a batch takes.
+fn weather(random: &mut fastrand::Rng, memory: Memory) -> (String, Duration) {
+    let mut faults = match memory {
+        Memory::Both => format!("list lag={}s", random.u64(0..=60)),
+        // What is killed again and again before the list shows it is out of its own sight.
+        Memory::List => format!("list lag={}s", random.u64(0..=5)),
+        Memory::Journal => "list 403".to_owned(),
+    };
+    if memory != Memory::List && random.bool() {
+        faults += "\nbatch no-metadata";
+    }
+    for _ in 0..random.usize(0..4) {
+        let operation = random.choice(["upload", "get-file", "create", "list", "get", "content", "cancel"]).unwrap();
+        let action = random.choice(["503", "429 retry-after=7s", "reset", "drop", "garbage", "stall"]).unwrap();
+        let (times, after) = (random.u64(1..=2), random.u64(0..=2));
+        faults += &format!("\n{operation} {action} times={times} after={after}");
+    }
+    for other in ["file slow=3s", "file late=2s times=1", "content cut=999 times=2", "rows missing share=10%"] {
+        if random.u8(0..4) == 0 {
+            faults += &format!("\n{other}");
+        }
+    }
+    (faults, MINUTE * random.u32(4..40))
+}
+
+/// Runs it until it is killed, some times over, and at last to its end.
+async fn trial(random: &mut fastrand::Rng, memory: Memory) -> (Lab, Ran, String) {
+    let (faults, takes) = weather(random, memory);
+    let mut lab = Lab::new(takes, &faults).await;
+    let mut case = format!("{memory:?}, a batch takes {takes:?}, {faults:?}");
+    for attempt in 1.. {
+        if memory == Memory::List {
+            lab.env = github(7, attempt);
+            lab.forget();
+        }
+        lab.seed = random.u64(..);
+        let most = *random.choice(&[Duration::from_secs(3), MINUTE, takes + MINUTE]).unwrap();
+        let moment = most.mul_f64(random.f64());
+        let run = lab.run(&["--max-failed", "100%", "--poll-interval", "2m"]);
+        if attempt == 4 {
+            let ran = run.await;
+            return (lab, ran, case);
+        }
+        case += &format!(", killed after {moment:?}");
+        if let Ok(ran) = tokio::time::timeout(moment, run).await {
+            return (lab, ran, case);
+        }
+        tokio::time::sleep(Duration::from_secs(random.u64(0..8))).await;
+    }
+    unreachable!("the last attempt is not killed")
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_paid_twice_and_nothing_is_lost() {
+    let mut ends = std::collections::BTreeMap::new();
+    for seed in 0..rounds(60) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let memory = *random.choice(&[Memory::Both, Memory::List, Memory::Journal]).unwrap();
+        let (lab, ran, case) = trial(&mut random, memory).await;
+        let case = format!("seed {seed}: {case}\n{:?}\n{}", lab.tally(), ran.text());
+        assert!(lab.completed().len() <= 1, "{case}");
+        assert!(!lab.is_anything_running() || ran.exit != 0, "{case}");
+        match ran.exit {
+            0 => ran.assert_complete(20),
+            // What nobody can know is said, and nothing is created.
+            4 => assert!(memory == Memory::Journal && ran.outcome() == "unknown" && lab.tally().creates <= 1, "{case}"),
+            _ => panic!("{case}"),
+        }
+        *ends.entry((format!("{memory:?}"), ran.exit)).or_insert(0) += 1;
+    }
+    println!("chance: {ends:?}");
+}
