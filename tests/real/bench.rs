@@ -16,6 +16,13 @@ use tokio::time::{Instant, sleep, timeout};
 /// When a test that waits has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often a test of chance is repeated: so often, or ten times that where
+/// `.ci/full` asks for it.
+#[expect(clippy::disallowed_methods, reason = "what is tested never sees it")]
+pub(crate) fn rounds(usual: usize) -> usize {
+    if std::env::var_os("BATCHSTEP_FULL").is_some() { 10 * usual } else { usual }
+}
+
 /// batchstep with an empty environment, in the given directory.
 pub(crate) fn batchstep(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_batchstep"));
@@ -121,8 +128,13 @@ pub(crate) async fn finish(command: &mut Command) -> Finished {
 
 /// Waits for a child's end.
 pub(crate) async fn end_of(child: Child) -> Finished {
+    end_within(PATIENCE, child).await
+}
+
+/// Waits for a child's end for so long.
+pub(crate) async fn end_within(patience: Duration, child: Child) -> Finished {
     let began = Instant::now();
-    let output = timeout(PATIENCE, child.wait_with_output()).await.expect("the child ends").unwrap();
+    let output = timeout(patience, child.wait_with_output()).await.expect("the child ends").unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Finished { status: output.status, stdout: text(output.stdout), stderr: text(output.stderr), took: began.elapsed() }
 }

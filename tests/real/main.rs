@@ -7,7 +7,11 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot go on here has failed")]
 
+#[cfg(unix)]
+mod at_once;
 mod bench;
+#[cfg(unix)]
+mod kill;
 mod secrets;
 #[cfg(unix)]
 mod signals;
