@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
 const MOST_ROWS: usize = 10;
-/// How many of a batch's own errors: they are why there is nothing else to show.
+/// The longest list of what is told nowhere else, or is why there is nothing else to tell.
 const MOST_ERRORS: usize = 100;
 const LONGEST: usize = 200;
 const LONGEST_ID: usize = 60;
@@ -25,12 +25,13 @@ pub(super) fn render(report: &Report) -> String {
     lines.push(format!("  {}", flat(&report.reason, LONGEST_SENTENCE)));
     lines.extend(report.attached().iter().map(|sentence| format!("  {}", flat(sentence, LONGEST_SENTENCE))));
     lines.extend(rows(report).into_iter().map(|(label, value)| format!("  {label:<12}{value}")));
-    section(&mut lines, "Failures", &report.failures, MOST_ROWS, failure);
     // Where no report is written, this is the only place that names them.
-    let most = if report.files.report.is_some() { MOST_ROWS } else { usize::MAX };
+    let has_report = report.files.report.is_some();
+    let most = if has_report { (MOST_ROWS, ", in the report") } else { (MOST_ERRORS, "") };
+    section(&mut lines, "Failures", &report.failures, most, failure);
     section(&mut lines, &faults_title(report), &report.faults, most, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
-    section(&mut lines, "Warnings", &report.warnings, MOST_ROWS, |warning| flat(warning, LONGEST_SENTENCE));
-    section(&mut lines, "What to do next", &report.hints, MOST_ROWS, |hint| flat(hint, LONGEST_SENTENCE));
+    section(&mut lines, "Warnings", &report.warnings, most, |warning| flat(warning, LONGEST_SENTENCE));
+    section(&mut lines, "What to do next", &report.hints, most, |hint| flat(hint, LONGEST_SENTENCE));
     lines.iter().map(|line| safe(line) + "\n").collect()
 }
 
@@ -41,7 +42,7 @@ pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
         lines.push(format!("  {SIMULATED}"));
     }
     lines.push(format!("  {}", flat(&verdict.reason, LONGEST_SENTENCE)));
-    section(&mut lines, "Runs", runs, usize::MAX, |run| {
+    section(&mut lines, "Runs", runs, (usize::MAX, ""), |run| {
         let (key, ids) = (flat(run.key.get(..12).unwrap_or(&run.key), LONGEST_ID), run.batch_ids.join(", "));
         let pull = run.pull_request.map(|pull| format!(", pull request {pull}")).unwrap_or_default();
         let reason = flat(&run.reason, LONGEST_SENTENCE);
@@ -153,14 +154,21 @@ fn faults_title(report: &Report) -> String {
     format!("Faults of the requests file, {} in all", thousands(report.fault_count))
 }
 
-fn section<T>(lines: &mut Vec<String>, title: &str, items: &[T], most: usize, line: impl Fn(&T) -> String) {
+/// A title and its items, unless there are none: as many as `most` says, and where the others are.
+fn section<T>(
+    lines: &mut Vec<String>,
+    title: &str,
+    items: &[T],
+    (most, elsewhere): (usize, &str),
+    line: impl Fn(&T) -> String,
+) {
     if items.is_empty() {
         return;
     }
     lines.push(title.to_owned());
     lines.extend(items.iter().take(most).map(|item| format!("  - {}", line(item))));
     if items.len() > most {
-        lines.push(format!("  - and {} more, in the report", items.len() - most));
+        lines.push(format!("  - and {} more{elsewhere}", thousands((items.len() - most) as u64)));
     }
 }
 
@@ -247,6 +255,17 @@ mod tests {
           Results     batch-results/results.jsonl
           Report      batch-results/report.json
         "###);
+    }
+
+    #[test]
+    fn a_log_stays_short_and_says_where_the_rest_is() {
+        let mut report = samples::invalid();
+        report.faults = vec![report.faults[0].clone(); 1_000];
+        let table = render(&report);
+        assert!(table.lines().count() < 30 && table.ends_with("  - and 990 more, in the report\n"), "{table}");
+        report.files.report = None;
+        let table = render(&report);
+        assert!(table.lines().count() < 120 && table.ends_with("  - and 900 more\n"), "{table}");
     }
 
     #[test]

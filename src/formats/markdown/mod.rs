@@ -29,7 +29,7 @@ pub(super) fn render(report: &Report) -> String {
 
 /// Renders the report in so many bytes.
 pub(super) fn render_within(report: &Report, longest: usize) -> String {
-    let mut page = Page::default();
+    let mut page = Page { has_report: report.files.report.is_some(), ..Page::default() };
     verdict(&mut page, report);
     counts(&mut page, report);
     page.list("What to do next", &report.hints);
@@ -41,7 +41,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     time_and_tokens(&mut page, report);
     page.list("Warnings", &report.warnings);
     files(&mut page, report);
-    cut(page.0, longest)
+    cut(page.text, longest)
 }
 
 /// Renders what was collected together.
@@ -60,21 +60,25 @@ pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
         [key, run.outcome.word().to_owned(), prose(&run.reason), pull, ids.join(", "), results]
     });
     page.table("Runs", ["Key", "Outcome", "Why", "Pull request", "Batches", "Results"], rows);
-    cut(page.0, LONGEST)
+    cut(page.text, LONGEST)
 }
 
 /// The text so far.
 #[derive(Default)]
-struct Page(String);
+struct Page {
+    text: String,
+    /// Whether there is a report, which has what is left out here.
+    has_report: bool,
+}
 
 impl Page {
     /// A block of its own, after an empty line.
     fn block(&mut self, text: &str) {
-        if !self.0.is_empty() {
-            self.0.push('\n');
+        if !self.text.is_empty() {
+            self.text.push('\n');
         }
-        self.0.push_str(text);
-        self.0.push('\n');
+        self.text.push_str(text);
+        self.text.push('\n');
     }
 
     /// A heading and a table, unless there are no rows. `columns` are names, with `:` after those of numbers.
@@ -86,8 +90,8 @@ impl Page {
         self.block(&format!("### {title}"));
         let rules = columns.map(|name| if name.ends_with(':') { "---:" } else { "---" });
         self.block(&format!("| {} |", columns.map(|name| name.trim_end_matches(':')).join(" | ")));
-        self.0.push_str(&format!("| {} |\n", rules.join(" | ")));
-        rows.by_ref().take(MOST_ROWS).for_each(|row| self.0.push_str(&format!("| {} |\n", row.join(" | "))));
+        self.text.push_str(&format!("| {} |\n", rules.join(" | ")));
+        rows.by_ref().take(MOST_ROWS).for_each(|row| self.text.push_str(&format!("| {} |\n", row.join(" | "))));
         self.more(rows.count());
     }
 
@@ -97,13 +101,14 @@ impl Page {
             return;
         }
         self.block(&format!("### {title}\n"));
-        sentences.iter().take(MOST_ROWS).for_each(|sentence| self.0.push_str(&format!("- {}\n", prose(sentence))));
+        sentences.iter().take(MOST_ROWS).for_each(|sentence| self.text.push_str(&format!("- {}\n", prose(sentence))));
         self.more(sentences.len().saturating_sub(MOST_ROWS));
     }
 
     fn more(&mut self, left_out: usize) {
         if left_out > 0 {
-            self.block(&format!("And {} more, in the report.", thousands(left_out as u64)));
+            let place = if self.has_report { ", in the report" } else { "" };
+            self.block(&format!("And {} more{place}.", thousands(left_out as u64)));
         }
     }
 }
