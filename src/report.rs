@@ -60,7 +60,7 @@ pub struct Report {
     pub tokens: Tokens,
     /// Failed requests, grouped by code, most frequent first.
     pub failures: Vec<FailureGroup>,
-    /// What is wrong with the requests file; the first hundred.
+    /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
     pub fault_count: u64,

@@ -70,7 +70,7 @@ pub struct Checked {
     pub ids: Ids,
     /// Where each line came from.
     pub places: Places,
-    /// The first hundred faults; those of the whole first, then by line.
+    /// The first thousand faults; those of the whole first, then by line.
     pub faults: Vec<Fault>,
     /// All faults.
     pub fault_count: u64,
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn many_faults_are_counted_and_the_first_shown() {
         let checked = checked(&[("one", &"{}\n".repeat(500))], &rules());
-        assert_eq!((checked.faults.len(), checked.fault_count), (100, 2000));
+        assert_eq!((checked.faults.len(), checked.fault_count), (1_000, 2_000));
     }
 
     proptest! {

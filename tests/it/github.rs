@@ -264,18 +264,29 @@ async fn a_signal_concludes_the_check_within_the_grace() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_are_annotated_in_groups() {
-    let github = GitHub::new("").await;
-    let lab = lab(&github, SECOND, "").await;
-    std::fs::write(lab.dir.path().join("requests.jsonl"), "{}\n".repeat(120)).unwrap();
-    let ran = run(&lab, &["--check-run"], &[]).await;
-    assert_eq!((ran.exit, ran.outcome()), (3, "invalid"), "{}", ran.text());
-    let check = checks(&github).remove(0);
-    assert_eq!((&check["status"], &check["conclusion"]), (&json!("completed"), &json!("failure")));
-    // A report keeps the first hundred faults.
-    assert_eq!(github.state.lock().unwrap().annotations, [50, 50]);
-    let calls = github.state.lock().unwrap().calls.clone();
-    let first = &calls[1].body["output"]["annotations"][0];
-    assert_eq!((&first["path"], &first["start_line"]), (&json!("requests.jsonl"), &json!(1)));
+    // A line that is no JSON has one fault. Of many the first thousand are kept.
+    let cases = [
+        (230, vec![50, 50, 50, 50, 30], None),
+        (1_234, vec![50; 20], Some("1000 of 1234 faults are annotated on their lines.")),
+    ];
+    for (lines, groups, told) in cases {
+        let github = GitHub::new("").await;
+        let lab = lab(&github, SECOND, "").await;
+        std::fs::write(lab.dir.path().join("requests.jsonl"), "x\n".repeat(lines)).unwrap();
+        let ran = run(&lab, &["--check-run"], &[]).await;
+        assert_eq!((ran.exit, ran.outcome()), (3, "invalid"), "{}", ran.text());
+        assert_eq!(ran.text().matches("::error ").count(), 10, "the log has room for ten");
+        assert!(ran.text().lines().count() < 40, "{}", ran.text());
+        let check = checks(&github).remove(0);
+        assert_eq!((&check["status"], &check["conclusion"]), (&json!("completed"), &json!("failure")));
+        assert_eq!(github.state.lock().unwrap().annotations, groups);
+        let summary = check["output"]["summary"].as_str().unwrap();
+        assert_eq!(summary.lines().rfind(|line| line.contains("annotated on")), told, "{summary}");
+        let calls = github.state.lock().unwrap().calls.clone();
+        let updates = calls.iter().filter_map(|call| call.body["output"]["annotations"].as_array());
+        let annotated: Vec<Value> = updates.flatten().map(|annotation| annotation["start_line"].clone()).collect();
+        assert_eq!(annotated, (1..=lines.min(1_000)).map(|line| json!(line)).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,8 +18,8 @@ const LONGEST_BODY: usize = 65_000;
 const LONGEST_LINE: usize = 200;
 /// GitHub takes this many annotations in one call.
 const GROUP: usize = 50;
-/// How many such calls are made: nobody reads more.
-const MOST_GROUPS: usize = 5;
+/// How many such calls are made: as many as bring the faults that are kept.
+const MOST_GROUPS: usize = 20;
 /// The longest message of an annotation; GitHub takes 64 KB.
 const LONGEST_MESSAGE: usize = 4_096;
 
@@ -196,13 +196,22 @@ fn line(text: &str) -> String {
 }
 
 /// The updates that bring the annotations: as many as one call takes in each.
+/// They say how many there would be, if they do not bring all.
 pub(super) fn annotations(report: &Report, workspace: Option<&str>) -> Vec<Value> {
     let faults = report.faults.iter().filter_map(|fault| of_fault(fault, workspace));
     let refused = report.batches.iter().flat_map(|batch| &batch.errors);
     let refused = refused.filter_map(|fault| of_batch(fault, workspace));
     let all: Vec<Value> = faults.chain(refused).take(GROUP * MOST_GROUPS).collect();
+    let mut output = output(report);
+    let reasons: usize = report.batches.iter().map(|batch| batch.errors.len()).sum();
+    let in_all = report.fault_count + reasons as u64;
+    if let Some(summary) = output["summary"].as_str()
+        && in_all > all.len() as u64
+    {
+        let told = format!("{} of {in_all} faults are annotated on their lines.", all.len());
+        output["summary"] = json!(format!("{summary}\n{}", markdown_paragraph(&told)));
+    }
     let update = |group: &[Value]| {
-        let mut output = output(report);
         output["annotations"] = json!(group);
         json!({ "output": output })
     };
@@ -364,8 +373,12 @@ mod tests {
         let first = &first["output"]["annotations"];
         assert_eq!((&first[0]["path"], &first[0]["start_line"]), (&json!("requests.jsonl"), &json!(3)));
         assert_eq!(first[3]["start_line"], 1);
-        report.faults = vec![report.faults[0].clone(); 1_000];
-        assert_eq!(sizes(&report), [50; 5]);
+        report.faults = vec![report.faults[0].clone(); 1_500];
+        report.fault_count = 2_345;
+        assert_eq!(sizes(&report), [50; 20]);
+        let last = annotations(&report, None).remove(19);
+        let summary = last["output"]["summary"].as_str().unwrap();
+        assert!(summary.ends_with("\n\n1000 of 2345 faults are annotated on their lines.\n\n"), "{summary}");
         assert_eq!(sizes(&samples::failed_validation()), [1]);
         assert_eq!(sizes(&samples::succeeded()), [0; 0]);
     }
