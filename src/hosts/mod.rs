@@ -21,6 +21,8 @@ use crate::verdict::Verdict;
 mod github;
 mod github_api;
 #[cfg(test)]
+#[path = "../../tests/support/github_runner.rs"]
+#[expect(dead_code, reason = "the action's tests have a use for all of it")]
 pub(crate) mod runner;
 mod terminal;
 

@@ -9,4 +9,12 @@
 #[expect(dead_code, reason = "the bench serves other tests too")]
 mod bench;
 mod cancel;
+#[path = "../support/github_runner.rs"]
+#[expect(dead_code, reason = "the library's tests have a use for all of it")]
+mod github_runner;
+mod hostile;
+mod probe;
 mod runner;
+#[path = "../real/wire.rs"]
+#[expect(dead_code, reason = "its servers serve other tests too")]
+mod wire;

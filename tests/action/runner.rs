@@ -5,7 +5,8 @@
 //! SIGINT to the entry process only, SIGTERM after 7.5 s, and kills after 2.5 s
 //! more; state and outputs are read however the process ended; `post` runs in
 //! any case; at the job's end every process that carries the job's tracking id
-//! is killed. There is no terminal.
+//! is killed. There is no terminal. What it makes of the log and the files is in
+//! `tests/support/github_runner.rs`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::bench::{PATIENCE, end_of};
+use crate::github_runner::{self, Command as LogCommand, MOST_ANNOTATIONS};
 
 /// How long the runner waits after SIGINT, and then after SIGTERM.
 const PATIENCE_OF_THE_RUNNER: [Duration; 2] = [Duration::from_millis(7_500), Duration::from_millis(2_500)];
@@ -30,9 +32,11 @@ pub(crate) enum Interrupt {
     Kill,
 }
 
-/// A step of the action in a workspace of its own.
+/// A step of an action in a workspace of its own.
 pub(crate) struct Step {
     dir: TempDir,
+    /// Where the action's main.js and post.js are.
+    action: PathBuf,
     inputs: Vec<(String, String)>,
     tracking: String,
 }
@@ -43,18 +47,39 @@ pub(crate) struct Left {
     pub(crate) exit: i32,
     pub(crate) state: BTreeMap<String, String>,
     pub(crate) outputs: BTreeMap<String, String>,
+    pub(crate) summary: String,
     pub(crate) log: String,
+    /// What the runner took from the log for a command.
+    pub(crate) commands: Vec<LogCommand>,
+    /// What the runner refused: each is an error of its own, and what was refused is lost.
+    pub(crate) refused: Vec<String>,
+}
+
+impl Left {
+    /// The annotations of a kind that the runner keeps; one too many is a test's failure.
+    pub(crate) fn annotations(&self, kind: &str) -> Vec<&LogCommand> {
+        let all: Vec<_> = self.commands.iter().filter(|command| command.name == kind).collect();
+        assert!(all.len() <= MOST_ANNOTATIONS, "{} of these are dropped: {all:?}", all.len() - MOST_ANNOTATIONS);
+        all
+    }
 }
 
 impl Step {
-    /// A step with these inputs beside the binary's path.
+    /// A step of batchstep with these inputs beside the binary's path.
     pub(crate) fn new(requests: &str, inputs: &[(&str, &str)]) -> Self {
+        let binary = ("binary-path", env!("CARGO_BIN_EXE_batchstep"));
+        let step = Self::of("dist", &[inputs, &[binary]].concat());
+        std::fs::write(step.dir.path().join("requests.jsonl"), requests).unwrap();
+        step
+    }
+
+    /// A step of the action whose scripts are in this directory of ours.
+    pub(crate) fn of(action: &str, inputs: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("requests.jsonl"), requests).unwrap();
-        let binary = ("BINARY-PATH".to_owned(), env!("CARGO_BIN_EXE_batchstep").to_owned());
-        let inputs = inputs.iter().map(|(name, value)| (name.to_uppercase(), (*value).to_owned()));
+        let action = Path::new(env!("CARGO_MANIFEST_DIR")).join(action);
+        let inputs = inputs.iter().map(|(name, value)| (name.to_uppercase(), (*value).to_owned())).collect();
         let tracking = format!("github_{}", dir.path().display());
-        Self { inputs: inputs.chain([binary]).collect(), dir, tracking }
+        Self { action, inputs, dir, tracking }
     }
 
     /// Starts the main step.
@@ -65,8 +90,7 @@ impl Step {
     /// Waits until the main step has left this in its state.
     pub(crate) async fn until_state(&self, name: &str) {
         let seen = async {
-            let path = self.dir.path().join("state");
-            while !std::fs::read_to_string(&path).unwrap().contains(&format!("{name}<<")) {
+            while !self.read("main.js", "state").contains(&format!("{name}<<")) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -92,24 +116,36 @@ impl Step {
 
     /// Waits for the main step's end, and reads what it left.
     pub(crate) async fn left(&self, child: Child) -> Left {
-        let ended = end_of(child).await;
-        Left {
-            exit: ended.status.code().unwrap_or(-1),
-            state: self.pairs("state"),
-            outputs: self.pairs("output"),
-            log: ended.stdout + &ended.stderr,
-        }
+        self.left_by(child, "main.js").await
     }
 
     /// Runs `post` with the state that the main step left.
     pub(crate) async fn post(&self, left: &Left) -> Left {
         let child = self.node("post.js", &left.state).spawn().unwrap();
-        self.left(child).await
+        self.left_by(child, "post.js").await
     }
 
-    /// The step's summary.
-    pub(crate) fn summary(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("summary")).unwrap()
+    async fn left_by(&self, child: Child, script: &str) -> Left {
+        let ended = end_of(child).await;
+        let lines = [&ended.stdout, &ended.stderr].map(|text| github_runner::lines(text));
+        let commands: Vec<_> = lines.into_iter().flatten().filter_map(github_runner::known_command).collect();
+        let mut refused = Vec::new();
+        let mut pairs = |file, command: &str| {
+            let (pairs, fault) = github_runner::file_command(&self.read(script, file));
+            refused.extend(fault);
+            // The old way to say it still counts.
+            let said = commands.iter().filter(|said| said.name == command);
+            said.map(|said| (said.properties[0].1.clone(), said.data.clone())).chain(pairs).collect()
+        };
+        let (outputs, state) = (pairs("output", "set-output"), pairs("state", "save-state"));
+        let summary = self.read(script, "summary");
+        refused.extend(github_runner::summary_refusal(summary.len()));
+        let exit = ended.status.code().unwrap_or(-1);
+        Left { exit, outputs, state, summary, log: ended.stdout + &ended.stderr, commands, refused }
+    }
+
+    fn read(&self, script: &str, file: &str) -> String {
+        std::fs::read_to_string(self.dir.path().join(format!("{script}.{file}"))).unwrap()
     }
 
     /// The processes that outlived the step.
@@ -132,15 +168,13 @@ impl Step {
 
     fn node(&self, script: &str, state: &BTreeMap<String, String>) -> Command {
         let file = |name: &str| {
-            let path = self.dir.path().join(name);
-            if !path.exists() {
-                std::fs::write(&path, "").unwrap();
-            }
+            let path = self.dir.path().join(format!("{script}.{name}"));
+            std::fs::write(&path, "").unwrap();
             path
         };
         let mut command = Command::new(node().unwrap());
         command.env_clear().current_dir(self.dir.path()).kill_on_drop(true);
-        command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("dist").join(script));
+        command.arg(self.action.join(script));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("GITHUB_ACTIONS", "true").env("CI", "true").env("RUNNER_TRACKING_ID", &self.tracking);
         command.env("GITHUB_REPOSITORY", "owner/name").env("GITHUB_RUN_ID", "1").env("GITHUB_JOB", "evaluate");
@@ -150,19 +184,6 @@ impl Step {
         command.envs(self.inputs.iter().map(|(name, value)| (format!("INPUT_{name}"), value)));
         command.envs(state.iter().map(|(name, value)| (format!("STATE_{name}"), value)));
         command
-    }
-
-    /// Reads a file of names and values; what it cannot read fails the step.
-    fn pairs(&self, name: &str) -> BTreeMap<String, String> {
-        let text = std::fs::read_to_string(self.dir.path().join(name)).unwrap();
-        let mut lines = text.lines();
-        let mut pairs = BTreeMap::new();
-        while let Some(line) = lines.next() {
-            let Some((name, delimiter)) = line.split_once("<<") else { panic!("Invalid format '{line}'") };
-            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
-            pairs.insert(name.to_owned(), value.join("\n"));
-        }
-        pairs
     }
 }
 

@@ -255,7 +255,7 @@ fn sources() -> Vec<(String, String)> {
         text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
     };
     // These are compiled for tests only.
-    let test_only = ["formats/samples.rs", "hosts/runner.rs", "sandbox/loopback.rs"];
+    let test_only = ["formats/samples.rs", "sandbox/loopback.rs"];
     let all = files("src", ".rs").into_iter().map(|path| (name(&path), product(&path)));
     all.filter(|(name, _)| !test_only.contains(&name.as_str())).collect()
 }
