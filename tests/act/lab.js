@@ -1,0 +1,43 @@
+// What the tests of this directory share: act, a runner that is not ours, and a
+// look into its log.
+'use strict';
+const assert = require('node:assert/strict');
+const { spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const os = require('node:os');
+const path = require('node:path');
+
+const COPY = process.env.ACTION_COPY;
+
+/** Runs a workflow of this directory, or one that is given as an object; the log's records, in order. */
+function act(workflow, { cwd = COPY, expected = 0, args = [] } = {}) {
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), 'act-'));
+  const known = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, 'cache'), XDG_CONFIG_HOME: home };
+  const runner = ['-P', 'ubuntu-latest=-self-hosted', '--no-cache-server', '--artifact-server-addr', '127.0.0.1'];
+  const given = typeof workflow === 'object';
+  const file = given ? path.join(home, 'workflow.yml') : path.join(COPY, 'tests', 'act', workflow);
+  // YAML takes JSON as it is.
+  if (given) fs.writeFileSync(file, JSON.stringify(workflow));
+  const { status, stdout, stderr } = spawnSync('act', ['push', '-W', file, '--json', ...runner, ...args], { cwd, env: known, encoding: 'utf8' });
+  fs.rmSync(home, { recursive: true, force: true });
+  assert.equal(status, expected, stdout + stderr);
+  const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** The records of one step in one stage of a job. */
+const of = (records, job, id, stage = 'Main') =>
+  records.filter((record) => record.jobID === job && record.stepID?.[0] === id && record.stage === stage);
+
+const text = (records) => records.map((record) => record.msg).join('\n');
+const printed = (records, line) => assert.ok(records.some((record) => record.raw_output && record.msg === `${line}\n`), line);
+const commands = (records, name) => records.filter((record) => record.command === name);
+const passed = (records, job) => assert.ok(records.some((record) => record.jobID === job && record.jobResult === 'success'), job);
+
+/** The exit code as the runner saw it. */
+function exitCode(records) {
+  const code = text(records).match(/exit status (\d+)/);
+  return code ? Number(code[1]) : 0;
+}
+
+module.exports = { COPY, act, commands, exitCode, of, passed, printed, text };
