@@ -7,8 +7,6 @@ const { describe, test } = require('node:test');
 const lab = require('./lab.js');
 
 lab.certificates();
-const [major, minor] = process.versions.node.split('.').map(Number);
-const proxies = major > 24 || (major === 24 && minor >= 5) ? false : 'this Node has no proxies of its own';
 
 /** A failed launch: one error, exit code 1, nothing run, nothing kept. */
 function refused(action, result, expected) {
@@ -176,7 +174,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
     refused(action, { ...result, err: '' }, /asset\.tar\.gz cannot be unpacked: tar ended with \d/);
   });
 
-  test('a proxy is used, unless NO_PROXY names the host', { skip: proxies }, async (t) => {
+  test('a proxy is used, unless NO_PROXY names the host', { skip: lab.proxyless }, async (t) => {
     const { bytes, entry } = lab.release();
     const server = await lab.serve(t, (_, response) => response.end(bytes));
     const proxy = await lab.proxy(t);
@@ -191,7 +189,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
     assert.deepEqual([proxy.tunnels.length, server.asked.length], [2, 3]);
   });
 
-  test('a mirror of GitHub is asked first, and GitHub if that fails', { skip: proxies }, async (t) => {
+  test('a mirror of GitHub is asked first, and GitHub if that fails', { skip: lab.proxyless }, async (t) => {
     const { bytes, entry } = lab.release();
     const path = '/batchstep/batchstep/releases/download/cli/v1.2.3/asset.tar.gz';
     const mirror = await lab.serve(t, (_, response) => response.end(bytes));
@@ -210,7 +208,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
     assert.deepEqual(empty.asked, [path]);
   });
 
-  test('on GitHub itself there is no mirror to ask', { skip: proxies }, async (t) => {
+  test('on GitHub itself there is no mirror to ask', { skip: lab.proxyless }, async (t) => {
     const proxy = await lab.proxy(t);
     const action = lab.releasing('https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3', lab.release().entry);
     const result = await action.launch({ GITHUB_SERVER_URL: 'https://github.com', HTTPS_PROXY: proxy.url });

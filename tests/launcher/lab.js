@@ -47,7 +47,7 @@ function certificates() {
   const of = (file) => path.join(dir, file);
   openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=Test authority', '-days', '2');
   openssl('req', ...key, '-keyout', 'key.pem', '-out', 'csr.pem', '-subj', '/CN=localhost');
-  write(of('names'), 'subjectAltName=DNS:localhost,DNS:mirror.localhost,IP:127.0.0.1');
+  write(of('names'), 'subjectAltName=DNS:localhost,DNS:github.com,DNS:release-assets.githubusercontent.com,IP:127.0.0.1');
   openssl('x509', '-req', '-in', 'csr.pem', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-set_serial', '7', '-extfile', 'names', '-days', '2', '-out', 'cert.pem');
   authority = { ca: of('ca.pem'), key: fs.readFileSync(of('key.pem')), cert: fs.readFileSync(of('cert.pem')) };
   return authority;
@@ -77,13 +77,17 @@ async function serve(t, answer) {
   return { asked, port, url: `https://localhost:${port}` };
 }
 
-/** A proxy that tunnels to loopback, whatever the name that it is asked for. */
-async function proxy(t) {
+const [major, minor] = process.versions.node.split('.').map(Number);
+/** Why a test that needs a proxy cannot be run, if it cannot. */
+const proxyless = major > 24 || (major === 24 && minor >= 5) ? false : 'this Node has no proxies of its own';
+
+/** A proxy that tunnels to loopback, whatever the name that it is asked for, and the port if `to` is one. */
+async function proxy(t, to) {
   const tunnels = [];
   const server = http.createServer((_, response) => response.writeHead(405).end());
   server.on('connect', (request, socket, head) => {
     tunnels.push(request.url);
-    const upstream = net.connect(request.url.split(':').pop(), '127.0.0.1', () => {
+    const upstream = net.connect(to ?? request.url.split(':').pop(), '127.0.0.1', () => {
       socket.write('HTTP/1.1 200 OK\r\n\r\n');
       upstream.write(head);
       upstream.pipe(socket).pipe(upstream);
@@ -144,4 +148,4 @@ function start(file, cwd, env) {
   return { child, end, says };
 }
 
-module.exports = { TARGET, certificates, directory, launcher, proxy, release, releasing, script, serve, write };
+module.exports = { TARGET, certificates, directory, launcher, proxy, proxyless, release, releasing, script, serve, write };
