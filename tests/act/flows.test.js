@@ -9,8 +9,8 @@ const path = require('node:path');
 const { test } = require('node:test');
 const { COPY, act, commands, exitCode, of, passed, printed, text } = require('./lab.js');
 
-test('uses: ./', () => {
-  const records = act('local.yml');
+test('uses: ./', async () => {
+  const records = await act('local.yml');
   passed(records, 'succeeds');
   passed(records, 'fails');
   printed(records, 'outputs are as expected');
@@ -41,10 +41,10 @@ test('uses: ./', () => {
   }
 });
 
-test('uses: batchstep/batchstep@v1', () => {
+test('uses: batchstep/batchstep@v1', async () => {
   const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), 'elsewhere-'));
   try {
-    const records = act('remote.yml', { cwd: elsewhere, args: ['--local-repository', `batchstep/batchstep@v1=${COPY}`] });
+    const records = await act('remote.yml', { cwd: elsewhere, args: ['--local-repository', `batchstep/batchstep@v1=${COPY}`] });
     passed(records, 'remote');
     printed(records, 'outputs are as expected');
     assert.equal(exitCode(of(records, 'remote', 'batch')), 0);
@@ -54,8 +54,8 @@ test('uses: batchstep/batchstep@v1', () => {
   }
 });
 
-test('exit codes are the step\'s, and post cancels what a killed run left', () => {
-  const records = act('exits.yml', { expected: 1 });
+test('exit codes are the step\'s, and post cancels what a killed run left', async () => {
+  const records = await act('exits.yml', { expected: 1 });
   const steps = { usage: ['1', 2], invalid: ['2', 3], refused: ['1', 4], rows: ['1', 7], killed: ['1', 137] };
   for (const [job, [step, code]] of Object.entries(steps)) {
     assert.equal(exitCode(of(records, job, step)), code, job);
@@ -68,8 +68,8 @@ test('exit codes are the step\'s, and post cancels what a killed run left', () =
   assert.ok(place('1', 'Post') > place('2', 'Main') && place('2', 'Main') > 0, 'post comes after the last step');
 });
 
-test('post says so if it cannot cancel, and fails nothing', () => {
-  const records = act('post.yml');
+test('post says so if it cannot cancel, and fails nothing', async () => {
+  const records = await act('post.yml');
   passed(records, 'hopeless');
   const post = of(records, 'hopeless', '1', 'Post');
   assert.match(commands(post, 'error')[0].arg, /^A batch of this job may still run .*batchstep_create = the-mark\. Cancelling ended with exit code 4\.$/);

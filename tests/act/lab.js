@@ -2,15 +2,15 @@
 // look into its log.
 'use strict';
 const assert = require('node:assert/strict');
-const { spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 
 const COPY = process.env.ACTION_COPY;
 
-/** Runs a workflow of this directory, or one that is given as an object; the log's records, in order. */
-function act(workflow, { cwd = COPY, expected = 0, args = [] } = {}) {
+/** Runs a workflow of this directory, or one that is given as an object: `end` is the log's records, in order. */
+function start(workflow, { cwd = COPY, expected = 0, args = [] } = {}) {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), 'act-'));
   const known = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, 'cache'), XDG_CONFIG_HOME: home };
   const runner = ['-P', 'ubuntu-latest=-self-hosted', '--no-cache-server', '--artifact-server-addr', '127.0.0.1'];
@@ -18,11 +18,25 @@ function act(workflow, { cwd = COPY, expected = 0, args = [] } = {}) {
   const file = given ? path.join(home, 'workflow.yml') : path.join(COPY, 'tests', 'act', workflow);
   // YAML takes JSON as it is.
   if (given) fs.writeFileSync(file, JSON.stringify(workflow));
-  const { status, stdout, stderr } = spawnSync('act', ['push', '-W', file, '--json', ...runner, ...args], { cwd, env: known, encoding: 'utf8' });
-  fs.rmSync(home, { recursive: true, force: true });
-  assert.equal(status, expected, stdout + stderr);
-  const lines = stdout.split('\n').filter((line) => line.startsWith('{'));
-  return lines.map((line) => JSON.parse(line));
+  const child = spawn('act', ['push', '-W', file, '--json', ...runner, ...args], { cwd, env: known, stdio: ['ignore', 'pipe', 'pipe'] });
+  const end = ended(child).then(({ out, all, code }) => {
+    fs.rmSync(home, { recursive: true, force: true });
+    assert.equal(code, expected, all);
+    const lines = out.split('\n').filter((line) => line.startsWith('{'));
+    return lines.map((line) => JSON.parse(line));
+  });
+  return { child, end };
+}
+
+/** The same for a workflow that is only waited for. */
+const act = (workflow, options) => start(workflow, options).end;
+
+/** What a child printed, and its exit code. */
+function ended(child) {
+  const said = { out: '', all: '' };
+  child.stdout.on('data', (text) => ((said.out += text), (said.all += text)));
+  child.stderr.on('data', (text) => (said.all += text));
+  return new Promise((resolve, reject) => child.on('error', reject).on('close', (code) => resolve({ ...said, code })));
 }
 
 /** The records of one step in one stage of a job. */
@@ -40,4 +54,4 @@ function exitCode(records) {
   return code ? Number(code[1]) : 0;
 }
 
-module.exports = { COPY, act, commands, exitCode, of, passed, printed, text };
+module.exports = { COPY, act, commands, exitCode, of, passed, printed, start, text };

@@ -16,10 +16,10 @@ const outputs = (records) => Object.fromEntries(records.filter((record) => recor
 /** What act is said to make of a case: what the runner does, unless the case says otherwise. */
 const expected = ({ pairs, error, act: differs = { pairs, error } }) => differs;
 
-test('files are read as our runner reads them', () => {
+test('files are read as our runner reads them', async () => {
   const readable = files.filter((file) => !expected(file).error);
   assert.ok(readable.length > 15);
-  const records = act(workflow(readable.map(({ name }) => name)));
+  const records = await act(workflow(readable.map(({ name }) => name)));
   for (const file of readable) {
     const main = of(records, file.name, 'probe');
     assert.deepEqual(outputs(main), expected(file).pairs, file.name);
@@ -30,10 +30,10 @@ test('files are read as our runner reads them', () => {
   }
 });
 
-test('files are refused as our runner refuses them', () => {
+test('files are refused as our runner refuses them', async () => {
   const refused = files.filter((file) => expected(file).error);
   assert.ok(refused.length > 2);
-  const records = act(workflow(refused.map(({ name }) => name)), { expected: 1 });
+  const records = await act(workflow(refused.map(({ name }) => name)), { expected: 1 });
   for (const file of refused) {
     const main = of(records, file.name, 'probe');
     assert.deepEqual(outputs(main), {}, file.name);
@@ -43,8 +43,8 @@ test('files are refused as our runner refuses them', () => {
   }
 });
 
-test('lines are read as our runner reads them', () => {
-  const main = of(act(workflow([''])), 'lines', 'probe');
+test('lines are read as our runner reads them', async () => {
+  const main = of(await act(workflow([''])), 'lines', 'probe');
   const told = main.filter((record) => record.raw_output || record.command).map((record) => {
     const { command, raw, name, kvPairs = { name }, arg } = record;
     // Of an output the log does not show the line.
