@@ -158,6 +158,7 @@ pub(crate) async fn line_with(from: &mut BufReader<ChildStderr>, words: &str) ->
 
 /// A sandbox in a process of its own.
 pub(crate) struct Served {
+    #[cfg_attr(windows, expect(dead_code, reason = "only where signals are sent is it waited for"))]
     pub(crate) child: Child,
     pub(crate) base_url: String,
     _dir: TempDir,
