@@ -6,6 +6,7 @@ use std::time::Duration;
 use batchstep::sandbox::Tally;
 
 use crate::bench::{Served, calls, requests};
+use crate::github_server::{GitHub, HEAD, TOKEN};
 use crate::runner::{Interrupt, Step, node};
 
 /// A moment of a run, held still by a fault of the sandbox.
@@ -107,6 +108,27 @@ async fn a_step_that_is_killed_outright_leaves_nothing_running() {
     for moment in &MOMENTS {
         hold(moment, Interrupt::Kill).await;
     }
+}
+
+#[tokio::test]
+async fn a_check_that_a_killed_run_left_open_is_concluded() {
+    if node().is_none() {
+        return;
+    }
+    let github = GitHub::new("").await;
+    let served = Served::start(&["--takes", "20s"]).await;
+    let env =
+        [("GITHUB_API_URL", github.url()), ("GITHUB_REPOSITORY", "octo/repo".into()), ("GITHUB_SHA", HEAD.into())];
+    let step = step(&served, &requests(5, "Who?"), &[("check-run", "true"), ("github-token", TOKEN)]).with(&env);
+    let child = step.start();
+    served.until("a poll", |tally| calls(tally, "get") > 0).await;
+    let left = step.interrupt(child, Interrupt::Kill).await;
+    let check = || github.state.lock().unwrap().checks[0].clone();
+    assert_eq!((check()["status"].as_str(), &left.state["check"]), (Some("in_progress"), &check()["id"].to_string()));
+    let post = step.post(&left).await;
+    assert_eq!((post.exit, check()["conclusion"].as_str()), (0, Some("cancelled")), "{post:?}");
+    assert!(["cancelling", "cancelled"].contains(&served.tally().await.batches[0].status.as_str()), "{post:?}");
+    assert_eq!(github.state.lock().unwrap().checks.len(), 1);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@
 //! `tests/support/github_runner.rs`.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -38,6 +39,7 @@ pub(crate) struct Step {
     /// Where the action's main.js and post.js are.
     action: PathBuf,
     inputs: Vec<(String, String)>,
+    env: Vec<(&'static str, String)>,
     tracking: String,
 }
 
@@ -79,7 +81,13 @@ impl Step {
         let action = Path::new(env!("CARGO_MANIFEST_DIR")).join(action);
         let inputs = inputs.iter().map(|(name, value)| (name.to_uppercase(), (*value).to_owned())).collect();
         let tracking = format!("github_{}", dir.path().display());
-        Self { action, inputs, dir, tracking }
+        Self { action, inputs, env: Vec::new(), dir, tracking }
+    }
+
+    /// The same with more of a job's variables, or others.
+    pub(crate) fn with(mut self, env: &[(&'static str, String)]) -> Self {
+        self.env.extend_from_slice(env);
+        self
     }
 
     /// Starts the main step.
@@ -181,6 +189,7 @@ impl Step {
         command.env("RUNNER_TEMP", self.dir.path()).env("RUNNER_TOOL_CACHE", self.dir.path());
         command.env("GITHUB_OUTPUT", file("output")).env("GITHUB_STATE", file("state"));
         command.env("GITHUB_STEP_SUMMARY", file("summary"));
+        command.envs(self.env.iter().cloned());
         command.envs(self.inputs.iter().map(|(name, value)| (format!("INPUT_{name}"), value)));
         command.envs(state.iter().map(|(name, value)| (format!("STATE_{name}"), value)));
         command
@@ -203,7 +212,8 @@ pub(crate) fn node() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&path).map(|dir| dir.join("node")).find(|node| node.is_file());
     if found.is_none() {
-        eprintln!("SKIPPED: there is no Node on this machine.");
+        // Not by a macro: what those print is shown of tests that fail only.
+        std::io::stderr().write_all(b"SKIPPED: there is no Node on this machine.\n").unwrap();
     }
     found
 }
