@@ -1,7 +1,7 @@
 //! What a command gets from the outside: the environment, the time, the order
 //! to stop, and the place where effects are carried out.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use crate::clock::Clock;
 use crate::effects::{Effect, Screen, explain};
@@ -24,13 +24,14 @@ pub struct World {
     /// Where jitter comes from.
     pub rng: fastrand::Rng,
     screen: RefCell<Screen>,
-    failed: Cell<bool>,
+    /// What could not be written, first of all.
+    failed: RefCell<Option<Error>>,
 }
 
 impl World {
     /// Puts a world together.
     pub fn new(env: Env, clock: Clock, shutdown: Shutdown, interactive: bool, screen: Screen) -> Self {
-        let (screen, failed) = (RefCell::new(screen), Cell::new(false));
+        let (screen, failed) = (RefCell::new(screen), RefCell::default());
         Self { env, clock, shutdown, interactive, rng: fastrand::Rng::new(), screen, failed }
     }
 
@@ -49,10 +50,15 @@ impl World {
     pub fn apply(&self, effects: Vec<Effect>) {
         let mut screen = self.screen.borrow_mut();
         for error in screen.apply(effects) {
-            self.failed.set(true);
             // An error of the log itself has nowhere left to go.
             drop(screen.apply(explain(&error)));
+            self.failed.borrow_mut().get_or_insert(error);
         }
+    }
+
+    /// What a first effect that did not work comes to, if there was one.
+    pub fn failure<T>(&self, judge: impl FnOnce(&Error) -> T) -> Option<T> {
+        self.failed.borrow().as_ref().map(judge)
     }
 
     /// The exit code, or 1 if outputs could not be written: a workflow that
@@ -60,7 +66,7 @@ impl World {
     pub fn exit(&self, exit: Exit) -> Exit {
         match exit {
             Exit::Signal(_) => exit,
-            _ if self.failed.get() => Exit::Internal,
+            _ if self.failed.borrow().is_some() => Exit::Internal,
             _ => exit,
         }
     }

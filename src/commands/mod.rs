@@ -57,9 +57,23 @@ fn show(
 /// Tells how it ended: first what a workflow depends on, then what may be slow to arrive.
 async fn publish(host: &dyn Host, board: Option<&Board>, world: &World, events: &Events<'_>, report: &Report) {
     world.apply(host.publish(report));
+    let unread = unread(world, report);
     if let Some(board) = board {
-        board.publish(report, events).await;
+        board.publish(unread.as_deref().unwrap_or(report), events).await;
     }
+}
+
+/// A success whose outputs nobody can read is none: what is told instead, in the report and wherever else.
+fn unread(world: &World, report: &Report) -> Option<Box<Report>> {
+    let verdict = world.failure(|error| Verdict::of_error(error, Outcome::Failed))?;
+    let mut told = (report.exit_code == Exit::Ok.code()).then(|| Box::new(report.clone()))?;
+    verdict.record(&mut told);
+    if let Some(path) = &told.files.report
+        && let Err(error) = store(&told, Path::new(path))
+    {
+        world.fail(&error);
+    }
+    Some(told)
 }
 
 /// Writes `report.json`. Without it the host still gets the ids, the counts and
@@ -67,12 +81,7 @@ async fn publish(host: &dyn Host, board: Option<&Board>, world: &World, events: 
 fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
     let path = dir.join("report.json");
     report.files.report = Some(path.display().to_string());
-    let write = |report: &Report| {
-        let mut file = NewFile::create(path)?;
-        file.put(Format::Json.render(report).as_bytes())?;
-        file.finish()
-    };
-    let Err(error) = write(report) else { return exit };
+    let Err(error) = store(report, &path) else { return exit };
     match exit {
         Exit::Ok => Verdict::of_error(&error, Outcome::Failed).record(report),
         _ => report.warnings.push(error.sentence()),
@@ -81,6 +90,12 @@ fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
     report.exit_code = exit.code();
     report.files.report = None;
     exit
+}
+
+fn store(report: &Report, path: &Path) -> Result<(), Error> {
+    let mut file = NewFile::create(path)?;
+    file.put(Format::Json.render(report).as_bytes())?;
+    file.finish()
 }
 
 /// Results of an earlier run may not pass for this one's, and were paid for:

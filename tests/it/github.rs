@@ -236,6 +236,17 @@ async fn each_end_has_its_conclusion() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_check_is_no_success_if_the_outputs_cannot_be_written() {
+    let github = GitHub::new("").await;
+    let lab = lab(&github, SECOND, "").await;
+    std::fs::create_dir(lab.dir.path().join("output")).unwrap();
+    let ran = run(&lab, &BOTH, &[]).await;
+    assert_eq!((ran.exit, ran.outcome()), (1, "failed"), "{}", ran.text());
+    assert_eq!(checks(&github)[0]["conclusion"], "failure");
+    assert!(bodies(&github)[0].contains("could not be appended to"), "{:?}", bodies(&github));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_signal_concludes_the_check_within_the_grace() {
     for (inputs, status, conclusion) in
         [(&[][..], "completed", json!("cancelled")), (&["--on-abort", "detach"], "in_progress", Value::Null)]

@@ -109,6 +109,9 @@ fn outputs_that_cannot_be_written_are_no_success() {
         let dir = tempfile::tempdir().expect("a directory");
         let ran = action(dir.path(), "requests.jsonl", &[(name, &dir.path().display().to_string())]);
         assert_eq!(ran.status.code(), Some(1), "{name}: {ran:?}");
+        let report = fs::read(dir.path().join("results/report.json")).expect("a report was written");
+        let report: serde_json::Value = serde_json::from_slice(&report).expect("the report is JSON");
+        assert_eq!((&report["outcome"], &report["exit_code"]), (&"failed".into(), &1.into()), "{name}");
     }
 }
 
