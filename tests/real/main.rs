@@ -15,6 +15,8 @@ mod kill;
 mod secrets;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod size;
 mod streams;
 #[path = "../support/tls.rs"]
 mod support;
