@@ -105,6 +105,10 @@ impl<'de, T: Fields<'de>> DeserializeSeed<'de> for Fill<'_, 'de, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        // Of a repeated key the last value stands.
+        if !matches!(self.0.seen, Seen::Absent) {
+            *self.0 = Loose::default();
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -115,7 +119,7 @@ impl<'de, T: Fields<'de>> Fill<'_, 'de, T> {
     }
 
     fn just<E: Error>(self, seen: Seen<'de>) -> Result<(), E> {
-        *self.0 = Loose { seen, fields: T::default() };
+        self.0.seen = seen;
         Ok(())
     }
 }
@@ -167,7 +171,7 @@ impl<'de, T: Fields<'de>> Visitor<'de> for Fill<'_, 'de, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        *self.0 = Loose { seen: Seen::Object, fields: T::default() };
+        self.0.seen = Seen::Object;
         while let Some(Key(key)) = map.next_key()? {
             self.0.fields.take(&key, &mut map)?;
         }

@@ -9,7 +9,7 @@ use super::endpoints::{self, EMBEDDINGS};
 use super::fault::{Faults, Finding, grouped, quoted};
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
-use super::loose::Seen;
+use super::loose::{Loose, Seen};
 use super::places::Places;
 use super::row::Row;
 use super::shards::{self, Planner, Request, Shard};
@@ -78,17 +78,21 @@ impl<'a> Pass<'a> {
             self.places.push(&part.name, self.total.into());
         }
         self.total += 1;
+        let mut row = Loose::default();
         let read = self.text(line).and_then(|(skipped, text)| {
-            Row::read(text).map_err(|mut finding| {
+            Row::read(text, &mut row).map_err(|mut finding| {
                 finding.column = finding.column.map(|column| column + skipped);
                 finding
             })
         });
         match read {
-            Ok(row) => self.row(line, row),
             Err(finding) => {
                 self.fault(finding);
                 None
+            }
+            Ok(()) => {
+                self.row(line, &row.fields);
+                if let Seen::Text(id) = row.fields.custom_id { Some(id).filter(|id| !id.is_empty()) } else { None }
             }
         }
     }
@@ -114,15 +118,14 @@ impl<'a> Pass<'a> {
         Ok((3, rest))
     }
 
-    fn row<'l>(&mut self, line: &Line<'l>, row: Row<'l>) -> Option<Cow<'l, str>> {
+    fn row(&mut self, line: &Line<'_>, row: &Row<'_>) {
         for finding in row.findings() {
             self.fault(finding);
         }
         if let Some(url) = row.url.text().filter(|url| !url.is_empty()) {
-            self.url(url, &row);
-            self.plan(line, url, &row);
+            self.url(url, row);
+            self.plan(line, url, row);
         }
-        if let Seen::Text(id) = row.custom_id { Some(id).filter(|id| !id.is_empty()) } else { None }
     }
 
     fn url(&mut self, url: &str, row: &Row<'_>) {

@@ -40,22 +40,27 @@ pub(crate) struct Body<'de> {
 
 impl<'de> Fields<'de> for Row<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let (name, before) = match key {
-            "custom_id" => ("custom_id", std::mem::replace(&mut self.custom_id, map.next_value()?)),
-            "method" => ("method", std::mem::replace(&mut self.method, map.next_value()?)),
-            "url" => ("url", std::mem::replace(&mut self.url, map.next_value()?)),
+        let (name, first) = match key {
+            "custom_id" => ("custom_id", put(&mut self.custom_id, map)?),
+            "method" => ("method", put(&mut self.method, map)?),
+            "url" => ("url", put(&mut self.url, map)?),
             "body" => {
-                let before = std::mem::take(&mut self.body.seen);
+                let first = matches!(self.body.seen, Seen::Absent);
                 map.next_value_seed(Fill(&mut self.body))?;
-                ("body", before)
+                ("body", first)
             }
             _ => return skip(map),
         };
-        if before != Seen::Absent {
+        if !first {
             self.repeated = Some(name);
         }
         Ok(())
     }
+}
+
+/// Puts the current value in its place; whether it is the first there.
+fn put<'de, A: MapAccess<'de>>(place: &mut Seen<'de>, map: &mut A) -> Result<bool, A::Error> {
+    Ok(matches!(std::mem::replace(place, map.next_value()?), Seen::Absent))
 }
 
 impl<'de> Fields<'de> for Body<'de> {
@@ -76,15 +81,15 @@ impl<'de> Fields<'de> for Body<'de> {
 }
 
 impl<'de> Row<'de> {
-    /// Reads a line, which is text already.
-    pub(crate) fn read(line: &'de str) -> Result<Self, Finding> {
+    /// Reads a line, which is text already, into a value that holds nothing yet.
+    pub(crate) fn read(line: &'de str, row: &mut Loose<'de, Self>) -> Result<(), Finding> {
         let whole = "each line is one whole JSON object";
-        match skim::from_str::<Loose<'de, Self>>(line) {
+        match skim::fill(line, row) {
             Err(error) => Err(unreadable(&error, line)),
-            Ok(Loose { seen: Seen::Object, fields }) => Ok(fields),
-            Ok(Loose { seen, .. }) => {
+            Ok(()) if row.seen == Seen::Object => Ok(()),
+            Ok(()) => {
                 let mend = "write an object with `custom_id`, `method`, `url` and `body`";
-                Err(Finding::new(format!("the line is {}", described(&seen)), whole, mend))
+                Err(Finding::new(format!("the line is {}", described(&row.seen)), whole, mend))
             }
         }
     }

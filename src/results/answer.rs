@@ -144,7 +144,8 @@ impl<'de> Answer<'de> {
     /// Reads a line; none if it is no JSON object.
     pub(crate) fn read(line: &'de [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?.trim_start_matches('\u{feff}');
-        let line: Loose<'de, Self> = skim::from_str(text).ok()?;
+        let mut line = Loose::<Self>::default();
+        skim::fill(text, &mut line).ok()?;
         (line.seen == Seen::Object).then_some(line.fields)
     }
 
