@@ -28,6 +28,7 @@
 //! | `file` | `late=SPAN` | answers 404 for so long after the upload; a batch made of it fails |
 //! | | `slow=SPAN` | is `uploaded` for so long before it is `processed` |
 //! | | `error` | has the status `error` |
+//! | | `withheld` | its content is not given back: 403 |
 //!
 //! The operations are `upload`, `list-files`, `get-file`, `content`,
 //! `delete-file`, `create`, `list`, `get`, `cancel`.
@@ -102,6 +103,7 @@ pub(super) enum FileFault {
     Late(Duration),
     Slow(Duration),
     Error,
+    Withheld,
 }
 
 /// Which of the matching calls a fault strikes.
@@ -199,6 +201,7 @@ impl fmt::Display for FileFault {
             Self::Late(span) => write!(f, "late={}", compact(span)),
             Self::Slow(span) => write!(f, "slow={}", compact(span)),
             Self::Error => f.write_str("error"),
+            Self::Withheld => f.write_str("withheld"),
         }
     }
 }

@@ -31,6 +31,14 @@ impl File {
         self.faults.contains(&FileFault::Error)
     }
 
+    /// Its bytes, unless it is of the kind that is never given back.
+    pub(super) fn content(&self) -> Result<Bytes, Refusal> {
+        match self.faults.contains(&FileFault::Withheld) {
+            true => Err(Refusal::scripted(403, None)),
+            false => Ok(self.content.clone()),
+        }
+    }
+
     /// The file object.
     pub(super) fn object(&self, now: Duration) -> Value {
         let slow = |fault: &FileFault| matches!(fault, FileFault::Slow(slow) if now < self.created + *slow);

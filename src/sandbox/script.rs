@@ -178,7 +178,8 @@ impl FileFault {
             ("late", value) => Self::Late(span(name, needed(name, value)?)?),
             ("slow", value) => Self::Slow(span(name, needed(name, value)?)?),
             ("error", None) => Self::Error,
-            _ => return unknown("file", name, "late=SPAN, slow=SPAN, error"),
+            ("withheld", None) => Self::Withheld,
+            _ => return unknown("file", name, "late=SPAN, slow=SPAN, error, withheld"),
         })
     }
 }
@@ -216,6 +217,7 @@ mod tests {
             "file late=2s",
             "file slow=3s",
             "file error",
+            "file withheld",
         ] {
             let fault: Fault = line.parse().unwrap();
             assert_eq!(fault.to_string(), line);

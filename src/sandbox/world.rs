@@ -74,7 +74,7 @@ impl World {
 
     pub(super) fn content(&mut self, id: &str, now: Duration) -> Result<Bytes, Refusal> {
         self.settle(now);
-        Ok(self.files.find(id, now)?.content.clone())
+        self.files.find(id, now)?.content()
     }
 
     pub(super) fn delete_file(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
