@@ -236,10 +236,10 @@ pub struct RunEntry {
     pub reason: String,
     /// Its batches.
     pub batch_ids: Vec<String>,
-    /// Its check.
-    pub check_id: u64,
-    /// Its pull request.
-    pub pull_request: Option<u64>,
+    /// The checks that waited for it.
+    pub check_ids: Vec<u64>,
+    /// Their pull requests.
+    pub pull_requests: Vec<u64>,
     /// The answers.
     pub results_file: Option<String>,
     /// The report.

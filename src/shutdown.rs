@@ -54,6 +54,11 @@ impl Shutdown {
         self.wait(|orders| orders.first.filter(|_| orders.again)).await.0
     }
 
+    /// The first order's signal, if there was one.
+    pub fn ordered(&self) -> Option<u8> {
+        self.0.borrow().first.map(|(signal, _)| signal)
+    }
+
     /// When the time to end in good order is over, once ordered to stop.
     pub fn grace_ends(&self) -> Option<Instant> {
         self.0.borrow().first.map(|(_, at)| at + GRACE)

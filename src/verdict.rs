@@ -169,21 +169,27 @@ pub fn judge(end: &End<'_>, counts: Option<Counts>, max_failed: MaxFailed) -> Ve
     }
 }
 
-/// The verdict on what `collect --pending` did. How each run fared is for its own check to say.
-pub fn of_runs(runs: &[RunEntry], fail_if_pending: bool) -> Verdict {
-    let stuck = |code: u8| runs.iter().find(|run| run.exit_code == code);
-    for exit in [Exit::Internal, Exit::Usage, Exit::Refused] {
-        if let Some(run) = stuck(exit.code()) {
-            let outcome = if exit == Exit::Refused { Outcome::Refused } else { Outcome::Failed };
-            return Verdict::new(outcome, exit, format!("A run could not be collected: {}", run.reason));
-        }
-    }
-    if let Some(run) = runs.iter().find(|run| run.exit_code > 128) {
-        return Verdict::new(Outcome::Cancelled, Exit::Signal(run.exit_code - 128), run.reason.clone());
-    }
+/// The verdict on what `collect --pending` did; `troubles` are what else went wrong.
+/// How each run fared is for its own check to say.
+pub fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_if_pending: bool) -> Verdict {
     let pending = runs.iter().filter(|run| run.outcome == Outcome::Pending).count();
-    let collected = runs.len() - pending;
+    let uncollected =
+        |run: &&RunEntry| [Exit::Internal, Exit::Usage, Exit::Refused].iter().any(|exit| exit.code() == run.exit_code);
+    let stuck: Vec<&RunEntry> = runs.iter().filter(uncollected).collect();
+    let collected = runs.len() - pending - stuck.len();
     let reason = format!("Collected: {collected}. Not over yet: {pending}.");
+    if let Some(number) = signal {
+        let reason = format!("{} ended it. {reason}", name_of(number));
+        return Verdict::new(Outcome::Cancelled, Exit::Signal(number), reason);
+    }
+    if let Some(run) = stuck.first() {
+        let reason = format!("{reason} Could not be collected: {}. {}", stuck.len(), run.reason);
+        return Verdict::new(Outcome::Refused, Exit::Refused, reason).hint("The next collection tries again.");
+    }
+    if let Some(trouble) = troubles.first() {
+        return Verdict::new(Outcome::Refused, Exit::Refused, format!("{reason} {trouble}"))
+            .hint("The next collection tries again.");
+    }
     match pending {
         0 => Verdict::new(Outcome::Succeeded, Exit::Ok, reason),
         _ if fail_if_pending => Verdict::new(Outcome::Pending, Exit::Pending, reason),

@@ -21,9 +21,9 @@ use crate::batch::phases::Phases;
 use crate::batch::{Driver, Ended};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
-use crate::hosts::{Adopted, Board, Host};
+use crate::hosts::{Adopted, Board, Host, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
 use crate::journal::{self, Journal, Record};
@@ -65,10 +65,13 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
         if plan.pending {
             return Box::pin(pending::collect(&scene, board.as_ref())).await;
         }
-        let mut collection = Collection::begin(&scene, &plan.output_dir, board)?;
+        let mut collection = Collection::begin(&scene, &plan.output_dir)?;
         let ids = collection.ids()?;
         let exit = Box::pin(collection.go(&ids)).await;
-        publish(host, collection.board.as_ref(), world, &events, &collection.report).await;
+        world.apply(host.publish(&collection.report));
+        if let Some(board) = board {
+            Box::pin(collection.show(board)).await;
+        }
         collection.close();
         Ok(exit)
     };
@@ -109,19 +112,23 @@ pub(super) struct Collection<'a> {
     earlier: Vec<journal::Line>,
     phases: Phases,
     is_closed: bool,
-    /// Where it is shown.
-    pub(super) board: Option<Board>,
+    /// How many warnings there were before it began.
+    warned: usize,
+    /// The batches as last seen.
+    batches: Vec<Batch>,
     /// What is told of it.
     pub(super) report: Report,
 }
 
 impl<'a> Collection<'a> {
     /// Takes the directory.
-    pub(super) fn begin(scene: &'a Scene<'a>, output_dir: &'a Path, board: Option<Board>) -> Result<Self, Error> {
+    pub(super) fn begin(scene: &'a Scene<'a>, output_dir: &'a Path) -> Result<Self, Error> {
         let (journal, earlier) = Journal::open(output_dir, scene.world.clock)?;
         let report = Report::begin(scene.api.provider(), scene.api.origin(), scene.world.clock);
-        let (phases, is_closed) = (Phases::default(), false);
-        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed, board, report })
+        // What was said of another run is no news of this one.
+        let warned = if scene.plan.pending { scene.events.warnings().len() } else { 0 };
+        let (phases, batches) = (Phases::default(), Vec::new());
+        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed: false, warned, batches, report })
     }
 
     /// The batches to collect: those named, else those that the journal knows of.
@@ -147,7 +154,7 @@ impl<'a> Collection<'a> {
         };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
-        self.report.warnings = self.scene.events.warnings();
+        self.report.warnings = self.scene.events.warnings().split_off(self.warned);
         self.report.simulated |= self.scene.api.is_simulated();
         self.report.phases = self.phases.finish();
         self.report.ended_at = rfc3339(self.scene.world.clock.unix());
@@ -166,7 +173,6 @@ impl<'a> Collection<'a> {
 
     async fn stages(&mut self, ids: &[String]) -> Result<Verdict, Stop> {
         let mut batches = self.look(ids).await?;
-        self.adopt_check(&batches).await;
         self.take_up(&batches)?;
         let mut stop = None;
         for batch in &mut batches {
@@ -175,6 +181,7 @@ impl<'a> Collection<'a> {
             stop = stop.or(ended);
         }
         self.tell_of(&batches, &Places::default());
+        self.batches.clone_from(&batches);
         let telling = telling(&batches);
         let max_failed = self.max_failed(&batches);
         self.report.max_failed = max_failed.to_string();
@@ -208,15 +215,49 @@ impl<'a> Collection<'a> {
         Ok(batches)
     }
 
-    /// The check that these batches were shown by is ours to conclude.
-    async fn adopt_check(&mut self, batches: &[Batch]) {
-        let Some(board) = self.board.as_ref().filter(|board| board.has_check()) else { return };
-        let seen = batches.first().map(Seen::of).unwrap_or_default();
-        let (Some(key), Some(check)) = (seen.key, seen.check.and_then(|check| check.parse().ok())) else { return };
-        match board.adopt(&check, key).await {
-            Adopted::Open(adopted) | Adopted::Concluded(adopted) => self.board = Some(adopted),
-            Adopted::NotOurs(why) => self.scene.events.emit(Event::Warned(why)),
+    /// Shows how it ended where the run that submitted these batches was shown.
+    async fn show(&self, board: Board) {
+        let (report, events) = (&self.report, self.scene.events);
+        let checks = if board.has_check() { self.checks(&board).await } else { Vec::new() };
+        if checks.is_empty() {
+            board.publish(report, events).await;
         }
+        for check in checks {
+            // What was concluded once is not opened again.
+            if !(check.is_over && matches!(report.outcome, Outcome::Pending | Outcome::Detached)) {
+                check.board.publish(report, events).await;
+            }
+        }
+    }
+
+    /// The checks that are about these batches: on the event's own commit, and the
+    /// one that their mark names.
+    async fn checks(&self, board: &Board) -> Vec<Adopted> {
+        let Some(seen) = self.batches.first().map(Seen::of) else { return Vec::new() };
+        let Some(key) = seen.key else { return Vec::new() };
+        let ids: Vec<&str> = self.batches.iter().map(|batch| batch.id.as_str()).collect();
+        let warn = |why: String| self.scene.events.emit(Event::Warned(why));
+        let mut checks = board.own_checks(key, &ids).await.unwrap_or_else(|why| {
+            warn(why);
+            Vec::new()
+        });
+        if let Some(mark) = seen.check.and_then(|mark| mark.parse::<identity::Check>().ok())
+            && checks.iter().all(|check| check.id != mark.id)
+        {
+            match board.adopt(&mark, key).await {
+                Ok(check) if check.is_over && !checks.is_empty() => {}
+                Ok(check) => checks.push(check),
+                Err(Unadopted::Unread(why)) => warn(why),
+                Err(Unadopted::NotOurs(why)) => warn(format!("Batch {}: {why}.", ids[0])),
+            }
+        }
+        // Part of what a check waits for says nothing of the rest.
+        let is_whole = |check: &Adopted| check.named() <= ids.iter().filter(|id| check.names(id)).count();
+        let (whole, partial): (Vec<_>, Vec<_>) = checks.into_iter().partition(is_whole);
+        if !partial.is_empty() {
+            warn("The check is left as it is: it waits for more batches than these.".to_owned());
+        }
+        whole
     }
 
     /// From here on these batches' results are what this directory is for.

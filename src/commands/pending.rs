@@ -1,31 +1,35 @@
 //! `batchstep collect --pending`: the checks on GitHub are the ledger.
 //!
-//! Each batch that was submitted with a check names it in its metadata. Those
-//! whose check is not concluded yet are waited for by nobody: what is over is
-//! collected, each run in a directory of its own, and its verdict goes to its check.
+//! A check in progress says that somebody waits for a batch, and for which.
+//! What is over is collected, each run in a directory of its own, and its verdict
+//! goes to every check that waits for it. A trouble with one run keeps no other
+//! from being collected.
 
 use super::collect::{Collection, Scene};
 use super::stopped;
 use crate::batch::search;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
-use crate::hosts::{Adopted, Board};
+use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{Check, Seen};
 use crate::patience::Patience;
 use crate::report::RunEntry;
-use crate::verdict;
+use crate::verdict::{self, Verdict};
 use crate::wire::Batch;
 
 /// How far back batches are looked for, in seconds: OpenAI keeps their files for thirty days.
 const LOOK_BACK: i64 = 30 * 86_400;
 /// How much of the key names a run's directory.
 const NAME: usize = 12;
+/// How many checks are read, those of the newest batches first: a workflow's token has a thousand calls an hour.
+const MOST_CHECKS: usize = 300;
+/// After so many troubles in a row GitHub is left in peace.
+const MOST_TROUBLES: usize = 3;
 
-/// The batches of one run: those that one check shows.
-struct Group {
-    check: Check,
-    key: String,
+/// One run to collect: batches, and the checks that wait for them.
+struct Run {
     batches: Vec<Batch>,
+    checks: Vec<Adopted>,
 }
 
 /// Collects what is over of all that this repository's checks wait for.
@@ -34,74 +38,197 @@ pub(super) async fn collect(scene: &Scene<'_>, board: Option<&Board>) -> Result<
         Error::usage("`pending` needs GitHub: its checks say which batches are waited for.")
             .hint("Outside of GitHub Actions, name the batches that `submit` printed.")
     })?;
-    let mut runs = Vec::new();
-    for group in groups(scene).await? {
-        match board.adopt(&group.check, &group.key).await {
-            Adopted::Open(board) => runs.push(collect_group(scene, &group, board).await?),
-            Adopted::Concluded(_) => {}
-            Adopted::NotOurs(why) => {
-                let batch_id = group.batches[0].id.clone();
-                scene.events.emit(Event::PassedOver { batch_id, why });
-            }
+    let batches = ours(scene).await?;
+    let mut troubles = Vec::new();
+    let checks = checks(scene, board, &batches, &mut troubles).await;
+    let mut entries: Vec<RunEntry> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
+    for run in runs(scene, &batches, checks) {
+        if scene.world.shutdown.ordered().is_some() {
+            break;
         }
+        let name = run.name(&names);
+        names.push(name.clone());
+        entries.push(run.collect(scene, &name, &mut troubles).await);
     }
-    let verdict = verdict::of_runs(&runs, scene.plan.fail_if_pending);
+    let signal = scene.world.shutdown.ordered();
+    let verdict = verdict::of_runs(&entries, &troubles, signal, scene.plan.fail_if_pending);
     let exit = verdict.exit;
-    scene.world.apply(scene.host.publish_runs(&verdict, &runs));
+    scene.world.apply(scene.host.publish_runs(&verdict, &entries));
     Ok(exit)
 }
 
-/// This repository's batches that a check shows, by check.
-async fn groups(scene: &Scene<'_>) -> Result<Vec<Group>, Error> {
+/// This repository's batches, oldest first.
+async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Error> {
     let repo = scene.host.identity().repo;
     let since = scene.world.clock.unix() - LOOK_BACK;
     let is_ours = |batch: &Batch| {
         let seen = Seen::of(batch);
-        seen.key.is_some() && seen.check.is_some() && seen.repo == repo.as_deref()
+        seen.key.is_some() && seen.repo == repo.as_deref()
     };
     let scan = async || search::scan(scene.api, since, is_ours).await;
-    let guard = scene.looking();
-    let found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
+    let found = scene.looking().bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
     if !found.is_whole {
         let warning = "The list of batches is too long to be searched to its end; an old one may be missed.";
         scene.events.emit(Event::Warned(warning.to_owned()));
     }
-    let mut groups: Vec<Group> = Vec::new();
-    for batch in found.batches {
-        let seen = Seen::of(&batch);
-        let check = seen.check.and_then(|check| check.parse::<Check>().ok());
-        let (Some(check), Some(key)) = (check, seen.key.map(str::to_owned)) else { continue };
-        match groups.iter_mut().find(|group| group.check == check && group.key == key) {
-            Some(group) => group.batches.push(batch),
-            None => groups.push(Group { check, key, batches: vec![batch] }),
-        }
-    }
-    Ok(groups)
+    Ok(found.batches)
 }
 
-/// Collects a run if it is over.
-async fn collect_group(scene: &Scene<'_>, group: &Group, board: Board) -> Result<RunEntry, Error> {
-    let name: String = group.key.chars().filter(char::is_ascii_alphanumeric).take(NAME).collect();
-    let dir = scene.plan.output_dir.join(name);
-    let ids: Vec<String> = group.batches.iter().map(|batch| batch.id.clone()).collect();
-    let mut collection = Collection::begin(scene, &dir, Some(board))?;
-    let exit = Box::pin(collection.go(&ids)).await;
-    // While it runs there is nothing to say that the check does not show.
-    if let Some(board) = collection.board.as_ref().filter(|_| collection.report.outcome != Outcome::Pending) {
-        board.publish(&collection.report, scene.events).await;
+/// The check that a batch's mark names, and the batch's key.
+fn mark(batch: &Batch) -> Option<(Check, &str)> {
+    let seen = Seen::of(batch);
+    Some((seen.check?.parse().ok()?, seen.key?))
+}
+
+/// The checks that batches' marks name, and those in progress that runs opened which attached to one.
+async fn checks(scene: &Scene<'_>, board: &Board, batches: &[Batch], troubles: &mut Vec<String>) -> Vec<Adopted> {
+    let mut trouble = |why: String| {
+        scene.events.emit(Event::Warned(why.clone()));
+        troubles.push(why);
+    };
+    let (mut checks, mut asked, mut in_a_row) = (Vec::<Adopted>::new(), 0, 0);
+    for batch in batches.iter().rev() {
+        let Some((mark, key)) = mark(batch) else { continue };
+        if checks.iter().any(|check| check.id == mark.id && check.key == key) {
+            continue;
+        }
+        if asked == MOST_CHECKS {
+            let warning = format!("Only the checks of the newest {MOST_CHECKS} batches are looked at.");
+            scene.events.emit(Event::Warned(warning));
+            break;
+        }
+        asked += 1;
+        match board.adopt(&mark, key).await {
+            Ok(check) => (in_a_row, _) = (0, checks.push(check)),
+            Err(Unadopted::NotOurs(why)) => {
+                in_a_row = 0;
+                scene.events.emit(Event::PassedOver { batch_id: batch.id.clone(), why });
+            }
+            Err(Unadopted::Unread(why)) => {
+                in_a_row += 1;
+                trouble(why);
+            }
+        }
+        if in_a_row == MOST_TROUBLES {
+            return checks;
+        }
     }
-    collection.close();
-    let report = &collection.report;
-    Ok(RunEntry {
-        key: group.key.clone(),
-        simulated: report.simulated,
-        outcome: report.outcome,
-        exit_code: exit.code(),
-        reason: report.reason.clone(),
-        batch_ids: ids,
-        check_id: group.check.id,
-        pull_request: group.check.pull,
-        results_file: report.files.results.clone(),
-        report_file: report.files.report.clone(),
-    })
+    let mut keys: Vec<&str> = batches.iter().filter_map(|batch| Seen::of(batch).key).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    if !keys.is_empty() {
+        let (open, wrong) = board.open_checks(&keys, scene.events).await;
+        wrong.into_iter().for_each(trouble);
+        for check in open {
+            if checks.iter().all(|known| known.id != check.id) {
+                checks.push(check);
+            }
+        }
+    }
+    checks
+}
+
+/// What the checks in progress wait for: what is over first, then the oldest.
+fn runs(scene: &Scene<'_>, batches: &[Batch], checks: Vec<Adopted>) -> Vec<Run> {
+    // A pull request's comment is the newest run's, whichever is over first.
+    let shown: Vec<(Option<u64>, String, u64)> =
+        checks.iter().map(|check| (check.pull, check.name.clone(), check.id)).collect();
+    let is_newest = |check: &Adopted| {
+        shown.iter().all(|(pull, name, id)| (*pull, name) != (check.pull, &check.name) || *id <= check.id)
+    };
+    let mut runs: Vec<Run> = Vec::new();
+    for check in checks.into_iter().filter(|check| !check.is_over) {
+        let waited_for = waited_for(&check, batches);
+        if waited_for.is_empty() || waited_for.len() < check.named() {
+            // Its run is at work, or the list lags behind it.
+            let unknown = format!("Check {} waits for a batch that is not listed; it is left as it is.", check.id);
+            scene.events.emit(Event::Noticed(unknown));
+            continue;
+        }
+        let check = if is_newest(&check) { check } else { check.without_comment() };
+        let ids = |batches: &[Batch]| batches.iter().map(|batch| batch.id.clone()).collect::<Vec<_>>();
+        match runs.iter_mut().find(|run| ids(&run.batches) == ids(&waited_for)) {
+            Some(run) => run.checks.push(check),
+            None => runs.push(Run { batches: waited_for, checks: vec![check] }),
+        }
+    }
+    runs.sort_by_key(|run| (!run.is_over(), run.batches[0].created_at));
+    runs
+}
+
+/// The batches that a check names; where its run was ended before it named any, those whose mark names the check.
+fn waited_for(check: &Adopted, batches: &[Batch]) -> Vec<Batch> {
+    let is_meant = |batch: &&Batch| match check.named() {
+        0 => mark(batch).is_some_and(|(mark, key)| mark.id == check.id && key == check.key),
+        _ => Seen::of(batch).key == Some(&*check.key) && check.names(&batch.id),
+    };
+    batches.iter().filter(is_meant).cloned().collect()
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        self.batches.iter().all(|batch| batch.status.is_terminal())
+    }
+
+    /// The name of its directory: its key's beginning, with its check's id where that is taken.
+    fn name(&self, taken: &[String]) -> String {
+        let name: String = self.checks[0].key.chars().filter(char::is_ascii_alphanumeric).take(NAME).collect();
+        if taken.contains(&name) { format!("{name}-{}", self.checks[0].id) } else { name }
+    }
+
+    /// Collects the run if it is over, and concludes its checks.
+    async fn collect(&self, scene: &Scene<'_>, name: &str, troubles: &mut Vec<String>) -> RunEntry {
+        if scene.plan.timeout.is_zero() && !self.is_over() {
+            let running: Vec<&Batch> = self.batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
+            return self.entry(Verdict::pending(&running, scene.plan.fail_if_pending), scene.api.is_simulated());
+        }
+        let dir = scene.plan.output_dir.join(name);
+        let ids: Vec<String> = self.batches.iter().map(|batch| batch.id.clone()).collect();
+        let mut collection = match Collection::begin(scene, &dir) {
+            Ok(collection) => collection,
+            Err(error) => {
+                return self.entry(Verdict::of_error(&error, Outcome::Refused), scene.api.is_simulated());
+            }
+        };
+        let exit = Box::pin(collection.go(&ids)).await;
+        // Where it is not collected, the check goes on waiting: the next collection may do better.
+        if matches!(exit, Exit::Ok | Exit::BatchFailed | Exit::AnswersFailed | Exit::TimedOut)
+            && collection.report.outcome != Outcome::Pending
+        {
+            for check in &self.checks {
+                // The run that opened it may have been alive and faster.
+                if check.is_open().await && !check.board.publish(&collection.report, scene.events).await {
+                    troubles.push(format!("Check {} could not be concluded.", check.id));
+                }
+            }
+        }
+        collection.close();
+        let report = &collection.report;
+        let verdict =
+            Verdict { outcome: report.outcome, exit, reason: report.reason.clone(), hints: report.hints.clone() };
+        RunEntry {
+            results_file: report.files.results.clone(),
+            report_file: report.files.report.clone(),
+            ..self.entry(verdict, report.simulated)
+        }
+    }
+
+    fn entry(&self, verdict: Verdict, simulated: bool) -> RunEntry {
+        let mut pull_requests: Vec<u64> = self.checks.iter().filter_map(|check| check.pull).collect();
+        pull_requests.sort_unstable();
+        pull_requests.dedup();
+        RunEntry {
+            key: self.checks[0].key.clone(),
+            simulated,
+            outcome: verdict.outcome,
+            exit_code: verdict.exit.code(),
+            reason: verdict.reason,
+            batch_ids: self.batches.iter().map(|batch| batch.id.clone()).collect(),
+            check_ids: self.checks.iter().map(|check| check.id).collect(),
+            pull_requests,
+            results_file: None,
+            report_file: None,
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
     lines.push(format!("  {}", flat(&verdict.reason, LONGEST_SENTENCE)));
     section(&mut lines, "Runs", runs, (usize::MAX, ""), |run| {
         let (key, ids) = (flat(run.key.get(..12).unwrap_or(&run.key), LONGEST_ID), run.batch_ids.join(", "));
-        let pull = run.pull_request.map(|pull| format!(", pull request {pull}")).unwrap_or_default();
+        let pull: String = run.pull_requests.iter().map(|pull| format!(", pull request {pull}")).collect();
         let reason = flat(&run.reason, LONGEST_SENTENCE);
         format!("{key}: {} ({}{pull}): {reason}", run.outcome.word(), flat(&ids, LONGEST))
     });

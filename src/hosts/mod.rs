@@ -26,7 +26,7 @@ mod github_api;
 pub(crate) mod runner;
 mod terminal;
 
-pub use self::github_api::{Adopted, Board};
+pub use self::github_api::{Adopted, Board, Unadopted};
 
 /// A CI system.
 pub trait Host {

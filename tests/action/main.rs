@@ -12,6 +12,8 @@ mod cancel;
 #[path = "../support/github_runner.rs"]
 #[expect(dead_code, reason = "the library's tests have a use for all of it")]
 mod github_runner;
+#[path = "../it/github_objects.rs"]
+mod github_objects;
 #[path = "../it/github_server.rs"]
 #[expect(dead_code, reason = "it serves other tests too")]
 mod github_server;

@@ -10,17 +10,20 @@ use crate::lab::{Lab, Ran};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The commit of the event, where that is not a pull request's.
+const MAIN: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 const BOTH: [&str; 2] = ["--comment", "--check-run"];
 
 /// A lab in a job on GitHub, for pull request 7.
 async fn lab(github: &GitHub, takes: Duration, faults: &str) -> Lab {
     let mut lab = Lab::new(takes, faults).await;
     let pull = json!({ "pull_request": { "number": 7, "head": { "sha": HEAD } } });
-    set_event(&mut lab, github, &pull);
+    set_event(&mut lab, github, 99, &pull);
     lab
 }
 
-fn set_event(lab: &mut Lab, github: &GitHub, payload: &Value) {
+/// Puts a lab into a job of this run, begun by this event.
+pub(crate) fn set_event(lab: &mut Lab, github: &GitHub, run: u64, payload: &Value) {
     let path = |name: &str| lab.dir.path().join(name).display().to_string();
     std::fs::write(path("event.json"), payload.to_string()).unwrap();
     let variables = [
@@ -30,9 +33,9 @@ fn set_event(lab: &mut Lab, github: &GitHub, payload: &Value) {
         ("GITHUB_JOB", "evaluate".to_owned()),
         ("GITHUB_OUTPUT", path("output")),
         ("GITHUB_REPOSITORY", "octo/repo".to_owned()),
-        ("GITHUB_RUN_ID", "99".to_owned()),
+        ("GITHUB_RUN_ID", run.to_string()),
         ("GITHUB_SERVER_URL", "https://github.com".to_owned()),
-        ("GITHUB_SHA", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb".to_owned()),
+        ("GITHUB_SHA", MAIN.to_owned()),
         ("GITHUB_STATE", path("state")),
         ("GITHUB_STEP_SUMMARY", path("summary")),
         ("GITHUB_WORKSPACE", lab.dir.path().display().to_string()),
@@ -342,7 +345,7 @@ async fn a_refused_update_is_said_in_a_check_beside_it() {
 async fn a_push_has_no_pull_request_to_comment_on() {
     let github = GitHub::new("").await;
     let mut lab = lab(&github, SECOND, "").await;
-    set_event(&mut lab, &github, &json!({ "ref": "refs/heads/main" }));
+    set_event(&mut lab, &github, 99, &json!({ "ref": "refs/heads/main" }));
     let ran = run(&lab, &["--comment"], &[]).await;
     assert_eq!(ran.exit, 0);
     assert!(ran.text().contains("::notice title=batchstep::There is no pull request"), "{}", ran.text());

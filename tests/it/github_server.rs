@@ -1,4 +1,4 @@
-//! GitHub as far as a run meets it: comments and checks, with a memory.
+//! GitHub as far as a run meets it: comments, checks and pull requests, with a memory.
 //!
 //! It checks what it is asked as GitHub would, and answers in GitHub's shapes.
 //! With `BATCHSTEP_TEST_EXCHANGES` naming a directory, every exchange is left
@@ -14,10 +14,11 @@ use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::github_objects::{check, comment, pull, user};
+
 pub(crate) const TOKEN: &str = "ghs_0123456789abcdefghijklmnopqrstuvwxyz";
 pub(crate) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const REPO: &str = "/repos/octo/repo";
-const DATE: &str = "2026-11-23T01:02:03Z";
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,8 @@ pub(crate) struct Call {
 pub(crate) struct State {
     pub(crate) comments: Vec<Value>,
     pub(crate) checks: Vec<Value>,
+    /// Open pull requests, those that changed last first.
+    pub(crate) pulls: Vec<Value>,
     /// How many annotations each update of a check brought.
     pub(crate) annotations: Vec<usize>,
     pub(crate) calls: Vec<Call>,
@@ -57,6 +60,13 @@ pub(crate) struct State {
     pub(crate) me: Option<u64>,
     faults: Vec<Fault>,
     next_id: u64,
+}
+
+impl State {
+    /// From here on nothing goes wrong.
+    pub(crate) fn forget_faults(&mut self) {
+        self.faults.clear();
+    }
 }
 
 /// The server.
@@ -90,8 +100,28 @@ impl GitHub {
     pub(crate) fn comment_by(&self, id: u64, kind: &str, body: &str) {
         let mut state = self.state.lock().unwrap();
         state.next_id += 1;
-        let comment = comment(state.next_id, body, &user(id, kind));
+        let comment = comment(state.next_id, "7", body, &user(id, kind));
         state.comments.push(comment);
+    }
+
+    /// An open pull request whose head is this commit.
+    pub(crate) fn open_pull(&self, number: u64, sha: &str) {
+        self.close_pull(number);
+        self.state.lock().unwrap().pulls.insert(0, pull(number, sha));
+    }
+
+    pub(crate) fn close_pull(&self, number: u64) {
+        self.state.lock().unwrap().pulls.retain(|pull| pull["number"] != number);
+    }
+
+    /// A check that somebody made.
+    pub(crate) fn check_by_others(&self, with: &Value) -> u64 {
+        let mut state = self.state.lock().unwrap();
+        state.next_id += 1;
+        let mut check = check(state.next_id);
+        change(&mut check, with);
+        state.checks.push(check);
+        state.next_id
     }
 
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
@@ -159,11 +189,18 @@ impl GitHub {
                 Some(id) => (200, user(id, "User"), None),
                 None => (403, json!({ "message": "Resource not accessible by integration" }), None),
             },
-            ("GET", ["issues", "7", "comments"]) => self.list(state, &call.path),
-            ("POST", ["issues", "7", "comments"]) => {
+            ("GET", ["issues", issue, "comments"]) => {
+                let of = |comment: &&Value| comment["issue_url"].as_str().unwrap().ends_with(&format!("/{issue}"));
+                self.page(state.comments.iter().filter(of), &call.path, |page| json!(page))
+            }
+            ("GET", ["pulls"]) => {
+                assert_eq!((query(&call.path, "state"), query(&call.path, "sort")), ("open", "updated"));
+                self.page(state.pulls.iter(), &call.path, |page| json!(page))
+            }
+            ("POST", ["issues", issue, "comments"]) => {
                 state.next_id += 1;
                 let author = state.me.map_or_else(|| user(41_898_282, "Bot"), |me| user(me, "User"));
-                let comment = comment(state.next_id, comment_body(call), &author);
+                let comment = comment(state.next_id, issue, comment_body(call), &author);
                 state.comments.push(comment.clone());
                 (201, comment, None)
             }
@@ -172,15 +209,24 @@ impl GitHub {
                 comment["body"] = json!(comment_body(call));
                 (200, comment.clone(), None)
             }
-            ("GET", ["commits", HEAD, "check-runs"]) => {
+            ("GET", ["commits", sha, "check-runs"]) => {
                 let name = query(&call.path, "check_name").replace("%3A", ":").replace("%20", " ").replace("%2E", ".");
                 let name = name.replace("%2F", "/").replace("%2D", "-");
-                let found: Vec<&Value> = state.checks.iter().filter(|check| check["name"] == name).collect();
-                (200, json!({ "total_count": found.len(), "check_runs": found }), None)
+                let status = query(&call.path, "status");
+                let is = |check: &Value, member: &str, wanted: &str| wanted.is_empty() || check[member] == wanted;
+                let on = |check: &&Value| check["head_sha"] == *sha && is(check, "name", &name);
+                let found = state.checks.iter().filter(on).filter(|check| is(check, "status", status));
+                let total = found.clone().count();
+                self.page(found, &call.path, |page| json!({ "total_count": total, "check_runs": page }))
             }
+            ("GET", ["check-runs", id]) => match find(&mut state.checks, id) {
+                Some(check) => (200, check.clone(), None),
+                None => missing(),
+            },
             ("POST", ["check-runs"]) => {
                 assert!(call.body["name"].is_string(), "{call:?}");
-                assert_eq!(call.body["head_sha"], HEAD, "{call:?}");
+                let sha = call.body["head_sha"].as_str().unwrap();
+                assert!(sha.len() == 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit()), "{call:?}");
                 state.next_id += 1;
                 let mut check = check(state.next_id);
                 change(&mut check, &call.body);
@@ -199,13 +245,20 @@ impl GitHub {
         }
     }
 
-    fn list(&self, state: &State, path: &str) -> (u16, Value, Option<String>) {
+    /// A page of a list as GitHub cuts it, with the link to the next one.
+    fn page<'s>(
+        &self,
+        list: impl Iterator<Item = &'s Value>,
+        path: &str,
+        body: impl Fn(Vec<&Value>) -> Value,
+    ) -> (u16, Value, Option<String>) {
         let number = |name, default| query(path, name).parse().unwrap_or(default);
         let (size, page) = (number("per_page", 30usize).min(100), number("page", 1usize));
-        let found: Vec<&Value> = state.comments.iter().skip((page - 1) * size).take(size).collect();
-        let more = state.comments.len() > page * size;
-        let next = || format!("<{}{REPO}/issues/7/comments?page={}>; rel=\"next\"", self.url(), page + 1);
-        (200, json!(found), more.then(next))
+        let mut rest = list.skip((page - 1) * size);
+        let found: Vec<&Value> = rest.by_ref().take(size).collect();
+        let more = rest.next().is_some();
+        let next = || format!("<{}{path}&page={}>; rel=\"next\"", self.url(), page + 1);
+        (200, body(found), more.then(next))
     }
 }
 
@@ -242,39 +295,6 @@ fn change(check: &mut Value, with: &Value) {
         }
     }
     assert_eq!(check["status"] == "completed", check["conclusion"].is_string(), "{check}");
-}
-
-fn user(id: u64, kind: &str) -> Value {
-    let login = if kind == "Bot" { "github-actions[bot]".to_owned() } else { format!("user-{id}") };
-    let mut user = json!({
-        "login": login, "id": id, "node_id": "U", "gravatar_id": "", "type": kind, "site_admin": false,
-        "public_repos": 1, "public_gists": 1, "followers": 1, "following": 1, "name": null, "company": null, "blog": "",
-        "location": null, "email": null, "hireable": null, "bio": null, "created_at": DATE, "updated_at": DATE,
-    });
-    let urls = ["avatar", "events", "followers", "following", "gists", "html", "organizations", "received_events"];
-    for name in urls.into_iter().chain(["repos", "starred", "subscriptions"]).map(|name| format!("{name}_url")) {
-        user[name] = json!("https://api.github.com/x");
-    }
-    user["url"] = json!("https://api.github.com/x");
-    user
-}
-
-fn comment(id: u64, body: &str, author: &Value) -> Value {
-    let url = "https://api.github.com/x";
-    json!({
-        "id": id, "node_id": "IC", "url": url, "html_url": url, "issue_url": url, "user": author, "body": body,
-        "created_at": DATE, "updated_at": DATE, "author_association": "NONE",
-    })
-}
-
-fn check(id: u64) -> Value {
-    let url = "https://api.github.com/x";
-    json!({
-        "id": id, "node_id": "CR", "url": url, "html_url": url, "details_url": url, "external_id": "",
-        "status": "queued", "conclusion": null, "started_at": DATE, "completed_at": null, "check_suite": { "id": 1 },
-        "app": null, "pull_requests": [],
-        "output": { "title": null, "summary": null, "text": null, "annotations_count": 0, "annotations_url": url },
-    })
 }
 
 /// Leaves an exchange for the schemas' check, if that is wished for.

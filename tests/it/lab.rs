@@ -16,7 +16,8 @@ use batchstep::world::World;
 use clap::Parser as _;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 /// How often a test of chance is repeated: so often, or ten times that where
@@ -114,14 +115,51 @@ impl Lab {
 
     /// A run that gets these signals, each so long after its start.
     pub(crate) async fn run_signalled(&self, inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
-        let requests = self.dir.path().join("requests.jsonl").display().to_string();
+        self.step(&["run", &self.requests()], inputs, signals).await
+    }
+
+    /// A submission with these inputs beside the usual ones.
+    pub(crate) async fn submit(&self, inputs: &[&str]) -> Ran {
+        self.step(&["submit", &self.requests()], inputs, &[]).await
+    }
+
+    /// A collection with these inputs beside the usual ones.
+    pub(crate) async fn collect(&self, inputs: &[&str]) -> Ran {
+        self.collect_signalled(inputs, &[]).await
+    }
+
+    /// A collection that gets these signals, each so long after its start.
+    pub(crate) async fn collect_signalled(&self, inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
+        self.step(&["collect", "--requests", &self.requests()], inputs, signals).await
+    }
+
+    /// A call of somebody who uses no batchstep.
+    pub(crate) async fn post(&self, path: &str, body: &Value) {
+        let (address, below) = self.base_url.trim_start_matches("http://").split_once('/').unwrap();
+        let body = body.to_string();
+        let head = format!(
+            "POST /{below}{path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer sk-lab-0123456789\r\n\
+             content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all((head + &body).as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+
+    fn requests(&self) -> String {
+        self.dir.path().join("requests.jsonl").display().to_string()
+    }
+
+    async fn step(&self, command: &[&str], inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
         let out = self.out().display().to_string();
         // What fails is told as it is, unless a test asks for another try.
-        let retries: &[&str] = if inputs.contains(&"--retries") { &[] } else { &["--retries", "0"] };
-        let usual = ["run", &requests, "--output-dir", &out];
-        let usual = usual.into_iter().chain(retries.iter().copied());
-        let inputs: Vec<&str> = usual.chain(inputs.iter().copied()).collect();
-        let (exit, took, log) = self.execute(&inputs, signals).await;
+        let is_run = command.first() == Some(&"run") && !inputs.contains(&"--retries");
+        let retries: &[&str] = if is_run { &["--retries", "0"] } else { &[] };
+        let words = [command, &["--output-dir", &out], retries, inputs].concat();
+        let (exit, took, log) = self.execute(&words, signals).await;
         let report = std::fs::read(self.out().join("report.json")).unwrap_or_else(|_| b"null".to_vec());
         let results = std::fs::read_to_string(self.out().join("results.jsonl")).unwrap_or_default();
         Ran {

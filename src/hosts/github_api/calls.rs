@@ -89,12 +89,46 @@ impl Calls {
 
     /// All comments on a pull request that `wanted` picks, oldest first.
     pub(super) async fn comments(&self, pull: u64, wanted: impl Fn(&Value) -> bool) -> Result<Vec<Value>, Trouble> {
+        self.pages(&format!("/issues/{pull}/comments?"), None, wanted).await
+    }
+
+    /// All checks on a commit that `wanted` picks, of all of them or only of those in progress.
+    pub(super) async fn checks_on(
+        &self,
+        sha: &str,
+        only_open: bool,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, Trouble> {
+        let status = if only_open { "status=in_progress&" } else { "" };
+        self.pages(&format!("/commits/{sha}/check-runs?filter=all&{status}"), Some("check_runs"), wanted).await
+    }
+
+    /// The open pull requests, those that changed last first, and whether there are more than a page of them.
+    pub(super) async fn open_pulls(&self) -> Result<(Vec<Value>, bool), Trouble> {
+        let path = format!("{}/pulls?state=open&sort=updated&direction=desc&per_page=100", self.repo);
+        match self.again(&path, &Ask::Get).await? {
+            Reply { body: Value::Array(pulls), more } => Ok((pulls, more)),
+            _ => Err(strange()),
+        }
+    }
+
+    /// What `wanted` picks from all pages of a list, which is the body or a `member` of it.
+    async fn pages(
+        &self,
+        path: &str,
+        member: Option<&str>,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Vec<Value>, Trouble> {
         let mut found = Vec::new();
         for page in 1..=PAGES {
-            let path = format!("{}/issues/{pull}/comments?per_page=100&page={page}", self.repo);
-            let Reply { body, more } = self.again(&path, &Ask::Get).await?;
-            let Value::Array(comments) = body else { return Err(strange()) };
-            found.extend(comments.into_iter().filter(|comment| wanted(comment)));
+            let path = format!("{}{path}per_page=100&page={page}", self.repo);
+            let Reply { mut body, more } = self.again(&path, &Ask::Get).await?;
+            let list = match member {
+                Some(member) => body[member].take(),
+                None => body,
+            };
+            let Value::Array(list) = list else { return Err(strange()) };
+            found.extend(list.into_iter().filter(|object| wanted(object)));
             if !more {
                 break;
             }

@@ -6,6 +6,7 @@
 //! `calls.rs` carries it to GitHub, and this file is the order in which.
 
 mod calls;
+mod ledger;
 mod say;
 
 use std::cell::Cell;
@@ -15,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use self::calls::{Calls, Trouble};
+pub use self::ledger::{Adopted, Unadopted};
 use self::say::Place;
 use super::Wishes;
 use crate::clock::rfc3339;
@@ -61,18 +63,6 @@ enum Check {
     Open(u64),
     /// GitHub refused it; there will be none.
     Refused,
-    /// It has ended; nothing is said in it any more.
-    Concluded,
-}
-
-/// What became of the wish to go on with the check of another run.
-pub enum Adopted {
-    /// It is this board's to conclude.
-    Open(Board),
-    /// It has been concluded; only the comment is left to be written.
-    Concluded(Board),
-    /// It is not what the batch's mark says, or could not be read: why.
-    NotOurs(String),
 }
 
 impl Board {
@@ -130,31 +120,6 @@ impl Board {
         None
     }
 
-    /// Goes on with the check that a batch's mark names.
-    pub async fn adopt(&self, check: &identity::Check, key: &str) -> Adopted {
-        let found = match self.in_time(OPENING, self.calls.check(check.id)).await {
-            Some(Ok(found)) => found,
-            Some(Err(trouble)) => {
-                return Adopted::NotOurs(warning(&format!("Check {} could not be read", check.id), CHECKING, &trouble));
-            }
-            None => return Adopted::NotOurs(format!("Check {} could not be read in time.", check.id)),
-        };
-        if !say::is_check_of(&found, check, key) {
-            return Adopted::NotOurs(format!("Check {} is not of this batch, although its mark says so.", check.id));
-        }
-        let is_over = found["status"] == "completed";
-        let board = Self {
-            calls: self.calls.clone(),
-            shutdown: self.shutdown.clone(),
-            place: Place { sha: Some(check.sha.clone()), pull: check.pull, ..self.place.clone() },
-            wishes: self.wishes.clone(),
-            name: found["name"].as_str().unwrap_or_default().to_owned(),
-            workspace: self.workspace.clone(),
-            check: Cell::new(if is_over { Check::Concluded } else { Check::Open(check.id) }),
-        };
-        if is_over { Adopted::Concluded(board) } else { Adopted::Open(board) }
-    }
-
     /// Whether a check is wished for.
     pub fn has_check(&self) -> bool {
         self.wishes.check_run
@@ -185,13 +150,14 @@ impl Board {
         }
     }
 
-    /// Shows how it ended.
-    pub async fn publish(&self, report: &Report, events: &Events<'_>) {
+    /// Shows how it ended. Tells whether the check says so, where one was wished for.
+    pub async fn publish(&self, report: &Report, events: &Events<'_>) -> bool {
         let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
-        if self.in_time(CLOSING, both).await.is_none() {
-            events
-                .emit(Event::Warned("GitHub does not show how this run ended: it did not answer in time.".to_owned()));
+        if let Some((is_told, ())) = self.in_time(CLOSING, both).await {
+            return is_told;
         }
+        events.emit(Event::Warned("GitHub does not show how this run ended: it did not answer in time.".to_owned()));
+        false
     }
 
     /// Concludes the check of a run that is gone.
@@ -227,22 +193,27 @@ impl Board {
         Ok(ours.filter(|check| check["status"] != "completed").max_by_key(|check| check["id"].as_u64()))
     }
 
-    async fn conclude(&self, report: &Report, events: &Events<'_>) {
-        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused | Check::Concluded) {
-            return;
+    async fn conclude(&self, report: &Report, events: &Events<'_>) -> bool {
+        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused) {
+            return !self.wishes.check_run;
         }
         let warn = |what, trouble: &Trouble| events.emit(Event::Warned(warning(what, CHECKING, trouble)));
         let id = match self.end_check(report).await {
             Ok(id) => id,
-            Err(trouble) => return warn("The check could not be concluded", &trouble),
+            Err(trouble) => {
+                warn("The check could not be concluded", &trouble);
+                return false;
+            }
         };
         // From here on a later step would only write over the verdict.
         events.emit(Event::CheckClosed);
         for annotations in say::annotations(report, self.workspace.as_deref()) {
             if let Err(trouble) = self.calls.annotate_check(id, &annotations).await {
-                return warn("The check lacks annotations", &trouble);
+                warn("The check lacks annotations", &trouble);
+                break;
             }
         }
+        true
     }
 
     /// Ends the check, or makes one that has ended; tells its id.
@@ -254,7 +225,7 @@ impl Board {
         let mut id = match self.check.get() {
             Check::Open(id) => Some(id),
             Check::InDoubt => self.find_check(sha, report).await?.as_ref().map(id_of).transpose()?,
-            Check::None | Check::Refused | Check::Concluded => None,
+            Check::None | Check::Refused => None,
         };
         if let Some(open) = id {
             match self.calls.update_check(open, &end).await {

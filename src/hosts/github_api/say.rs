@@ -25,6 +25,10 @@ const LONGEST_MESSAGE: usize = 4_096;
 
 /// What the name of every check of ours begins with.
 const PREFIX: &str = "batchstep: ";
+/// What a batch is named by in the summary of its check, where nobody sees it.
+const BATCH: &str = "<!-- batchstep:batch:";
+/// How long the digests of marks are.
+const DIGEST: usize = 16;
 
 /// Where on GitHub a run can be shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,7 @@ pub(super) fn place(env: &Env, payload: &Value) -> Option<Place> {
     let pull = &payload["pull_request"];
     // For a pull request GITHUB_SHA is the merge commit, where nobody looks.
     let sha = pull["head"]["sha"].as_str().or_else(|| env.get("GITHUB_SHA"));
-    let sha = sha.filter(|sha| sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let sha = sha.filter(|sha| is_sha(sha));
     let page = env.get("GITHUB_SERVER_URL").zip(env.get("GITHUB_RUN_ID"));
     Some(Place {
         owner: owner.to_owned(),
@@ -86,14 +90,53 @@ pub(super) fn check_name(names: &[String]) -> String {
 /// What the comment that belongs to a check of this name begins with, whether
 /// there is such a check or not. A digest, since a path may hold `-->`.
 pub(super) fn marker(check_name: &str) -> String {
-    format!("<!-- batchstep:{} -->", &blake3::hash(check_name.as_bytes()).to_hex()[..16])
+    format!("<!-- batchstep:{} -->", &blake3::hash(check_name.as_bytes()).to_hex()[..DIGEST])
+}
+
+/// What stands for a batch in the summary of its check: a digest, since an id is the provider's text.
+pub(super) fn digest(batch_id: &str) -> String {
+    blake3::hash(batch_id.as_bytes()).to_hex()[..DIGEST].to_owned()
+}
+
+/// The digests of the batches that a check says it is about.
+pub(super) fn named_batches(check: &Value) -> Vec<String> {
+    let summary = check["output"]["summary"].as_str().unwrap_or_default();
+    summary.split(BATCH).skip(1).filter_map(|rest| rest.get(..DIGEST)).map(str::to_owned).collect()
+}
+
+/// Names batches in a check, so that whoever collects them can tell that it is theirs.
+fn name_batches<'a>(batch_ids: impl Iterator<Item = &'a str>) -> String {
+    batch_ids.map(|id| format!("\n{BATCH}{} -->", digest(id))).collect()
+}
+
+/// Whether a check is one of ours, for the work of this key.
+pub(super) fn is_ours_for(found: &Value, key: &str) -> bool {
+    let is_named = found["name"].as_str().is_some_and(|name| name.starts_with(PREFIX));
+    is_named && found["external_id"].as_str() == Some(key)
 }
 
 /// Whether a check is the one that a batch's mark says shows it. Others could
 /// have written such a mark.
 pub(super) fn is_check_of(found: &Value, check: &identity::Check, key: &str) -> bool {
-    let is_named = found["name"].as_str().is_some_and(|name| name.starts_with(PREFIX));
-    is_named && found["external_id"].as_str() == Some(key) && found["head_sha"].as_str() == Some(&check.sha)
+    is_ours_for(found, key) && found["head_sha"].as_str() == Some(&check.sha)
+}
+
+/// Where open pull requests are: their head commits and numbers, each commit once.
+pub(super) fn heads(pulls: &[Value]) -> Vec<(String, u64)> {
+    let mut heads: Vec<(String, u64)> = Vec::new();
+    for pull in pulls {
+        if let (Some(sha), Some(number)) = (pull["head"]["sha"].as_str(), pull["number"].as_u64())
+            && is_sha(sha)
+            && heads.iter().all(|(known, _)| known != sha)
+        {
+            heads.push((sha.to_owned(), number));
+        }
+    }
+    heads
+}
+
+fn is_sha(text: &str) -> bool {
+    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Whether a comment begins with the marker. Whoever quotes one begins otherwise.
@@ -147,7 +190,8 @@ pub(super) fn in_progress(report: &Report, batch_id: Option<&str>) -> Value {
     let mut sentences = vec![format!("{requests} go to {} ({}) as a batch.", report.provider, report.origin)];
     sentences.extend(report.requests.key.as_ref().map(|key| format!("Key: `{key}`")));
     sentences.extend(batch_id.map(|id| format!("Batch: `{id}`")));
-    let summary: String = sentences.iter().map(|sentence| markdown_paragraph(sentence)).collect();
+    let mut summary: String = sentences.iter().map(|sentence| markdown_paragraph(sentence)).collect();
+    summary += &name_batches(batch_id.into_iter());
     let title = title(report, &format!("{requests} under way"));
     json!({ "status": "in_progress", "output": { "title": title, "summary": summary } })
 }
@@ -177,7 +221,9 @@ pub(super) fn abandoned(at: String) -> Value {
 
 fn output(report: &Report) -> Value {
     let title = title(report, &format!("{}: {}", report.outcome.word(), report.reason));
-    json!({ "title": title, "summary": markdown_within(report, LONGEST_BODY) })
+    let named = name_batches(report.batches.iter().map(|batch| batch.id.as_str()));
+    let summary = markdown_within(report, LONGEST_BODY.saturating_sub(named.len())) + &named;
+    json!({ "title": title, "summary": summary })
 }
 
 fn title(report: &Report, text: &str) -> String {
