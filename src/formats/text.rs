@@ -147,7 +147,9 @@ fn failure(group: &FailureGroup) -> String {
     let ids: Vec<String> = group.custom_ids.iter().take(MOST_ROWS).map(|id| flat(id, LONGEST_ID)).collect();
     let more = if group.count > ids.len() as u64 { ", …" } else { "" };
     let (code, message) = (flat(&group.code, LONGEST_ID), flat(&group.message, LONGEST));
-    format!("{} × {code}: {message} ({}{more})", thousands(group.count), ids.join(", "))
+    // Where answers were only counted, nobody knows whose are missing.
+    let whose = if ids.is_empty() { String::new() } else { format!(" ({}{more})", ids.join(", ")) };
+    format!("{} × {code}: {message}{whose}", thousands(group.count))
 }
 
 fn faults_title(report: &Report) -> String {

@@ -146,6 +146,7 @@ pub fn keep_order(
     if missing > 0 {
         let (code, message) = (MISSING.to_owned(), NO_ANSWER.to_owned());
         found.failures.push(FailureGroup { code, message, count: missing, custom_ids: Vec::new() });
+        found.failures.sort_by_key(|group| std::cmp::Reverse(group.count));
     }
     Ok(found)
 }

@@ -195,7 +195,7 @@ impl Lab {
             std::future::pending::<()>().await;
         };
         let exit = tokio::select! {
-            exit = batchstep::execute(command, world) => exit.code(),
+            exit = Box::pin(batchstep::execute(command, world)) => exit.code(),
             () = signalling => unreachable!("it never ends"),
         };
         (exit, started.elapsed(), log)

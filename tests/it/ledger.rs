@@ -8,6 +8,7 @@ use crate::github::set_event;
 use crate::github_server::{GitHub, HEAD, TOKEN, Wrong};
 use crate::lab::{Lab, Ran};
 
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const SHOWN: [&str; 4] = ["--check-run", "--comment", "--github-token", TOKEN];
@@ -168,9 +169,15 @@ async fn a_check_for_answers_that_were_there_already_does_not_hang() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_submissions_at_once_both_get_the_verdict_of_the_batch_that_stays() {
-    let (lab, github) = (Lab::new(HOUR, "").await, GitHub::new("").await);
+    // Both look before the other's create, and the second sees the first after its own.
+    let (lab, github) = (Lab::new(HOUR, "file slow=10s").await, GitHub::new("").await);
     let jobs = [pull_job(&lab, &github, 1, 7, HEAD), pull_job(&lab, &github, 2, 8, &sha('d'))];
-    tokio::join!(submit(&jobs[0], &[]), submit(&jobs[1], &[]));
+    let second = async {
+        tokio::time::sleep(5 * SECOND).await;
+        submit(&jobs[1], &[]).await
+    };
+    tokio::join!(submit(&jobs[0], &[]), second);
+    assert_eq!((lab.tally().creates, lab.calls("cancel")), (2, 1));
     tokio::time::sleep(2 * HOUR).await;
     let late = tick(&lab, &github, &[]).await;
     assert_eq!((late.exit, late.runs.len(), conclusions(&github)), (0, 1, all("success", 2)), "{}", late.text);
@@ -246,6 +253,7 @@ async fn a_submission_that_was_killed_before_it_named_its_batch_is_found_by_its_
 async fn each_run_is_judged_by_its_own_mark_in_its_own_directory() {
     let (lab, github) = (Lab::new(HOUR, "rows status=500 share=30%").await, GitHub::new("").await);
     submit(&pull_job(&lab, &github, 1, 7, HEAD), &["--max-failed", "50%", "--reuse", "never"]).await;
+    tokio::time::sleep(MINUTE).await;
     submit(&pull_job(&lab, &github, 2, 8, &sha('d')), &["--max-failed", "1", "--reuse", "never"]).await;
     tokio::time::sleep(2 * HOUR).await;
     let late = tick(&lab, &github, &[]).await;
@@ -270,6 +278,7 @@ async fn a_trouble_with_one_run_keeps_no_other_from_being_collected() {
         let other = std::fs::read_to_string(&path).unwrap().replace("Say it", &format!("Say it to {letter}"));
         std::fs::write(path, other).unwrap();
         submit(&job, &[]).await;
+        tokio::time::sleep(MINUTE).await;
         jobs.push(job);
     }
     tokio::time::sleep(2 * HOUR).await;

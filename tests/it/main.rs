@@ -5,6 +5,7 @@
 mod attach;
 mod cancel;
 mod chance;
+mod collect;
 mod github;
 mod github_objects;
 mod github_server;

@@ -162,7 +162,7 @@ fn whom(report: &Report) -> String {
 fn failures(page: &mut Page, report: &Report) {
     let rows = report.failures.iter().map(|group| {
         let ids: Vec<String> = group.custom_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
-        let more = if group.count > ids.len() as u64 { ", …" } else { "" };
+        let more = if group.count > ids.len() as u64 && !ids.is_empty() { ", …" } else { "" };
         [thousands(group.count), code(&group.code), code(&group.message), ids.join(", ") + more]
     });
     page.table("Failures", ["Count:", "Code", "Message", "Requests"], rows);

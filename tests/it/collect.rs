@@ -1,0 +1,240 @@
+//! Coming back for what was submitted, on whatever machine, as often as one likes.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::github::set_event;
+use crate::github_server::{GitHub, HEAD, TOKEN};
+use crate::lab::Lab;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn submit(lab: &Lab) -> String {
+    let ran = lab.submit(&[]).await;
+    assert_eq!((ran.exit, ran.outcome(), lab.calls("content")), (0, "pending", 0), "{}", ran.text());
+    assert!(ran.took < MINUTE, "{:?}", ran.took);
+    ran.report["batches"][0]["id"].as_str().unwrap().to_owned()
+}
+
+/// Another machine, with the requests at hand or without.
+fn elsewhere(lab: &Lab, with_requests: bool) -> Lab {
+    let other = lab.neighbour();
+    if !with_requests {
+        std::fs::remove_file(other.dir.path().join("requests.jsonl")).unwrap();
+    }
+    other
+}
+
+fn results(lab: &Lab) -> String {
+    std::fs::read_to_string(lab.out().join("results.jsonl")).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn any_machine_gets_the_same_results_as_often_as_it_asks() {
+    // Answers never come in the order of the requests, and some do not come at all.
+    let lab = Lab::new(HOUR, "rows missing share=20%").await;
+    let id = submit(&lab).await;
+    let with = elsewhere(&lab, true);
+    let ran = with.collect(&[&id, "--max-failed", "50%"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (0, "partial"), "{}", ran.text());
+    assert!(ran.took > HOUR / 2, "it waits: {:?}", ran.took);
+    ran.assert_complete(20);
+    assert!(ran.count("missing") > 0 && results(&with).contains("batchstep_missing"));
+    let without = elsewhere(&lab, false);
+    for lab in [&with, &without, &without] {
+        let again = lab.collect(&[&id, "--max-failed", "50%"]).await;
+        assert_eq!((again.exit, again.outcome()), (0, "partial"), "{}", again.text());
+        assert_eq!(again.report["warnings"], ran.report["warnings"]);
+        assert_eq!(again.report["coverage"], "requests");
+        assert_eq!((results(lab), &again.report["counts"]), (results(&with), &ran.report["counts"]));
+    }
+    assert_eq!((lab.tally().creates, lab.calls("cancel")), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_requests_at_hand_are_not_taken_for_those_of_the_batch() {
+    let lab = Lab::new(MINUTE, "").await;
+    let id = submit(&lab).await;
+    let other = elsewhere(&lab, true);
+    let path = other.dir.path().join("requests.jsonl");
+    let changed = std::fs::read_to_string(&path).unwrap().replace("request-1\"", "renamed\"");
+    std::fs::write(&path, changed).unwrap();
+    let ran = other.collect(&[&id]).await;
+    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
+    let lab = Lab::new(MINUTE, "file withheld\nrows missing share=20%").await;
+    let id = submit(&lab).await;
+    let other = elsewhere(&lab, false);
+    let ran = other.collect(&[&id]).await;
+    assert_eq!((ran.exit, ran.outcome(), &ran.report["coverage"]), (7, "failed", &json!("counted")), "{}", ran.text());
+    assert!(ran.report["warnings"][0].as_str().unwrap().contains("which requests are missing cannot be said"));
+    assert!(ran.text().contains("batchstep_missing: The provider gave no answer to this request.\n"), "{}", ran.text());
+    let missing = ran.count("missing");
+    assert_eq!((ran.count("total"), ran.results.len() as u64), (20, 20 - missing));
+    assert!(missing > 0 && !results(&other).contains("batchstep_missing"));
+    // With the requests at hand nothing has to be given back.
+    let with = elsewhere(&lab, true);
+    let ran = with.collect(&[&id]).await;
+    assert_eq!((&ran.report["coverage"], ran.count("missing")), (&json!("requests"), missing), "{}", ran.text());
+    ran.assert_complete(20);
+    // The answers that came are the same, whatever their order.
+    let sorted = |text: String| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.retain(|line| !line.contains("batchstep_missing"));
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(results(&other)), sorted(results(&with)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_at_what_is_not_over_is_pending() {
+    let lab = Lab::new(HOUR, "").await;
+    let id = submit(&lab).await;
+    let other = elsewhere(&lab, false);
+    for (inputs, exit) in [(&["--timeout", "0"][..], 0), (&["--timeout", "0", "--fail-if-pending"], 8)] {
+        let ran = other.collect(&[&[id.as_str()], inputs].concat()).await;
+        assert_eq!((ran.exit, ran.outcome(), ran.report["exit_code"].as_u64()), (exit, "pending", Some(exit.into())));
+        assert!(ran.took < MINUTE && ran.text().contains("nothing was cancelled"), "{}", ran.text());
+    }
+    tokio::time::sleep(2 * HOUR).await;
+    let ran = other.collect(&[&id, "--timeout", "0", "--fail-if-pending"]).await;
+    assert_eq!((ran.exit, ran.outcome(), lab.calls("cancel")), (0, "succeeded", 0), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_an_id_the_journal_names_the_batches() {
+    let lab = Lab::new(HOUR, "").await;
+    submit(&lab).await;
+    let ran = lab.collect(&[]).await;
+    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+    // What is collected is closed.
+    for lab in [&lab, &elsewhere(&lab, true)] {
+        let ran = lab.collect(&[]).await;
+        assert!(ran.exit == 2 && ran.text().contains("There is nothing to collect"), "{}", ran.text());
+    }
+    assert_eq!(results(&lab).lines().count(), 20, "results that were there stay");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_next_run_in_the_same_directory_takes_up_what_was_not_collected() {
+    let lab = Lab::new(HOUR, "").await;
+    submit(&lab).await;
+    assert_eq!(lab.collect(&["--timeout", "0"]).await.outcome(), "pending");
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (0, "succeeded", 1), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_batch_is_refused() {
+    let lab = Lab::new(MINUTE, "").await;
+    let ran = lab.collect(&["batch_4711"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
+    assert!(ran.text().contains("batch_4711") && ran.took < MINUTE, "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_has_its_verdict() {
+    for (fault, exit, outcome) in [
+        ("batch fail=invalid_request", 5, "failed"),
+        ("batch expire=10s", 5, "failed"),
+        ("batch cancel=10s", 5, "failed"),
+        ("batch expire=30m", 7, "failed"),
+        ("rows status=500", 7, "failed"),
+    ] {
+        let lab = Lab::new(HOUR, fault).await;
+        let id = submit(&lab).await;
+        let ran = elsewhere(&lab, false).collect(&[&id]).await;
+        assert_eq!((ran.exit, ran.outcome()), (exit, outcome), "{fault}: {}", ran.text());
+        if exit == 7 {
+            ran.assert_complete(20);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_batches_make_one_file_if_they_belong_together() {
+    let lab = Lab::new(HOUR, "").await;
+    let first = submit(&lab).await;
+    let second = elsewhere(&lab, true);
+    let path = second.dir.path().join("requests.jsonl");
+    let renamed = std::fs::read_to_string(&path).unwrap().replace("request-", "other-");
+    std::fs::write(&path, renamed).unwrap();
+    let other = submit(&second).await;
+    let both = elsewhere(&lab, false);
+    let ran = both.collect(&[&first, &other]).await;
+    assert_eq!((ran.exit, ran.outcome(), ran.count("total")), (0, "succeeded", 40), "{}", ran.text());
+    let ids: Vec<&str> = ran.results.iter().map(|line| line["custom_id"].as_str().unwrap()).collect();
+    assert_eq!((ids[0], ids[19], ids[20], ids[39]), ("request-0", "request-19", "other-0", "other-19"));
+    // The same requests twice answer the same ids.
+    let again = lab.submit(&["--reuse", "never"]).await.report["batches"][0]["id"].as_str().unwrap().to_owned();
+    let ran = elsewhere(&lab, false).collect(&[&first, &again]).await;
+    assert!(ran.exit == 4 && ran.text().contains("do not belong together"), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_or_a_signal_leaves_the_batch_unless_told_otherwise() {
+    for (inputs, signals, exit, outcome, cancels) in [
+        (&["--timeout", "1h"][..], &[][..], 0, "pending", 0),
+        (&["--timeout", "1h", "--on-timeout", "cancel"], &[], 6, "timed-out", 1),
+        (&[], &[(MINUTE, 15)], 143, "detached", 0),
+        (&["--on-abort", "cancel"], &[(MINUTE, 2)], 130, "cancelled", 1),
+    ] {
+        let lab = Lab::new(10 * HOUR, "").await;
+        let id = submit(&lab).await;
+        let ran = elsewhere(&lab, false).collect_signalled(&[&[id.as_str()], inputs].concat(), signals).await;
+        assert_eq!((ran.exit, ran.outcome()), (exit, outcome), "{inputs:?}: {}", ran.text());
+        assert_eq!((lab.calls("cancel"), lab.is_anything_running()), (cancels, cancels == 0), "{inputs:?}");
+    }
+}
+
+/// A lab in a job on GitHub for this pull request.
+fn pull_job(lab: &Lab, github: &GitHub, number: u64, sha: &str) -> Lab {
+    let mut job = lab.neighbour();
+    set_event(&mut job, github, number, &json!({ "pull_request": { "number": number, "head": { "sha": sha } } }));
+    job
+}
+
+fn conclusions(github: &GitHub) -> Vec<String> {
+    let state = github.state.lock().unwrap();
+    state.checks.iter().map(|check| check["conclusion"].as_str().unwrap_or("none").to_owned()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_check_of_the_submission_gets_the_verdict() {
+    let shown = ["--check-run", "--comment", "--github-token", TOKEN];
+    let (lab, github) = (Lab::new(HOUR, "content 503 for=30m").await, GitHub::new("").await);
+    let other = "d".repeat(40);
+    let jobs = [pull_job(&lab, &github, 7, HEAD), pull_job(&lab, &github, 8, &other)];
+    for job in &jobs {
+        assert_eq!(job.submit(&shown).await.exit, 0);
+    }
+    assert_eq!(conclusions(&github), ["none", "none"]);
+    let id = lab.tally().batches[0].id.clone();
+    let ids = [id.as_str()];
+    let early = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
+    assert_eq!((early.outcome(), conclusions(&github)), ("pending", vec!["none".to_owned(); 2]), "{}", early.text());
+    tokio::time::sleep(2 * HOUR).await;
+    // What fails to be fetched fails the check; another collection mends it.
+    let failed = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
+    assert_eq!((failed.exit, conclusions(&github)), (4, vec!["failure".to_owned(); 2]), "{}", failed.text());
+    tokio::time::sleep(HOUR).await;
+    let mended = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((mended.exit, conclusions(&github).remove(1)), (0, "success".to_owned()), "{}", mended.text());
+    let mended = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((mended.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", mended.text());
+    assert_eq!(github.state.lock().unwrap().comments.len(), 2);
+    // Where nobody opened one, the verdict gets a check of its own.
+    let plain = elsewhere(&lab, true).submit(&["--reuse", "never"]).await;
+    let id = plain.report["batches"][0]["id"].as_str().unwrap().to_owned();
+    let ran = pull_job(&lab, &github, 9, HEAD).collect(&[&[id.as_str()], &shown[..]].concat()).await;
+    assert_eq!((ran.exit, conclusions(&github).len()), (0, 3), "{}", ran.text());
+}
