@@ -96,7 +96,7 @@ pub struct Submit {
 /// What `collect` takes.
 #[derive(Debug, Args)]
 pub struct Collect {
-    /// The batches [default: those that the journal in `output-dir` names].
+    /// The batches, or the output `batch-ids` as it is [default: those that the journal in `output-dir` names].
     #[arg(value_name = "BATCH_ID", help_heading = "Work")]
     pub batch_id: Vec<String>,
     /// Collect every batch of this repository whose check is not concluded yet; needs `check-run` [default: false].

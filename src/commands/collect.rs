@@ -133,8 +133,9 @@ impl<'a> Collection<'a> {
 
     /// The batches to collect: those named, else those that the journal knows of.
     fn ids(&self) -> Result<Vec<String>, Error> {
-        if !self.scene.plan.batch_ids.is_empty() {
-            return Ok(self.scene.plan.batch_ids.clone());
+        let named = named(&self.scene.plan.batch_ids)?;
+        if !named.is_empty() {
+            return Ok(named);
         }
         let ids = journal::open_batches(&self.earlier, &self.scene.api.origin());
         if ids.is_empty() {
@@ -402,6 +403,16 @@ impl<'a> Collection<'a> {
 /// The batches that hold the requests; the others hold some of them once more.
 fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
     batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
+}
+
+/// The batches as they were named: by their ids, or in a list as the output `batch-ids` has it.
+fn named(words: &[String]) -> Result<Vec<String>, Error> {
+    let ids = words.iter().map(|word| match word.starts_with('[') {
+        true => serde_json::from_str(word)
+            .map_err(|error| Error::usage(format!("`batch-id` {word} is no list of ids.")).because(error)),
+        false => Ok(vec![word.clone()]),
+    });
+    Ok(ids.collect::<Result<Vec<Vec<String>>, Error>>()?.concat())
 }
 
 /// The batch that says most about how it ended: one that did not complete.

@@ -174,6 +174,11 @@ async fn several_batches_make_one_file_if_they_belong_together() {
     assert_eq!((ran.exit, ran.outcome(), ran.count("total")), (0, "succeeded", 40), "{}", ran.text());
     let ids: Vec<&str> = ran.results.iter().map(|line| line["custom_id"].as_str().unwrap()).collect();
     assert_eq!((ids[0], ids[19], ids[20], ids[39]), ("request-0", "request-19", "other-0", "other-19"));
+    // As a workflow passes on what the submitting job put out.
+    let listed = json!([first, other]).to_string();
+    let again = both.collect(&[&listed]).await;
+    assert_eq!((again.exit, again.results == ran.results), (0, true), "{}", again.text());
+    assert_eq!(both.collect(&["[batch_1]"]).await.exit, 2);
     // The same requests twice answer the same ids.
     let again = lab.submit(&["--reuse", "never"]).await.report["batches"][0]["id"].as_str().unwrap().to_owned();
     let ran = elsewhere(&lab, false).collect(&[&first, &again]).await;
