@@ -24,6 +24,11 @@ async fn lab(github: &GitHub, takes: Duration, faults: &str) -> Lab {
 
 /// Puts a lab into a job of this run, begun by this event.
 pub(crate) fn set_event(lab: &mut Lab, github: &GitHub, run: u64, payload: &Value) {
+    set_attempt(lab, github, run, 1, payload);
+}
+
+/// Puts a lab into a job of this attempt of this run, begun by this event.
+pub(crate) fn set_attempt(lab: &mut Lab, github: &GitHub, run: u64, attempt: u64, payload: &Value) {
     let path = |name: &str| lab.dir.path().join(name).display().to_string();
     std::fs::write(path("event.json"), payload.to_string()).unwrap();
     let variables = [
@@ -33,6 +38,7 @@ pub(crate) fn set_event(lab: &mut Lab, github: &GitHub, run: u64, payload: &Valu
         ("GITHUB_JOB", "evaluate".to_owned()),
         ("GITHUB_OUTPUT", path("output")),
         ("GITHUB_REPOSITORY", "octo/repo".to_owned()),
+        ("GITHUB_RUN_ATTEMPT", attempt.to_string()),
         ("GITHUB_RUN_ID", run.to_string()),
         ("GITHUB_SERVER_URL", "https://github.com".to_owned()),
         ("GITHUB_SHA", MAIN.to_owned()),

@@ -15,6 +15,7 @@ mod lifecycle;
 mod lost_replies;
 mod odd_servers;
 mod parity;
+mod patterns;
 mod scenarios;
 mod shards;
 mod signals;
