@@ -69,17 +69,25 @@ impl Canceller<'_> {
         }
     }
 
-    /// Cancels a batch and waits for its end, for as long as there is time.
-    pub async fn end(&self, batch_id: &str) -> Result<Batch, Stop> {
-        let limit = self.guard.deadline.min(Instant::now() + CANCELLING);
-        let why = "the run that made it is gone".to_owned();
-        self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why });
+    /// Asks for a batch's cancel. None where it is over already.
+    pub async fn request(&self, batch_id: &str, why: &str) -> Result<Option<Batch>, Stop> {
+        let (id, why) = (batch_id.to_owned(), why.to_owned());
+        self.guard.events.emit(Event::Cancelling { batch_id: id, why });
         let doing = format!("cancelling batch {batch_id}");
         let attempt = async || request(self.api, batch_id).await;
-        let mut seen = self.guard.bear(&doing, Patience::Until(limit), attempt).await.map_err(|stop| match stop {
+        self.guard.bear(&doing, Patience::Until(self.limit()), attempt).await.map_err(|stop| match stop {
             Stop::Deadline => Stop::Failed(Error::refused(format!("Failed {doing} in time"))),
             stop => stop,
-        })?;
+        })
+    }
+
+    fn limit(&self) -> Instant {
+        self.guard.deadline.min(Instant::now() + CANCELLING)
+    }
+
+    /// Waits for the end of a batch whose cancel was asked for, for as long as there is time.
+    pub async fn wait(&self, batch_id: &str, requested: Option<Batch>) -> Result<Batch, Stop> {
+        let (limit, mut seen) = (self.limit(), requested);
         // A cancelled batch often ends within seconds, and somebody waits for the job to end.
         let mut cadence = Cadence::new(Duration::from_secs(2));
         loop {

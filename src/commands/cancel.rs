@@ -63,9 +63,11 @@ async fn cancel_batches(
     };
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
     let mut ids = inputs.batch_id;
+    let mut why = "as was asked for";
     let looks = inputs.create.iter().map(|create| canceller.find(create));
     for found in join_all(looks).await {
         let found = found.map_err(stopped)?;
+        why = "the run that made it is gone";
         if found.is_empty() {
             world.apply(host.note("No batch came from that create; there is nothing to cancel."));
         }
@@ -79,14 +81,44 @@ async fn cancel_batches(
         }
         ids.extend(found);
     }
-    // Side by side: whoever calls may not have the time for one after another.
-    let ended = join_all(ids.iter().map(|id| canceller.end(id))).await;
-    for (id, batch) in ids.iter().zip(ended) {
-        let batch = batch.map_err(stopped)?;
-        let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
-        world.apply(host.note(&format!("Batch `{id}`, which a run left behind, is {is}.")));
+    end(&canceller, &ids, why, world, host, events).await
+}
+
+/// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.
+async fn end(
+    canceller: &Canceller<'_>,
+    ids: &[String],
+    why: &str,
+    world: &World,
+    host: &dyn Host,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let (mut requested, mut failed) = (Vec::new(), None);
+    let mut trouble = |stop| {
+        let error = stopped(stop);
+        // The last one is told as the command's own.
+        if let Some(earlier) = failed.replace(error) {
+            let earlier: Error = earlier;
+            events.emit(Event::Warned(earlier.sentence()));
+        }
+    };
+    let asked = join_all(ids.iter().map(|id| canceller.request(id, why))).await;
+    for (id, asked) in ids.iter().zip(asked) {
+        match asked {
+            Ok(batch) => requested.push((id, batch)),
+            Err(stop) => trouble(stop),
+        }
     }
-    Ok(())
+    for (id, batch) in requested {
+        match canceller.wait(id, batch).await {
+            Ok(batch) => {
+                let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
+                world.apply(host.note(&format!("Batch `{id}` is {is}.")));
+            }
+            Err(stop) => trouble(stop),
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 /// The batches of this repository that are still running, each named.

@@ -9,9 +9,11 @@ use crate::batch::search;
 use crate::clock::span;
 use crate::effects::{Effect, safe};
 use crate::error::Error;
+use crate::events::Event;
 use crate::formats::json::inert;
 use crate::identity::Seen;
 use crate::patience::{BEFORE, Guard, Patience};
+use crate::retry::shorten;
 use crate::wire::Batch;
 use crate::world::World;
 
@@ -19,6 +21,8 @@ use crate::world::World;
 const LOOK_BACK: i64 = 30 * 86_400;
 /// How much of a key is shown; `--json` has all of it.
 const KEY: usize = 12;
+/// The longest cell of the table; `--json` has all of it.
+const CELL: usize = 80;
 
 /// Lists them, newest first, as a table or as JSON.
 pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), Error> {
@@ -28,7 +32,11 @@ pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), 
     let guard = Guard { deadline, shutdown: &world.shutdown, events: &events, rng: world.rng.clone().into() };
     let since = world.clock.unix() - LOOK_BACK;
     let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
-    let mut found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?.batches;
+    let found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
+    if !found.is_whole {
+        events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
+    }
+    let mut found = found.batches;
     found.reverse();
     let lines = match as_json {
         true => vec![inert(&as_array(&found))],
@@ -64,11 +72,60 @@ fn table(batches: &[Batch], now: i64) -> Vec<String> {
 fn row(batch: &Batch, now: i64) -> [String; 7] {
     let seen = Seen::of(batch);
     // Other people's text, on one line of ours.
-    let cell = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let cell = |text: &str| safe(&shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL));
     let age = batch.created_at.map(|created| u64::try_from(now - created).unwrap_or(0));
     let age = age.map(|age| span(std::time::Duration::from_secs(age))).unwrap_or_default();
     let done = format!("{}/{}", batch.counts.done(), batch.counts.total);
     let key: String = seen.key.unwrap_or_default().chars().take(KEY).collect();
     let (repo, run) = (cell(seen.repo.unwrap_or("-")), cell(seen.run.unwrap_or("-")));
     [cell(&batch.id), cell(batch.status.word()), done, age, cell(&key), repo, run]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, as_array, inert, safe, table};
+    use crate::effects::deceives;
+    use crate::formats::samples::HOSTILE;
+    use crate::hosts::runner;
+    use crate::wire::{Counts, Status};
+
+    fn batch(id: &str, repo: Option<&str>, run: &str) -> Batch {
+        let marks = [("batchstep_key", "0123456789abcdef0123"), ("batchstep_run", run)];
+        let marks = marks.into_iter().chain(repo.map(|repo| ("batchstep_repo", repo)));
+        Batch {
+            id: id.to_owned(),
+            status: Status::InProgress,
+            created_at: Some(1_000),
+            counts: Counts { total: 20, completed: 7, failed: 1 },
+            metadata: marks.map(|(name, mark)| (name.to_owned(), mark.to_owned())).collect(),
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn the_table_lines_up() {
+        let batches = [batch("batch_1", Some("octo/repo"), "github/7/1/build/step"), batch("b", None, "")];
+        insta::assert_snapshot!(table(&batches, 1_000 + 7_260).join("\n"), @r"
+        BATCH    STATUS       DONE  AGE    KEY           REPOSITORY  RUN
+        batch_1  in_progress  8/20  2h 1m  0123456789ab  octo/repo   github/7/1/build/step
+        b        in_progress  8/20  2h 1m  0123456789ab  -
+        ");
+    }
+
+    #[test]
+    fn hostile_text_stays_in_its_cell() {
+        for text in HOSTILE {
+            let batches = [batch(text, Some(text), text)];
+            let lines: Vec<String> = table(&batches, 0).iter().map(|line| safe(line)).collect();
+            assert_eq!(lines.len(), 2);
+            assert!(lines.iter().all(|line| runner::command(line).is_none()), "{lines:?}");
+            assert!(!lines.iter().any(|line| line.chars().any(deceives)), "{lines:?}");
+            let json = inert(&as_array(&batches));
+            assert!(json.lines().all(|line| runner::command(line).is_none()), "{json}");
+            let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!((&parsed[0]["id"], &parsed[0]["repository"]), (&(*text).into(), &(*text).into()));
+        }
+        let long = table(&[batch(&"x".repeat(500), None, "r")], 0);
+        assert!(long[1].chars().count() < 200, "{}", long[1]);
+    }
 }

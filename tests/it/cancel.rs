@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use batchstep::env::Env;
+use serde_json::Value;
+
 use crate::lab::Lab;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -10,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// The mark of the create that the last run intended, from its journal.
 fn create_of(lab: &Lab) -> String {
     let journal = std::fs::read_to_string(lab.out().join("journal.jsonl")).unwrap();
-    let mut records = journal.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut records = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let create = records.rfind(|record| record["step"] == "create").unwrap();
     create["create"].as_str().unwrap().to_owned()
 }
@@ -92,4 +95,82 @@ async fn a_detached_batch_goes_on_and_the_run_says_so() {
     let lab = Lab::new(HOUR, "upload stall").await;
     let ran = lab.run_signalled(&["--on-abort", "detach"], &[(SECOND, 15)]).await;
     assert_eq!((ran.exit, ran.outcome()), (143, "cancelled"), "{}", ran.text());
+}
+
+/// Three batches of this repository, one of another, one of nobody's.
+async fn five_batches(lab: &mut Lab) {
+    for (number, repository) in ["octo/repo", "octo/other", "", "octo/repo", "octo/repo"].into_iter().enumerate() {
+        let run = format!("{number}");
+        let github = [("GITHUB_ACTIONS", "true"), ("GITHUB_RUN_ID", run.as_str()), ("GITHUB_REPOSITORY", repository)];
+        lab.env = if repository.is_empty() { Env::default() } else { github.into_iter().collect() };
+        assert_eq!(lab.neighbour().submit(&["--reuse", "never"]).await.exit, 0);
+        tokio::time::sleep(SECOND).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_that_this_repository_has_running_is_named_and_then_cancelled() {
+    let mut lab = Lab::new(HOUR, "").await;
+    five_batches(&mut lab).await;
+    let ids: Vec<String> = lab.tally().batches.iter().map(|batch| batch.id.clone()).collect();
+    lab.env = [("GITHUB_ACTIONS", "true"), ("GITHUB_REPOSITORY", "octo/repo")].into_iter().collect();
+    assert_eq!(lab.command(&["batch", "cancel", &ids[0]], &[]).await.exit, 0);
+    tokio::time::sleep(HOUR / 2).await;
+    let named = lab.command(&["cancel", "--pending"], &[]).await;
+    assert_eq!((named.exit, lab.calls("cancel")), (2, 1), "{}", named.text());
+    let is_named = |id: &String| named.text().contains(id.as_str());
+    assert_eq!(ids.iter().map(is_named).collect::<Vec<_>>(), [false, false, false, true, true], "{}", named.text());
+    assert!(named.text().contains("Add `--yes` to cancel them"), "{}", named.text());
+    let done = lab.command(&["cancel", "--pending", "--yes"], &[]).await;
+    assert_eq!((done.exit, lab.calls("cancel")), (0, 3), "{}", done.text());
+    let statuses: Vec<String> = lab.tally().batches.iter().map(|batch| batch.status.clone()).collect();
+    assert_eq!(statuses, ["cancelled", "in_progress", "in_progress", "cancelled", "cancelled"]);
+    let again = lab.command(&["cancel", "--pending", "--yes"], &[]).await;
+    assert!(again.exit == 0 && again.text().contains("No batch of the repository octo/repo is running."));
+    lab.env = Env::default();
+    let nobodys = lab.command(&["cancel", "--pending", "--yes"], &[]).await;
+    assert_eq!((nobodys.exit, &*lab.tally().batches[2].status), (0, "cancelled"), "{}", nobodys.text());
+    assert_eq!(lab.tally().batches[1].status, "in_progress");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_are_asked_to_end_before_the_first_is_waited_for() {
+    let lab = Lab::new(HOUR, "").await;
+    for _ in 0..2 {
+        assert_eq!(lab.submit(&["--reuse", "never"]).await.exit, 0);
+    }
+    let ids: Vec<String> = lab.tally().batches.iter().map(|batch| batch.id.clone()).collect();
+    // One that is not there costs the others nothing, and is told of.
+    let ended = lab.command(&["cancel", "batch_4711", &ids[0], &ids[1]], &[]).await;
+    assert!(ended.exit == 4 && ended.text().contains("batch_4711"), "{}", ended.text());
+    assert!(!lab.is_anything_running());
+    let place = |line: &str| ended.log.iter().position(|(_, text)| text.contains(line)).unwrap();
+    assert!(place(&format!("Cancelling batch {}", ids[1])) < place(&format!("{} ended", ids[0])), "{}", ended.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_batches_that_batchstep_made_are_listed() {
+    let mut lab = Lab::new(HOUR, "").await;
+    let empty = lab.command(&["batch", "list", "--ours"], &[]).await;
+    assert_eq!((empty.exit, empty.log.len()), (0, 1), "{}", empty.text());
+    five_batches(&mut lab).await;
+    let uploaded = lab.dir.path().join("requests.jsonl").display().to_string();
+    let file = lab.command(&["file", "upload", &uploaded], &[]).await;
+    let file: Value = serde_json::from_str(&file.text()).unwrap();
+    let words = ["batch", "create", file["id"].as_str().unwrap(), "--endpoint", "/v1/chat/completions"];
+    assert_eq!(lab.command(&words, &[]).await.exit, 0);
+    tokio::time::sleep(2 * HOUR).await;
+    let table = lab.command(&["batch", "list", "--ours"], &[]).await;
+    let lines: Vec<String> = table.text().lines().map(str::to_owned).collect();
+    assert_eq!((table.exit, lines.len()), (0, 6), "{}", table.text());
+    let newest = &lab.tally().batches[4].id;
+    for cell in [newest, "completed", "20/20", "2h", "octo/repo", "github/4/1"] {
+        assert!(lines[1].contains(cell), "{cell}: {}", lines[1]);
+    }
+    let json = lab.command(&["batch", "list", "--ours", "--json"], &[]).await;
+    let json: Value = serde_json::from_str(&json.text()).unwrap();
+    assert_eq!((json.as_array().unwrap().len(), json[0]["id"].as_str()), (5, Some(newest.as_str())));
+    let repositories: Vec<_> = json.as_array().unwrap().iter().map(|batch| batch["repository"].as_str()).collect();
+    assert_eq!(repositories, [Some("octo/repo"), Some("octo/repo"), None, Some("octo/other"), Some("octo/repo")]);
+    assert_eq!((&json[0]["request_counts"]["completed"], &json[0]["status"]), (&20.into(), &"completed".into()));
 }

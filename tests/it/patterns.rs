@@ -55,6 +55,7 @@ impl World {
 
     /// What holds for every pattern: one batch was paid, and the document's table
     /// has what it cost: billed minutes, jobs, calls to the provider and to GitHub.
+    #[expect(clippy::print_stdout, reason = "the figures are what the document states")]
     fn assert_cost(&self, pattern: &str) {
         let tally = self.lab.tally();
         assert_eq!((tally.creates, tally.rows_paid), (1, 20), "{pattern}");
