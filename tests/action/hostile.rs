@@ -78,8 +78,13 @@ async fn run(requests: &str, upload: (u16, Value), end: Value) -> (Step, Left) {
         _ => answer(200, "", &uploaded().1.to_string()),
     });
     let base_url = format!("http://127.0.0.1:{port}/v1");
-    let inputs =
-        [("provider", "compatible"), ("base-url", &base_url), ("api-key", "sk-0123456789"), ("poll-interval", "200ms")];
+    let inputs = [
+        ("provider", "compatible"),
+        ("base-url", &base_url),
+        ("api-key", "sk-0123456789"),
+        ("poll-interval", "200ms"),
+        ("retries", "0"),
+    ];
     let step = Step::new(requests, &inputs);
     let left = step.left(step.start()).await;
     (step, left)
