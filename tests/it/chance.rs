@@ -42,50 +42,73 @@ fn weather(random: &mut fastrand::Rng, memory: Memory) -> (String, Duration) {
     (faults, MINUTE * random.u32(4..40))
 }
 
-/// Runs it until it is killed, some times over, and at last to its end.
-async fn trial(random: &mut fastrand::Rng, memory: Memory) -> (Lab, Ran, String) {
-    let (faults, takes) = weather(random, memory);
-    let mut lab = Lab::new(takes, &faults).await;
-    let mut case = format!("{memory:?}, a batch takes {takes:?}, {faults:?}");
-    for attempt in 1.. {
-        if memory == Memory::List {
-            lab.env = github(7, attempt);
-            lab.forget();
-        }
-        lab.seed = random.u64(..);
+const INPUTS: [&str; 4] = ["--max-failed", "100%", "--poll-interval", "2m"];
+
+/// When a run is killed, each time that it is, and how long after that it is started again.
+fn kills(random: &mut fastrand::Rng, takes: Duration) -> Vec<(Duration, Duration)> {
+    let moment = |random: &mut fastrand::Rng| {
         let most = *random.choice(&[Duration::from_secs(3), MINUTE, takes + MINUTE]).unwrap();
-        let moment = most.mul_f64(random.f64());
-        let run = lab.run(&["--max-failed", "100%", "--poll-interval", "2m"]);
-        if attempt == 4 {
-            let ran = run.await;
-            return (lab, ran, case);
+        (most.mul_f64(random.f64()), Duration::from_secs(random.u64(5..12)))
+    };
+    (0..3).map(|_| moment(random)).collect()
+}
+
+/// Runs it until it is killed, some times over, and at last to its end.
+async fn again_and_again(mut lab: Lab, memory: Memory, kills: &[(Duration, Duration)]) -> Ran {
+    for (attempt, (moment, pause)) in (1..).zip(kills) {
+        begin(&mut lab, memory, attempt);
+        if let Ok(ran) = tokio::time::timeout(*moment, lab.run(&INPUTS)).await {
+            return ran;
         }
-        case += &format!(", killed after {moment:?}");
-        if let Ok(ran) = tokio::time::timeout(moment, run).await {
-            return (lab, ran, case);
-        }
-        tokio::time::sleep(Duration::from_secs(random.u64(0..8))).await;
+        tokio::time::sleep(*pause).await;
     }
-    unreachable!("the last attempt is not killed")
+    begin(&mut lab, memory, 4);
+    lab.run(&INPUTS).await
+}
+
+/// As the next job begins.
+fn begin(lab: &mut Lab, memory: Memory, attempt: u64) {
+    lab.seed += 1;
+    if memory == Memory::List {
+        lab.env = github(7, attempt);
+        lab.forget();
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_paid_twice_and_nothing_is_lost() {
     let mut ends = std::collections::BTreeMap::new();
-    for seed in 0..rounds(60) {
+    for seed in 0..rounds(40) {
         let mut random = fastrand::Rng::with_seed(seed);
         let memory = *random.choice(&[Memory::Both, Memory::List, Memory::Journal]).unwrap();
-        let (lab, ran, case) = trial(&mut random, memory).await;
-        let case = format!("seed {seed}: {case}\n{:?}\n{}", lab.tally(), ran.text());
-        assert!(lab.completed().len() <= 1, "{case}");
-        assert!(!lab.is_anything_running() || ran.exit != 0, "{case}");
-        match ran.exit {
-            0 => ran.assert_complete(20),
-            // What nobody can know is said, and nothing is created.
-            4 => assert!(memory == Memory::Journal && ran.outcome() == "unknown" && lab.tally().creates <= 1, "{case}"),
-            _ => panic!("{case}"),
+        let (faults, takes) = weather(&mut random, memory);
+        let kills = kills(&mut random, takes);
+        let lab = Lab::new(takes, &faults).await;
+        // Runs that see no list know nothing of each other.
+        let rival = (memory != Memory::Journal && random.bool()).then(|| random.u64(0..20));
+        let beside = async {
+            let mut lab = lab.neighbour();
+            lab.env = if memory == Memory::List { github(8, 1) } else { lab.env };
+            tokio::time::sleep(Duration::from_secs(rival?)).await;
+            Some(lab.run(&INPUTS).await)
+        };
+        let (ran, beside) = tokio::join!(again_and_again(lab.neighbour(), memory, &kills), beside);
+        let case = format!("seed {seed}: {memory:?}, {takes:?}, {faults:?}, kills {kills:?}, rival {rival:?}");
+        for ran in [Some(ran), beside].into_iter().flatten() {
+            let case = format!("{case}\n{:?}\n{}", lab.tally(), ran.text());
+            assert!(lab.completed().len() <= 1, "{case}");
+            assert!(!lab.is_anything_running() || ran.exit != 0, "{case}");
+            match (ran.exit, memory) {
+                (0, _) => ran.assert_complete(20),
+                // What nobody can know is said, and nothing is created.
+                (4, Memory::Journal) => {
+                    assert_eq!(ran.outcome(), "unknown", "{case}");
+                    assert!(lab.tally().creates <= 1, "{case}");
+                }
+                _ => panic!("{case}"),
+            }
+            *ends.entry((format!("{memory:?}"), ran.exit)).or_insert(0) += 1;
         }
-        *ends.entry((format!("{memory:?}"), ran.exit)).or_insert(0) += 1;
     }
     println!("chance: {ends:?}");
 }
