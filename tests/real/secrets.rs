@@ -13,7 +13,7 @@ const PROJECT: &str = "proj_S3cret0042";
 /// A run with every kind of secret, on GitHub, against a server of any kind.
 fn run(workspace: &Workspace, port: u16) -> Command {
     let mut command = batchstep(workspace.path());
-    command.args(["run", "requests.jsonl", "--provider", "compatible", "--poll-interval", "100ms", "--retries", "0"]);
+    command.args(["run", "requests.jsonl", "--provider", "compatible", "--poll-interval", "100ms", "--reuse", "never"]);
     command.args(["--base-url", &format!("http://127.0.0.1:{port}/v1"), "--headers", &format!("X-Gateway: {HEADER}")]);
     command.env("OPENAI_API_KEY", KEY).env("OPENAI_PROJECT_ID", PROJECT);
     workspace.on_github(&mut command);
