@@ -220,7 +220,8 @@ impl Event {
             }
             Self::Checked { requests, bytes, endpoint, model } => {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
-                format!("Checked {} for {endpoint}{model}, {}", requests_count(*requests), size(*bytes))
+                let endpoint = if endpoint.is_empty() { endpoint.clone() } else { format!(" for {endpoint}") };
+                format!("Checked {}{endpoint}{model}, {}", requests_count(*requests), size(*bytes))
             }
             Self::Uploading { .. } => return None,
             Self::Uploaded { file_id, bytes, took } => {

@@ -8,10 +8,14 @@ use crate::inputs;
 use crate::plan;
 use crate::providers::{self, Name};
 use crate::report::Report;
+use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{self, Checked, Rules};
 use crate::verdict::Verdict;
 use crate::world::World;
+
+/// So many batches are told of one by one; the report has all.
+const MOST_TOLD: usize = 10;
 
 /// Checks the requests; no network, no key.
 pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
@@ -51,8 +55,19 @@ pub(super) async fn check_requests(source: &Source, rules: Rules, events: &Event
             endpoint: checked.endpoint.clone().unwrap_or_default(),
             model: checked.model.clone(),
         });
+        tell_plan(&checked.shards, events);
     }
     Ok(checked)
+}
+
+/// Tells which batches the requests go into, where they are several.
+fn tell_plan(shards: &[Shard], events: &Events<'_>) {
+    let of = shards.len();
+    for (index, shard) in shards.iter().enumerate().take(MOST_TOLD).filter(|_| of > 1) {
+        let (endpoint, model) = (shard.endpoint.clone(), shard.model.clone());
+        let (part, requests, bytes) = ((index + 1, of), shard.requests, shard.bytes);
+        events.emit(Event::Planned { part, requests, bytes, endpoint, model });
+    }
 }
 
 /// Checks and says nothing of it.

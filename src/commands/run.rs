@@ -384,6 +384,10 @@ impl<'a> Run<'a> {
             true => Verdict::submitted(&batches),
             false => verdict::judge_all(&ends, counts, self.plan.max_failed),
         };
+        for left in all.iter().filter(|sent| matches!(sent.ended.stop, Some(Stop::HandedOver))) {
+            let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
+            self.warn(&format!("Batch {id} goes on, and nobody waits for it until the next run or `collect` does."));
+        }
         if all.iter().all(Sent::is_settled) {
             self.events.emit(Event::Settled);
         }
