@@ -215,6 +215,7 @@ impl Event {
     /// The log line, or none where the event is only progress.
     pub fn line(&self) -> Option<String> {
         Some(match self {
+            Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; looking once, without waiting"),
             Self::Started { title, timeout, deadline } => {
                 format!("{title}; the deadline is in {} ({deadline})", span(*timeout))
             }

@@ -220,6 +220,13 @@ impl<'a> Collection<'a> {
     async fn show(&self, board: Board) {
         let (report, events) = (&self.report, self.scene.events);
         let checks = if board.has_check() { self.checks(&board).await } else { Vec::new() };
+        // Part of what a check waits for says nothing of the rest.
+        let is_partial =
+            |check: &Adopted| check.named() > self.batches.iter().filter(|batch| check.names(&batch.id)).count();
+        if checks.iter().any(is_partial) {
+            let warning = "Nothing is shown on GitHub: the check waits for more batches than these.";
+            return events.emit(Event::Warned(warning.to_owned()));
+        }
         if checks.is_empty() {
             board.publish(report, events).await;
         }
@@ -252,13 +259,7 @@ impl<'a> Collection<'a> {
                 Err(Unadopted::NotOurs(why)) => warn(format!("Batch {}: {why}.", ids[0])),
             }
         }
-        // Part of what a check waits for says nothing of the rest.
-        let is_whole = |check: &Adopted| check.named() <= ids.iter().filter(|id| check.names(id)).count();
-        let (whole, partial): (Vec<_>, Vec<_>) = checks.into_iter().partition(is_whole);
-        if !partial.is_empty() {
-            warn("The check is left as it is: it waits for more batches than these.".to_owned());
-        }
-        whole
+        checks
     }
 
     /// From here on these batches' results are what this directory is for.

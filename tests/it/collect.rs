@@ -102,6 +102,7 @@ async fn a_look_at_what_is_not_over_is_pending() {
         let ran = other.collect(&[&[id.as_str()], inputs].concat()).await;
         assert_eq!((ran.exit, ran.outcome(), ran.report["exit_code"].as_u64()), (exit, "pending", Some(exit.into())));
         assert!(ran.took < MINUTE && ran.text().contains("nothing was cancelled"), "{}", ran.text());
+        assert!(ran.log[0].1.ends_with("; looking once, without waiting"), "{}", ran.text());
     }
     tokio::time::sleep(2 * HOUR).await;
     let ran = other.collect(&[&id, "--timeout", "0", "--fail-if-pending"]).await;
@@ -237,9 +238,27 @@ async fn the_check_of_the_submission_gets_the_verdict() {
     let mended = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
     assert_eq!((mended.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", mended.text());
     assert_eq!(github.state.lock().unwrap().comments.len(), 2);
+    // A verdict that is there is not taken back because the batch goes on.
+    let late = pull_job(&lab, &github, 10, HEAD);
+    let ran =
+        late.run(&[&["--reuse", "never", "--timeout", "20m", "--on-timeout", "detach"], &shown[..]].concat()).await;
+    let id = ran.report["batches"][0]["id"].as_str().unwrap().to_owned();
+    let check = github.state.lock().unwrap().checks.len() - 1;
+    {
+        let check = &mut github.state.lock().unwrap().checks[check];
+        (check["status"], check["conclusion"]) = (json!("completed"), json!("timed_out"));
+    }
+    let look =
+        pull_job(&lab, &github, 10, HEAD).collect(&[&[id.as_str(), "--timeout", "0"], &shown[..]].concat()).await;
+    assert_eq!(
+        (look.outcome(), conclusions(&github).pop()),
+        ("pending", Some("timed_out".to_owned())),
+        "{}",
+        look.text()
+    );
     // Where nobody opened one, the verdict gets a check of its own.
     let plain = elsewhere(&lab, true).submit(&["--reuse", "never"]).await;
     let id = plain.report["batches"][0]["id"].as_str().unwrap().to_owned();
     let ran = pull_job(&lab, &github, 9, HEAD).collect(&[&[id.as_str()], &shown[..]].concat()).await;
-    assert_eq!((ran.exit, conclusions(&github).len()), (0, 3), "{}", ran.text());
+    assert_eq!((ran.exit, conclusions(&github).len()), (0, 4), "{}", ran.text());
 }
