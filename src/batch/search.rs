@@ -30,7 +30,7 @@ pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Res
         let ends = batches.first().zip(batches.last());
         // Only where the newest come first does an old one say that no newer one follows.
         let is_older = ends.is_some_and(|(first, last)| {
-            last.created_at.is_some_and(|created| created < since) && first.created_at >= last.created_at
+            last.created_at.is_some_and(|created| created < since) && first.created_at > last.created_at
         });
         let last = ends.map(|(_, last)| last.id.clone());
         let is_late = |batch: &Batch| batch.created_at.is_none_or(|created| created >= since);

@@ -84,18 +84,29 @@ async fn a_list_that_does_not_come_to_an_end_is_no_good_look() {
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_is_found_in_a_list_with_the_oldest_first() {
-    let mut lab = Lab::new(Duration::ZERO, "").await;
-    let (ran, asked) = run(&mut lab, &[], |line| match line {
-        "POST /batches" => (500, String::new()),
-        "GET /batches?limit=100" => {
-            (200, r#"{"data":[{"id":"x","created_at":1},{"id":"y","created_at":2}],"has_more":true}"#.into())
-        }
-        "GET /batches?limit=100&after=y" => (200, r#"{"data":[{"id":"b","input_file_id":"in"}]}"#.into()),
-        _ => (200, DONE.into()),
-    })
-    .await;
-    assert_eq!((ran.exit, creates(&asked)), (0, 1), "{}", ran.text());
-    ran.assert_complete(20);
+    let pages: [Answer; 2] = [
+        |line| match line {
+            "POST /batches" => (500, String::new()),
+            "GET /batches?limit=100" => {
+                (200, r#"{"data":[{"id":"x","created_at":1},{"id":"y","created_at":2}],"has_more":true}"#.into())
+            }
+            "GET /batches?limit=100&after=y" => (200, r#"{"data":[{"id":"b","input_file_id":"in"}]}"#.into()),
+            _ => (200, DONE.into()),
+        },
+        // A page of batches that are equally old says nothing of the order.
+        |line| match line {
+            "POST /batches" => (500, String::new()),
+            "GET /batches?limit=100" => (200, r#"{"data":[{"id":"x","created_at":1}],"has_more":true}"#.into()),
+            "GET /batches?limit=100&after=x" => (200, r#"{"data":[{"id":"b","input_file_id":"in"}]}"#.into()),
+            _ => (200, DONE.into()),
+        },
+    ];
+    for (number, answer) in pages.into_iter().enumerate() {
+        let mut lab = Lab::new(Duration::ZERO, "").await;
+        let (ran, asked) = run(&mut lab, &[], answer).await;
+        assert_eq!((ran.exit, creates(&asked)), (0, 1), "{number}: {}", ran.text());
+        ran.assert_complete(20);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,7 +163,10 @@ async fn a_list_of_older_batches_need_not_be_read_to_its_end() {
         let next = line.split("after=x").nth(1).map_or(0, |number| number.parse::<u64>().unwrap() + 1);
         match line {
             "POST /batches" => (500, String::new()),
-            _ => (200, format!(r#"{{"data":[{{"id":"x{next}","created_at":1000}}],"has_more":true}}"#)),
+            _ => {
+                let page = format!(r#"{{"id":"y{next}","created_at":1001}},{{"id":"x{next}","created_at":1000}}"#);
+                (200, format!(r#"{{"data":[{page}],"has_more":true}}"#))
+            }
         }
     })
     .await;
