@@ -171,3 +171,45 @@ async fn a_deadline_can_hand_over_to_the_next_run() {
     let next = lab.run(&[]).await;
     assert_paid_once(&lab, &next);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_works_in_one_directory_are_each_resumed() {
+    let lab = Lab::new(HOUR, "list 403").await;
+    let path = lab.dir.path().join("requests.jsonl");
+    let requests = std::fs::read_to_string(&path).unwrap();
+    let works = [requests.clone(), requests.replace("Say it", "Sing it")];
+    for kill in [MINUTE, 2 * MINUTE] {
+        for work in &works {
+            std::fs::write(&path, work).unwrap();
+            kill_after(&lab, kill, &[]).await;
+        }
+    }
+    for work in &works {
+        std::fs::write(&path, work).unwrap();
+        let ran = lab.run(&[]).await;
+        assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{}", ran.text());
+        ran.assert_complete(20);
+    }
+    assert_eq!(lab.completed().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_the_server_no_longer_has_is_made_anew() {
+    // As with the key of another project, or behind another server at the same address.
+    let lab = Lab::new(HOUR, "get 404 for=150s\nlist lag=2h").await;
+    kill_after(&lab, Duration::from_secs(3), &[]).await;
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{}", ran.text());
+    assert!(ran.text().contains("the provider no longer has it"), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_of_another_server_is_not_gone_by() {
+    let lab = Lab::new(HOUR, "").await;
+    kill_after(&lab, MINUTE, &[]).await;
+    let mut other = Lab::new(HOUR, "").await;
+    other.dir = lab.dir;
+    let ran = other.run(&[]).await;
+    assert_paid_once(&other, &ran);
+}
