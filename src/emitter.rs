@@ -22,7 +22,7 @@ pub struct Events<'a> {
     spoke: Cell<Instant>,
     doing: RefCell<String>,
     warnings: RefCell<Vec<String>>,
-    created: watch::Sender<Option<String>>,
+    batches: watch::Sender<Vec<String>>,
 }
 
 impl<'a> Events<'a> {
@@ -35,7 +35,7 @@ impl<'a> Events<'a> {
             spoke: Cell::new(now),
             doing: RefCell::default(),
             warnings: RefCell::default(),
-            created: watch::Sender::default(),
+            batches: watch::Sender::default(),
         }
     }
 
@@ -47,8 +47,13 @@ impl<'a> Events<'a> {
         if let Event::Warned(warning) = &event {
             self.warnings.borrow_mut().push(warning.clone());
         }
-        if let Event::Created { batch_id, .. } | Event::Attached { batch_id, .. } = &event {
-            self.created.send_replace(Some(batch_id.clone()));
+        match &event {
+            Event::Created { batch_id, .. } => self.batches.send_modify(|batches| batches.push(batch_id.clone())),
+            Event::Attached { batch_id, instead_of, .. } => self.batches.send_modify(|batches| {
+                batches.retain(|known| instead_of.as_ref().is_none_or(|(given_up, _)| known != given_up));
+                batches.push(batch_id.clone());
+            }),
+            _ => {}
         }
         if event.line().is_some() {
             self.spoke.set(Instant::now());
@@ -61,13 +66,13 @@ impl<'a> Events<'a> {
         self.warnings.borrow().clone()
     }
 
-    /// Waits until a batch exists and tells its id.
-    pub async fn created(&self) -> String {
-        let mut created = self.created.subscribe();
-        match created.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(id)) => id.clone(),
+    /// Waits until the run has other batches than these, and tells their ids.
+    pub async fn batches_beyond(&self, known: &[String]) -> Vec<String> {
+        let mut batches = self.batches.subscribe();
+        match batches.wait_for(|batches| batches != known).await.as_deref() {
+            Ok(batches) => batches.clone(),
             // The sender lives as long as we do.
-            _ => std::future::pending().await,
+            Err(_) => std::future::pending().await,
         }
     }
 

@@ -22,6 +22,8 @@ const REPO: &str = "batchstep_repo";
 const RUN: &str = "batchstep_run";
 const CHECK: &str = "batchstep_check";
 const PART: &str = "batchstep_part";
+/// What stands in that mark before the key of the whole run.
+const OF: &str = " of ";
 
 /// Names the work: the bytes sent, where they go and how long it may take; and,
 /// where requests are sent once more, which attempt at them it is. The origin,
@@ -102,12 +104,16 @@ pub struct Marks<'a> {
     pub check: Option<&'a str>,
     /// Which batch of the run it is.
     pub part: Part,
+    /// The work of the whole run.
+    pub whole: &'a str,
 }
 
 impl Marks<'_> {
     /// The metadata's pairs: ours, then the user's.
     pub fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
-        let part = self.part.to_string();
+        // The only batch of a run has the run's own key.
+        let of = if self.whole == self.key { String::new() } else { format!("{OF}{}", self.whole) };
+        let part = format!("{}{of}", self.part);
         let ours = [
             (V, Some(VERSION)),
             (KEY, Some(self.key)),
@@ -180,18 +186,22 @@ pub struct Seen<'b> {
     pub check: Option<&'b str>,
     /// Which batch of the run it is.
     pub part: Option<Part>,
+    /// The work of the whole run: the key, where there is but one batch.
+    pub whole: Option<&'b str>,
 }
 
 impl<'b> Seen<'b> {
     /// Reads a batch's marks.
     pub fn of(batch: &'b Batch) -> Self {
         let get = |name| batch.metadata.get(name).map(String::as_str);
+        let (part, whole) = get(PART).map(|mark| mark.split_once(OF).unwrap_or((mark, ""))).unzip();
         Self {
             key: get(KEY),
             repo: get(REPO),
             run: get(RUN),
             check: get(CHECK),
-            part: get(PART).and_then(|part| part.parse().ok()),
+            part: part.and_then(|part| part.parse().ok()),
+            whole: whole.filter(|key| !key.is_empty()).or_else(|| get(KEY)),
         }
     }
 
@@ -245,6 +255,7 @@ mod tests {
             run: None,
             check: Some("1/abc/7"),
             part: Part { number: 1, of: 1, attempt: 1 },
+            whole: "k",
         };
         let names: Vec<String> = marks.metadata(&[("suite".into(), "x".into())]).into_iter().map(|(n, _)| n).collect();
         let ours = ["batchstep_v", "batchstep_key", "batchstep_create", "batchstep_repo", "batchstep_check"];

@@ -52,6 +52,8 @@ pub struct Submission<'a> {
     pub part: Part,
     /// The name of the work.
     pub key: String,
+    /// The name of the whole run's work.
+    pub whole: String,
     /// How long the provider may take.
     pub window: String,
     /// The repository, where the host knows one.
@@ -217,6 +219,7 @@ impl Submitter<'_> {
             run: work.run.as_deref(),
             check: work.check.as_deref(),
             part: work.part,
+            whole: &work.whole,
         };
         let metadata = marks.metadata(&work.metadata);
         let new = NewBatch {

@@ -242,7 +242,7 @@ impl<'a> Collection<'a> {
     /// one that their mark names.
     async fn checks(&self, board: &Board) -> Vec<Adopted> {
         let Some(seen) = self.batches.first().map(Seen::of) else { return Vec::new() };
-        let Some(key) = seen.key else { return Vec::new() };
+        let Some(key) = seen.whole else { return Vec::new() };
         let ids: Vec<&str> = self.batches.iter().map(|batch| batch.id.as_str()).collect();
         let warn = |why: String| self.scene.events.emit(Event::Warned(why));
         let mut checks = board.own_checks(key, &ids).await.unwrap_or_else(|why| {
@@ -266,8 +266,11 @@ impl<'a> Collection<'a> {
     fn take_up(&mut self, batches: &[Batch]) -> Result<(), Error> {
         let total = batches.iter().map(|batch| batch.counts.total).sum();
         let keys: Vec<&str> = batches.iter().map(|batch| Seen::of(batch).key.unwrap_or_default()).collect();
-        if let [key] = keys[..] {
-            self.report.requests.key = Some(key.to_owned()).filter(|key| !key.is_empty());
+        let whole: Vec<Option<&str>> = batches.iter().map(|batch| Seen::of(batch).whole).collect();
+        if let [first, rest @ ..] = &whole[..]
+            && rest.iter().all(|key| key == first)
+        {
+            self.report.requests.key = first.map(str::to_owned);
         }
         self.journal.note(Record::Run {
             version: env!("CARGO_PKG_VERSION").to_owned(),

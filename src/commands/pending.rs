@@ -75,10 +75,10 @@ async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Error> {
     Ok(found.batches)
 }
 
-/// The check that a batch's mark names, and the batch's key.
+/// The check that a batch's mark names, and the key of its run.
 fn mark(batch: &Batch) -> Option<(Check, &str)> {
     let seen = Seen::of(batch);
-    Some((seen.check?.parse().ok()?, seen.key?))
+    Some((seen.check?.parse().ok()?, seen.whole?))
 }
 
 /// The checks that batches' marks name, and those in progress that runs opened which attached to one.
@@ -114,7 +114,7 @@ async fn checks(scene: &Scene<'_>, board: &Board, batches: &[Batch], troubles: &
             return checks;
         }
     }
-    let mut keys: Vec<&str> = batches.iter().filter_map(|batch| Seen::of(batch).key).collect();
+    let mut keys: Vec<&str> = batches.iter().filter_map(|batch| Seen::of(batch).whole).collect();
     keys.sort_unstable();
     keys.dedup();
     if !keys.is_empty() {
@@ -140,7 +140,7 @@ fn runs(scene: &Scene<'_>, batches: &[Batch], checks: Vec<Adopted>) -> Vec<Run> 
     let mut runs: Vec<Run> = Vec::new();
     for check in checks.into_iter().filter(|check| !check.is_over) {
         let waited_for = waited_for(&check, batches);
-        if waited_for.is_empty() || waited_for.len() < check.named() {
+        if !is_whole(&waited_for) || waited_for.len() < check.named() {
             // Its run is at work, or the list lags behind it.
             let unknown = format!("Check {} waits for a batch that is not listed; it is left as it is.", check.id);
             scene.events.emit(Event::Noticed(unknown));
@@ -161,9 +161,17 @@ fn runs(scene: &Scene<'_>, batches: &[Batch], checks: Vec<Adopted>) -> Vec<Run> 
 fn waited_for(check: &Adopted, batches: &[Batch]) -> Vec<Batch> {
     let is_meant = |batch: &&Batch| match check.named() {
         0 => mark(batch).is_some_and(|(mark, key)| mark.id == check.id && key == check.key),
-        _ => Seen::of(batch).key == Some(&*check.key) && check.names(&batch.id),
+        _ => Seen::of(batch).whole == Some(&*check.key) && check.names(&batch.id),
     };
     batches.iter().filter(is_meant).cloned().collect()
+}
+
+/// Whether a run's batches are all there: each is one of so many.
+fn is_whole(batches: &[Batch]) -> bool {
+    let parts = || batches.iter().filter_map(|batch| Seen::of(batch).part).filter(|part| part.attempt == 1);
+    let of = parts().map(|part| part.of).max().unwrap_or(1);
+    let is_there = |number: usize| of == 1 || parts().any(|part| part.number == number);
+    !batches.is_empty() && (1..=of).all(is_there)
 }
 
 impl Run {

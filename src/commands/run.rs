@@ -307,6 +307,7 @@ impl<'a> Run<'a> {
             part,
             left: journal::left(&self.earlier, &self.api.origin(), &key),
             key,
+            whole: self.report.requests.key.clone().unwrap_or_default(),
             window: self.plan.window.clone(),
             repo: identity.repo,
             run: identity.run,

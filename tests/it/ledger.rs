@@ -448,3 +448,36 @@ async fn without_the_ledger_there_is_nothing_pending() {
     let idle = tick(&lab, &github, &[]).await;
     assert_eq!((idle.exit, github.count("", "")), (0, 0), "{}", idle.text);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_several_batches_is_concluded_when_all_of_them_are_over() {
+    // The third batch is made while the first two are at work.
+    let (lab, github) = (Lab::new(HOUR, "create 429 after=2 times=1 retry-after=60s").await, GitHub::new("").await);
+    let line = |index: usize| {
+        let body = format!(r#"{{"model":"m{}","messages":[{{"role":"user","content":"Hi"}}]}}"#, index % 3);
+        format!(r#"{{"custom_id":"request-{index}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#)
+            + "\n"
+    };
+    std::fs::write(lab.dir.path().join("requests.jsonl"), (0..20).map(line).collect::<String>()).unwrap();
+    let first = pull_job(&lab, &github, 1, 7, HEAD);
+    let submitted = submit(&first, &[]).await;
+    assert_eq!(lab.tally().creates, 3, "{}", submitted.text());
+    // Another push attaches to all three.
+    let pushed = pull_job(&lab, &github, 2, 7, &sha('c'));
+    submit(&pushed, &[]).await;
+    assert_eq!(lab.tally().creates, 3);
+    tokio::time::sleep(2 * HOUR).await;
+    let late = tick(&lab, &github, &["--fail-if-pending"]).await;
+    assert_eq!((late.exit, late.runs.len()), (0, 1), "{}", late.text);
+    assert_eq!(conclusions(&github), all("success", 2), "{}", late.text);
+    assert_eq!((report(&late.runs[0])["counts"]["succeeded"].as_u64(), lab.tally().rows_paid), (Some(20), 20));
+
+    // A run that is killed between its batches leaves a check that waits for all of them.
+    let (lab, github) = (Lab::new(HOUR, "create stall after=2").await, GitHub::new("").await);
+    std::fs::write(lab.dir.path().join("requests.jsonl"), (0..20).map(line).collect::<String>()).unwrap();
+    let killed = pull_job(&lab, &github, 1, 7, HEAD);
+    assert!(tokio::time::timeout(20 * SECOND, killed.submit(&SHOWN)).await.is_err());
+    tokio::time::sleep(2 * HOUR).await;
+    let late = tick(&lab, &github, &[]).await;
+    assert_eq!((late.exit, conclusions(&github)), (0, vec![None]), "{}", late.text);
+}

@@ -33,6 +33,8 @@ use crate::values::MaxFailed;
 const API: &str = "https://api.github.com";
 /// How long the check may take to open: the batch waits for it.
 const OPENING: Duration = Duration::from_secs(30);
+/// How long batches may be unnamed after others were.
+const TOGETHER: Duration = Duration::from_secs(10);
 /// How long all may take at the end.
 const CLOSING: Duration = Duration::from_secs(60);
 
@@ -101,7 +103,7 @@ impl Board {
             return None;
         };
         let mut body = self.begin_check(sha, report);
-        merge(&mut body, say::in_progress(report, None));
+        merge(&mut body, say::in_progress(report, &[]));
         self.check.set(Check::InDoubt);
         match self.in_time(OPENING, self.make_check(sha, report, &body)).await {
             Some(Ok(id)) => {
@@ -125,15 +127,22 @@ impl Board {
         self.wishes.check_run
     }
 
-    /// Names the batch in the check as soon as there is one, unless the run is `over` first.
+    /// Names the batches in the check as soon as there are any, until the run is `over`.
     pub async fn follow(&self, report: &Report, events: &Events<'_>, over: oneshot::Receiver<()>) {
         let Check::Open(id) = self.check.get() else { return };
         let is_sending = Cell::new(false);
         let named = async {
-            let batch_id = events.created().await;
-            is_sending.set(true);
-            // The end names it too, so trouble here is worth no warning.
-            drop(self.calls.update_check(id, &say::in_progress(report, Some(&batch_id))).await);
+            let mut known = Vec::new();
+            loop {
+                let batches = events.batches_beyond(&known).await;
+                is_sending.set(true);
+                // The end names them too, so trouble here is worth no warning.
+                drop(self.calls.update_check(id, &say::in_progress(report, &batches)).await);
+                is_sending.set(false);
+                known = batches;
+                // Where one comes, others often do.
+                tokio::time::sleep(TOGETHER).await;
+            }
         };
         let over = async {
             // An error is the same news: the sender is gone.
@@ -145,7 +154,7 @@ impl Board {
         };
         tokio::select! {
             _ = self.shutdown.first() => {}
-            () = named => {}
+            never = named => match never {},
             () = over => {}
         }
     }

@@ -23,6 +23,8 @@ const MOST_GROUPS: usize = 20;
 /// The longest message of an annotation; GitHub takes 64 KB.
 const LONGEST_MESSAGE: usize = 4_096;
 
+/// So many batches are shown while they run; all are named where nobody sees it.
+const MOST_BATCHES: usize = 10;
 /// What the name of every check of ours begins with.
 const PREFIX: &str = "batchstep: ";
 /// What a batch is named by in the summary of its check, where nobody sees it.
@@ -185,13 +187,16 @@ pub(super) fn check(place: &Place, sha: &str, name: &str, report: &Report) -> Va
 }
 
 /// What a check shows while the run goes on.
-pub(super) fn in_progress(report: &Report, batch_id: Option<&str>) -> Value {
+pub(super) fn in_progress(report: &Report, batch_ids: &[String]) -> Value {
     let requests = requests_count(report.requests.total);
     let mut sentences = vec![format!("{requests} go to {} ({}) as a batch.", report.provider, report.origin)];
     sentences.extend(report.requests.key.as_ref().map(|key| format!("Key: `{key}`")));
-    sentences.extend(batch_id.map(|id| format!("Batch: `{id}`")));
+    sentences.extend(batch_ids.iter().take(MOST_BATCHES).map(|id| format!("Batch: `{id}`")));
+    if batch_ids.len() > MOST_BATCHES {
+        sentences.push(format!("And {} batches more.", batch_ids.len() - MOST_BATCHES));
+    }
     let mut summary: String = sentences.iter().map(|sentence| markdown_paragraph(sentence)).collect();
-    summary += &name_batches(batch_id.into_iter());
+    summary += &name_batches(batch_ids.iter().map(String::as_str));
     let title = title(report, &format!("{requests} under way"));
     json!({ "status": "in_progress", "output": { "title": title, "summary": summary } })
 }
@@ -390,7 +395,7 @@ mod tests {
         let (ended, concluded) = ended(&samples::simulated());
         assert!(concluded);
         assert_eq!(ended["output"]["title"], "SIMULATED: succeeded: All 1200 requests succeeded.");
-        let begun = in_progress(&samples::simulated(), Some("batch_1"));
+        let begun = in_progress(&samples::simulated(), &["batch_1".to_owned()]);
         assert_eq!(begun["output"]["title"], "SIMULATED: 1200 requests under way");
         assert!(begun["output"]["summary"].as_str().unwrap().contains("`batch_1`"));
     }
