@@ -64,8 +64,8 @@ pub(crate) struct Request<'a> {
 pub(crate) struct Planner {
     /// The open shard of each endpoint and model.
     open: HashMap<String, usize>,
-    /// The name of the last request's endpoint and model, and its open shard.
-    last: (String, usize),
+    /// The shard of the last request, most likely that of the next.
+    last: Option<usize>,
     name: String,
     shards: Vec<Growing>,
     /// Runs of lines that went into a shard and are not hashed yet.
@@ -119,28 +119,27 @@ impl Planner {
     }
 
     fn shard_for(&mut self, request: &Request<'_>, rules: &Rules) -> usize {
+        let open = self.last.filter(|at| self.shards[*at].is_for(request)).or_else(|| {
+            self.name(request);
+            self.open.get(&self.name).copied()
+        });
+        let at = open.filter(|at| self.shards[*at].has_room(request, rules)).unwrap_or_else(|| {
+            self.name(request);
+            self.shards.push(Growing::new(request));
+            self.open.insert(self.name.clone(), self.shards.len() - 1);
+            self.shards.len() - 1
+        });
+        self.last = Some(at);
+        at
+    }
+
+    /// Makes the name by which a request's shard is found.
+    fn name(&mut self, request: &Request<'_>) {
         self.name.clear();
         self.name.push_str(request.endpoint);
         // No endpoint holds one, so no two pairs have the same name.
         self.name.push('\0');
         self.name.push_str(request.model.unwrap_or_default());
-        let open = match &self.last {
-            (name, at) if *name == self.name && !self.shards.is_empty() => Some(*at),
-            _ => self.open.get(&self.name).copied(),
-        };
-        let at = match open.filter(|at| self.shards[*at].has_room(request, rules)) {
-            Some(at) => at,
-            None => {
-                self.shards.push(Growing::new(request));
-                self.open.insert(self.name.clone(), self.shards.len() - 1);
-                self.shards.len() - 1
-            }
-        };
-        if self.last.0 != self.name {
-            self.last.0.clone_from(&self.name);
-        }
-        self.last.1 = at;
-        at
     }
 }
 
@@ -155,6 +154,10 @@ impl Growing {
             ranges: Vec::new(),
         };
         Self { shard, hasher: blake3::Hasher::new(), inputs: 0 }
+    }
+
+    fn is_for(&self, request: &Request<'_>) -> bool {
+        self.shard.endpoint == request.endpoint && self.shard.model.as_deref() == request.model
     }
 
     fn has_room(&self, request: &Request<'_>, rules: &Rules) -> bool {
