@@ -392,8 +392,9 @@ impl<'a> Run<'a> {
         if all.iter().all(Sent::is_settled) {
             self.events.emit(Event::Settled);
         }
-        let is_collected = !ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_)))) || counts.is_some();
-        self.is_closed = self.plan.waits && is_collected && all.iter().all(Sent::is_closed);
+        // What was refused may work the next time, which then pays for nothing that is here already.
+        let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
+        self.is_closed = self.plan.waits && !is_refused && all.iter().all(Sent::is_closed);
         Ok(verdict)
     }
 }

@@ -66,6 +66,10 @@ async fn one_batch_that_fails_does_not_lose_the_others() {
     assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (4, "refused", 2), "{}", ran.text());
     ran.assert_complete(20);
     assert!(ran.report["reason"].as_str().unwrap().starts_with("1 of 3 batches"), "{}", ran.text());
+    // The next run makes what is lacking, and nothing else.
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, lab.tally().creates, lab.tally().rows_paid), (0, 3, 20), "{}", ran.text());
+    ran.assert_complete(20);
 }
 
 #[tokio::test(start_paused = true)]
