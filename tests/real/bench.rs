@@ -18,6 +18,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a test of chance is repeated: so often, or ten times that where
 /// `.ci/full` asks for it.
+#[cfg(unix)]
 #[expect(clippy::disallowed_methods, reason = "what is tested never sees it")]
 pub(crate) fn rounds(usual: usize) -> usize {
     if std::env::var_os("BATCHSTEP_FULL").is_some() { 10 * usual } else { usual }
