@@ -200,3 +200,26 @@ async fn a_later_attempt_of_the_job_has_its_retries_afresh() {
     assert_eq!((second.exit, lab.tally().creates, lab.tally().rows_paid), (0, 3, 20), "{}", second.text());
     second.assert_complete(20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn several_batches_are_collected_by_their_ids_with_the_requests_and_without() {
+    let lab = mixed(HOUR, "", 3).await;
+    let submitted = lab.submit(&[]).await;
+    assert_eq!((submitted.exit, lab.tally().creates), (0, 3), "{}", submitted.text());
+    tokio::time::sleep(2 * HOUR).await;
+    let ids: Vec<String> = lab.tally().batches.into_iter().map(|batch| batch.id).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let (with, without) = (lab.neighbour(), lab.neighbour());
+    std::fs::remove_file(without.dir.path().join("requests.jsonl")).unwrap();
+    let at_hand = with.collect(&ids).await;
+    assert_eq!((at_hand.exit, at_hand.outcome()), (0, "succeeded"), "{}", at_hand.text());
+    at_hand.assert_complete(20);
+    // Without them the order is that of the shards, each in its own.
+    let given_back = without.collect(&ids).await;
+    assert_eq!((given_back.exit, given_back.count("succeeded")), (0, 20), "{}", given_back.text());
+    let order: Vec<&str> = given_back.results.iter().map(|line| line["custom_id"].as_str().unwrap()).collect();
+    let expected: Vec<String> =
+        (0..3).flat_map(|model| (model..20).step_by(3)).map(|index| format!("request-{index}")).collect();
+    assert_eq!(order, expected);
+    assert_eq!(lab.tally().rows_paid, 20);
+}
