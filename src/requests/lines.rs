@@ -7,9 +7,8 @@
 use std::io::{self, Read};
 use std::iter;
 
-/// The longest request that is looked into, in bytes. Nothing that a provider
-/// documents takes one of that size: OpenAI's images and files may have 50 MB
-/// together, in base64.
+/// The longest request that is looked into, in bytes. No provider that we know of
+/// documents a limit for one; this is a third of what OpenAI takes as a whole file.
 pub(crate) const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
 
 /// The longest answer. One to 2,048 embeddings inputs has a third of it.
