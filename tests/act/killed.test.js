@@ -49,7 +49,7 @@ async function assertCancelled(sandbox, records) {
   assert.ok(post.some((record) => record.stepResult === 'success'), text(post));
   assert.deepEqual(commands(post, 'error'), []);
   const [{ content }] = commands(post, 'summary');
-  assert.ok(content.includes(`Batch \`${batch.id}\`, which a run left behind, is cancelled.`), content);
+  assert.ok(content.includes(`Batch \`${batch.id}\` is cancelled.`), content);
 }
 
 const begin = (sandbox) => start('killed.yml', { expected: 1, args: ['--env', `BASE_URL=${sandbox.url}`] });
