@@ -481,3 +481,20 @@ async fn a_run_of_several_batches_is_concluded_when_all_of_them_are_over() {
     let late = tick(&lab, &github, &[]).await;
     assert_eq!((late.exit, conclusions(&github)), (0, vec![None]), "{}", late.text);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_check_names_each_batch_as_it_comes() {
+    // The second batch is made a minute after the first, and then the run is killed.
+    let (lab, github) = (Lab::new(HOUR, "create 429 after=1 times=1 retry-after=60s").await, GitHub::new("").await);
+    let line = |index: usize| {
+        let body = format!(r#"{{"model":"m{index}","messages":[{{"role":"user","content":"Hi"}}]}}"#);
+        format!(r#"{{"custom_id":"request-{index}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#)
+            + "\n"
+    };
+    std::fs::write(lab.dir.path().join("requests.jsonl"), (0..2).map(line).collect::<String>()).unwrap();
+    let killed = pull_job(&lab, &github, 1, 7, HEAD);
+    assert!(tokio::time::timeout(2 * MINUTE, killed.run(&SHOWN)).await.is_err());
+    let summary = github.state.lock().unwrap().checks[0]["output"]["summary"].to_string();
+    assert_eq!(lab.tally().batches.len(), 2);
+    assert!(lab.tally().batches.iter().all(|batch| summary.contains(&batch.id)), "{summary}");
+}
