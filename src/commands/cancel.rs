@@ -124,7 +124,9 @@ async fn end(
 /// The batches of this repository that are still running, each named.
 async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -> Result<Vec<String>, Error> {
     let repo = host.identity().repo;
-    let of = repo.as_ref().map_or_else(|| "no repository".to_owned(), |repo| format!("the repository {repo}"));
+    let of = repo
+        .as_ref()
+        .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
     let since = world.clock.unix() - LOOK_BACK;
     let scan = async || {
         search::scan(api, since, |batch| {
