@@ -48,9 +48,9 @@ pub async fn execute(command: Command, world: World) -> Exit {
     let end = async { if tidy { world.shutdown.second().await } else { world.shutdown.first().await } };
     let work = async {
         let done = match command {
-            Command::Run(inputs) => return run::run(*inputs, &world).await,
-            Command::Submit(inputs) => return run::submit(*inputs, &world).await,
-            Command::Collect(inputs) => return collect::collect(*inputs, &world).await,
+            Command::Run(inputs) => return Box::pin(run::run(*inputs, &world)).await,
+            Command::Submit(inputs) => return Box::pin(run::submit(*inputs, &world)).await,
+            Command::Collect(inputs) => return Box::pin(collect::collect(*inputs, &world)).await,
             Command::Check(inputs) => return check::check(inputs, &world).await,
             Command::Cancel(inputs) => return cancel::cancel(*inputs, &world).await,
             Command::Sandbox(inputs) => operations::sandbox(inputs, &world).await,

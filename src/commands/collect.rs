@@ -14,7 +14,7 @@ use super::check::check_quietly;
 use super::gather::{self, Answers, Gatherer, Order};
 use super::run::title;
 use super::sent::is_closed;
-use super::{board, connect, failed, pending, publish, set_earlier_aside, write_report};
+use super::{board, connect, failed, pending, publish, set_earlier_aside, skipped, write_report};
 use crate::api::Api;
 use crate::batch::collect::Collector;
 use crate::batch::phases::Phases;
@@ -29,7 +29,6 @@ use crate::inputs;
 use crate::journal::{self, Journal, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop};
 use crate::plan::{self, Collecting};
-use crate::providers::{self, Name};
 use crate::report::{BatchReport, Coverage, Report};
 use crate::requests::places::Places;
 use crate::requests::shards::Shard;
@@ -49,10 +48,7 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
     let work = async {
         let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref())?;
         let board = board(host, world, &events, &inputs.reporting, &inputs.requests, ca_bundle.as_deref())?;
-        if plan::is_skipped(&inputs.connection, &inputs.reporting) {
-            let provider = providers::choose(inputs.connection.provider.unwrap_or(Name::Openai));
-            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
-            Verdict::skipped().record(&mut report);
+        if let Some(report) = skipped(&inputs.connection, &inputs.reporting, world) {
             publish(host, board.as_ref(), world, &events, &report).await;
             return Ok(Exit::Ok);
         }

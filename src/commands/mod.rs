@@ -19,9 +19,10 @@ use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::formats::Format;
 use crate::hosts::{self, Board, Host, Wishes};
-use crate::inputs::Reporting;
+use crate::inputs::{Connection, Reporting};
 use crate::patience::Stop;
 use crate::plan::{self, Server};
+use crate::providers::{self, Name};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
 use crate::verdict::Verdict;
@@ -52,6 +53,17 @@ fn show(
         events.emit(Event::Warned(format!("{}: nothing is shown there.", error.sentence().trim_end_matches('.'))));
         None
     })
+}
+
+/// The report of a command that is passed over for want of a key, as the inputs wish.
+fn skipped(connection: &Connection, reporting: &Reporting, world: &World) -> Option<Report> {
+    if !plan::is_skipped(connection, reporting) {
+        return None;
+    }
+    let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
+    let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+    Verdict::skipped().record(&mut report);
+    Some(report)
 }
 
 /// Tells how it ended: first what a workflow depends on, then what may be slow to arrive.

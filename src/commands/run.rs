@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::check::check_requests;
 use super::gather::{self, Answers, Gatherer, Order};
 use super::sent::{self, Sent};
-use super::{board, connect, failed, publish, set_earlier_aside, write_report};
+use super::{board, connect, failed, publish, set_earlier_aside, skipped, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -23,7 +23,6 @@ use crate::inputs;
 use crate::journal::{self, Journal, Line, Record};
 use crate::patience::{Guard, Stop};
 use crate::plan::{self, Plan, Server};
-use crate::providers::{self, Name};
 use crate::report::Report;
 use crate::requests::Checked;
 use crate::requests::places::Places;
@@ -63,10 +62,7 @@ async fn carry_out(
     let work = async {
         let ca_bundle = plan::ca_bundle(connection.ca_file.as_ref())?;
         let board = board(host, world, &events, reporting, requests, ca_bundle.as_deref())?;
-        if plan::is_skipped(connection, reporting) {
-            let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
-            let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
-            Verdict::skipped().record(&mut report);
+        if let Some(report) = skipped(connection, reporting, world) {
             publish(host, board.as_ref(), world, &events, &report).await;
             return Ok(Exit::Ok);
         }

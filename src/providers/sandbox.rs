@@ -1,5 +1,5 @@
 //! The built-in simulator as a provider: OpenAI's dialect and limits, no key,
-//! and a mark that nothing it says is real. `pipeline.rs` starts the simulator.
+//! and a mark that nothing it says is real. `commands/mod.rs` starts the simulator.
 
 use super::Provider;
 
