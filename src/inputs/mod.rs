@@ -1,0 +1,192 @@
+//! The inputs, each defined once.
+//!
+//! A field here is a flag (`--poll-interval`), an action input
+//! (`INPUT_POLL-INTERVAL`), a plugin setting (`PLUGIN_POLL_INTERVAL`) and a
+//! variable (`BATCHSTEP_POLL_INTERVAL`); its doc comment is the help text.
+//! `env.rs` turns variables into arguments, so clap parses each value once,
+//! wherever it came from. What the values mean together is `plan.rs`'s.
+//! Here are the commands; `groups.rs` has the inputs that several of them take.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+mod groups;
+mod operations;
+
+pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
+pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
+use crate::hosts::Choice;
+use crate::providers;
+use crate::values;
+
+/// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
+#[derive(Debug, Parser)]
+#[command(name = "batchstep", version, subcommand_required = true, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check, submit, wait, collect and report: the whole life of a batch.
+    Run(Box<Run>),
+    /// Check and submit, and do not wait: `collect` comes back for the answers.
+    Submit(Box<Submit>),
+    /// Wait for batches that were submitted, download, reconcile and report.
+    Collect(Box<Collect>),
+    /// Check the requests; no network, no key.
+    Check(Check),
+    /// Cancel batches and wait for their end.
+    Cancel(Box<Cancel>),
+    /// Serve the built-in simulator of the API on a loopback port.
+    Sandbox(Sandbox),
+    /// The API's batch operations, one call each, JSON on standard output.
+    #[command(subcommand)]
+    Batch(Batch),
+    /// The API's file operations, one call each, JSON on standard output.
+    #[command(subcommand)]
+    File(File),
+}
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// What is made of it.
+    #[command(flatten)]
+    pub making: Making,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+    /// The sandbox.
+    #[command(flatten)]
+    pub simulation: Simulation,
+}
+
+/// What `submit` takes.
+#[derive(Debug, Args)]
+pub struct Submit {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// What is made of it.
+    #[command(flatten)]
+    pub making: Making,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting, which is short.
+    #[command(flatten)]
+    pub submitting: Submitting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// What `collect` takes.
+#[derive(Debug, Args)]
+pub struct Collect {
+    /// The batches, or the output `batch-ids` as it is [default: those that the journal in `output-dir` names].
+    #[arg(value_name = "BATCH_ID", help_heading = "Work")]
+    pub batch_id: Vec<String>,
+    /// Collect every batch of this repository whose check is not concluded yet; needs `check-run` [default: false].
+    #[arg(long, value_name = "BOOL", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub pending: Option<bool>,
+    /// The requests that the batches were made of; where they are not at hand, the provider's copy serves [default: requests.jsonl].
+    #[arg(long, value_name = "PATH", help_heading = "Work")]
+    pub requests: Vec<String>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// Waiting.
+    #[command(flatten)]
+    pub collecting: Collecting,
+    /// Reporting.
+    #[command(flatten)]
+    pub reporting: Reporting,
+}
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The work.
+    #[command(flatten)]
+    pub work: Work,
+    /// Whose limits to check against: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
+    pub provider: Option<providers::Name>,
+    /// The CI system to speak to: auto, github or terminal [default: auto].
+    #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
+    pub ci: Option<Choice>,
+}
+
+/// What `cancel` takes.
+#[derive(Debug, Args)]
+pub struct Cancel {
+    /// The batches.
+    #[arg(value_name = "BATCH_ID")]
+    pub batch_id: Vec<String>,
+    /// Without a batch, find it by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
+    #[arg(long, value_name = "ID")]
+    pub create: Vec<String>,
+    /// Conclude the run's check on GitHub as cancelled, by its id, which a run leaves in its state.
+    #[arg(long, value_name = "ID")]
+    pub check: Option<u64>,
+    /// The token to do that with [default: GITHUB_TOKEN, where it is set].
+    #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
+    pub github_token: Option<Unchecked>,
+    /// Cancel every batch of this repository that is still running; only names them unless `yes` is given [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub pending: Option<bool>,
+    /// Do it without asking [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub yes: Option<bool>,
+    /// How long to look for it and to wait for its end [default: 11m].
+    #[arg(long, value_name = "SPAN", value_parser = values::duration)]
+    pub timeout: Option<Duration>,
+    /// The connection.
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The CI system to speak to: auto, github or terminal [default: auto].
+    #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
+    pub ci: Option<Choice>,
+}
+
+/// What `sandbox` takes.
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// The loopback port to serve on; 0 takes a free one [default: 8080].
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// How it behaves.
+    #[command(flatten)]
+    pub simulation: Simulation,
+}
+
+/// Text that may be a secret and is checked only in `plan.rs`: clap would show
+/// a wrong value in its error.
+#[derive(Clone)]
+pub struct Unchecked(pub String);
+
+impl std::fmt::Debug for Unchecked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+fn unchecked(text: &str) -> Result<Unchecked, Infallible> {
+    Ok(Unchecked(text.to_owned()))
+}
