@@ -9,7 +9,7 @@ use crate::providers::{Call, NewBatch, Provider};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, shorten};
 
-use crate::wire::{self, Batch, File, Page};
+use crate::wire::{self, Batch, File, Page, Status};
 
 /// A provider and the client that reaches it.
 pub struct Api {
@@ -38,9 +38,28 @@ impl Api {
         self.provider.is_simulated() || self.client.is_simulated()
     }
 
-    /// A text of the server's without the secrets that we sent.
-    pub fn cut_secrets(&self, text: &str) -> String {
-        self.client.cut_secrets(text)
+    /// A text of the server's as it may be shown: without the secrets that we sent.
+    pub fn shown(&self, text: &str) -> String {
+        self.client.shown(text)
+    }
+
+    /// JSON of the server's as it may be printed: without the secrets that we sent.
+    pub fn shown_json(&self, json: &[u8]) -> String {
+        String::from_utf8_lossy(&self.client.shown_body(json)).into_owned()
+    }
+
+    /// A batch as it may be shown. Decisions read the batch as it came.
+    pub fn shown_batch(&self, batch: &Batch) -> Batch {
+        let mut batch = batch.clone();
+        if let Status::Other(word) = &mut batch.status {
+            *word = self.shown(word);
+        }
+        for error in &mut batch.errors {
+            for text in [&mut error.code, &mut error.message, &mut error.param].into_iter().flatten() {
+                *text = self.shown(text);
+            }
+        }
+        batch
     }
 
     /// Uploads a requests file.
@@ -52,12 +71,13 @@ impl Api {
         sent: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(File, Reply), Failure> {
         let reply = self.client.upload(&self.provider.upload(expires_after), name, file, sent).await?;
-        Ok((object(&reply)?, reply))
+        Ok((self.file(&reply)?, reply))
     }
 
     /// Reads a file's object.
     pub async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
-        self.read(self.provider.get_file(id)).await
+        let reply = self.client.send(&self.provider.get_file(id)).await?;
+        Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
@@ -72,37 +92,58 @@ impl Api {
 
     /// Creates a batch. Never to be repeated blindly: see `submit.rs`.
     pub async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
-        self.read(self.provider.create_batch(batch)).await
+        self.batch(self.provider.create_batch(batch)).await
     }
 
     /// Reads a batch.
     pub async fn get_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
-        self.read(self.provider.get_batch(id)).await
+        self.batch(self.provider.get_batch(id)).await
     }
 
     /// Cancels a batch. A batch that is over answers 409.
     pub async fn cancel_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
-        self.read(self.provider.cancel_batch(id)).await
+        self.batch(self.provider.cancel_batch(id)).await
     }
 
     /// Lists batches, newest first: up to `limit` after the batch named.
     pub async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
         let reply = self.client.send(&self.provider.list_batches(limit, after)).await?;
-        let page = wire::page(&reply.body).map_err(|error| garbled(&reply, &error))?;
+        let page = wire::page(&reply.body).map_err(|error| self.garbled(&reply, &error))?;
+        page.batches.iter().try_for_each(|batch| self.usable(batch.ids()))?;
         Ok((page, reply))
     }
 
-    async fn read<T: DeserializeOwned>(&self, call: Call) -> Result<(T, Reply), Failure> {
+    async fn batch(&self, call: Call) -> Result<(Batch, Reply), Failure> {
         let reply = self.client.send(&call).await?;
-        Ok((object(&reply)?, reply))
+        let batch: Batch = self.object(&reply)?;
+        self.usable(batch.ids())?;
+        Ok((batch, reply))
     }
-}
 
-fn object<T: DeserializeOwned>(reply: &Reply) -> Result<T, Failure> {
-    wire::object(&reply.body).map_err(|error| garbled(reply, &error))
-}
+    fn file(&self, reply: &Reply) -> Result<File, Failure> {
+        let file: File = self.object(reply)?;
+        self.usable([file.id.as_str()])?;
+        Ok(file)
+    }
 
-fn garbled(reply: &Reply, error: &serde_json::Error) -> Failure {
-    let body = String::from_utf8_lossy(&reply.body);
-    Failure::Garbled(format!("{error}, in `{}`", shorten(body.trim(), 80)))
+    fn object<T: DeserializeOwned>(&self, reply: &Reply) -> Result<T, Failure> {
+        wire::object(&reply.body).map_err(|error| self.garbled(reply, &error))
+    }
+
+    /// Ids go into logs, outputs and addresses. One that holds a credential must go nowhere.
+    fn usable<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), Failure> {
+        match ids.into_iter().any(|id| self.client.is_credential_in(id)) {
+            true => Err(Failure::Garbled("it has an id that contains a credential of ours".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn garbled(&self, reply: &Reply, error: &serde_json::Error) -> Failure {
+        let body = String::from_utf8_lossy(&reply.body);
+        Failure::Garbled(format!(
+            "{}, in `{}`",
+            self.shown(&error.to_string()),
+            shorten(self.shown(body.trim()).trim(), 80)
+        ))
+    }
 }

@@ -42,8 +42,10 @@ pub enum Failure {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// What the body says.
+    /// What the body says, as it came: decisions read this.
     pub error: ApiError,
+    /// The same without the secrets that we sent: people are shown this.
+    pub shown: ApiError,
     /// The `Retry-After` header, capped.
     pub retry_after: Option<Duration>,
     /// The provider's id of the request, for its support.
@@ -155,10 +157,10 @@ impl std::fmt::Display for Failure {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HTTP {}", self.status)?;
-        if let Some(code) = self.error.code.as_ref().or(self.error.kind.as_ref()) {
+        if let Some(code) = self.shown.code.as_ref().or(self.shown.kind.as_ref()) {
             write!(f, " {code}")?;
         }
-        if let Some(message) = &self.error.message {
+        if let Some(message) = &self.shown.message {
             write!(f, ": {}", shorten(message, 300))?;
         }
         if let Some(id) = &self.request_id {

@@ -147,6 +147,12 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Every id in it: its own and its files'.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        let files = [&self.input_file_id, &self.output_file_id, &self.error_file_id];
+        std::iter::once(self.id.as_str()).chain(files.into_iter().flatten().map(String::as_str))
+    }
+
     /// When it reached its terminal state, in Unix seconds.
     pub fn ended_at(&self) -> Option<i64> {
         self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
@@ -288,6 +294,12 @@ impl ApiError {
             return Self { message: (!text.is_empty()).then_some(text), ..Self::default() };
         };
         Self::of(&value)
+    }
+
+    /// The error as it may be shown, each text passed through `cut`.
+    pub fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
+        let show = |text: &Option<String>| text.as_deref().map(&cut);
+        Self { code: show(&self.code), kind: show(&self.kind), message: show(&self.message) }
     }
 
     /// Finds the error in an answer's JSON: `{"error": {…}}`, `{"error": "…"}`,

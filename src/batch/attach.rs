@@ -309,7 +309,7 @@ impl Submitter<'_> {
     ) {
         let (batch_id, input_file_id) = (batch.id.clone(), batch.input_file_id.clone());
         let age = batch.created_at.map(|created| u64::try_from(self.clock.unix() - created).unwrap_or(0));
-        let run = Seen::of(&batch).run.map(str::to_owned);
+        let run = Seen::of(&batch).run.map(|run| self.api.shown(run));
         let attachment = Attachment { by, is_foreign, run, age };
         self.guard.events.emit(Event::Attached {
             batch_id,

@@ -3,8 +3,8 @@
 //! One attempt a call and no retries: those are decided above. Credentials go
 //! to the base URL's own origin and nowhere else; redirects are off, but for
 //! downloads, which leave the credentials behind when they change the origin.
-//! Whatever an answer holds, the secrets we sent are cut out of it first; only
-//! what is downloaded stays as it is.
+//! Answers are read as they came. The secrets that we sent are cut out of what
+//! people are shown of them, so that no header can change what an answer means.
 
 mod address;
 mod redact;
@@ -21,7 +21,7 @@ use reqwest::{Certificate, Url, multipart, redirect};
 
 pub use self::address::is_local;
 use self::address::is_loopback;
-pub use self::redact::Secrets;
+pub use self::redact::{Kind, Secrets};
 use crate::error::Error;
 use crate::providers::{Call, Method};
 use crate::requests::outgoing::Outgoing;
@@ -74,8 +74,8 @@ pub struct Client {
 /// A whole answer.
 #[derive(Debug)]
 pub struct Reply {
-    /// The body, with our secrets cut out.
-    pub body: Vec<u8>,
+    /// The body as it came; [`Client::shown_body`] is what may be printed of it.
+    pub body: Bytes,
 }
 
 /// A download that has begun.
@@ -102,13 +102,13 @@ impl Client {
             let (name, value) = (HeaderName::try_from(&header.name), sensitive(header.value.reveal()));
             let wrong = || Error::usage(format!("`headers` has a value for `{}` that HTTP cannot carry.", header.name));
             headers.insert(name.map_err(|_| wrong())?, value.ok_or_else(wrong)?);
-            secrets.add(header.value.clone());
+            secrets.add(header.value.clone(), Kind::of_header(header));
         }
         if let Some(key) = &connection.api_key {
             let wrong = || Error::usage("`api-key` holds characters that HTTP cannot carry.");
             let bearer = sensitive(&format!("Bearer {}", key.reveal())).ok_or_else(wrong)?;
             headers.insert(reqwest::header::AUTHORIZATION, bearer);
-            secrets.add(key.clone());
+            secrets.add(key.clone(), Kind::Credential);
         }
         let roots = trust::roots(connection.ca_bundle.as_deref())?;
         Ok(Self {
@@ -132,9 +132,19 @@ impl Client {
         self.simulated.get()
     }
 
-    /// A text of the server's without the secrets that we sent.
-    pub fn cut_secrets(&self, text: &str) -> String {
+    /// A text of the server's as it may be shown: without the secrets that we sent.
+    pub fn shown(&self, text: &str) -> String {
         self.secrets.cut_text(text)
+    }
+
+    /// A body as it may be printed: without the secrets that we sent.
+    pub fn shown_body(&self, body: &[u8]) -> Vec<u8> {
+        self.secrets.cut(body)
+    }
+
+    /// Whether an id of the server's holds a credential that we sent: then it cannot be used, since ids are shown.
+    pub fn is_credential_in(&self, id: &str) -> bool {
+        self.secrets.is_credential_in(id)
     }
 
     /// Sends a call and reads its whole answer.
@@ -238,19 +248,19 @@ impl Client {
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
         }
-        let body = self.body(response).await?;
-        Ok(Reply { body: self.secrets.cut(&body) })
+        Ok(Reply { body: self.body(response).await? })
     }
 
     async fn refusal(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
         let after = header(&response, reqwest::header::RETRY_AFTER).and_then(retry_after);
         let request_id = header(&response, HeaderName::from_static("x-request-id"));
-        let request_id = request_id.map(|id| shorten(&self.secrets.cut_text(id), 80));
+        let request_id = request_id.map(|id| shorten(&self.shown(id), 80));
         // The status alone says enough where the body does not arrive.
         let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
-        let error = ApiError::read(&self.secrets.cut(&body));
-        Failure::Answered(Refusal { status, error, retry_after: after, request_id })
+        let error = ApiError::read(&body);
+        let shown = error.shown(|text| self.shown(text));
+        Failure::Answered(Refusal { status, error, shown, retry_after: after, request_id })
     }
 
     async fn body(&self, mut response: reqwest::Response) -> Result<Bytes, Failure> {
@@ -266,7 +276,7 @@ impl Client {
 
     fn failure(&self, error: reqwest::Error) -> Failure {
         let error = error.without_url();
-        let mut why = self.secrets.cut_text(&deepest(&error));
+        let mut why = self.shown(&deepest(&error));
         if error.is_timeout() {
             why = "timed out".to_owned();
         }

@@ -174,7 +174,7 @@ impl<'a> Collection<'a> {
         let mut stop = None;
         for batch in &mut batches {
             let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
-            *batch = progress.batch.unwrap_or_else(|| batch.clone());
+            *batch = self.scene.api.shown_batch(progress.batch.as_ref().unwrap_or(batch));
             stop = stop.or(ended);
         }
         self.tell_of(&batches, &Places::default());

@@ -74,7 +74,8 @@ impl Gatherer<'_> {
         let mut results = self.reconcile(answers.files.clone(), order).await?;
         // The answers stand as received; what is told of them repeats no secret.
         for group in &mut results.failures {
-            (group.code, group.message) = (self.api.cut_secrets(&group.code), self.api.cut_secrets(&group.message));
+            (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
+            group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
         }
         Ok(results)
     }

@@ -39,8 +39,8 @@ pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), 
     let mut found = found.batches;
     found.reverse();
     let lines = match as_json {
-        true => vec![inert(&as_array(&found))],
-        false => table(&found, world.clock.unix()).iter().map(|line| safe(line)).collect(),
+        true => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],
+        false => table(&found, world.clock.unix()).iter().map(|line| safe(&api.shown(line))).collect(),
     };
     world.apply(lines.into_iter().map(Effect::Command).collect());
     Ok(())

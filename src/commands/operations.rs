@@ -29,13 +29,13 @@ pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
             let api = connect(inputs.connection)?;
             let (_, reply) =
                 told(&format!("reading batch {}", inputs.batch_id), api.get_batch(&inputs.batch_id).await)?;
-            print(&reply, world)
+            print(&api, &reply, world)
         }
         Batch::Cancel(inputs) => {
             let api = connect(inputs.connection)?;
             let (_, reply) =
                 told(&format!("cancelling batch {}", inputs.batch_id), api.cancel_batch(&inputs.batch_id).await)?;
-            print(&reply, world)
+            print(&api, &reply, world)
         }
         Batch::List(inputs) => {
             let api = connect(inputs.connection)?;
@@ -43,7 +43,7 @@ pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
                 return super::list::ours(&api, inputs.json.unwrap_or(false), world).await;
             }
             let listed = api.list_batches(inputs.limit.unwrap_or(20), inputs.after.as_deref()).await;
-            print(&told("listing batches", listed)?.1, world)
+            print(&api, &told("listing batches", listed)?.1, world)
         }
     }
 }
@@ -63,7 +63,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
         true => error.hint("The batch may exist all the same: look with `batchstep batch list` before you try again."),
         false => error,
     });
-    print(&created?.1, world)
+    print(&api, &created?.1, world)
 }
 
 /// `batchstep file …`.
@@ -73,13 +73,13 @@ pub async fn file(command: File, world: &World) -> Result<(), Error> {
         File::Get(inputs) => {
             let api = connect(inputs.connection)?;
             let (_, reply) = told(&format!("reading file {}", inputs.file_id), api.get_file(&inputs.file_id).await)?;
-            print(&reply, world)
+            print(&api, &reply, world)
         }
         File::Content(inputs) => content(inputs).await,
         File::Delete(inputs) => {
             let api = connect(inputs.connection)?;
             let deleted = api.delete_file(&inputs.file_id).await;
-            print(&told(&format!("deleting file {}", inputs.file_id), deleted)?, world)
+            print(&api, &told(&format!("deleting file {}", inputs.file_id), deleted)?, world)
         }
     }
 }
@@ -96,7 +96,7 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
     let file = source.stream(hasher.finalize());
     let (_, reply) =
         told(&format!("uploading {}", inputs.path), api.upload(&name, file, inputs.expires_after, |_| {}).await)?;
-    print(&reply, world)
+    print(&api, &reply, world)
 }
 
 /// Streams a file's bytes to a path, or to standard output for a pipe.
@@ -145,11 +145,11 @@ fn told<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {
     done.map_err(|failure| refused(doing, &failure))
 }
 
-/// Prints the server's JSON as it came, but such that no CI system can take a
+/// Prints the server's JSON as it came but for our secrets, and such that no CI system can take a
 /// part of it for a command.
-fn print(reply: &Reply, world: &World) -> Result<(), Error> {
+fn print(api: &Api, reply: &Reply, world: &World) -> Result<(), Error> {
     let json = serde_json::from_slice::<serde::de::IgnoredAny>(&reply.body).is_ok();
-    let text = String::from_utf8_lossy(&reply.body);
+    let text = api.shown_json(&reply.body);
     if !json {
         return Err(Error::new(Exit::Refused, format!("The reply is not JSON: `{}`.", shorten(text.trim(), 80))));
     }

@@ -176,8 +176,8 @@ impl<'a> Run<'a> {
             self.check = guard.guard(check).await?.map(|check| check.to_string());
         }
         let order = Order::Requests { source: source.clone(), ids, total };
-        let (all, collected) = Box::pin(self.rounds(&guard, &source, shards, Arc::new(order))).await;
-        self.conclude(&all, collected, &places)
+        let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, Arc::new(order))).await;
+        self.conclude(&mut all, collected, &places)
     }
 
     /// Sends all requests, then those that failed once more, as often as is allowed.
@@ -346,10 +346,13 @@ impl<'a> Run<'a> {
     /// Fills the report with how it ended, and judges.
     fn conclude(
         &mut self,
-        all: &[Sent],
+        all: &mut [Sent],
         collected: Option<Result<Results, Stop>>,
         places: &Places,
     ) -> Result<Verdict, Stop> {
+        // All decisions that read the provider's words are made.
+        all.iter_mut().filter_map(Sent::batch_mut).for_each(|batch| *batch = self.api.shown_batch(batch));
+        let all = &*all;
         self.report.batches = sent::batches(all, places);
         self.report.shards = sent::shards(all);
         if let [only] = all {

@@ -22,6 +22,10 @@ impl Sent {
         self.ended.progress.batch.as_ref()
     }
 
+    pub(super) fn batch_mut(&mut self) -> Option<&mut Batch> {
+        self.ended.progress.batch.as_mut()
+    }
+
     /// The batch, if it is over and there is anybody left to collect for: not
     /// after a signal or a failure. With it comes which attempt it is.
     pub(super) fn to_collect(&self) -> Option<(&Batch, u32)> {

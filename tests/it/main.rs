@@ -16,6 +16,7 @@ mod lost_replies;
 mod odd_servers;
 mod parity;
 mod patterns;
+mod redaction;
 mod scenarios;
 mod shards;
 mod signals;

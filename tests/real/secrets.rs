@@ -143,14 +143,35 @@ async fn a_text_or_a_header_that_echoes_secrets_tells_none() {
 async fn a_good_answer_that_echoes_secrets_tells_none() {
     for (how, echo) in echoes() {
         let (listener, port) = port().await;
-        let file = format!(r#"{{"id":"file-{echo}","filename":"{echo}","status":"processed","bytes":1}}"#);
+        let file = format!(r#"{{"id":"file-1","filename":"{echo}","status":"processed","bytes":1}}"#);
         let error = format!(r#"{{"code":"{echo}","message":"{echo}","param":"{echo}","line":1}}"#);
-        let batch = format!(r#"{{"id":"batch_{echo}","status":"failed","errors":{{"data":[{error}]}}}}"#);
+        let batch = format!(r#"{{"id":"batch_1","status":"failed","errors":{{"data":[{error}]}}}}"#);
         let asked = serve(listener, move |line| json(200, "", if line.contains("batches") { &batch } else { &file }));
         let workspace = Workspace::new();
         let finished = finish(&mut run(&workspace, port)).await.expect(5);
         assert!(asked.text().contains("POST /v1/batches"), "{how}: {}", finished.stderr);
-        assert!(finished.stderr.contains("batch_***"), "{how}: {}", finished.stderr);
+        assert!(finished.stderr.contains("***"), "{how}: {}", finished.stderr);
+        assert_kept(&finished, &workspace);
+    }
+}
+
+/// Ids are printed, exported and written down as they are, so one that holds a credential is not accepted.
+#[tokio::test]
+async fn an_id_that_echoes_a_credential_is_not_accepted() {
+    for (how, echo) in echoes() {
+        let (listener, port) = port().await;
+        let batch = format!(r#"{{"id":"batch_{echo}","status":"in_progress"}}"#);
+        let list = format!(r#"{{"data":[{batch}]}}"#);
+        serve(listener, move |line| match line {
+            _ if line.starts_with("GET /v1/batches?") => json(200, "", &list),
+            _ if line.contains("/batches") => json(200, "", &batch),
+            _ => json(200, "", r#"{"id":"file-1","status":"processed"}"#),
+        });
+        let workspace = Workspace::new();
+        let finished = finish(run(&workspace, port).args(["--timeout", "3s"])).await;
+        assert_eq!(finished.status.code(), Some(4), "{how}: {}", finished.stderr);
+        assert!(finished.stderr.contains("contains a credential"), "{how}: {}", finished.stderr);
+        assert_eq!(workspace.report()["outcome"], "unknown", "{how}");
         assert_kept(&finished, &workspace);
     }
 }

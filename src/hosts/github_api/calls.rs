@@ -13,7 +13,7 @@ use octocrab::{Octocrab, OctocrabBuilder};
 use serde_json::Value;
 
 use super::say::Place;
-use crate::client::{self, Secrets};
+use crate::client::{self, Kind, Secrets};
 use crate::error::Error;
 use crate::retry::shorten;
 use crate::shutdown::Shutdown;
@@ -78,7 +78,7 @@ impl Calls {
             .build_with_reqwest(http)
             .map_err(|error| wrong().because(error))?;
         let mut secrets = Secrets::default();
-        secrets.add(token);
+        secrets.add(token, Kind::Credential);
         Ok(Self { crab, secrets, shutdown, repo: format!("/repos/{}/{}", place.owner, place.repo) })
     }
 
@@ -227,18 +227,22 @@ impl Calls {
         let status = head.status.as_u16();
         let body = Limited::new(body, MAX_BODY).collect().await;
         let body = body.map_err(|error| Trouble::Lost(self.secrets.cut_text(&deepest(error.as_ref()))))?.to_bytes();
-        let body: Value = serde_json::from_slice(&self.secrets.cut(&body)).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if (200..300).contains(&status) {
             let more = header(&head.headers, "link").contains("rel=\"next\"");
             return if body.is_null() { Err(strange()) } else { Ok(Reply { body, more }) };
         }
-        Err(refusal(status, &head.headers, &body))
+        Err(refusal(
+            status,
+            &head.headers,
+            &self.secrets.cut_text(body["message"].as_str().unwrap_or("no reason given")),
+        ))
     }
 }
 
 /// Reads what a status other than 2xx means.
-fn refusal(status: u16, headers: &HeaderMap, body: &Value) -> Trouble {
-    let message = shorten(body["message"].as_str().unwrap_or("no reason given"), 200);
+fn refusal(status: u16, headers: &HeaderMap, message: &str) -> Trouble {
+    let message = shorten(message, 200);
     let is_used_up = header(headers, "x-ratelimit-remaining") == "0" || headers.contains_key("retry-after");
     match status {
         429 => Trouble::Limited(message),
@@ -272,17 +276,16 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderMap, Trouble, Value, refusal};
+    use super::{HeaderMap, Trouble, refusal};
 
     #[test]
     fn a_used_up_limit_is_no_missing_permission() {
-        let body: Value = serde_json::json!({ "message": "Resource not accessible by integration" });
         let read = |status, header: Option<(&'static str, &str)>| {
             let mut headers = HeaderMap::new();
             if let Some((name, value)) = header {
                 headers.insert(name, value.parse().unwrap());
             }
-            refusal(status, &headers, &body)
+            refusal(status, &headers, "Resource not accessible by integration")
         };
         assert!(matches!(read(403, None), Trouble::Refused(403, _)));
         assert!(matches!(read(403, Some(("x-ratelimit-remaining", "12"))), Trouble::Refused(403, _)));

@@ -1,0 +1,44 @@
+//! What we send in headers changes nothing of how answers are read.
+
+use std::time::Duration;
+
+use crate::lab::Lab;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Values that also occur in our marks, in the API's objects and in answers.
+const WORDS: [&str; 8] = [
+    "batchstep",
+    "completed",
+    "in_progress",
+    "batchstep_key",
+    "output_file_id",
+    "request_counts",
+    "custom_id",
+    "gpt-4.1-mini",
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_equals_a_word_of_the_protocol_changes_nothing() {
+    for word in WORDS {
+        let header = format!("X-Word: {word}");
+        let inputs = ["--headers", header.as_str()];
+        let lab = Lab::new(20 * MINUTE, "").await;
+        assert!(tokio::time::timeout(5 * MINUTE, lab.run(&inputs)).await.is_err(), "{word}: it is killed");
+        lab.forget();
+        let ran = lab.run(&inputs).await;
+        assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{word}: {}", ran.text());
+        ran.assert_complete(20);
+        assert_eq!(lab.tally().creates, 1, "{word}: {}", ran.text());
+        assert!(ran.took < 30 * MINUTE, "{word}: {:?}", ran.took);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hopeless_refusal_is_known_whatever_the_headers_say() {
+    let lab = Lab::new(MINUTE, "create 429 code=insufficient_quota").await;
+    let ran = lab.run(&["--headers", "X-Word: insufficient_quota"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
+    assert!(ran.took < MINUTE, "{:?}", ran.took);
+    assert!(!ran.text().contains("insufficient_quota"), "{}", ran.text());
+}
