@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use batchstep::requests::source::{self, Source};
 use batchstep::requests::{self, Checked, Rules};
 use batchstep::results::{AnswersFile, reconcile};
+use batchstep::values::RetryOn;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 
@@ -63,7 +64,8 @@ fn answers(dir: &TempDir, rows: usize, shuffled: bool) -> AnswersFile {
     };
     let path: PathBuf = dir.path().join(format!("answers-{shuffled}.jsonl"));
     std::fs::write(&path, order.into_iter().map(line).collect::<String>()).expect("the answers are written");
-    AnswersFile { path, what: "output", attempt: 1 }
+    let endpoint = Some("/v1/chat/completions".to_owned());
+    AnswersFile { path, what: "output", attempt: 1, batch: 0, endpoint }
 }
 
 fn reconciling(criterion: &mut Criterion) {
@@ -77,7 +79,8 @@ fn reconciling(criterion: &mut Criterion) {
             bencher.iter(|| {
                 let (mut results, mut unexpected) = (io::sink(), io::sink());
                 let answers = std::slice::from_ref(&file);
-                let found = reconcile(&source, &checked.ids, checked.total, answers, &mut results, &mut unexpected);
+                let (ids, total, retry_on) = (&checked.ids, checked.total, RetryOn::default());
+                let found = reconcile(&source, ids, total, answers, &retry_on, &mut results, &mut unexpected);
                 black_box(found.expect("the answers are reconciled"))
             });
         });

@@ -15,8 +15,9 @@ use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::providers::{self, Name, Provider};
 use crate::requests::Rules;
+use crate::retry;
 use crate::sandbox;
-use crate::values::{Header, MaxFailed, Pair, Secret};
+use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
@@ -63,6 +64,8 @@ pub struct Plan {
     pub max_failed: MaxFailed,
     /// How often requests that failed are sent once more.
     pub retries: u32,
+    /// Which failures are retried beside the default ones.
+    pub retry_on: RetryOn,
     /// How many batches are under way at a time.
     pub max_in_flight: usize,
     /// Where results go.
@@ -103,6 +106,7 @@ impl Plan {
             in_process: server.sandbox.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or_default(),
             retries: run.waiting.retries.unwrap_or(RETRIES),
+            retry_on: retry_on(run.waiting.retry_on)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
             output_dir: output_dir(run.reporting.output_dir),
         };
@@ -129,6 +133,7 @@ impl Plan {
             in_process: false,
             max_failed: submit.submitting.max_failed.unwrap_or_default(),
             retries: 0,
+            retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
             output_dir: output_dir(submit.reporting.output_dir),
         };
@@ -188,6 +193,16 @@ impl Collecting {
         };
         Ok((plan, Server::remote(collect.connection)?))
     }
+}
+
+/// What is retried beside the default. No run retries an empty account, so that asking for it is a mistake.
+fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
+    let hopeless = |word: &RetryWord| matches!(word, RetryWord::Code(code) if retry::is_hopeless(code));
+    if let Some(RetryWord::Code(code)) = words.iter().find(|word| hopeless(word)) {
+        return Err(Error::usage(format!("`retry-on` names `{code}`, which no retry within a run helps."))
+            .hint("Add credit at the provider or raise its limit, then run again."));
+    }
+    Ok(RetryOn(words))
 }
 
 /// How long a run may take where nothing is said.

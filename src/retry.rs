@@ -12,9 +12,28 @@ use crate::wire::ApiError;
 /// The longest `Retry-After` that is honoured.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
 
-/// Codes and types that no waiting mends, whatever the HTTP status.
-const HOPELESS: [&str; 4] =
-    ["insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"];
+/// Codes and types that no waiting helps, whatever the HTTP status: an account that is empty, over its limit or
+/// closed. OpenAI's, then Anthropic's (its SDK's `types/shared`), then those of gateways and other vendors.
+const HOPELESS: [&str; 13] = [
+    "insufficient_quota",
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "account_deactivated",
+    "billing_error",
+    "enforced_spend_limit_reached",
+    "contract_spend_limit_reached",
+    "insufficient_user_quota",
+    "insufficient_balance",
+    "insufficient_credits",
+    "insufficient_funds",
+    "exceeded_current_quota_error",
+    "payment_required",
+];
+
+/// Whether a provider's code or type says that no waiting helps.
+pub fn is_hopeless(word: &str) -> bool {
+    HOPELESS.iter().any(|hopeless| hopeless.eq_ignore_ascii_case(word.trim()))
+}
 
 /// What happened to one attempt at a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -135,7 +154,7 @@ impl Failure {
 impl Refusal {
     fn is_hopeless(&self) -> bool {
         let words = [self.error.code.as_deref(), self.error.kind.as_deref()];
-        words.into_iter().flatten().any(|word| HOPELESS.contains(&word))
+        words.into_iter().flatten().any(is_hopeless)
     }
 }
 

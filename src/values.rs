@@ -150,6 +150,57 @@ impl fmt::Display for MaxFailed {
     }
 }
 
+/// A failure that the input `retry-on` adds to those that are retried anyway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryWord {
+    /// Requests without an answer, also where the provider counts one that its files lack.
+    Missing,
+    /// Answers with this status.
+    Status(u16),
+    /// Answers with this code, whatever its case.
+    Code(String),
+}
+
+impl FromStr for RetryWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let word = text.trim();
+        if word.eq_ignore_ascii_case("missing") {
+            return Ok(Self::Missing);
+        }
+        if word.is_empty() || word.contains(char::is_whitespace) {
+            return Err("write statuses, codes or `missing`, separated by commas".to_owned());
+        }
+        if !word.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Self::Code(word.to_owned()));
+        }
+        let status = word.parse().ok().filter(|status| *status < 1000);
+        status.map(Self::Status).ok_or_else(|| "a status has at most three digits".to_owned())
+    }
+}
+
+/// The failures that are retried beside the default ones: the input `retry-on`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryOn(pub Vec<RetryWord>);
+
+impl RetryOn {
+    /// Whether requests without an answer are retried even where the provider's
+    /// own account promises one: that may pay for them twice.
+    pub fn covers_missing(&self) -> bool {
+        self.0.contains(&RetryWord::Missing)
+    }
+
+    /// Whether a failure with this status and code is among them.
+    pub fn covers(&self, status: Option<u16>, code: &str) -> bool {
+        self.0.iter().any(|word| match word {
+            RetryWord::Missing => false,
+            RetryWord::Status(one) => status == Some(*one),
+            RetryWord::Code(one) => one.eq_ignore_ascii_case(code),
+        })
+    }
+}
+
 /// The longest span that is taken: beyond it, clocks and calendars overflow.
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
@@ -183,7 +234,7 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Header, MaxFailed, Pair, Secret, boolean, duration, file_life};
+    use super::{Duration, Header, MaxFailed, Pair, RetryOn, RetryWord, Secret, boolean, duration, file_life};
 
     #[test]
     fn shares_round_down_and_counts_stand() {
@@ -216,6 +267,18 @@ mod tests {
         assert_eq!((pair.key.as_str(), pair.value.as_str()), ("suite", "nightly=1"));
         assert!("batchstep_key=x".parse::<Pair>().is_err());
         assert!(format!("k={}", "v".repeat(513)).parse::<Pair>().is_err());
+    }
+
+    #[test]
+    fn what_is_retried_is_a_status_a_code_or_missing() {
+        let words: Result<Vec<RetryWord>, String> = "403, Overloaded,missing".split(',').map(str::parse).collect();
+        let retry_on = RetryOn(words.unwrap());
+        assert!(retry_on.covers_missing() && retry_on.covers(Some(403), "") && retry_on.covers(None, "overloaded"));
+        assert!(!retry_on.covers(Some(404), "403") && !retry_on.covers(None, "missing"));
+        assert!(!RetryOn::default().covers_missing() && !RetryOn::default().covers(Some(403), ""));
+        for wrong in ["", " ", "1000", "two words"] {
+            assert!(wrong.parse::<RetryWord>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -42,7 +42,8 @@ impl Collector<'_> {
         let mut files = Vec::new();
         for (what, id) in [("output", &batch.output_file_id), ("error", &batch.error_file_id)] {
             if let Some(id) = id {
-                files.push(AnswersFile { path: self.fetch(what, id, number).await?, what, attempt });
+                let (path, endpoint) = (self.fetch(what, id, number).await?, batch.endpoint.clone());
+                files.push(AnswersFile { path, what, attempt, batch: number, endpoint });
             }
         }
         Ok(files)

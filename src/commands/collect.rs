@@ -34,6 +34,7 @@ use crate::requests::places::Places;
 use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
+use crate::values::RetryOn;
 use crate::verdict::{self, End, Verdict};
 use crate::wire::{Batch, Status};
 use crate::world::World;
@@ -312,6 +313,7 @@ impl<'a> Collection<'a> {
             events: self.scene.events,
             journal: &self.journal,
             output_dir: self.output_dir,
+            retry_on: RetryOn::default(),
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         let batches: Vec<(&Batch, u32)> = batches.iter().map(|batch| (batch, attempt(batch))).collect();

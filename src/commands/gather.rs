@@ -17,6 +17,7 @@ use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::{self, AnswersFile, Results};
+use crate::values::RetryOn;
 use crate::wire::Batch;
 
 /// The order in which results stand, and what is missing from them.
@@ -44,6 +45,8 @@ pub(super) struct Gatherer<'a> {
     pub(super) events: &'a Events<'a>,
     pub(super) journal: &'a Journal,
     pub(super) output_dir: &'a Path,
+    /// Which failures are retried beside the default ones.
+    pub(super) retry_on: RetryOn,
 }
 
 /// The answers that are on our disk.
@@ -96,13 +99,13 @@ impl Gatherer<'_> {
     }
 
     async fn reconcile(&self, answers: Vec<AnswersFile>, order: Arc<Order>) -> Result<Results, Stop> {
-        let (output_dir, dir) = (self.output_dir.to_owned(), self.dir());
+        let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
         let reconciling = tokio::task::spawn_blocking(move || {
             let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
             let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
             let found = match order.as_ref() {
                 Order::Requests { source, ids, total } => {
-                    results::reconcile(source, ids, *total, &answers, &mut results, &mut unexpected)?
+                    results::reconcile(source, ids, *total, &answers, &retry_on, &mut results, &mut unexpected)?
                 }
                 Order::Answers { total } => results::keep_order(*total, &answers, &mut results, &mut unexpected)?,
             };

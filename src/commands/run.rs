@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         results: &Results,
         attempt: u32,
     ) -> Option<Vec<Shard>> {
-        let rows = results.retryable.clone();
+        let rows = results.worth_retrying();
         let from: Vec<Shard> =
             all.iter().filter(|sent| sent.is_worth_retrying()).map(|sent| sent.shard.clone()).collect();
         let (source, rules) = (source.clone(), self.plan.rules.clone());
@@ -318,7 +318,8 @@ impl<'a> Run<'a> {
 
     fn gatherer<'g>(&'g self, guard: &'g Guard<'g>) -> Gatherer<'g> {
         let output_dir = &self.plan.output_dir;
-        Gatherer { api: &self.api, guard, events: self.events, journal: &self.journal, output_dir }
+        let retry_on = self.plan.retry_on.clone();
+        Gatherer { api: &self.api, guard, events: self.events, journal: &self.journal, output_dir, retry_on }
     }
 
     /// Downloads what there is of new answers, and reconciles all. None where

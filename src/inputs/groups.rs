@@ -10,7 +10,7 @@ use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::hosts::Choice;
 use crate::providers;
-use crate::values::{self, MaxFailed, Pair};
+use crate::values::{self, MaxFailed, Pair, RetryWord};
 
 /// The work to do.
 #[derive(Debug, Args)]
@@ -100,6 +100,9 @@ pub struct Waiting {
     /// How often requests are sent once more whose failure may pass: 429, 5xx, expired, no answer [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
     pub retries: Option<u32>,
+    /// More failures to retry: statuses, codes, or `missing` (answers that the provider counts but does not deliver, which may pay for them twice); with commas, one a line or one a flag.
+    #[arg(long, value_name = "WORD", value_delimiter = ',', help_heading = "Verdict")]
+    pub retry_on: Vec<RetryWord>,
 }
 
 /// How long `submit` may take, and what it leaves for `collect`.

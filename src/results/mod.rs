@@ -16,13 +16,16 @@ use serde::Serialize;
 
 mod answer;
 mod failures;
+mod held;
 mod slots;
 mod tail;
 
+pub use self::held::{FileHeld, Held};
 pub use self::tail::ends_whole;
 
 use self::answer::Answer;
 use self::failures::{Failures, MISSING};
+use self::held::Holdings;
 use self::slots::{Place, Ranges, Slots};
 use crate::error::{Error, Exit};
 use crate::report::{Counts, FailureGroup, Tokens};
@@ -31,6 +34,7 @@ use crate::requests::lines::{Block, LONGEST_ANSWER, LONGEST_REQUEST, Line, Lines
 use crate::requests::loose::{Loose, Seen};
 use crate::requests::row::Row;
 use crate::requests::source::{Reader, Source};
+use crate::values::RetryOn;
 
 /// What is said of a request without an answer.
 const NO_ANSWER: &str = "The provider gave no answer to this request.";
@@ -45,6 +49,10 @@ pub struct AnswersFile {
     pub what: &'static str,
     /// Which attempt at the requests it is of, from 1.
     pub attempt: u32,
+    /// The index of its batch among those of the run.
+    pub batch: usize,
+    /// The endpoint its requests went to, where that is known.
+    pub endpoint: Option<String>,
 }
 
 /// How the requests fared.
@@ -56,10 +64,23 @@ pub struct Results {
     pub tokens: Tokens,
     /// Failed and missing requests by code, most frequent first.
     pub failures: Vec<FailureGroup>,
-    /// The requests, by index and in order, whose failure another try may mend.
+    /// The requests, by index and in order, that failed in a way that may pass.
     pub retryable: Vec<u32>,
+    /// The requests, by index and in order, without an answer.
+    pub missing: Vec<u32>,
+    /// What the files of each batch hold, by the batch's index.
+    pub batches: Vec<Held>,
     /// What the user should know beside that.
     pub warnings: Vec<String>,
+}
+
+impl Results {
+    /// The requests, by index and in order, for which a retry may bring an answer.
+    pub fn worth_retrying(&self) -> Vec<u32> {
+        let mut all = [&self.retryable[..], &self.missing].concat();
+        all.sort_unstable();
+        all
+    }
 }
 
 /// Writes one line per request to `results`, in the order of the requests, and
@@ -76,13 +97,15 @@ pub fn reconcile(
     ids: &Ids,
     total: u64,
     answers: &[AnswersFile],
+    _retry_on: &RetryOn,
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
-    let mut first = First { ids, answers, slots: Slots::new(total)?, tally: Tally::default() };
+    let (holdings, slots) = (Holdings::new(answers, total), Slots::new(total)?);
+    let mut first = First { ids, answers, slots, holdings, tally: Tally::default() };
     let mut ranges = Ranges::new(answers);
     first.tally.counts.total = total;
-    for (file, of) in answers.iter().enumerate() {
+    for (file, of) in first.holdings.order() {
         let failed = |error| unreadable(of, error);
         let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
         while let Some(block) = lines.block().map_err(failed)? {
@@ -91,7 +114,7 @@ pub fn reconcile(
             }
         }
     }
-    let First { slots, mut tally, .. } = first;
+    let First { slots, holdings, mut tally, .. } = first;
     let mut asked = Asked { source, lines: None, next: 0 };
     for index in 0..total {
         let missing;
@@ -103,15 +126,15 @@ pub fn reconcile(
             line
         } else {
             let id = asked.id(index, ids)?;
-            tally.missing(&id);
-            tally.retryable.push(index as u32);
+            tally.unanswered(&id);
+            tally.missing.push(index as u32);
             missing = missing_line(&id)?;
             &missing
         };
         results.write_all(line).and_then(|()| results.write_all(b"\n")).map_err(unwritable)?;
     }
     results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
-    Ok(tally.into_results())
+    Ok(tally.into_results(holdings.into_held()))
 }
 
 /// As [`reconcile`], where nobody knows the requests: answers stand in the order
@@ -140,7 +163,7 @@ pub fn keep_order(
         }
     }
     let answered = ids.len() as u64;
-    let mut found = reconcile(&Source::default(), &ids, answered, answers, results, unexpected)?;
+    let mut found = reconcile(&Source::default(), &ids, answered, answers, &RetryOn::default(), results, unexpected)?;
     let missing = total.saturating_sub(answered);
     (found.counts.total, found.counts.missing) = (answered + missing, missing);
     if missing > 0 {
@@ -157,6 +180,7 @@ struct First<'a> {
     ids: &'a Ids,
     answers: &'a [AnswersFile],
     slots: Slots,
+    holdings: Holdings<'a>,
     tally: Tally,
 }
 
@@ -171,6 +195,7 @@ impl First<'_> {
         }
         let mut losers = Vec::new();
         for ((place, success), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
+            self.holdings.line(file, index);
             let before = index.and_then(|index| self.slots.get(index.into()));
             let mut loser = match index {
                 Some(index) => self.slots.offer(place, index, success.is_some()),
@@ -265,6 +290,7 @@ struct Tally {
     tokens: Tokens,
     failures: Failures,
     retryable: Vec<u32>,
+    missing: Vec<u32>,
 }
 
 impl Tally {
@@ -286,19 +312,19 @@ impl Tally {
         sum(&mut self.tokens.reasoning, tokens.reasoning);
     }
 
-    fn missing(&mut self, custom_id: &str) {
+    fn unanswered(&mut self, custom_id: &str) {
         self.counts.missing += 1;
         self.failures.add(MISSING, NO_ANSWER, custom_id);
     }
 
-    fn into_results(self) -> Results {
+    fn into_results(self, batches: Vec<Held>) -> Results {
         let mut warnings = Vec::new();
         if self.counts.unexpected > 0 {
             let why = "each repeats an answer, names no request of this run, or cannot be read";
             warnings.push(format!("Lines of the answers that were set aside: {}; {why}.", self.counts.unexpected));
         }
-        let (failures, retryable) = (self.failures.sorted(), self.retryable);
-        Results { counts: self.counts, tokens: self.tokens, failures, retryable, warnings }
+        let Self { counts, tokens, failures, retryable, missing } = self;
+        Results { counts, tokens, failures: failures.sorted(), retryable, missing, batches, warnings }
     }
 }
 
@@ -306,7 +332,7 @@ impl Tally {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{AnswersFile, Results, reconcile};
+    use super::{AnswersFile, Results, RetryOn, reconcile};
     use crate::error::Exit;
     use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, rules};
@@ -324,11 +350,20 @@ mod tests {
         for (index, text) in files.iter().enumerate() {
             let path = dir.path().join(format!("answers-{index}"));
             std::fs::write(&path, text).unwrap();
-            answers.push(AnswersFile { path, what: if index == 0 { "output" } else { "error" }, attempt: 1 });
+            let (what, endpoint) = (if index == 0 { "output" } else { "error" }, None);
+            answers.push(AnswersFile { path, what, attempt: 1, batch: 0, endpoint });
         }
         meddle(dir.path());
         let (mut results, mut unexpected) = (Vec::new(), Vec::new());
-        let outcome = reconcile(&source, &checked.ids, checked.total, &answers, &mut results, &mut unexpected)?;
+        let outcome = reconcile(
+            &source,
+            &checked.ids,
+            checked.total,
+            &answers,
+            &RetryOn::default(),
+            &mut results,
+            &mut unexpected,
+        )?;
         Ok((String::from_utf8(results).unwrap(), String::from_utf8(unexpected).unwrap(), outcome))
     }
 
