@@ -20,8 +20,8 @@ pub enum Exit {
     Usage,
     /// The requests file is invalid; nothing was uploaded.
     Invalid,
-    /// The provider refused, was unreachable before a batch existed, or the
-    /// fate of a create could not be learned.
+    /// The provider refused, was unreachable before a batch existed, the fate of a
+    /// create could not be learned, or answers could not be fetched.
     Refused,
     /// The batch failed, expired or was cancelled by somebody else, with nothing usable.
     BatchFailed,
@@ -73,7 +73,7 @@ impl Exit {
             Self::Usage => "Usage: a flag, an input or the environment is wrong.",
             Self::Invalid => "The requests file is invalid; nothing was uploaded.",
             Self::Refused => {
-                "The provider refused or was unreachable before a batch existed, or a create's fate is unknown."
+                "The provider refused or was unreachable; or it may have been paid already: see `outcome` (`unknown`, `uncollected`)."
             }
             Self::BatchFailed => "The batch failed, expired or was cancelled elsewhere, with nothing usable.",
             Self::TimedOut => "Time was up: the batch was cancelled, partial results are kept.",
@@ -185,6 +185,8 @@ pub enum Outcome {
     Skipped,
     /// A create was sent and its fate could not be learned.
     Unknown,
+    /// The batch is over and its answers are at the provider, but could not be fetched.
+    Uncollected,
 }
 
 impl Outcome {
@@ -202,6 +204,7 @@ impl Outcome {
             Self::Pending => "pending",
             Self::Skipped => "skipped",
             Self::Unknown => "unknown",
+            Self::Uncollected => "uncollected",
         }
     }
 }

@@ -311,10 +311,10 @@ impl Event {
 }
 
 fn progress(counts: Counts) -> String {
-    match counts {
-        Counts { total: 0, .. } => String::new(),
-        Counts { total, completed, failed: 0 } => format!(", {completed} of {total} done"),
-        Counts { total, failed, .. } => format!(", {} of {total} done, {failed} of them failed", counts.done()),
+    let (Some(total @ 1..), Some(done)) = (counts.total, counts.done()) else { return String::new() };
+    match counts.failed {
+        None | Some(0) => format!(", {done} of {total} done"),
+        Some(failed) => format!(", {done} of {total} done, {failed} of them failed"),
     }
 }
 

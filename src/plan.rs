@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::client;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
@@ -166,6 +166,11 @@ pub struct Collecting {
 }
 
 impl Collecting {
+    /// The exit code while a batch is pending.
+    pub fn pending_exit(&self) -> Exit {
+        if self.fail_if_pending { Exit::Pending } else { Exit::Ok }
+    }
+
     /// Plans a collection, and tells whom it talks to.
     pub fn new(collect: inputs::Collect, host: &dyn Host) -> Result<(Self, Server), Error> {
         let (pending, waiting) = (collect.pending.unwrap_or(false), collect.collecting);

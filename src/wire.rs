@@ -157,34 +157,34 @@ impl Batch {
     pub fn ended_at(&self) -> Option<i64> {
         self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
     }
-
-    /// Whether it names a file for every kind of answer that it counts. One that
-    /// completed has answers, counted or not.
-    pub fn names_its_files(&self) -> bool {
-        let answered = self.counts.completed > 0 && self.output_file_id.is_none();
-        let tried = self.counts.failed > 0 || self.status == Status::Completed;
-        !(answered || tried && self.error_file_id.is_none() && self.output_file_id.is_none())
-    }
 }
 
-/// How many requests of a batch are done.
+/// How many requests of a batch are done. A count that the provider does not give is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Counts {
     /// All requests.
-    #[serde(default, deserialize_with = "number")]
-    pub total: u64,
+    #[serde(default, deserialize_with = "optional_number")]
+    pub total: Option<u64>,
     /// Answered with status 200.
-    #[serde(default, deserialize_with = "number")]
-    pub completed: u64,
+    #[serde(default, deserialize_with = "optional_number")]
+    pub completed: Option<u64>,
     /// Answered otherwise.
-    #[serde(default, deserialize_with = "number")]
-    pub failed: u64,
+    #[serde(default, deserialize_with = "optional_number")]
+    pub failed: Option<u64>,
 }
 
 impl Counts {
-    /// Requests that have been tried.
-    pub fn done(&self) -> u64 {
-        self.completed.saturating_add(self.failed)
+    /// These counts, all known.
+    pub fn of(total: u64, completed: u64, failed: u64) -> Self {
+        Self { total: Some(total), completed: Some(completed), failed: Some(failed) }
+    }
+
+    /// Requests that have been tried, none where the provider counts neither kind.
+    pub fn done(&self) -> Option<u64> {
+        match (self.completed, self.failed) {
+            (None, None) => None,
+            (completed, failed) => Some(completed.unwrap_or(0).saturating_add(failed.unwrap_or(0))),
+        }
     }
 }
 
@@ -417,7 +417,7 @@ mod tests {
         );
         assert_eq!(batch.status, Status::Completed);
         assert_eq!((batch.output_file_id.as_deref(), batch.error_file_id.as_deref()), (None, Some("file-9")));
-        assert_eq!(batch.counts, Counts { total: 9, completed: 0, failed: 9 });
+        assert_eq!(batch.counts, Counts::of(9, 0, 9));
         assert_eq!(batch.ended_at(), Some(1_700_000_600));
         assert_eq!(batch.usage.unwrap().input_tokens, 7);
         assert_eq!(batch.metadata["batchstep_v"], "1");
@@ -442,15 +442,6 @@ mod tests {
         assert_eq!(strange.status, Status::Other("paused".to_owned()));
         assert!(!strange.status.is_terminal());
         assert_eq!(strange.errors[0].message.as_deref(), Some("out of luck"));
-    }
-
-    #[test]
-    fn a_batch_that_completed_names_a_file() {
-        let named = |json: &str| batch(&format!(r#"{{"id":"b",{json}}}"#)).names_its_files();
-        assert!(!named(r#""status":"completed""#));
-        assert!(!named(r#""status":"expired","request_counts":{"completed":1},"error_file_id":"e""#));
-        assert!(named(r#""status":"completed","error_file_id":"e""#));
-        assert!(named(r#""status":"expired""#) && named(r#""status":"failed""#));
     }
 
     #[test]

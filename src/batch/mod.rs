@@ -6,8 +6,10 @@
 
 pub mod attach;
 pub mod cancel;
-pub mod collect;
+pub mod download;
+mod inflate;
 pub mod phases;
+pub mod promise;
 pub mod search;
 pub mod submit;
 mod twins;
@@ -37,8 +39,6 @@ use crate::wire::{Batch, Status};
 pub const CANCELLING: Duration = Duration::from_secs(660);
 /// How long a create that was under way at the deadline is looked for.
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
-/// How long a batch that is over may take to name its files.
-const LATE_FILES: Duration = Duration::from_secs(30);
 
 /// What a batch is driven with.
 pub struct Driver<'a> {
@@ -201,7 +201,6 @@ impl Driver<'_> {
             Some(work) if self.looks_for_twins(work, progress) => Looks::after_create(),
             _ => Looks::none(),
         };
-        let mut over: Option<Instant> = None;
         let mut cadence = Cadence::new(self.poll_interval);
         loop {
             if let Some(work) = work
@@ -211,12 +210,10 @@ impl Driver<'_> {
                 let yielded = Box::pin(self.guard.until(limit, submitter.yield_to_older(work))).await??;
                 looks.done(&batch, yielded);
                 if let Some(older) = progress.borrow().batch.clone().filter(|_| yielded == Some(true)) {
-                    (batch, over, cadence) = (older, None, Cadence::new(self.poll_interval));
+                    (batch, cadence) = (older, Cadence::new(self.poll_interval));
                 }
             }
-            // Some servers say that a batch is over a moment before they name its files.
-            let is_late = over.is_some_and(|over| over.elapsed() >= LATE_FILES);
-            if batch.status.is_terminal() && (is_late || batch.names_its_files()) {
+            if batch.status.is_terminal() {
                 let (batch_id, status) = (batch.id.clone(), batch.status.clone());
                 self.journal.note(Record::Ended { batch_id: batch_id.clone(), status: status.word().to_owned() })?;
                 self.guard.events.emit(Event::Ended { batch_id, status, counts: batch.counts });
@@ -224,9 +221,6 @@ impl Driver<'_> {
             }
             if work.is_some() && is_given_up(progress) {
                 return Ok(());
-            }
-            if batch.status.is_terminal() && over.is_none() {
-                (over, cadence) = (Some(Instant::now()), Cadence::new(self.poll_interval));
             }
             self.phases.begin(batch.status.word());
             let pause = cadence.next(&mut self.guard.rng.borrow_mut()).min(looks.pause());

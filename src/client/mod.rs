@@ -85,6 +85,8 @@ pub struct Download {
     pub starts_at: u64,
     /// The whole file's length, where the server says it.
     pub total: Option<u64>,
+    /// What the server says that the file is: its `Content-Type`.
+    pub kind: Option<String>,
 }
 
 impl Client {
@@ -200,13 +202,14 @@ impl Client {
     }
 
     async fn begin(&self, response: reqwest::Response) -> Result<Download, Failure> {
+        let kind = header(&response, reqwest::header::CONTENT_TYPE).map(str::to_owned);
         match response.status().as_u16() {
             206 => {
                 let range = header(&response, reqwest::header::CONTENT_RANGE).and_then(content_range);
                 let (starts_at, total) = range.ok_or_else(|| Failure::Garbled("206 without a Content-Range".into()))?;
-                Ok(Download { response, starts_at, total })
+                Ok(Download { response, starts_at, total, kind })
             }
-            200..=299 => Ok(Download { total: response.content_length(), response, starts_at: 0 }),
+            200..=299 => Ok(Download { total: response.content_length(), response, starts_at: 0, kind }),
             _ => Err(self.refusal(response).await),
         }
     }

@@ -6,17 +6,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_quietly;
-use super::gather::{self, Answers, Gatherer, Order};
+use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::run::title;
 use super::sent::is_closed;
 use super::{board, connect, failed, pending, publish, set_earlier_aside, skipped, write_report};
 use crate::api::Api;
-use crate::batch::collect::Collector;
+use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
 use crate::batch::{Driver, Ended};
 use crate::clock::rfc3339;
@@ -35,12 +36,16 @@ use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
 use crate::values::RetryOn;
-use crate::verdict::{self, End, Verdict};
+use crate::verdict::{self, End, Rows, Verdict};
 use crate::wire::{Batch, Status};
 use crate::world::World;
 
 /// Where a batch does not say what window it was made with.
 const WINDOW: &str = "24h";
+/// How long doubtful files are fetched again by a collection that does not wait.
+const LOOKING: Duration = Duration::from_secs(60);
+/// How long after a batch's end its files may be on their way, in seconds.
+const RECENT: i64 = 3600;
 
 /// `batchstep collect`: wait, download, reconcile, report.
 pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
@@ -191,13 +196,26 @@ impl<'a> Collection<'a> {
         if !running.is_empty() && !matches!(stop, Some(Stop::Deadline)) {
             return Ok(Verdict::pending(&running, self.scene.plan.fail_if_pending));
         }
-        let counts = match running.is_empty() {
-            true => Some(self.gather(&batches).await?),
-            false => None,
+        let (rows, doubtful) = match running.is_empty() {
+            true => {
+                let (rows, doubtful) = self.gather(&batches).await?;
+                (Some(rows), doubtful)
+            }
+            false => (None, Vec::new()),
         };
-        self.is_closed = is_closed(stop.as_ref(), telling, false);
+        if self.scene.plan.timeout.is_zero() && self.may_come(&doubtful) {
+            return Ok(verdict::incomplete(&doubtful, self.scene.plan.pending_exit()));
+        }
+        self.is_closed = doubtful.is_empty() && is_closed(stop.as_ref(), telling, false);
         let end = End { stop: stop.as_ref(), batch: telling, is_foreign: false };
-        Ok(verdict::judge(&end, counts, max_failed))
+        Ok(verdict::judge_all(&[end], rows, &doubtful, max_failed))
+    }
+
+    /// Whether what could not be fetched may be on its way: all of these batches ended a moment ago.
+    fn may_come(&self, doubtful: &[(Batch, String)]) -> bool {
+        let now = self.scene.world.clock.unix();
+        let is_recent = |(batch, _): &(Batch, String)| batch.ended_at().is_some_and(|ended| now - ended < RECENT);
+        !doubtful.is_empty() && doubtful.iter().all(is_recent)
     }
 
     /// One look at each batch.
@@ -261,7 +279,7 @@ impl<'a> Collection<'a> {
 
     /// From here on these batches' results are what this directory is for.
     fn take_up(&mut self, batches: &[Batch]) -> Result<(), Error> {
-        let total = batches.iter().map(|batch| batch.counts.total).sum();
+        let total = batches.iter().filter_map(|batch| batch.counts.total).sum();
         let keys: Vec<&str> = batches.iter().map(|batch| Seen::of(batch).key.unwrap_or_default()).collect();
         let whole: Vec<Option<&str>> = batches.iter().map(|batch| Seen::of(batch).whole).collect();
         if let [first, rest @ ..] = &whole[..]
@@ -302,8 +320,9 @@ impl<'a> Collection<'a> {
         driver.attend(&key, batch).await
     }
 
-    /// Downloads and reconciles, and tells how the requests fared.
-    async fn gather(&mut self, batches: &[Batch]) -> Result<crate::report::Counts, Stop> {
+    /// Downloads and reconciles. Tells how the requests fared, and which batches'
+    /// answers could not be fetched.
+    async fn gather(&mut self, batches: &[Batch]) -> Result<(Rows, Vec<(Batch, String)>), Stop> {
         self.phases.begin("collect");
         let order = self.order(batches).await?;
         let guard = self.scene.looking();
@@ -316,12 +335,21 @@ impl<'a> Collection<'a> {
             retry_on: RetryOn::default(),
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
-        let batches: Vec<(&Batch, u32)> = batches.iter().map(|batch| (batch, attempt(batch))).collect();
-        let results = gatherer.gather(&batches, &mut Answers::default(), Arc::new(order)).await?;
+        // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.
+        let want = |batch| {
+            Wanted { batch, attempt: attempt(batch), requests: batch.counts.total, rows: vec![0..u32::MAX], endpoint: None }
+        };
+        let allowance = if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE };
+        let mut answers = Answers::with_allowance(allowance);
+        let Gathered { results, doubtful } =
+            gatherer.gather(batches.iter().map(want).collect(), &mut answers, Arc::new(order)).await?;
         gatherer.tidy_up();
-        let counts = results.counts;
-        gather::record(results, &batches, self.output_dir, self.scene.events, &mut self.report);
-        Ok(counts)
+        let rows = Rows::of(&results);
+        let batches: Vec<Batch> =
+            batches.iter().map(|batch| answers.of(&batch.id).map_or(batch, |fetched| &fetched.batch).clone()).collect();
+        self.tell_of(&batches, &Places::default());
+        gather::record(results, self.output_dir, self.scene.events, &mut self.report);
+        Ok((rows, doubtful))
     }
 
     /// The order of the requests, from wherever it can be had.
@@ -346,7 +374,7 @@ impl<'a> Collection<'a> {
              which the provider gave them, and which requests are missing cannot be said, only how many."
                 .to_owned(),
         ));
-        Ok(Order::Answers { total: batches.iter().map(|batch| batch.counts.total).sum() })
+        Ok(Order::Answers { total: batches.iter().filter_map(|batch| batch.counts.total).sum() })
     }
 
     /// The requests at hand, if these batches were made of them.
@@ -365,11 +393,11 @@ impl<'a> Collection<'a> {
     /// The provider's copy of the requests, if it gives it back.
     async fn given_back(&self, batches: &[Batch]) -> Result<Option<(Source, Checked)>, Stop> {
         let (guard, dir) = (self.scene.looking(), self.output_dir.join(".download"));
-        let collector = Collector { api: self.scene.api, guard: &guard, journal: &self.journal, dir: &dir };
+        let downloader = Downloader { api: self.scene.api, guard: &guard, dir: &dir };
         let mut paths = Vec::new();
         for (number, batch) in firsts(batches).enumerate() {
             let Some(id) = &batch.input_file_id else { return Ok(None) };
-            let Some(path) = collector.fetch_if_given(id, number).await? else { return Ok(None) };
+            let Some(path) = downloader.fetch_if_given(id, number).await? else { return Ok(None) };
             paths.push(path.display().to_string());
         }
         let source = source::resolve(&paths).await?;

@@ -1,24 +1,34 @@
 //! Gathering: what batches that are over have to give, fetched and put in order.
+//!
+//! What the provider's account promises and the files lack is fetched again, with
+//! growing waits and within one allowance for the whole run: an answer that was
+//! paid for must not be paid for again because a replica lagged.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::api::Api;
-use crate::batch::collect::Collector;
+use crate::batch::download::{Copy, Downloader};
+use crate::batch::promise::{Account, FileState, Finding};
 use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
-use crate::journal::Journal;
-use crate::patience::{Guard, Stop};
+use crate::journal::{Journal, Record};
+use crate::patience::{BEFORE, Guard, Stop};
 use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
-use crate::results::{self, AnswersFile, Results};
+use crate::results::{self, AnswersFile, Held, Policy, Results};
 use crate::values::RetryOn;
 use crate::wire::Batch;
+
+/// The longest wait before a doubtful file is fetched again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The order in which results stand, and what is missing from them.
 pub(super) enum Order {
@@ -49,38 +59,238 @@ pub(super) struct Gatherer<'a> {
     pub(super) retry_on: RetryOn,
 }
 
-/// The answers that are on our disk.
-#[derive(Default)]
+/// A batch that is over, and what is known of its requests.
+pub(super) struct Wanted<'a> {
+    pub(super) batch: &'a Batch,
+    /// Which attempt at its requests it is, from 1.
+    pub(super) attempt: u32,
+    /// How many they are.
+    pub(super) requests: Option<u64>,
+    /// Which they are, as indices into all requests.
+    pub(super) rows: Vec<Range<u32>>,
+    /// Where they went.
+    pub(super) endpoint: Option<String>,
+}
+
+/// The answers that are on our disk, and how long may be spent on those that are not.
 pub(super) struct Answers {
-    files: Vec<AnswersFile>,
-    /// The batches that they are of.
-    batches: Vec<String>,
+    all: Vec<Fetched>,
+    /// What is left of the time for doubtful files.
+    allowance: Duration,
+}
+
+/// What is here of a batch's answers.
+pub(super) struct Fetched {
+    /// The batch as last seen: its files may be named late.
+    pub(super) batch: Batch,
+    attempt: u32,
+    requests: Option<u64>,
+    rows: Vec<Range<u32>>,
+    endpoint: Option<String>,
+    output: Option<Copy>,
+    error: Option<Copy>,
+    finding: Finding,
+    /// Whether any line of its files names a request.
+    pub(super) names_any: bool,
+}
+
+/// What was gathered.
+pub(super) struct Gathered {
+    pub(super) results: Results,
+    /// The batches of which promised answers could not be fetched, each with the reason.
+    pub(super) doubtful: Vec<(Batch, String)>,
+}
+
+impl Answers {
+    /// None yet. So long may be spent on files that are late, short or broken.
+    pub(super) fn with_allowance(allowance: Duration) -> Self {
+        Self { all: Vec::new(), allowance }
+    }
+
+    /// What is here of a batch's answers.
+    pub(super) fn of(&self, batch_id: &str) -> Option<&Fetched> {
+        self.all.iter().find(|fetched| fetched.batch.id == batch_id)
+    }
+
+    fn files(&mut self) -> std::io::Result<Vec<AnswersFile>> {
+        let mut files = Vec::new();
+        for (index, fetched) in self.all.iter_mut().enumerate() {
+            let (attempt, endpoint) = (fetched.attempt, fetched.endpoint.clone());
+            for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
+                if let Some(path) = copy.lines()? {
+                    let endpoint = endpoint.clone();
+                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, endpoint });
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    /// The requests whose answers are gone, in order.
+    fn gone(&self) -> Vec<Range<u32>> {
+        let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { is_gone: true, .. });
+        let mut rows: Vec<Range<u32>> = self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
+        rows.sort_unstable_by_key(|range| range.start);
+        rows
+    }
+
+    fn doubtful(&self) -> Vec<(Batch, String)> {
+        let doubt = |fetched: &Fetched| match &fetched.finding {
+            Finding::Doubtful(why) => Some((fetched.batch.clone(), why.clone())),
+            Finding::Settled { .. } => None,
+        };
+        self.all.iter().filter_map(doubt).collect()
+    }
+}
+
+impl Fetched {
+    /// Takes note of the files that the batch names.
+    fn name_files(&mut self, number: usize, dir: &Path) {
+        let files = [
+            ("output", &self.batch.output_file_id, &mut self.output),
+            ("error", &self.batch.error_file_id, &mut self.error),
+        ];
+        for (what, id, copy) in files {
+            if let Some(id) = id
+                && copy.as_ref().is_none_or(|copy| copy.id != *id)
+            {
+                *copy = Some(Copy::new(what, id, number, dir));
+            }
+        }
+    }
+
+    fn examine(&self, held: &Held) -> Finding {
+        let state = |copy: &Option<Copy>| copy.as_ref().map_or(FileState::Unnamed, Copy::state);
+        let (output, error) = (state(&self.output), state(&self.error));
+        Account { batch: &self.batch, requests: self.requests, held, output, error }.examine()
+    }
 }
 
 impl Gatherer<'_> {
-    /// Downloads those answers of these batches that are not here yet, and reconciles
-    /// all. Each batch comes with the attempt at its requests that it is.
+    /// Downloads the answers of these batches, as far as they are not here yet, and
+    /// reconciles all. Batches that were gathered before stay as they are.
     pub(super) async fn gather(
         &self,
-        batches: &[(&Batch, u32)],
+        wanted: Vec<Wanted<'_>>,
         answers: &mut Answers,
         order: Arc<Order>,
-    ) -> Result<Results, Stop> {
+    ) -> Result<Gathered, Stop> {
         let dir = self.dir();
-        let collector = Collector { api: self.api, guard: self.guard, journal: self.journal, dir: &dir };
-        for (batch, attempt) in batches {
-            if !answers.batches.contains(&batch.id) {
-                answers.files.extend(collector.collect(batch, *attempt, answers.batches.len()).await?);
-                answers.batches.push(batch.id.clone());
-            }
+        let downloader = Downloader { api: self.api, guard: self.guard, dir: &dir };
+        downloader.make_dir()?;
+        for wanted in wanted {
+            self.take(wanted, answers)?;
         }
-        let mut results = self.reconcile(answers.files.clone(), order).await?;
-        // The answers stand as received; what is told of them repeats no secret.
+        let (mut pause, mut told) = (Duration::from_secs(1), String::new());
+        let mut results = loop {
+            let begun = Instant::now();
+            let came = self.fetch(&downloader, answers).await?;
+            let results = self.settle(answers, &order).await?;
+            let doubtful = answers.doubtful();
+            let Some((batch, why)) = doubtful.first().filter(|_| !answers.allowance.is_zero()) else { break results };
+            pause = (pause * 2).min(LONGEST_PAUSE).min(answers.allowance);
+            // A slow download that comes along is no trouble.
+            let spent = if came > 0 { Duration::ZERO } else { begun.elapsed() };
+            answers.allowance = answers.allowance.saturating_sub(pause + spent);
+            self.tell(batch, why, pause, &mut told);
+            self.guard.until(Instant::now() + BEFORE, tokio::time::sleep(pause)).await?;
+            self.look_again(answers, &dir).await?;
+        };
+        self.warn(answers);
+        // The answers stay as received; what is reported of them repeats no secret.
         for group in &mut results.failures {
             (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
             group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
         }
-        Ok(results)
+        Ok(Gathered { results, doubtful: answers.doubtful() })
+    }
+
+    /// Adds a batch to those that are gathered.
+    fn take(&self, wanted: Wanted<'_>, answers: &mut Answers) -> Result<(), Error> {
+        let Wanted { batch, attempt, requests, rows, endpoint } = wanted;
+        if answers.of(&batch.id).is_some() {
+            return Ok(());
+        }
+        self.journal.note(Record::Collect { batch_id: batch.id.clone() })?;
+        let (batch, finding) = (batch.clone(), Finding::Doubtful(String::new()));
+        let (output, error) = (None, None);
+        let mut fetched =
+            Fetched { batch, attempt, requests, rows, endpoint, output, error, finding, names_any: false };
+        fetched.name_files(answers.all.len(), &self.dir());
+        answers.all.push(fetched);
+        Ok(())
+    }
+
+    /// One attempt at each file of each doubtful batch; tells how many bytes came.
+    async fn fetch(&self, downloader: &Downloader<'_>, answers: &mut Answers) -> Result<u64, Stop> {
+        let limit = self.guard.deadline.max(Instant::now() + BEFORE);
+        let mut came = 0;
+        for fetched in answers.all.iter_mut().filter(|fetched| matches!(fetched.finding, Finding::Doubtful(_))) {
+            for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
+                came += downloader.fetch(copy, limit).await?;
+            }
+        }
+        Ok(came)
+    }
+
+    /// Reconciles what is here, and examines each batch's account. Rows whose answers
+    /// turn out to be gone are written anew, as what they are.
+    async fn settle(&self, answers: &mut Answers, order: &Arc<Order>) -> Result<Results, Stop> {
+        loop {
+            let gone = answers.gone();
+            let files = answers.files().map_err(|error| {
+                Error::internal(format!("The answers in {} cannot be read.", self.dir().display())).because(error)
+            })?;
+            let results = self.reconcile(files, gone.clone(), Arc::clone(order)).await?;
+            let nothing = Held::default();
+            for (index, fetched) in answers.all.iter_mut().enumerate() {
+                if let Finding::Doubtful(_) = fetched.finding {
+                    let held = results.batches.get(index).unwrap_or(&nothing);
+                    fetched.finding = fetched.examine(held);
+                    fetched.names_any = held.requests > 0;
+                }
+            }
+            if answers.gone() == gone {
+                return Ok(results);
+            }
+        }
+    }
+
+    /// Reads the doubtful batches again: their files may be named late. That a batch cannot be
+    /// read says nothing of its answers.
+    async fn look_again(&self, answers: &mut Answers, dir: &Path) -> Result<(), Stop> {
+        for (index, fetched) in answers.all.iter_mut().enumerate() {
+            if let Finding::Settled { .. } = fetched.finding {
+                continue;
+            }
+            let looked = self.guard.until(Instant::now() + BEFORE, self.api.get_batch(&fetched.batch.id)).await;
+            if let Ok((batch, _)) = looked?
+                && batch.status.is_terminal()
+            {
+                let id = std::mem::take(&mut fetched.batch.id);
+                fetched.batch = Batch { id, ..batch };
+                fetched.name_files(index, dir);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is fetched again and why, once for each reason.
+    fn tell(&self, batch: &Batch, why: &str, again_in: Duration, told: &mut String) {
+        if *told != why {
+            why.clone_into(told);
+            let doing = format!("collecting the answers of batch {}", batch.id);
+            let trouble = why.to_owned();
+            self.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
+        }
+    }
+
+    fn warn(&self, answers: &mut Answers) {
+        for fetched in &mut answers.all {
+            if let Finding::Settled { warnings, .. } = &mut fetched.finding {
+                warnings.drain(..).for_each(|warning| self.events.emit(Event::Warned(warning)));
+            }
+        }
     }
 
     /// Removes what was downloaded, if there is a result that holds all of it.
@@ -98,16 +308,24 @@ impl Gatherer<'_> {
         self.output_dir.join(".download")
     }
 
-    async fn reconcile(&self, answers: Vec<AnswersFile>, order: Arc<Order>) -> Result<Results, Stop> {
+    async fn reconcile(
+        &self,
+        answers: Vec<AnswersFile>,
+        gone: Vec<Range<u32>>,
+        order: Arc<Order>,
+    ) -> Result<Results, Stop> {
         let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
         let reconciling = tokio::task::spawn_blocking(move || {
             let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
             let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
             let found = match order.as_ref() {
                 Order::Requests { source, ids, total } => {
-                    results::reconcile(source, ids, *total, &answers, &retry_on, &mut results, &mut unexpected)?
+                    let policy = Policy { retry_on: &retry_on, gone: &gone };
+                    results::reconcile(source, ids, *total, &answers, &policy, &mut results, &mut unexpected)?
                 }
-                Order::Answers { total } => results::keep_order(*total, &answers, &mut results, &mut unexpected)?,
+                Order::Answers { total } => {
+                    results::keep_order(*total, &answers, !gone.is_empty(), &mut results, &mut unexpected)?
+                }
             };
             results.finish()?;
             if found.counts.unexpected > 0 {
@@ -115,7 +333,7 @@ impl Gatherer<'_> {
             }
             Ok::<_, Error>(found)
         });
-        let forever = Instant::now() + std::time::Duration::from_secs(86_400 * 365);
+        let forever = Instant::now() + Duration::from_secs(86_400 * 365);
         let reconciled = self.guard.until(forever, reconciling).await?;
         Ok(reconciled
             .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
@@ -124,18 +342,12 @@ impl Gatherer<'_> {
 }
 
 /// Puts what was gathered into the report.
-pub(super) fn record(
-    results: Results,
-    batches: &[(&Batch, u32)],
-    output_dir: &Path,
-    events: &Events<'_>,
-    report: &mut Report,
-) {
+pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, report: &mut Report) {
     for warning in &results.warnings {
         events.emit(Event::Warned(warning.clone()));
     }
-    let first = batches.iter().filter(|(_, attempt)| *attempt == 1);
-    let completed: u64 = first.map(|(batch, _)| batch.counts.completed).sum();
+    let first = report.batches.iter().filter(|batch| batch.attempt == 1);
+    let completed: u64 = first.filter_map(|batch| batch.request_counts.completed).sum();
     if completed > results.counts.succeeded {
         events.emit(Event::Warned(format!(
             "The provider counts {completed} requests as completed, but its files hold {} good answers.",

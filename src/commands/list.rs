@@ -75,10 +75,17 @@ fn row(batch: &Batch, now: i64) -> [String; 7] {
     let cell = |text: &str| safe(&shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL));
     let age = batch.created_at.map(|created| u64::try_from(now - created).unwrap_or(0));
     let age = age.map(|age| span(std::time::Duration::from_secs(age))).unwrap_or_default();
-    let done = format!("{}/{}", batch.counts.done(), batch.counts.total);
+    let done = match (batch.counts.done(), batch.counts.total) {
+        (None, None) => "-".to_owned(),
+        (done, total) => format!("{}/{}", number(done), number(total)),
+    };
     let key: String = seen.key.unwrap_or_default().chars().take(KEY).collect();
     let (repo, run) = (cell(seen.repo.unwrap_or("-")), cell(seen.run.unwrap_or("-")));
     [cell(&batch.id), cell(batch.status.word()), done, age, cell(&key), repo, run]
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
 }
 
 #[cfg(test)]
@@ -96,7 +103,7 @@ mod tests {
             id: id.to_owned(),
             status: Status::InProgress,
             created_at: Some(1_000),
-            counts: Counts { total: 20, completed: 7, failed: 1 },
+            counts: Counts::of(20, 7, 1),
             metadata: marks.map(|(name, mark)| (name.to_owned(), mark.to_owned())).collect(),
             ..Batch::default()
         }

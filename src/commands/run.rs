@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_requests;
-use super::gather::{self, Answers, Gatherer, Order};
+use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
 use super::{board, connect, failed, publish, set_earlier_aside, skipped, write_report};
 use crate::api::Api;
@@ -21,15 +21,14 @@ use crate::hosts::{Board, Host};
 use crate::identity::{self, Part};
 use crate::inputs;
 use crate::journal::{self, Journal, Line, Record};
-use crate::patience::{Guard, Stop};
+use crate::patience::{BEFORE, Guard, Stop};
 use crate::plan::{self, Plan, Server};
 use crate::report::Report;
 use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
 use crate::requests::source::{self, Source};
-use crate::results::Results;
-use crate::verdict::{self, End, Verdict};
+use crate::verdict::{self, End, Rows, Verdict};
 use crate::wire::Batch;
 use crate::world::World;
 
@@ -187,18 +186,19 @@ impl<'a> Run<'a> {
         source: &Source,
         shards: Vec<Shard>,
         order: Arc<Order>,
-    ) -> (Vec<Sent>, Option<Result<Results, Stop>>) {
+    ) -> (Vec<Sent>, Option<Result<Gathered, Stop>>) {
         let gatherer = self.gatherer(guard);
-        let mut answers = Answers::default();
+        let mut answers = Answers::with_allowance(BEFORE);
         let mut all = self.send(guard, source, shards, 1).await;
         let mut collected = self.collect(&gatherer, &all, &mut answers, &order).await;
         let mut retries = self.plan.retries;
         for attempt in 2..=MOST_ATTEMPTS {
-            let Some(Ok(results)) = &collected else { break };
-            if retries == 0 || all.iter().any(|sent| sent.ended.stop.is_some()) {
+            let Some(Ok(gathered)) = &collected else { break };
+            if retries == 0 || all.iter().any(|sent| sent.ended.stop.is_some()) || self.is_uncollected(gathered) {
                 break;
             }
-            let Some(shards) = self.worth_retrying(source, &all, results, attempt).await else { break };
+            let from = all.iter().filter(|sent| sent.is_worth_retrying(&answers)).map(|sent| sent.shard.clone());
+            let Some(shards) = self.worth_retrying(source, from.collect(), gathered, attempt).await else { break };
             let again = self.send(guard, source, shards, attempt).await;
             // What an earlier run made is no retry of this one's.
             retries -= u32::from(again.iter().any(|sent| sent.ended.progress.attached.is_none()));
@@ -206,11 +206,17 @@ impl<'a> Run<'a> {
             match self.collect(&gatherer, &all, &mut answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
                 Some(Err(stop)) => self.warn(&format!("What was sent once more was not collected: {}", told(&stop))),
-                Some(Ok(results)) => collected = Some(Ok(results)),
+                Some(Ok(gathered)) => collected = Some(Ok(gathered)),
                 None => {}
             }
         }
         gatherer.tidy_up();
+        // Some files are named only after the batch is over.
+        for batch in all.iter_mut().filter_map(Sent::batch_mut) {
+            if let Some(fetched) = answers.of(&batch.id) {
+                batch.clone_from(&fetched.batch);
+            }
+        }
         (all, collected)
     }
 
@@ -218,13 +224,11 @@ impl<'a> Run<'a> {
     async fn worth_retrying(
         &self,
         source: &Source,
-        all: &[Sent],
-        results: &Results,
+        from: Vec<Shard>,
+        gathered: &Gathered,
         attempt: u32,
     ) -> Option<Vec<Shard>> {
-        let rows = results.worth_retrying();
-        let from: Vec<Shard> =
-            all.iter().filter(|sent| sent.is_worth_retrying()).map(|sent| sent.shard.clone()).collect();
+        let rows = gathered.results.worth_retrying();
         let (source, rules) = (source.clone(), self.plan.rules.clone());
         let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
         let picked = picking.await.map_err(std::io::Error::other).and_then(|picked| picked);
@@ -233,6 +237,12 @@ impl<'a> Run<'a> {
         let requests = picked.iter().map(|shard| shard.requests).sum();
         self.events.emit(Event::Retrying { requests, attempt });
         Some(picked)
+    }
+
+    /// Whether answers that were paid for could not be fetched: then nothing is sent
+    /// again, unless the user pays for it knowingly.
+    fn is_uncollected(&self, gathered: &Gathered) -> bool {
+        !gathered.doubtful.is_empty() && !self.plan.retry_on.covers_missing()
     }
 
     /// Drives these shards through their lives.
@@ -330,14 +340,14 @@ impl<'a> Run<'a> {
         all: &[Sent],
         answers: &mut Answers,
         order: &Arc<Order>,
-    ) -> Option<Result<Results, Stop>> {
+    ) -> Option<Result<Gathered, Stop>> {
         let is_ended = |sent: &Sent| matches!(sent.ended.stop, Some(Stop::Signal(_) | Stop::Detached(_)));
-        let batches: Vec<(&Batch, u32)> = all.iter().filter_map(Sent::to_collect).collect();
-        if !self.plan.waits || batches.is_empty() || all.iter().any(is_ended) {
+        let wanted = sent::wanted(all);
+        if !self.plan.waits || wanted.is_empty() || all.iter().any(is_ended) {
             return None;
         }
         self.phases.begin("collect");
-        Some(gatherer.gather(&batches, answers, Arc::clone(order)).await)
+        Some(gatherer.gather(wanted, answers, Arc::clone(order)).await)
     }
 
     fn warn(&self, warning: &str) {
@@ -348,7 +358,7 @@ impl<'a> Run<'a> {
     fn conclude(
         &mut self,
         all: &mut [Sent],
-        collected: Option<Result<Results, Stop>>,
+        collected: Option<Result<Gathered, Stop>>,
         places: &Places,
     ) -> Result<Verdict, Stop> {
         // All decisions that read the provider's words are made.
@@ -367,11 +377,15 @@ impl<'a> Run<'a> {
             }
         }
         let failed;
-        let counts = match collected {
-            Some(Ok(results)) => {
-                let (counts, batches) = (results.counts, all.iter().filter_map(Sent::to_collect).collect::<Vec<_>>());
-                gather::record(results, &batches, &self.plan.output_dir, self.events, &mut self.report);
-                Some(counts)
+        let mut doubtful = Vec::new();
+        let rows = match collected {
+            Some(Ok(gathered)) => {
+                if self.is_uncollected(&gathered) {
+                    doubtful.clone_from(&gathered.doubtful);
+                }
+                let rows = Rows::of(&gathered.results);
+                gather::record(gathered.results, &self.plan.output_dir, self.events, &mut self.report);
+                Some(rows)
             }
             Some(Err(stop)) => {
                 failed = stop;
@@ -383,7 +397,7 @@ impl<'a> Run<'a> {
         let batches: Vec<&Batch> = all.iter().filter_map(Sent::batch).collect();
         let verdict = match ends.iter().all(|end| end.stop.is_none()) && !self.plan.waits {
             true => Verdict::submitted(&batches),
-            false => verdict::judge_all(&ends, counts, self.plan.max_failed),
+            false => verdict::judge_all(&ends, rows, &doubtful, self.plan.max_failed),
         };
         for left in all.iter().filter(|sent| matches!(sent.ended.stop, Some(Stop::HandedOver))) {
             let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
@@ -394,7 +408,8 @@ impl<'a> Run<'a> {
         }
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
-        self.is_closed = self.plan.waits && !is_refused && all.iter().all(Sent::is_closed);
+        self.is_closed =
+            self.plan.waits && !is_refused && doubtful.is_empty() && all.iter().all(Sent::is_closed);
         Ok(verdict)
     }
 }

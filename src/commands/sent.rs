@@ -1,11 +1,12 @@
 //! What a run has sent: the shards of each attempt, and how each ended.
 
+use super::gather::{Answers, Wanted};
 use crate::batch::Ended;
 use crate::identity::Part;
 use crate::patience::Stop;
 use crate::report::{BatchReport, ShardReport};
 use crate::requests::places::Places;
-use crate::requests::shards::{Shard, line_of_whole};
+use crate::requests::shards::{self, Shard, line_of_whole};
 use crate::verdict::End;
 use crate::wire::{Batch, Status};
 
@@ -27,17 +28,21 @@ impl Sent {
     }
 
     /// The batch, if it is over and there is anybody left to collect for: not
-    /// after a signal or a failure. With it comes which attempt it is.
-    pub(super) fn to_collect(&self) -> Option<(&Batch, u32)> {
+    /// after a signal or a failure.
+    pub(super) fn to_collect(&self) -> Option<&Batch> {
         let may_collect = matches!(self.ended.stop, None | Some(Stop::Deadline));
-        let batch = self.batch().filter(|batch| may_collect && batch.status.is_terminal())?;
-        Some((batch, self.part.attempt))
+        self.batch().filter(|batch| may_collect && batch.status.is_terminal())
     }
 
-    /// Whether what failed of it is worth another try: not where all of it was refused, or cancelled.
-    pub(super) fn is_worth_retrying(&self) -> bool {
+    /// Whether what failed of it is worth a retry: not where all of it was refused, or cancelled.
+    pub(super) fn is_worth_retrying(&self, answers: &Answers) -> bool {
         self.part.attempt == 1
-            && self.batch().is_some_and(|batch| matches!(batch.status, Status::Completed | Status::Expired))
+            && self.batch().is_some_and(|batch| match batch.status {
+                Status::Completed | Status::Expired => true,
+                // One that ran for a while and broke down, and left what it had.
+                Status::Failed => answers.of(&batch.id).is_some_and(|fetched| fetched.names_any),
+                _ => false,
+            })
     }
 
     pub(super) fn end(&self) -> End<'_> {
@@ -67,6 +72,21 @@ pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bo
         (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
         (Some(Stop::Detached(_) | Stop::HandedOver | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
     }
+}
+
+/// The batches to collect, with what is known of their requests.
+pub(super) fn wanted(all: &[Sent]) -> Vec<Wanted<'_>> {
+    let first: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
+    let mut rows = shards::rows(&first.iter().map(|sent| &sent.shard).collect::<Vec<_>>()).into_iter();
+    let mut wanted = Vec::new();
+    for sent in all {
+        let rows = if sent.part.attempt == 1 { rows.next().unwrap_or_default() } else { Vec::new() };
+        let (requests, endpoint) = (Some(sent.shard.requests), Some(sent.shard.endpoint.clone()));
+        if let Some(batch) = sent.to_collect() {
+            wanted.push(Wanted { batch, attempt: sent.part.attempt, requests, rows, endpoint });
+        }
+    }
+    wanted
 }
 
 /// The batches for the report, in the order in which they were sent.

@@ -38,7 +38,7 @@ pub(crate) fn set_verdict(report: &mut Report, outcome: Outcome, exit: Exit, rea
 }
 
 pub(crate) fn succeeded() -> Report {
-    let counts = BatchCounts { total: 1200, completed: 1200, failed: 0 };
+    let counts = BatchCounts::of(1200, 1200, 0);
     Report {
         version: VERSION,
         tool: "batchstep 1.2.3".to_owned(),
@@ -101,7 +101,7 @@ pub(crate) fn partial() -> Report {
     report.max_failed = "2%".to_owned();
     report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1 };
     report.batches[0].error_file_id = Some("file-err".to_owned());
-    report.batches[0].request_counts = BatchCounts { total: 1200, completed: 1187, failed: 12 };
+    report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
         failure("rate_limit_exceeded", "Too many requests.", 12, &["q-7", "q-19", "q-20"]),
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),

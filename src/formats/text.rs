@@ -128,9 +128,9 @@ fn asked(report: &Report) -> String {
 
 fn batch_line(batch: &BatchReport) -> String {
     let counts = batch.request_counts;
-    let done = match counts.total {
-        0 => String::new(),
-        total => format!(", {} of {} done", thousands(counts.done()), thousands(total)),
+    let done = match (counts.done(), counts.total) {
+        (Some(done), Some(total @ 1..)) => format!(", {} of {} done", thousands(done), thousands(total)),
+        _ => String::new(),
     };
     let again = if batch.attempt > 1 { format!(", try {}", batch.attempt) } else { String::new() };
     format!("{} {}{done}{again}", flat(&batch.id, LONGEST), flat(batch.status.word(), LONGEST_ID))

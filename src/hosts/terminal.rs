@@ -39,8 +39,8 @@ impl Host for Terminal {
                 }]
             }
             Event::Polled { status, counts, .. } => vec![Effect::Progress {
-                done: counts.done(),
-                total: counts.total,
+                done: counts.done().unwrap_or(0),
+                total: counts.total.unwrap_or(0),
                 unit: Unit::Requests,
                 message: status.word().replace('_', " "),
             }],
@@ -69,7 +69,7 @@ mod tests {
         Event::Polled {
             batch_id: "batch_1".to_owned(),
             status: Status::InProgress,
-            counts: Counts { total: 10, completed: 3, failed: 1 },
+            counts: Counts::of(10, 3, 1),
             age: Duration::from_secs(60),
             changed: true,
         }

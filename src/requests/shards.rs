@@ -209,6 +209,20 @@ pub fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64
     Some(above + before + 1)
 }
 
+/// The rows of each of these shards, which together are all requests: ranges of
+/// indices, in order.
+pub fn rows(shards: &[&Shard]) -> Vec<Vec<std::ops::Range<u32>>> {
+    let ranges = shards.iter().enumerate().flat_map(|(at, shard)| shard.ranges.iter().map(move |range| (range, at)));
+    let mut ranges: Vec<(&Range, usize)> = ranges.collect();
+    ranges.sort_unstable_by_key(|(range, _)| range.offset);
+    let (mut rows, mut next) = (vec![Vec::new(); shards.len()], 0);
+    for (range, at) in ranges {
+        rows[at].push(next..next + range.lines);
+        next += range.lines;
+    }
+    rows
+}
+
 /// Shards of some requests only: those at `rows`, which are in order, as far as
 /// they are in one of these shards.
 ///

@@ -18,6 +18,9 @@ const OTHER: &str = "other";
 /// The code of a request that got no answer.
 pub(crate) const MISSING: &str = "batchstep_missing";
 
+/// The code of a request whose answer no longer exists.
+pub(crate) const GONE: &str = "answers_gone";
+
 /// The groups so far.
 #[derive(Debug, Default)]
 pub(crate) struct Failures(BTreeMap<String, FailureGroup>);

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub use self::held::{FileHeld, Held};
 pub use self::tail::ends_whole;
 
 use self::answer::Answer;
-use self::failures::{Failures, MISSING};
+use self::failures::{Failures, GONE, MISSING};
 use self::held::Holdings;
 use self::slots::{Place, Ranges, Slots};
 use crate::error::{Error, Exit};
@@ -35,6 +36,9 @@ use crate::requests::loose::{Loose, Seen};
 use crate::requests::row::Row;
 use crate::requests::source::{Reader, Source};
 use crate::values::RetryOn;
+
+/// The codes of requests that the provider did not get to.
+const NEVER_RAN: [&str; 2] = ["batch_expired", "batch_cancelled"];
 
 /// What is said of a request without an answer.
 const NO_ANSWER: &str = "The provider gave no answer to this request.";
@@ -81,6 +85,54 @@ impl Results {
         all.sort_unstable();
         all
     }
+
+    /// How many requests never ran: missing, expired or cancelled.
+    pub fn never_ran(&self) -> u64 {
+        let never = |group: &&FailureGroup| NEVER_RAN.contains(&group.code.as_str());
+        self.counts.missing + self.failures.iter().filter(never).map(|group| group.count).sum::<u64>()
+    }
+}
+
+/// How rows are treated that have no good answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// Which failures are retried beside the default ones.
+    pub retry_on: &'a RetryOn,
+    /// The requests, as ranges of indices in order, whose answers no longer exist at the provider.
+    pub gone: &'a [Range<u32>],
+}
+
+/// Why a request has no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    /// The provider gave no answer.
+    Missing,
+    /// It had one, in a file that no longer exists.
+    Gone,
+}
+
+impl Absence {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Missing => MISSING,
+            Self::Gone => GONE,
+        }
+    }
+
+    fn message(self) -> &'static str {
+        match self {
+            Self::Missing => NO_ANSWER,
+            Self::Gone => "The file that held the answer no longer exists at the provider.",
+        }
+    }
+}
+
+impl Policy<'_> {
+    fn absence(&self, index: u32) -> Absence {
+        let at = self.gone.partition_point(|range| range.end <= index);
+        let is_gone = self.gone.get(at).is_some_and(|range| range.contains(&index));
+        if is_gone { Absence::Gone } else { Absence::Missing }
+    }
 }
 
 /// Writes one line per request to `results`, in the order of the requests, and
@@ -97,7 +149,7 @@ pub fn reconcile(
     ids: &Ids,
     total: u64,
     answers: &[AnswersFile],
-    _retry_on: &RetryOn,
+    policy: &Policy<'_>,
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
@@ -126,9 +178,9 @@ pub fn reconcile(
             line
         } else {
             let id = asked.id(index, ids)?;
-            tally.unanswered(&id);
-            tally.missing.push(index as u32);
-            missing = missing_line(&id)?;
+            let absence = policy.absence(index as u32);
+            tally.unanswered(index as u32, &id, absence, policy);
+            missing = absent_line(&id, absence)?;
             &missing
         };
         results.write_all(line).and_then(|()| results.write_all(b"\n")).map_err(unwritable)?;
@@ -145,6 +197,7 @@ pub fn reconcile(
 pub fn keep_order(
     total: u64,
     answers: &[AnswersFile],
+    is_gone: bool,
     results: &mut dyn Write,
     unexpected: &mut dyn Write,
 ) -> Result<Results, Error> {
@@ -163,11 +216,17 @@ pub fn keep_order(
         }
     }
     let answered = ids.len() as u64;
-    let mut found = reconcile(&Source::default(), &ids, answered, answers, &RetryOn::default(), results, unexpected)?;
+    let policy = Policy { retry_on: &RetryOn::default(), gone: &[] };
+    let mut found = reconcile(&Source::default(), &ids, answered, answers, &policy, results, unexpected)?;
     let missing = total.saturating_sub(answered);
-    (found.counts.total, found.counts.missing) = (answered + missing, missing);
+    found.counts.total = answered + missing;
+    let absence = if is_gone { Absence::Gone } else { Absence::Missing };
+    match absence {
+        Absence::Gone => found.counts.failed += missing,
+        Absence::Missing => found.counts.missing = missing,
+    }
     if missing > 0 {
-        let (code, message) = (MISSING.to_owned(), NO_ANSWER.to_owned());
+        let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
         found.failures.push(FailureGroup { code, message, count: missing, custom_ids: Vec::new() });
         found.failures.sort_by_key(|group| std::cmp::Reverse(group.count));
     }
@@ -268,7 +327,7 @@ impl Asked<'_> {
 }
 
 /// What stands in the results for a request without an answer.
-fn missing_line(custom_id: &str) -> Result<Vec<u8>, Error> {
+fn absent_line(custom_id: &str, absence: Absence) -> Result<Vec<u8>, Error> {
     #[derive(Serialize)]
     struct Missing<'a> {
         custom_id: &'a str,
@@ -280,7 +339,7 @@ fn missing_line(custom_id: &str) -> Result<Vec<u8>, Error> {
         code: &'static str,
         message: &'static str,
     }
-    let line = Missing { custom_id, response: None, error: Problem { code: MISSING, message: NO_ANSWER } };
+    let line = Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
     serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
 }
 
@@ -312,9 +371,21 @@ impl Tally {
         sum(&mut self.tokens.reasoning, tokens.reasoning);
     }
 
-    fn unanswered(&mut self, custom_id: &str) {
-        self.counts.missing += 1;
-        self.failures.add(MISSING, NO_ANSWER, custom_id);
+    fn unanswered(&mut self, index: u32, custom_id: &str, absence: Absence, policy: &Policy<'_>) {
+        self.failures.add(absence.code(), absence.message(), custom_id);
+        match absence {
+            Absence::Missing => {
+                self.counts.missing += 1;
+                self.missing.push(index);
+            }
+            // It was paid for: nobody pays again who has not asked for it.
+            Absence::Gone => {
+                self.counts.failed += 1;
+                if policy.retry_on.covers(None, GONE) {
+                    self.retryable.push(index);
+                }
+            }
+        }
     }
 
     fn into_results(self, batches: Vec<Held>) -> Results {
@@ -332,7 +403,7 @@ impl Tally {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{AnswersFile, Results, RetryOn, reconcile};
+    use super::{AnswersFile, Policy, Results, RetryOn, reconcile};
     use crate::error::Exit;
     use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, rules};
@@ -360,7 +431,7 @@ mod tests {
             &checked.ids,
             checked.total,
             &answers,
-            &RetryOn::default(),
+            &Policy { retry_on: &RetryOn::default(), gone: &[] },
             &mut results,
             &mut unexpected,
         )?;

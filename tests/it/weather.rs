@@ -126,18 +126,6 @@ async fn a_broken_download_is_taken_up_where_it_broke() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_download_that_cannot_be_had_is_told_and_leaves_nothing_half() {
-    let lab = Lab::new(HOUR, "content 404").await;
-    let ran = lab.run(&[]).await;
-    assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
-    assert!(ran.results.is_empty());
-    let lab = Lab::new(HOUR, "content 503").await;
-    let ran = lab.run(&["--timeout", "2h"]).await;
-    assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
-    assert!(ran.took >= 2 * HOUR && ran.took < 2 * HOUR + MINUTE, "{:?}", ran.took);
-}
-
-#[tokio::test(start_paused = true)]
 async fn results_are_worth_ten_minutes_past_the_deadline() {
     let lab = Lab::new(HOUR, "content 503 for=8m").await;
     let ran = lab.run(&["--timeout", "61m"]).await;

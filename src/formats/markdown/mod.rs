@@ -207,7 +207,10 @@ fn batches(page: &mut Page, report: &Report) {
     let optional = |text: &Option<String>| text.as_deref().map(code).unwrap_or_default();
     let rows = report.batches.iter().map(|batch| {
         let counts = batch.request_counts;
-        let done = format!("{} of {}", thousands(counts.done()), thousands(counts.total));
+        let done = match (counts.done(), counts.total) {
+            (Some(done), Some(total)) => format!("{} of {}", thousands(done), thousands(total)),
+            (done, _) => done.map(thousands).unwrap_or_default(),
+        };
         let again = if batch.attempt > 1 { format!(" (try {})", batch.attempt) } else { String::new() };
         [
             code(&batch.id) + &again,

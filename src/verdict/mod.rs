@@ -5,6 +5,11 @@
 //! precedence: a signal, our own failure, the requests, a refusal, the
 //! deadline, the batch, the answers.
 
+mod rows;
+mod unfetched;
+
+pub use self::rows::Rows;
+pub use self::unfetched::{incomplete, uncollected};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::requests_count;
 use crate::patience::Stop;
@@ -123,15 +128,30 @@ impl<'a> End<'a> {
     }
 }
 
-/// Judges a run of several batches: what weighs most counts, and only then the requests.
-pub fn judge_all(ends: &[End<'_>], counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+/// Judges a run: what weighs most counts, and only then the requests. `doubtful`
+/// are the batches of which answers that were paid for could not be fetched.
+pub fn judge_all(
+    ends: &[End<'_>],
+    rows: Option<Rows>,
+    doubtful: &[(Batch, String)],
+    max_failed: MaxFailed,
+) -> Verdict {
+    let verdict = judge_ends(ends, rows, max_failed);
+    let outranks = matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
+    if doubtful.is_empty() || outranks { verdict } else { uncollected(doubtful, rows) }
+}
+
+fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Verdict {
     let Some(worst) = ends.iter().min_by_key(|end| end.rank()) else {
         return Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch.");
     };
     if ends.len() == 1 {
-        return judge(worst, counts, max_failed);
+        return judge(worst, rows, max_failed);
     }
-    if worst.stop.is_some() {
+    let counts = rows.map(|rows| rows.counts);
+    let is_over = |end: &End<'_>| end.batch.is_some_and(|batch| batch.status.is_terminal());
+    let in_time = matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
+    if worst.stop.is_some() && !in_time {
         let stopped = ends.iter().filter(|end| end.stop.is_some()).count();
         let mut verdict = judge(worst, None, max_failed);
         let kept = counts.map(|counts| {
@@ -144,11 +164,11 @@ pub fn judge_all(ends: &[End<'_>], counts: Option<Counts>, max_failed: MaxFailed
     // The one that says most is one that did not complete.
     let is_whole = |end: &&End<'_>| end.batch.is_some_and(|batch| batch.status == Status::Completed);
     let telling = ends.iter().find(|end| !is_whole(end)).unwrap_or(worst);
-    judge(telling, counts, max_failed)
+    judge(telling, rows, max_failed)
 }
 
 /// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
-pub fn judge(end: &End<'_>, counts: Option<Counts>, max_failed: MaxFailed) -> Verdict {
+pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed) -> Verdict {
     let End { stop, batch, is_foreign } = *end;
     if let Some(batch) = batch.filter(|batch| is_foreign && !batch.status.is_terminal()) {
         match stop {
@@ -157,14 +177,17 @@ pub fn judge(end: &End<'_>, counts: Option<Counts>, max_failed: MaxFailed) -> Ve
             _ => {}
         }
     }
-    match (stop, batch, counts) {
+    match (stop, batch, rows) {
         (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
         (Some(Stop::Detached(number)), batch, _) => detached(*number, batch),
         (Some(Stop::HandedOver), batch, _) => handed_over(batch),
         (Some(Stop::Failed(error)), batch, _) => with_running(Verdict::of_error(error, outcome_of(error.exit)), batch),
         (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
-        (Some(Stop::Deadline), batch, counts) => timed_out(batch, counts),
-        (None, Some(batch), Some(counts)) => ended(batch, counts, max_failed),
+        (Some(Stop::Deadline), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
+            ended(batch, rows, max_failed)
+        }
+        (Some(Stop::Deadline), batch, rows) => timed_out(batch, rows.map(|rows| rows.counts)),
+        (None, Some(batch), Some(rows)) => ended(batch, rows, max_failed),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
     }
 }
@@ -300,10 +323,11 @@ fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
     Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason).hint("Raise `timeout`, and the job's own limit above it.")
 }
 
-fn ended(batch: &Batch, counts: Counts, max_failed: MaxFailed) -> Verdict {
+fn ended(batch: &Batch, rows: Rows, max_failed: MaxFailed) -> Verdict {
+    let Rows { counts, never_ran } = rows;
     let bad = counts.failed + counts.missing;
     let total = requests_count(counts.total);
-    if batch.status != Status::Completed && counts.succeeded == 0 {
+    if counts.succeeded == 0 && never_ran >= counts.total {
         return nothing_usable(batch);
     }
     if bad == 0 {
@@ -330,6 +354,7 @@ fn nothing_usable(batch: &Batch) -> Verdict {
     let id = &batch.id;
     match &batch.status {
         Status::Expired => verdict(format!("Batch {id} expired with nothing answered.")),
+        Status::Completed => verdict(format!("Batch {id} completed with nothing answered.")),
         Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else with nothing answered.")),
         _ => {
             let codes: Vec<&str> = batch.errors.iter().filter_map(|error| error.code.as_deref()).collect();
@@ -365,7 +390,7 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Status, Stop, judge, shell_word};
+    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all, shell_word};
 
     fn batch(status: Status) -> Batch {
         Batch { id: "batch_1".into(), status, ..Batch::default() }
@@ -375,40 +400,72 @@ mod tests {
         End { stop, batch: Some(batch), is_foreign: false }
     }
 
-    fn counts(succeeded: u64, failed: u64, missing: u64) -> Counts {
-        Counts { total: succeeded + failed + missing, succeeded, failed, missing, unexpected: 0 }
+    /// Rows of which those that are missing never ran.
+    fn rows(succeeded: u64, failed: u64, missing: u64) -> Rows {
+        let counts = Counts { total: succeeded + failed + missing, succeeded, failed, missing, ..Counts::default() };
+        Rows { counts, never_ran: missing }
+    }
+
+    fn expired(succeeded: u64, expired: u64) -> Rows {
+        Rows { never_ran: expired, ..rows(succeeded, expired, 0) }
     }
 
     #[test]
     fn the_rows_decide_and_the_status_only_without_them() {
         use Status::{Cancelled, Completed, Expired, Failed};
         let table = [
-            (Completed, counts(9, 0, 0), Outcome::Succeeded, 0),
-            (Completed, counts(8, 1, 0), Outcome::Partial, 0),
-            (Completed, counts(7, 1, 1), Outcome::Failed, 7),
-            (Completed, counts(0, 9, 0), Outcome::Failed, 7),
-            (Expired, counts(0, 9, 0), Outcome::Failed, 5),
-            (Expired, counts(8, 1, 0), Outcome::Partial, 0),
-            (Expired, counts(5, 4, 0), Outcome::Failed, 7),
-            (Cancelled, counts(0, 0, 9), Outcome::Failed, 5),
-            (Cancelled, counts(1, 8, 0), Outcome::Failed, 7),
-            (Failed, counts(0, 0, 9), Outcome::Failed, 5),
+            (Completed, rows(9, 0, 0), Outcome::Succeeded, 0),
+            (Completed, rows(8, 1, 0), Outcome::Partial, 0),
+            (Completed, rows(7, 1, 1), Outcome::Failed, 7),
+            (Completed, rows(0, 9, 0), Outcome::Failed, 7),
+            (Completed, rows(0, 0, 9), Outcome::Failed, 5),
+            (Expired, expired(0, 9), Outcome::Failed, 5),
+            (Expired, rows(0, 9, 0), Outcome::Failed, 7),
+            (Expired, expired(8, 1), Outcome::Partial, 0),
+            (Expired, expired(5, 4), Outcome::Failed, 7),
+            (Cancelled, rows(0, 0, 9), Outcome::Failed, 5),
+            (Cancelled, rows(0, 1, 8), Outcome::Failed, 7),
+            (Cancelled, expired(1, 8), Outcome::Failed, 7),
+            (Failed, rows(0, 0, 9), Outcome::Failed, 5),
         ];
-        for (status, counts, outcome, code) in table {
-            let verdict = judge(&end(None, &batch(status.clone())), Some(counts), MaxFailed::Count(1));
-            assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {counts:?}");
+        for (status, rows, outcome, code) in table {
+            let verdict = judge(&end(None, &batch(status.clone())), Some(rows), MaxFailed::Count(1));
+            assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {rows:?}");
         }
     }
 
     #[test]
     fn what_broke_the_run_off_comes_first() {
         let done = batch(Status::Completed);
-        let judged = |stop| judge(&end(Some(&stop), &done), Some(counts(9, 0, 0)), MaxFailed::Count(0));
+        let judged = |stop| judge(&end(Some(&stop), &done), Some(expired(8, 1)), MaxFailed::Count(0));
         assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
         assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
         assert_eq!(judged(Stop::Unknown(Error::refused("x"))).outcome, Outcome::Unknown);
         assert_eq!(judged(Stop::Deadline).exit, Exit::TimedOut);
+    }
+
+    #[test]
+    fn a_cancel_that_came_too_late_changes_nothing() {
+        let late = |status, rows| judge(&end(Some(&Stop::Deadline), &batch(status)), Some(rows), MaxFailed::Count(0));
+        assert_eq!(late(Status::Cancelled, rows(9, 0, 0)).outcome, Outcome::Succeeded);
+        assert_eq!(late(Status::Cancelled, rows(7, 2, 0)).exit, Exit::AnswersFailed);
+        assert_eq!(late(Status::Cancelled, rows(7, 0, 2)).exit, Exit::TimedOut);
+        assert_eq!(late(Status::Completed, expired(7, 2)).exit, Exit::TimedOut);
+        assert_eq!(late(Status::InProgress, rows(9, 0, 0)).exit, Exit::TimedOut);
+    }
+
+    #[test]
+    fn answers_that_could_not_be_fetched_outrank_their_number() {
+        let done = batch(Status::Completed);
+        let doubtful = [(done.clone(), "its output file is not there".to_owned())];
+        let judged = |stop: Option<&Stop>| judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9));
+        let verdict = judged(None);
+        assert_eq!((verdict.outcome, verdict.exit), (Outcome::Uncollected, Exit::Refused));
+        assert!(verdict.hints[0].contains("batchstep collect batch_1"), "{verdict:?}");
+        assert_eq!(judged(Some(&Stop::Deadline)).outcome, Outcome::Uncollected);
+        assert_eq!(judged(Some(&Stop::Signal(15))).exit, Exit::Signal(15));
+        assert_eq!(judged(Some(&Stop::Failed(Error::internal("x")))).exit, Exit::Internal);
     }
 
     #[test]

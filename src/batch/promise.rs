@@ -1,0 +1,266 @@
+//! What the provider's account of a batch promises, against what is here of its
+//! answers. Pure decisions; `commands/gather.rs` fetches again and waits.
+//!
+//! Answers that were promised were paid for. As long as one of them may still be
+//! had, no request may be sent again for want of it.
+
+use std::time::Duration;
+
+use crate::results::Held;
+use crate::wire::{Batch, Status};
+
+/// How long a file must be absent before it counts as gone, and stay the same
+/// before it counts as all that there will be.
+pub const SETTLED: Duration = Duration::from_secs(120);
+/// The provider may have dropped so many answers of a batch.
+const FEW: u64 = 10;
+/// Or so many of a hundred.
+const FEW_PERCENT: u64 = 1;
+
+/// Where one of a batch's files stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// The batch names none.
+    Unnamed,
+    /// It is here, and has been the same for so long.
+    Whole {
+        /// How long.
+        unchanged: Duration,
+    },
+    /// The provider has answered 404 or 410 for so long.
+    Absent {
+        /// How long.
+        lasted: Duration,
+    },
+    /// It has not arrived whole, for this reason.
+    Broken(String),
+}
+
+/// What is known of the answers of a batch that is over.
+#[derive(Debug)]
+pub struct Account<'a> {
+    /// The batch.
+    pub batch: &'a Batch,
+    /// Requests that were sent in it, where that is known.
+    pub requests: Option<u64>,
+    /// What its files hold.
+    pub held: &'a Held,
+    /// Its output file.
+    pub output: FileState,
+    /// Its error file.
+    pub error: FileState,
+}
+
+/// What an account comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// There is nothing more to fetch.
+    Settled {
+        /// What the user should know.
+        warnings: Vec<String>,
+        /// Whether a file that held answers is gone.
+        is_gone: bool,
+    },
+    /// There may be more: the reason, as a clause.
+    Doubtful(String),
+}
+
+/// How many answers the provider promises: none where it does not count them,
+/// and none of a batch that failed or was cancelled.
+pub fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
+    if matches!(batch.status, Status::Failed | Status::Cancelled) {
+        return 0;
+    }
+    let total = requests.or(batch.counts.total).unwrap_or(u64::MAX);
+    batch.counts.done().unwrap_or(0).min(total)
+}
+
+impl Account<'_> {
+    /// Examines the account.
+    pub fn examine(&self) -> Finding {
+        let files = [("output", &self.output), ("error", &self.error)];
+        let mut warnings = Vec::new();
+        if self.is_answered() {
+            for (what, state) in files {
+                match state {
+                    FileState::Broken(why) => warnings.push(self.unneeded(what, why)),
+                    FileState::Absent { .. } => warnings.push(self.unneeded(what, "it does not exist")),
+                    FileState::Unnamed | FileState::Whole { .. } => {}
+                }
+            }
+            return Finding::Settled { warnings, is_gone: false };
+        }
+        let mut is_gone = false;
+        for (what, state) in files {
+            match state {
+                FileState::Broken(why) => return doubt(format!("its {what} file has not arrived whole: {why}")),
+                FileState::Absent { .. } if self.counted(what) == Some(0) => {
+                    warnings.push(self.unneeded(what, "it does not exist"));
+                }
+                FileState::Absent { lasted } if *lasted >= SETTLED => is_gone = true,
+                FileState::Absent { .. } => return doubt(format!("its {what} file is not there")),
+                FileState::Whole { .. } if self.is_no_answers(what) => {
+                    return doubt(format!("no line of its {what} file names a request"));
+                }
+                FileState::Unnamed | FileState::Whole { .. } => {}
+            }
+        }
+        if is_gone {
+            warnings.push(format!("A file of batch {} no longer exists, and its answers with it.", self.batch.id));
+            return Finding::Settled { warnings, is_gone };
+        }
+        self.compare(warnings)
+    }
+
+    /// Compares the numbers, where all files are whole.
+    fn compare(&self, mut warnings: Vec<String>) -> Finding {
+        let settled = |warnings| Finding::Settled { warnings, is_gone: false };
+        let names_none = self.output == FileState::Unnamed && self.error == FileState::Unnamed;
+        if names_none && self.batch.status == Status::Completed && self.batch.counts.total != Some(0) {
+            return doubt("it names no file of answers".to_owned());
+        }
+        let promised = promised(self.batch, self.requests);
+        let held = self.held.requests + self.held.nameless;
+        let short = promised.saturating_sub(held);
+        if short == 0 {
+            return settled(warnings);
+        }
+        if self.output == FileState::Unnamed && self.batch.counts.completed.is_some_and(|completed| completed > 0) {
+            return doubt("it names no output file, although it counts completed requests".to_owned());
+        }
+        let total = self.requests.or(self.batch.counts.total).unwrap_or(promised);
+        let is_few = short <= FEW || short.saturating_mul(100) <= total.saturating_mul(FEW_PERCENT);
+        let rests = |state: &FileState| !matches!(state, FileState::Whole { unchanged } if *unchanged < SETTLED);
+        if is_few && rests(&self.output) && rests(&self.error) {
+            warnings.push(format!(
+                "Batch {} counts {promised} requests as done, but its files hold {held} answers and do not change any more.",
+                self.batch.id
+            ));
+            return settled(warnings);
+        }
+        doubt(format!("its files hold {held} of the {promised} answers that it counts"))
+    }
+
+    /// Whether every request has its answer: then no file matters any more.
+    fn is_answered(&self) -> bool {
+        let total = self.requests.or(self.batch.counts.total);
+        total.is_some_and(|total| total > 0 && self.held.requests >= total)
+    }
+
+    /// How many answers a file should hold, where the provider counts them.
+    fn counted(&self, what: &str) -> Option<u64> {
+        let counts = self.batch.counts;
+        if what == "output" { counts.completed } else { counts.failed }
+    }
+
+    fn is_no_answers(&self, what: &str) -> bool {
+        self.held.files.iter().any(|file| file.what == what && file.lines > 0 && !file.names_any)
+    }
+
+    fn unneeded(&self, what: &str, why: &str) -> String {
+        format!("The {what} file of batch {} could not be had ({why}), and nothing is missing for want of it.", self.batch.id)
+    }
+}
+
+fn doubt(why: String) -> Finding {
+    Finding::Doubtful(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, Duration, FileState, Finding, promised};
+    use crate::results::{FileHeld, Held};
+    use crate::wire::{Batch, Counts, Status};
+
+    const NEW: FileState = FileState::Whole { unchanged: Duration::ZERO };
+    const OLD: FileState = FileState::Whole { unchanged: Duration::from_secs(120) };
+    const ABSENT: FileState = FileState::Absent { lasted: Duration::from_secs(119) };
+    const GONE: FileState = FileState::Absent { lasted: Duration::from_secs(120) };
+    use FileState::Unnamed;
+
+    fn broken() -> FileState {
+        FileState::Broken("HTTP 503".to_owned())
+    }
+
+    fn batch(status: Status, counts: Counts) -> Batch {
+        Batch { id: "batch_1".to_owned(), status, counts, ..Batch::default() }
+    }
+
+    /// Of 1,000 requests so many are named by the output file.
+    fn found(counts: Counts, held: u64, output: FileState, error: FileState) -> Finding {
+        let file = FileHeld { what: "output", lines: held, names_any: held > 0 };
+        let held = Held { requests: held, files: vec![file], ..Held::default() };
+        let batch = batch(Status::Completed, counts);
+        Account { batch: &batch, requests: Some(1000), held: &held, output, error }.examine()
+    }
+
+    #[test]
+    fn only_what_is_counted_is_promised() {
+        use Status::{Cancelled, Completed, Expired, Failed};
+        let counts = Counts::of(10, 6, 1);
+        for (status, counts, expected) in [
+            (Completed, counts, 7),
+            (Expired, counts, 7),
+            (Failed, counts, 0),
+            (Cancelled, counts, 0),
+            (Completed, Counts::default(), 0),
+            (Completed, Counts { failed: None, ..counts }, 6),
+            (Completed, Counts::of(10, 11, 1), 10),
+            (Completed, Counts { total: None, ..Counts::of(0, 11, 1) }, 10),
+        ] {
+            assert_eq!(promised(&batch(status.clone(), counts), Some(10)), expected, "{status:?} {counts:?}");
+        }
+        assert_eq!(promised(&batch(Completed, Counts::of(5, 9, 0)), None), 5);
+    }
+
+    #[test]
+    fn what_may_still_be_had_is_doubtful() {
+        let all = Counts::of(1000, 1000, 0);
+        for (why, counts, held, output, error) in [
+            ("broken", all, 990, broken(), Unnamed),
+            ("broken error file", Counts::of(1000, 900, 100), 900, OLD, broken()),
+            ("absent for a moment", all, 0, ABSENT, Unnamed),
+            ("short", all, 989, OLD, Unnamed),
+            ("a little short for a moment", all, 999, NEW, Unnamed),
+            ("no file named", Counts::default(), 0, Unnamed, Unnamed),
+            ("no output file named", all, 0, Unnamed, OLD),
+        ] {
+            assert!(matches!(found(counts, held, output, error), Finding::Doubtful(_)), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_had_any_more_is_settled() {
+        let all = Counts::of(1000, 1000, 0);
+        for (why, counts, held, output, error, warns, gone) in [
+            ("whole", all, 1000, NEW, Unnamed, 0, false),
+            ("not counted", Counts::default(), 500, NEW, Unnamed, 0, false),
+            ("counted as less", Counts::of(1000, 10, 0), 500, NEW, Unnamed, 0, false),
+            ("a little short", all, 990, OLD, Unnamed, 1, false),
+            ("all there, error file broken", all, 1000, NEW, broken(), 1, false),
+            ("all there, error file absent", all, 1000, NEW, ABSENT, 1, false),
+            ("nothing failed, error file absent", Counts::of(1000, 900, 0), 900, NEW, ABSENT, 1, false),
+            ("gone", all, 0, GONE, Unnamed, 1, true),
+            ("error file gone", Counts::of(1000, 900, 100), 900, OLD, GONE, 1, true),
+        ] {
+            match found(counts, held, output, error) {
+                Finding::Settled { warnings, is_gone } => assert_eq!((warnings.len(), is_gone), (warns, gone), "{why}"),
+                Finding::Doubtful(doubt) => panic!("{why}: {doubt}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_in_a_files_place_is_no_file_of_answers() {
+        let held = Held {
+            nameless: 4,
+            files: vec![FileHeld { what: "output", lines: 4, names_any: false }],
+            ..Held::default()
+        };
+        for counts in [Counts::default(), Counts::of(3, 3, 0)] {
+            let batch = batch(Status::Completed, counts);
+            let account = Account { batch: &batch, requests: Some(3), held: &held, output: OLD, error: Unnamed };
+            assert!(matches!(account.examine(), Finding::Doubtful(_)), "{counts:?}");
+        }
+    }
+}
