@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use batchstep::requests::source::{self, Source};
 use batchstep::requests::{self, Checked, Rules};
-use batchstep::results::{AnswersFile, reconcile};
+use batchstep::results::{AnswersFile, Policy, reconcile};
 use batchstep::values::RetryOn;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
@@ -80,7 +80,8 @@ fn reconciling(criterion: &mut Criterion) {
                 let (mut results, mut unexpected) = (io::sink(), io::sink());
                 let answers = std::slice::from_ref(&file);
                 let (ids, total, retry_on) = (&checked.ids, checked.total, RetryOn::default());
-                let found = reconcile(&source, ids, total, answers, &retry_on, &mut results, &mut unexpected);
+                let policy = Policy { retry_on: &retry_on, gone: &[] };
+                let found = reconcile(&source, ids, total, answers, &policy, &mut results, &mut unexpected);
                 black_box(found.expect("the answers are reconciled"))
             });
         });

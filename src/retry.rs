@@ -62,9 +62,9 @@ pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// What the body says, as it came: decisions read this.
-    pub error: ApiError,
+    pub error: Box<ApiError>,
     /// The same without the secrets that we sent: people are shown this.
-    pub shown: ApiError,
+    pub shown: Box<ApiError>,
     /// The `Retry-After` header, capped.
     pub retry_after: Option<Duration>,
     /// The provider's id of the request, for its support.
@@ -259,7 +259,7 @@ mod tests {
 
     fn coded(status: u16, code: &str) -> Failure {
         let error = ApiError { code: Some(code.to_owned()), ..ApiError::default() };
-        Failure::Answered(Refusal { status, error, ..Refusal::default() })
+        Failure::Answered(Refusal { status, error: Box::new(error), ..Refusal::default() })
     }
 
     /// The whole table at a glance: any change to it shows here.
@@ -282,7 +282,7 @@ mod tests {
         assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));
         assert!(!coded(429, "insufficient_quota").hints().is_empty());
         let error = ApiError { kind: Some("insufficient_quota".to_owned()), ..ApiError::default() };
-        let typed = Failure::Answered(Refusal { status: 429, error, ..Refusal::default() });
+        let typed = Failure::Answered(Refusal { status: 429, error: Box::new(error), ..Refusal::default() });
         assert_eq!(typed.advice(), Advice::Stop, "the type says it where there is no code");
     }
 

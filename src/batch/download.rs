@@ -122,7 +122,10 @@ impl Downloader<'_> {
                 return Ok(came);
             }
             Ok(Err(failure @ Failure::Local(_))) => {
-                return Err(Stop::Failed(refused(&format!("downloading the {} file {}", copy.what, copy.id), &failure)));
+                return Err(Stop::Failed(refused(
+                    &format!("downloading the {} file {}", copy.what, copy.id),
+                    &failure,
+                )));
             }
             Ok(Err(failure)) => failure,
             Err(Stop::Deadline) => Failure::Interrupted("time was up".to_owned()),

@@ -158,7 +158,10 @@ impl Account<'_> {
     }
 
     fn unneeded(&self, what: &str, why: &str) -> String {
-        format!("The {what} file of batch {} could not be had ({why}), and nothing is missing for want of it.", self.batch.id)
+        format!(
+            "The {what} file of batch {} could not be had ({why}), and nothing is missing for want of it.",
+            self.batch.id
+        )
     }
 }
 

@@ -261,8 +261,8 @@ impl Client {
         let request_id = request_id.map(|id| shorten(&self.shown(id), 80));
         // The status alone says enough where the body does not arrive.
         let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
-        let error = ApiError::read(&body);
-        let shown = error.shown(|text| self.shown(text));
+        let error = Box::new(ApiError::read(&body));
+        let shown = Box::new(error.shown(|text| self.shown(text)));
         Failure::Answered(Refusal { status, error, shown, retry_after: after, request_id })
     }
 

@@ -336,8 +336,12 @@ impl<'a> Collection<'a> {
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.
-        let want = |batch| {
-            Wanted { batch, attempt: attempt(batch), requests: batch.counts.total, rows: vec![0..u32::MAX], endpoint: None }
+        let want = |batch| Wanted {
+            batch,
+            attempt: attempt(batch),
+            requests: batch.counts.total,
+            rows: vec![0..u32::MAX],
+            endpoint: None,
         };
         let allowance = if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE };
         let mut answers = Answers::with_allowance(allowance);

@@ -129,7 +129,8 @@ impl Answers {
     /// The requests whose answers are gone, in order.
     fn gone(&self) -> Vec<Range<u32>> {
         let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { is_gone: true, .. });
-        let mut rows: Vec<Range<u32>> = self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
+        let mut rows: Vec<Range<u32>> =
+            self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
         rows.sort_unstable_by_key(|range| range.start);
         rows
     }

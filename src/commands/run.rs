@@ -408,8 +408,7 @@ impl<'a> Run<'a> {
         }
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
-        self.is_closed =
-            self.plan.waits && !is_refused && doubtful.is_empty() && all.iter().all(Sent::is_closed);
+        self.is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && all.iter().all(Sent::is_closed);
         Ok(verdict)
     }
 }

@@ -339,7 +339,8 @@ fn absent_line(custom_id: &str, absence: Absence) -> Result<Vec<u8>, Error> {
         code: &'static str,
         message: &'static str,
     }
-    let line = Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
+    let line =
+        Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
     serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
 }
 

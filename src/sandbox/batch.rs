@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::course::{Course, Moment};
 use super::create::Create;
+use super::delivery::{self, DeliveryFault};
 use super::faults::BatchFault;
 use super::rows::{Ground, Harvest, Rows, Untried};
 use crate::wire::{BatchError, Status};
@@ -20,6 +22,7 @@ pub(super) struct Batch {
     /// What validation finds.
     pub(super) errors: Vec<BatchError>,
     pub(super) faults: Vec<BatchFault>,
+    pub(super) delivery: Vec<DeliveryFault>,
     /// What it ended in; none while it runs.
     pub(super) settled: Option<Settled>,
 }
@@ -51,6 +54,21 @@ impl Batch {
     pub(super) fn paid(&self, now: Duration) -> usize {
         let done = self.course.at(now).done;
         done - self.rows.failed(done)
+    }
+
+    /// Whether a file is one of those that it ended in.
+    pub(super) fn has_file(&self, id: &str) -> bool {
+        let files = self.settled.iter().flat_map(|settled| [&settled.output, &settled.errors]);
+        files.flatten().any(|file| file == id)
+    }
+
+    /// What is delivered of one of its files by now.
+    pub(super) fn deliver(&self, content: &Bytes, now: Duration) -> Option<Bytes> {
+        delivery::deliver(content, &self.delivery, self.over_for(now).unwrap_or_default())
+    }
+
+    fn over_for(&self, now: Duration) -> Option<Duration> {
+        self.course.at(now).stamps.ended.map(|ended| now.saturating_sub(ended))
     }
 
     /// The batch object.
@@ -86,6 +104,9 @@ impl Batch {
                 "output_tokens": output_tokens, "output_tokens_details": {"reasoning_tokens": 0},
                 "total_tokens": input_tokens + output_tokens,
             });
+        }
+        if let Some(over_for) = self.over_for(now) {
+            delivery::describe(&mut object, &self.delivery, over_for);
         }
         object
     }

@@ -18,6 +18,20 @@
 //! | | `error-in-body` | status 200, but the body holds an error |
 //! | | `missing`, `duplicate` | no line, or two |
 //! | | `stranger` | one more line, for a `custom_id` nobody asked for |
+//! | | `nan` | the answer holds a NaN, as Python writes it |
+//! | | `string-body` | the body is a string of JSON |
+//! | | `empty` | status 200 and an empty body |
+//! | | `bare` | an error without a status: 429 stands at the start of its message |
+//! | `answers` | `late=SPAN` | the files are named that long after the batch's end |
+//! | | `short=SPAN` | they hold half of their lines for so long after it |
+//! | | `torn=SPAN` | they end inside a line for so long |
+//! | | `page=SPAN` | a gateway's page is in their place for so long |
+//! | | `absent=SPAN` | they are 404 for so long |
+//! | | `gzip` | they are compressed although nobody asked for it |
+//! | | `phantom` | an error file is named that does not exist |
+//! | | `uncounted` | the batch's counts are null |
+//! | | `overcounted=N` | the batch counts N requests too many as completed |
+//! | | `undercounted` | the batch counts no request as completed |
 //! | `batch` | `stuck=STATE` | stays `validating`, `in_progress` or `finalizing` until cancelled |
 //! | | `expire=SPAN` | expires that long after its creation |
 //! | | `fail=CODE` | fails in validation |
@@ -42,6 +56,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::course::Stage;
+use super::delivery::DeliveryFault;
 use super::operation::Operation;
 use crate::values::MaxFailed;
 
@@ -58,6 +73,7 @@ pub(super) enum Effect {
     /// To the calls of one operation, or of any.
     Call(Option<Operation>, Action),
     Rows(RowFault),
+    Answers(DeliveryFault),
     Batch(BatchFault),
     File(FileFault),
 }
@@ -83,6 +99,10 @@ pub(super) enum RowFault {
     Missing,
     Duplicate,
     Stranger,
+    Nan,
+    StringBody,
+    Empty,
+    Bare,
 }
 
 /// What happens to a batch.
@@ -117,7 +137,7 @@ pub(super) struct When {
 }
 
 /// A span as one word: `1h30m`.
-fn compact(span: &Duration) -> String {
+pub(super) fn compact(span: &Duration) -> String {
     humantime::format_duration(*span).to_string().replace(' ', "")
 }
 
@@ -126,6 +146,7 @@ impl fmt::Display for Fault {
         match &self.effect {
             Effect::Call(operation, action) => write!(f, "{} {action}", operation.map_or("any", Operation::word))?,
             Effect::Rows(fault) => write!(f, "rows {fault}")?,
+            Effect::Answers(fault) => write!(f, "answers {fault}")?,
             Effect::Batch(fault) => write!(f, "batch {fault}")?,
             Effect::File(fault) => write!(f, "file {fault}")?,
         }
@@ -177,6 +198,10 @@ impl fmt::Display for RowFault {
             Self::Missing => f.write_str("missing"),
             Self::Duplicate => f.write_str("duplicate"),
             Self::Stranger => f.write_str("stranger"),
+            Self::Nan => f.write_str("nan"),
+            Self::StringBody => f.write_str("string-body"),
+            Self::Empty => f.write_str("empty"),
+            Self::Bare => f.write_str("bare"),
         }
     }
 }

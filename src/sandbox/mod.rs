@@ -11,6 +11,7 @@
 mod answers;
 mod batch;
 mod course;
+mod delivery;
 mod create;
 mod faults;
 mod files;

@@ -65,7 +65,10 @@ impl Rows {
 
     /// How many of the first `done` rows failed. A status of 0 counts as success, as it does at OpenAI.
     pub(super) fn failed(&self, done: usize) -> usize {
-        let failed = |row: &&usize| matches!(self.fates[**row], Some(RowFault::Status(status)) if status != 0);
+        let failed = |row: &&usize| match self.fates[**row] {
+            Some(RowFault::Status(status)) => status != 0,
+            fate => fate == Some(RowFault::Bare),
+        };
         self.order.iter().take(done).filter(failed).count()
     }
 
@@ -101,6 +104,8 @@ impl Rows {
             Some(RowFault::Status(0)) => return write((0, json!({})), &mut harvest.output),
             Some(RowFault::Status(status)) => return write((status, failure(status)), &mut harvest.errors),
             Some(RowFault::ErrorInBody) => return write((200, failure(200)), &mut harvest.output),
+            Some(RowFault::Empty) => return write((200, json!({})), &mut harvest.output),
+            Some(RowFault::Bare) => return bare(custom_id, &mut harvest.errors),
             _ => {}
         }
         let request: Value = serde_json::from_slice(&self.content[span.clone()]).unwrap_or_default();
@@ -113,9 +118,27 @@ impl Rows {
                 write((200, answer.body.clone()), &mut harvest.output);
                 write((200, answer.body), &mut harvest.output);
             }
+            Some(RowFault::StringBody) => write((200, answer.body.to_string().into()), &mut harvest.output),
+            Some(RowFault::Nan) => {
+                let from = harvest.output.len();
+                write((200, answer.body), &mut harvest.output);
+                let line = String::from_utf8_lossy(&harvest.output[from..]).replacen(
+                    r#""body":{"#,
+                    r#""body":{"score":NaN,"#,
+                    1,
+                );
+                harvest.output.splice(from.., line.into_bytes());
+            }
             _ => write((200, answer.body), &mut harvest.output),
         }
     }
+}
+
+/// A line that says its status only at the start of its message.
+fn bare(custom_id: &str, file: &mut Vec<u8>) {
+    let error = json!({"message": "Error code: 429 - too many requests at a time", "type": null, "code": null});
+    file.extend_from_slice(json!({"custom_id": custom_id, "response": null, "error": error}).to_string().as_bytes());
+    file.push(b'\n');
 }
 
 /// The body of an answer that failed.
@@ -244,6 +267,9 @@ mod tests {
         assert_eq!(count("rows missing"), (0, 0, 0));
         assert_eq!(count("rows duplicate"), (8, 0, 0));
         assert_eq!(count("rows stranger"), (5, 0, 0));
+        assert_eq!(count("rows string-body"), (4, 0, 0));
+        assert_eq!(count("rows empty"), (4, 0, 0));
+        assert_eq!(count("rows bare"), (0, 4, 4));
         let failed = harvest(&rows(1, "rows status=429"), 1);
         let line = &lines(&failed.errors)[0];
         assert!(line["error"].is_null());

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::course::Stage;
+use super::delivery::DeliveryFault;
 use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, When};
 use super::operation::Operation;
 use crate::values::{self, MaxFailed};
@@ -56,15 +57,15 @@ impl FromStr for Fault {
         let when = When::take(&mut rest)?;
         let effect = match target {
             "rows" => Effect::Rows(RowFault::read(name, value)?),
+            "answers" => Effect::Answers(DeliveryFault::read(name, value)?),
             "batch" => Effect::Batch(BatchFault::read(name, value)?),
             "file" => Effect::File(FileFault::read(name, value)?),
             target => {
                 let operation = match target {
                     "any" => None,
-                    word => Some(
-                        word.parse()
-                            .map_err(|()| format!("`{word}` is no operation, `any`, `rows`, `batch` or `file`"))?,
-                    ),
+                    word => Some(word.parse().map_err(|()| {
+                        format!("`{word}` is no operation, `any`, `rows`, `answers`, `batch` or `file`")
+                    })?),
                 };
                 Effect::Call(operation, Action::read(operation, name, value, &mut rest)?)
             }
@@ -144,7 +145,39 @@ impl RowFault {
             ("missing", None) => Self::Missing,
             ("duplicate", None) => Self::Duplicate,
             ("stranger", None) => Self::Stranger,
-            _ => return unknown("rows", name, "status=N, error-in-body, missing, duplicate, stranger"),
+            ("nan", None) => Self::Nan,
+            ("string-body", None) => Self::StringBody,
+            ("empty", None) => Self::Empty,
+            ("bare", None) => Self::Bare,
+            _ => {
+                let known = "status=N, error-in-body, missing, duplicate, stranger, nan, string-body, empty, bare";
+                return unknown("rows", name, known);
+            }
+        })
+    }
+}
+
+impl DeliveryFault {
+    fn read(name: &str, value: Option<&str>) -> Result<Self, String> {
+        let span = || span(name, needed(name, value)?);
+        Ok(match (name, value) {
+            ("late", _) => Self::Late(span()?),
+            ("short", _) => Self::Short(span()?),
+            ("torn", _) => Self::Torn(span()?),
+            ("page", _) => Self::Page(span()?),
+            ("absent", _) => Self::Absent(span()?),
+            ("gzip", None) => Self::Gzip,
+            ("uncounted", None) => Self::Uncounted,
+            ("overcounted", value) => {
+                Self::Overcounted(needed(name, value)?.parse().map_err(|_| "`overcounted` must be a whole number")?)
+            }
+            ("undercounted", None) => Self::Undercounted,
+            ("phantom", None) => Self::Phantom,
+            _ => {
+                let known = "late=SPAN, short=SPAN, torn=SPAN, page=SPAN, absent=SPAN, gzip, phantom, uncounted, \
+                             overcounted=N, undercounted";
+                return unknown("answers", name, known);
+            }
         })
     }
 }
@@ -207,6 +240,20 @@ mod tests {
             "rows missing",
             "rows duplicate",
             "rows stranger times=1",
+            "rows nan share=1%",
+            "rows string-body",
+            "rows empty",
+            "rows bare",
+            "answers late=40s",
+            "answers short=1m",
+            "answers torn=1m",
+            "answers page=1m times=1",
+            "answers absent=3m",
+            "answers gzip",
+            "answers phantom",
+            "answers uncounted",
+            "answers overcounted=2",
+            "answers undercounted",
             "batch stuck=finalizing",
             "batch expire=1h30m",
             "batch fail=token_limit_exceeded",

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::delivery::DeliveryFault;
 use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, When};
 use super::operation::Operation;
 
@@ -71,6 +72,11 @@ impl Weather {
     /// A batch is created.
     pub(super) fn batch(&mut self, now: Duration) -> Vec<BatchFault> {
         self.strikes(now, |effect| if let Effect::Batch(fault) = effect { Some(fault.clone()) } else { None })
+    }
+
+    /// A batch is created: how its answers will be delivered.
+    pub(super) fn delivery(&mut self, now: Duration) -> Vec<DeliveryFault> {
+        self.strikes(now, |effect| if let Effect::Answers(fault) = effect { Some(fault.clone()) } else { None })
     }
 
     /// A batch is created: what befalls its rows.

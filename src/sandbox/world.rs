@@ -74,7 +74,10 @@ impl World {
 
     pub(super) fn content(&mut self, id: &str, now: Duration) -> Result<Bytes, Refusal> {
         self.settle(now);
-        self.files.find(id, now)?.content()
+        let content = self.files.find(id, now)?.content()?;
+        let of = self.batches.iter().find(|batch| batch.has_file(id));
+        let delivered = of.map_or(Some(content.clone()), |batch| batch.deliver(&content, now));
+        delivered.ok_or_else(|| Refusal::scripted(404, None))
     }
 
     pub(super) fn delete_file(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
@@ -86,6 +89,7 @@ impl World {
         let create = Create::read(body)?;
         let (content, mut checked) = self.check(&create, now);
         let (faults, strikes) = (self.weather.batch(now), self.weather.rows(now));
+        let delivery = self.weather.delivery(now);
         for fault in &faults {
             if let BatchFault::Fail(code) = fault {
                 checked.errors = vec![scripted(code, checked.model.as_deref())];
@@ -95,7 +99,7 @@ impl World {
         let rows = Rows::new(content, checked.rows, &strikes);
         let course = course(now, self.takes, rows.len(), !checked.errors.is_empty(), &faults);
         let (id, model, errors) = (self.ids.hex("batch_"), checked.model, checked.errors);
-        let batch = Batch { id, create, course, rows, model, errors, faults, settled: None };
+        let batch = Batch { id, create, course, rows, model, errors, faults, delivery, settled: None };
         self.batches.push(batch);
         // A batch that takes no time has ended already.
         self.settle(now);

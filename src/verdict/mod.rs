@@ -130,14 +130,10 @@ impl<'a> End<'a> {
 
 /// Judges a run: what weighs most counts, and only then the requests. `doubtful`
 /// are the batches of which answers that were paid for could not be fetched.
-pub fn judge_all(
-    ends: &[End<'_>],
-    rows: Option<Rows>,
-    doubtful: &[(Batch, String)],
-    max_failed: MaxFailed,
-) -> Verdict {
+pub fn judge_all(ends: &[End<'_>], rows: Option<Rows>, doubtful: &[(Batch, String)], max_failed: MaxFailed) -> Verdict {
     let verdict = judge_ends(ends, rows, max_failed);
-    let outranks = matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
+    let outranks =
+        matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
     if doubtful.is_empty() || outranks { verdict } else { uncollected(doubtful, rows) }
 }
 
@@ -150,7 +146,8 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Ve
     }
     let counts = rows.map(|rows| rows.counts);
     let is_over = |end: &End<'_>| end.batch.is_some_and(|batch| batch.status.is_terminal());
-    let in_time = matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
+    let in_time =
+        matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
     if worst.stop.is_some() && !in_time {
         let stopped = ends.iter().filter(|end| end.stop.is_some()).count();
         let mut verdict = judge(worst, None, max_failed);
@@ -390,7 +387,9 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all, shell_word};
+    use super::{
+        Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all, shell_word,
+    };
 
     fn batch(status: Status) -> Batch {
         Batch { id: "batch_1".into(), status, ..Batch::default() }
@@ -459,7 +458,8 @@ mod tests {
     fn answers_that_could_not_be_fetched_outrank_their_number() {
         let done = batch(Status::Completed);
         let doubtful = [(done.clone(), "its output file is not there".to_owned())];
-        let judged = |stop: Option<&Stop>| judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9));
+        let judged =
+            |stop: Option<&Stop>| judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9));
         let verdict = judged(None);
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Uncollected, Exit::Refused));
         assert!(verdict.hints[0].contains("batchstep collect batch_1"), "{verdict:?}");

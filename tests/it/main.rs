@@ -21,4 +21,5 @@ mod scenarios;
 mod shards;
 mod signals;
 mod twins;
+mod way_back;
 mod weather;

@@ -163,7 +163,9 @@ fn the_fault_table_is_complete_and_its_examples_parse() {
     for block in text.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()) {
         batchstep::sandbox::script(block).unwrap_or_else(|wrong| panic!("{wrong} in\n{block}"));
     }
-    for (wrong, target) in [("get x", ""), ("rows x", "rows "), ("batch x", "batch "), ("file x", "file ")] {
+    for (wrong, target) in
+        [("get x", ""), ("rows x", "rows "), ("answers x", "answers "), ("batch x", "batch "), ("file x", "file ")]
+    {
         let told = batchstep::sandbox::script(wrong).expect_err("no such action");
         let (_, known) = told.split_once("it takes ").expect("the actions are listed");
         for action in known.replace("content takes", "").replace("list takes", "").split([',', ';']) {
