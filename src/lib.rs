@@ -26,6 +26,7 @@ pub mod journal;
 pub mod patience;
 pub mod retry;
 pub mod shutdown;
+pub mod usage;
 pub mod values;
 pub mod wire;
 pub mod world;

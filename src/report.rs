@@ -311,6 +311,13 @@ impl ShardReport {
 }
 
 impl Report {
+    /// The first attempt's batch, if the requests needed only one.
+    fn only_first(&self) -> Option<&BatchReport> {
+        let attempt = self.batches.iter().map(|batch| batch.attempt).min()?;
+        let mut firsts = self.batches.iter().filter(|batch| batch.attempt == attempt);
+        firsts.next().filter(|_| self.shards.is_empty() && firsts.next().is_none())
+    }
+
     /// Of each batch that the run did not create: how it came by it.
     pub fn attached(&self) -> Vec<String> {
         let sentence = |batch: &BatchReport| {
@@ -350,19 +357,18 @@ impl BatchReport {
     }
 }
 
-/// The step outputs. What is not known is an empty string; so are the ids of
-/// a single thing where there are several batches.
+/// The step outputs. What is not known is an empty string.
+///
+/// The ids of a single thing are those of the first attempt, whatever a retry
+/// adds; they are empty where the requests needed several batches. A host that
+/// hands outputs on as variables names them `BATCH_*` (`BATCH_OUTCOME`, `BATCH_ID`,
+/// `BATCH_IDS`): a later step would read `BATCHSTEP_*` back as its inputs.
 pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
     let ids: Vec<&str> = report.batches.iter().map(|batch| batch.id.as_str()).collect();
     let status = report.batches.iter().map(|batch| &batch.status).min_by_key(|status| progress_of(status));
-    let one = |id: fn(&BatchReport) -> Option<&String>| match &report.batches[..] {
-        [batch] => id(batch).cloned().unwrap_or_default(),
-        _ => String::new(),
-    };
-    let mut input_file_id = one(|batch| batch.input_file_id.as_ref());
-    if input_file_id.is_empty() && report.batches.len() < 2 {
-        input_file_id = report.input_file_id.clone().unwrap_or_default();
-    }
+    let first = report.only_first();
+    let one = |id: fn(&BatchReport) -> Option<&String>| first.and_then(id).cloned().unwrap_or_default();
+    let input_file_id = first.and_then(|batch| batch.input_file_id.as_ref()).or(report.input_file_id.as_ref());
     let number = |known: bool, number: u64| if known { number.to_string() } else { String::new() };
     let counts = report.counts;
     let collected = counts.total > 0;
@@ -372,7 +378,7 @@ pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
         ("status", status.map(|status| status.word().to_owned()).unwrap_or_default()),
         ("batch-id", one(|batch| Some(&batch.id))),
         ("batch-ids", serde_json::json!(ids).to_string()),
-        ("input-file-id", input_file_id),
+        ("input-file-id", input_file_id.cloned().unwrap_or_default()),
         ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
         ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
         ("detached", (report.outcome == Outcome::Detached).to_string()),
@@ -441,6 +447,13 @@ mod tests {
         several.batches.push(several.batches[0].clone());
         several.batches[1].id = "batch_2".to_owned();
         several.batches[1].status = Status::Finalizing;
+        several.batches[1].output_file_id = Some("file-retry".to_owned());
+        let mut retried = several.clone();
+        retried.batches[1].attempt = 2;
+        let pairs: BTreeMap<_, _> = outputs(&retried).into_iter().collect();
+        let ids = ["batch-id", "input-file-id", "output-file-id", "error-file-id"].map(|name| pairs[name].as_str());
+        assert_eq!(ids, ["batch_1", "file-in", "file-out", "file-err"]);
+        assert_eq!(pairs["batch-ids"], r#"["batch_1","batch_2"]"#);
         let pairs: BTreeMap<_, _> = outputs(&several).into_iter().collect();
         assert_eq!((pairs["batch-id"].as_str(), pairs["output-file-id"].as_str()), ("", ""));
         assert_eq!(pairs["status"], "finalizing");
