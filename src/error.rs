@@ -190,7 +190,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What an error comes to that ends in this code.
+    /// The outcome of an error with this exit code.
     pub fn of_error(exit: Exit) -> Self {
         match exit {
             Exit::Usage => Self::Usage,

@@ -224,7 +224,7 @@ pub enum Event {
     Warned(String),
     /// The command failed before there was anything to report on.
     Failed {
-        /// What that comes to.
+        /// Its outcome.
         outcome: Outcome,
         /// What happened.
         sentence: String,

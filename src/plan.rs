@@ -220,7 +220,7 @@ fn on_abort(setting: Setting, sandbox: Option<&sandbox::Options>) -> Parting {
     }
 }
 
-/// Which batches are taken up where nothing is said: a person who asks the same again wants the answers, a
+/// Which batches are reused where nothing is said: a person who asks the same again wants the answers, a
 /// pipeline may ask again to see whether they changed.
 fn reuse(setting: Setting) -> Reuse {
     match setting {

@@ -12,7 +12,7 @@ pub(in crate::formats) fn paragraph(sentence: &str) -> String {
     format!("{}\n\n", prose(sentence))
 }
 
-/// Renders a failure: what it comes to in a word, what happened, and what to do.
+/// Renders a failure: its outcome, what happened, and what to do.
 pub(in crate::formats) fn failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
     let mut page = Page::default();
     page.block(&heading(false, 1, outcome));
