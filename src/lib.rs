@@ -12,6 +12,7 @@ pub mod batch;
 pub mod results;
 pub mod verdict;
 pub mod report;
+pub mod outputs;
 // The seams.
 pub mod api;
 pub mod client;

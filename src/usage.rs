@@ -155,7 +155,8 @@ mod tests {
         let wrong = "is `101%`, which cannot be used: a share is at most `100%`.";
         let github = ("GITHUB_ACTIONS", "true");
         let drone = ("DRONE", "true");
-        let table: [(&[(&str, &str)], &[&str], &str, Place); 4] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, Place);
+        let table: [Case<'_>; 4] = [
             (&[github, ("INPUT_MAX-FAILED", "101%")], &[], "max-failed", Place::Variable),
             (&[drone, ("PLUGIN_MAX_FAILED", "101%")], &[], "max_failed", Place::Variable),
             (&[("BATCHSTEP_MAX_FAILED", "101%")], &["run"], "BATCHSTEP_MAX_FAILED", Place::Variable),

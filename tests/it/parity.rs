@@ -95,7 +95,7 @@ fn outputs() -> Vec<String> {
         String::new(),
         batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
     );
-    batchstep::report::outputs(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
+    batchstep::outputs::of(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod annotations;
 mod ids;
+mod summary;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -14,20 +15,18 @@ use std::time::Duration;
 
 use self::annotations::{MOST_ANNOTATIONS, annotation, annotations};
 use self::ids::Ids;
+use self::summary::Summary;
 use super::{Host, Identity, closing_table, log, run_name};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::events::Event;
-use crate::formats::{self, Format, markdown_paragraph};
-use crate::report::{self, Report, RunEntry};
+use crate::formats::{self, markdown_paragraph};
+use crate::outputs;
+use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
 
 /// Jobs end at six hours unless told otherwise, and a cancel takes its time.
 const TIME_LIMIT: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
-
-/// What a reader of the summary may not know.
-const KEEP: &str =
-    "The files are in the job's workspace and end with it, unless a later step uploads them as an artifact.";
 
 /// A job on GitHub.
 pub(super) struct GitHub {
@@ -37,12 +36,6 @@ pub(super) struct GitHub {
     summary: Summary,
     workspace: Option<PathBuf>,
     said: RefCell<Said>,
-}
-
-enum Summary {
-    Unwanted,
-    NoFile,
-    File(PathBuf),
 }
 
 /// What was said so far.
@@ -70,11 +63,7 @@ impl GitHub {
             },
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
             state: env.get("GITHUB_STATE").map(PathBuf::from),
-            summary: match env.get("GITHUB_STEP_SUMMARY") {
-                _ if !summary => Summary::Unwanted,
-                None => Summary::NoFile,
-                Some(path) => Summary::File(path.into()),
-            },
+            summary: Summary::new(env, summary),
             workspace: env.get("GITHUB_WORKSPACE").map(PathBuf::from),
             said: RefCell::default(),
         }
@@ -82,13 +71,6 @@ impl GitHub {
 
     fn export(&self, outputs: &[(&str, String)]) -> Option<Effect> {
         Some(pairs(self.outputs.as_ref()?, outputs))
-    }
-
-    /// Adds to the summary. The blank line keeps this text apart from what is there:
-    /// right below a table it would be a row of it, below HTML it would not be read as Markdown.
-    fn summarize(&self, text: &str) -> Option<Effect> {
-        let Summary::File(path) = &self.summary else { return None };
-        Some(Effect::Append(path.clone(), format!("\n{text}")))
     }
 
     /// Leaves something for the action's `post`, which runs however this process ends.
@@ -181,7 +163,7 @@ impl Host for GitHub {
             Event::Failed { outcome, sentence, hints } => {
                 let outcome = outcome.word();
                 let effects = self.export(&[("outcome", outcome.to_owned())]).into_iter();
-                let effects = effects.chain(self.summarize(&formats::markdown_failure(outcome, sentence, hints)));
+                let effects = effects.chain(self.summary.add(&formats::markdown_failure(outcome, sentence, hints)));
                 let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
                 let title = format!("batchstep::{outcome}");
                 let error = annotation("error", &[("title", &title)], &lines.join("\n"));
@@ -196,13 +178,12 @@ impl Host for GitHub {
     }
 
     fn note(&self, sentence: &str) -> Vec<Effect> {
-        self.summarize(&markdown_paragraph(sentence)).into_iter().chain([Effect::Log(sentence.to_owned())]).collect()
+        self.summary.add(&markdown_paragraph(sentence)).into_iter().chain([Effect::Log(sentence.to_owned())]).collect()
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = self.export(&report::outputs(report)).into_iter().collect();
-        let keep = report.files.results.as_ref().map(|_| format!("\n{}", markdown_paragraph(KEEP)));
-        effects.extend(self.summarize(&(Format::Markdown.render(report) + &keep.unwrap_or_default())));
+        let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
+        effects.extend(self.summary.of(report));
         effects.extend(closing_table(report));
         effects.extend(annotations(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
@@ -210,9 +191,8 @@ impl Host for GitHub {
     }
 
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        let mut effects: Vec<Effect> =
-            self.export(&report::outputs_of_runs(verdict.outcome, runs)).into_iter().collect();
-        effects.extend(self.summarize(&formats::runs_markdown(verdict, runs)));
+        let mut effects: Vec<Effect> = self.export(&outputs::of_runs(verdict.outcome, runs)).into_iter().collect();
+        effects.extend(self.summary.add(&formats::runs_markdown(verdict, runs)));
         effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
         effects.extend(self.lacks());
         effects
@@ -260,7 +240,8 @@ mod tests {
     use crate::events::Event;
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::runner::{self, Command};
-    use crate::report::{self, Report};
+    use crate::outputs;
+    use crate::report::Report;
 
     fn github(dir: &Path, summary: bool) -> GitHub {
         let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
@@ -295,7 +276,7 @@ mod tests {
     }
 
     fn expected(report: &Report) -> Vec<(String, String)> {
-        report::outputs(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        outputs::of(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn property<'a>(command: &'a Command, name: &str) -> &'a str {
@@ -408,29 +389,6 @@ mod tests {
             (place, commands[1].data.as_str()),
             (("requests.jsonl", "7"), "model_not_found: The model `gpt-9` does not exist.")
         );
-    }
-
-    /// GitHub reads a line right below a table as a row of it, and Markdown right below HTML as HTML.
-    #[test]
-    fn what_follows_a_table_is_a_block_of_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let before = "| a |\n| - |\n| left by another tool |";
-        fs::write(dir.path().join("summary"), before).unwrap();
-        let host = github(dir.path(), true);
-        let failed = Event::failed(&crate::error::Error::usage("`api-key` is missing.").hint("Set it."));
-        for effects in [host.event(&failed), host.publish(&samples::partial()), host.note("Batch `b` is cancelled.")] {
-            carry_out(dir.path(), effects);
-        }
-        let summary = fs::read_to_string(dir.path().join("summary")).unwrap();
-        let lines: Vec<&str> = summary.lines().collect();
-        for pair in lines.windows(2).filter(|pair| pair[0].starts_with('|')) {
-            assert!(pair[1].is_empty() || pair[1].starts_with('|'), "{pair:?} in\n{summary}");
-        }
-        for block in ["## ❌ batchstep: usage", "## ⚠️ batchstep: partial", super::KEEP, "Batch `b` is cancelled."]
-        {
-            let at = lines.iter().position(|line| *line == block).unwrap();
-            assert_eq!((lines[at - 1], lines.get(at + 1).copied().unwrap_or_default()), ("", ""), "{block}\n{summary}");
-        }
     }
 
     #[test]
