@@ -186,14 +186,6 @@ fn file_error(what: &str, path: &Path, cause: io::Error) -> Error {
     }
 }
 
-/// Gives a file another name, if it is there.
-pub fn set_aside(from: &Path, to: &Path) -> Result<(), Error> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(file_error("could not be set aside", from, error)),
-        _ => Ok(()),
-    }
-}
-
 /// The longest line of a log, in bytes.
 const LONGEST_LINE: usize = 8_000;
 const CUT_MARK: &str = " … (cut)";

@@ -28,10 +28,56 @@ const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
 
+/// Names with our prefix that are no inputs: what the launcher tells us, and what our own tests read.
+const NO_INPUTS: [&str; 3] = ["LAUNCHER_PID", "FULL", "TEST_EXCHANGES"];
+
+/// How alike a misspelt name and an input must be (Jaro-Winkler, 0 to 1) for the input to be suggested.
+const ALIKE: f64 = 0.85;
+
 /// An input's value as the environment gives it.
 struct Found<'a> {
     value: &'a str,
     separators: &'static [char],
+    /// How the user wrote the input's name: `max-failed` as an action's input.
+    written: String,
+}
+
+/// Which of standard input and standard error are terminals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Terminals {
+    /// Both: somebody is there to answer and to read.
+    Both,
+    /// Not both.
+    NotBoth,
+}
+
+impl Terminals {
+    /// Looks.
+    pub fn system() -> Self {
+        use std::io::IsTerminal as _;
+        match std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
+            true => Self::Both,
+            false => Self::NotBoth,
+        }
+    }
+}
+
+/// Who uses us. People and machines want other defaults of some inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Somebody at a terminal.
+    Person,
+    /// A CI system, a script or a pipe.
+    Ci,
+}
+
+/// A variable that looks like an input and is none.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// Its name.
+    pub name: String,
+    /// The input that was probably meant, as a variable.
+    pub nearest: Option<String>,
 }
 
 impl Env {
@@ -118,20 +164,54 @@ impl Env {
     fn find(&self, input: &str, vendor: bool) -> Option<Found<'_>> {
         let upper = input.to_ascii_uppercase();
         let snake = upper.replace('-', "_");
-        let lines = |value| Found { value, separators: &['\n'] };
-        let input_value = || self.get(&format!("INPUT_{upper}")).filter(|_| self.is_github()).map(lines);
-        // Woodpecker and Drone join the items of a list with commas.
-        let plugin = || {
-            let value = self.get(&format!("PLUGIN_{snake}")).filter(|_| self.is_plugin())?;
-            Some(Found { value, separators: &['\n', ','] })
+        let found = |variable: &str, written: &str, separators| {
+            Some(Found { value: self.get(variable)?, separators, written: written.to_owned() })
         };
-        let own = || self.get(&format!("BATCHSTEP_{snake}")).map(lines);
+        let input_value = || found(&format!("INPUT_{upper}"), input, &['\n']).filter(|_| self.is_github());
+        // Woodpecker and Drone join the items of a list with commas.
+        let plugin =
+            || found(&format!("PLUGIN_{snake}"), &input.replace('-', "_"), &['\n', ',']).filter(|_| self.is_plugin());
+        let own = || found(&format!("BATCHSTEP_{snake}"), &format!("BATCHSTEP_{snake}"), &['\n']);
         let vendors = || {
             let (_, variable) = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor)?;
-            self.get(variable).map(lines)
+            found(variable, variable, &['\n'])
         };
-        let github = || self.get(GITHUB.1).filter(|_| input == GITHUB.0 && self.is_github()).map(lines);
+        let github = || found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && self.is_github());
         input_value().or_else(plugin).or_else(own).or_else(vendors).or_else(github)
+    }
+
+    /// An input's value, wherever it is set.
+    pub fn input(&self, input: &str) -> Option<&str> {
+        self.find(input, false).map(|found| found.value)
+    }
+
+    /// How the user wrote the name of an input that is set by a variable; none where none sets it.
+    pub fn written(&self, input: &str) -> Option<String> {
+        self.find(input, true).map(|found| found.written)
+    }
+
+    /// Variables that are named like an input, `BATCHSTEP_*`, and are none of any command.
+    pub fn unknown(&self, cli: &clap::Command) -> Vec<Unknown> {
+        let mut known: Vec<String> = vec!["COMMAND".to_owned()];
+        inputs_of(cli, &mut known);
+        let stranger = |name: &String| {
+            let rest = name.strip_prefix("BATCHSTEP_")?;
+            let is_known = known.iter().any(|input| input == rest) || NO_INPUTS.contains(&rest);
+            self.get(name).filter(|_| !is_known)?;
+            let likeness = |input: &String| strsim::jaro_winkler(input, rest);
+            let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+            let nearest = nearest.filter(|input| likeness(input) >= ALIKE).map(|input| format!("BATCHSTEP_{input}"));
+            Some(Unknown { name: name.clone(), nearest })
+        };
+        self.0.keys().filter_map(stranger).collect()
+    }
+
+    /// Who uses us: somebody at a terminal, or a machine.
+    pub fn setting(&self, terminals: Terminals) -> Setting {
+        match (terminals, self.get("CI")) {
+            (Terminals::Both, None) => Setting::Person,
+            _ => Setting::Ci,
+        }
     }
 
     fn is_github(&self) -> bool {
@@ -151,6 +231,13 @@ fn is_open(matches: &ArgMatches, arg: &Arg) -> bool {
 /// An argument's name as an input: `poll-interval`.
 fn name(arg: &Arg) -> String {
     arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_owned)
+}
+
+/// The names of all inputs of a command and those below it, as they stand in variables.
+fn inputs_of(command: &clap::Command, names: &mut Vec<String>) {
+    let inputs = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+    names.extend(inputs.map(|arg| name(arg).to_ascii_uppercase().replace('-', "_")));
+    command.get_subcommands().for_each(|below| inputs_of(below, names));
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Env {
@@ -243,6 +330,36 @@ mod tests {
         assert_eq!(arguments(&[token, github], &sandbox), expected);
         let input = ("INPUT_GITHUB-TOKEN", "ghs_input");
         assert_eq!(arguments(&[token, github, input], &["run"]), ["run", "--github-token=ghs_input"]);
+    }
+
+    #[test]
+    fn variables_that_look_like_inputs_and_are_none_are_found() {
+        let cli = crate::inputs::Cli::command();
+        let unknown = |names: &[&str]| {
+            let env: Env = names.iter().map(|name| (*name, "x")).collect();
+            let told = |unknown: super::Unknown| format!("{} {}", unknown.name, unknown.nearest.unwrap_or_default());
+            env.unknown(&cli).into_iter().map(told).collect::<Vec<_>>()
+        };
+        let known = ["COMMAND", "MAX_FAILED", "BATCH_ID", "PORT", "REQUESTS", "OURS", "LAUNCHER_PID", "FULL"];
+        let known: Vec<String> = known.iter().map(|name| format!("BATCHSTEP_{name}")).collect();
+        assert_eq!(unknown(&known.iter().map(String::as_str).collect::<Vec<_>>()), [""; 0]);
+        assert_eq!(unknown(&["OPENAI_API_KEY", "BATCH_OUTCOME", "batchstep_x"]), [""; 0]);
+        assert_eq!(
+            unknown(&["BATCHSTEP_MAXFAILED", "BATCHSTEP_TIMOUT", "BATCHSTEP_OUTCOME"]),
+            ["BATCHSTEP_MAXFAILED BATCHSTEP_MAX_FAILED", "BATCHSTEP_OUTCOME ", "BATCHSTEP_TIMOUT BATCHSTEP_TIMEOUT"]
+        );
+        let empty: Env = [("BATCHSTEP_TIMOUT", " ")].into_iter().collect();
+        assert_eq!(empty.unknown(&cli), []);
+    }
+
+    #[test]
+    fn a_person_is_whoever_has_two_terminals_and_no_ci() {
+        use super::{Setting, Terminals};
+        let setting = |env: &[(&str, &str)], terminals| env.iter().copied().collect::<Env>().setting(terminals);
+        assert_eq!(setting(&[], Terminals::Both), Setting::Person);
+        assert_eq!(setting(&[("CI", "")], Terminals::Both), Setting::Person);
+        assert_eq!(setting(&[("CI", "1")], Terminals::Both), Setting::Ci);
+        assert_eq!(setting(&[], Terminals::NotBoth), Setting::Ci);
     }
 
     #[test]

@@ -171,6 +171,8 @@ pub enum Outcome {
     Failed,
     /// The requests file is invalid.
     Invalid,
+    /// A flag, an input or the environment is wrong.
+    Usage,
     /// The provider refused, or could not be reached before a batch existed.
     Refused,
     /// Time was up.
@@ -190,6 +192,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The outcome of an error with this exit code.
+    pub fn of_error(exit: Exit) -> Self {
+        match exit {
+            Exit::Usage => Self::Usage,
+            Exit::Refused => Self::Refused,
+            Exit::Invalid => Self::Invalid,
+            _ => Self::Failed,
+        }
+    }
+
     /// The word that stands in the outputs.
     pub fn word(self) -> &'static str {
         match self {
@@ -197,6 +209,7 @@ impl Outcome {
             Self::Partial => "partial",
             Self::Failed => "failed",
             Self::Invalid => "invalid",
+            Self::Usage => "usage",
             Self::Refused => "refused",
             Self::TimedOut => "timed-out",
             Self::Cancelled => "cancelled",

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::batch::attach::Attachment;
 use crate::clock::span;
+use crate::error::{Error, Outcome};
 use crate::wire::{Counts, Status};
 
 /// One fact of a run.
@@ -171,6 +172,25 @@ pub enum Event {
     },
     /// Nothing of this run is left at the provider that anybody would have to end.
     Settled,
+    /// What an earlier run left was moved out of this one's way.
+    SetAside {
+        /// The files.
+        files: Vec<String>,
+        /// Where they are now.
+        place: String,
+    },
+    /// The results of the oldest run were removed.
+    Forgotten {
+        /// Where they were.
+        place: String,
+        /// How many runs are kept.
+        kept: usize,
+    },
+    /// A finished batch has the answers already.
+    Answered {
+        /// The batch.
+        batch_id: String,
+    },
     /// An output or error file is here.
     Downloaded {
         /// Which: `output` or `error`.
@@ -204,6 +224,8 @@ pub enum Event {
     Warned(String),
     /// The command failed before there was anything to report on.
     Failed {
+        /// Its outcome.
+        outcome: Outcome,
         /// What happened.
         sentence: String,
         /// What to do about it.
@@ -212,6 +234,12 @@ pub enum Event {
 }
 
 impl Event {
+    /// The failure of a command that has nothing else to report.
+    pub fn failed(error: &Error) -> Self {
+        let (outcome, hints) = (Outcome::of_error(error.exit), error.hints.clone());
+        Self::Failed { outcome, sentence: error.sentence(), hints }
+    }
+
     /// The log line, or none where the event is only progress.
     pub fn line(&self) -> Option<String> {
         Some(match self {
@@ -275,6 +303,17 @@ impl Event {
             Self::Cancelling { batch_id, why } => format!("Cancelling batch {batch_id}: {why}"),
             Self::Ended { batch_id, status, counts } => {
                 format!("Batch {batch_id} ended {}{}", status.word(), progress(*counts))
+            }
+            Self::SetAside { files, place } => {
+                let (last, others) = files.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+                let files =
+                    if others.is_empty() { last.to_owned() } else { format!("{} and {last}", others.join(", ")) };
+                let verb = if others.is_empty() { "is" } else { "are" };
+                format!("The {files} of an earlier run {verb} now in {place}")
+            }
+            Self::Forgotten { place, kept } => format!("Removed {place}, the oldest: {kept} earlier runs are kept"),
+            Self::Answered { batch_id } => {
+                format!("You already have these answers: batch {batch_id} gave them; `--reuse never` pays again")
             }
             Self::Downloaded { what, bytes, took } => {
                 format!("Downloaded the {what} file, {} in {}", size(*bytes), span(*took))

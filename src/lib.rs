@@ -12,6 +12,7 @@ pub mod batch;
 pub mod results;
 pub mod verdict;
 pub mod report;
+pub mod outputs;
 // The seams.
 pub mod api;
 pub mod client;
@@ -26,6 +27,7 @@ pub mod journal;
 pub mod patience;
 pub mod retry;
 pub mod shutdown;
+pub mod usage;
 pub mod values;
 pub mod wire;
 pub mod world;

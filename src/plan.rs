@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::client;
+use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
@@ -84,7 +85,7 @@ pub struct Server {
 
 impl Plan {
     /// Plans a run, and tells whom it talks to.
-    pub fn run(run: inputs::Run, host: &dyn Host) -> Result<(Self, Server), Error> {
+    pub fn run(run: inputs::Run, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::in_process(run.connection, run.simulation)?;
         let (window, metadata) = making(&run.making, server.provider.as_ref())?;
         // A simulated batch is over in seconds, so its polls must be too.
@@ -101,8 +102,8 @@ impl Plan {
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             waits: true,
             on_timeout: run.waiting.on_timeout.unwrap_or_default(),
-            on_abort: run.waiting.on_abort.unwrap_or_default(),
-            reuse: run.waiting.reuse.unwrap_or_default(),
+            on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.sandbox.as_ref())),
+            reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: server.sandbox.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or_default(),
             retries: run.waiting.retries.unwrap_or(RETRIES),
@@ -114,7 +115,7 @@ impl Plan {
     }
 
     /// Plans a run that does not wait, and tells whom it talks to.
-    pub fn submit(submit: inputs::Submit, host: &dyn Host) -> Result<(Self, Server), Error> {
+    pub fn submit(submit: inputs::Submit, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::remote(submit.connection)?;
         let (window, metadata) = making(&submit.making, server.provider.as_ref())?;
         let plan = Self {
@@ -129,7 +130,7 @@ impl Plan {
             waits: false,
             on_timeout: Parting::Detach,
             on_abort: submit.submitting.on_abort.unwrap_or(Parting::Detach),
-            reuse: submit.submitting.reuse.unwrap_or_default(),
+            reuse: submit.submitting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: false,
             max_failed: submit.submitting.max_failed.unwrap_or_default(),
             retries: 0,
@@ -213,6 +214,24 @@ fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
 /// How long a run may take where nothing is said.
 fn longest(host: &dyn Host) -> Duration {
     host.time_limit().unwrap_or(TIMEOUT)
+}
+
+/// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
+/// back for it, a person has. A sandbox in this process ends with it, and leaves nothing to come back for.
+fn on_abort(setting: Setting, sandbox: Option<&sandbox::Options>) -> Parting {
+    match (setting, sandbox) {
+        (Setting::Person, None) => Parting::Detach,
+        _ => Parting::Cancel,
+    }
+}
+
+/// Which batches are reused where nothing is said: a person who asks the same again wants the answers, a
+/// pipeline may ask again to see whether they changed.
+fn reuse(setting: Setting) -> Reuse {
+    match setting {
+        Setting::Person => Reuse::Finished,
+        Setting::Ci => Reuse::Active,
+    }
 }
 
 fn in_flight(most: Option<usize>) -> Result<usize, Error> {
@@ -389,4 +408,46 @@ fn missing_key() -> Error {
         "Set it from a secret, or set OPENAI_API_KEY. Workflows for pull requests from forks get no secrets. \
          `--provider sandbox` needs no key.",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::{Parting, Plan, Reuse};
+    use crate::env::{Env, Setting};
+    use crate::hosts::{self, Choice, Options};
+    use crate::inputs::{Cli, Command};
+
+    fn plan(words: &[&str], setting: Setting) -> Plan {
+        let options = Options { summary: true, interactive: false };
+        let host = hosts::detect(&Env::default(), Choice::Terminal, options);
+        let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Run(inputs) => Plan::run(*inputs, host.as_ref(), setting).unwrap().0,
+            Command::Submit(inputs) => Plan::submit(*inputs, host.as_ref(), setting).unwrap().0,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn people_keep_their_batches_and_their_answers_unless_they_say_otherwise() {
+        use Parting::{Cancel, Detach};
+        use Setting::{Ci, Person};
+        let table: [(&[&str], Setting, Parting, Reuse); 8] = [
+            (&["run"], Person, Detach, Reuse::Finished),
+            (&["run"], Ci, Cancel, Reuse::Active),
+            (&["run", "--on-abort", "cancel", "--reuse", "active"], Person, Cancel, Reuse::Active),
+            (&["run", "--on-abort", "detach", "--reuse", "never"], Ci, Detach, Reuse::Never),
+            // What is in this process ends with it.
+            (&["run", "--provider", "sandbox"], Person, Cancel, Reuse::Finished),
+            (&["submit"], Person, Detach, Reuse::Finished),
+            (&["submit"], Ci, Detach, Reuse::Active),
+            (&["submit", "--reuse", "active"], Person, Detach, Reuse::Active),
+        ];
+        for (words, setting, on_abort, reuse) in table {
+            let plan = plan(words, setting);
+            assert_eq!((plan.on_abort, plan.reuse), (on_abort, reuse), "{words:?} {setting:?}");
+        }
+    }
 }

@@ -311,6 +311,13 @@ impl ShardReport {
 }
 
 impl Report {
+    /// The first attempt's batch, if the requests needed only one.
+    pub fn only_first(&self) -> Option<&BatchReport> {
+        let attempt = self.batches.iter().map(|batch| batch.attempt).min()?;
+        let mut firsts = self.batches.iter().filter(|batch| batch.attempt == attempt);
+        firsts.next().filter(|_| self.shards.is_empty() && firsts.next().is_none())
+    }
+
     /// Of each batch that the run did not create: how it came by it.
     pub fn attached(&self) -> Vec<String> {
         let sentence = |batch: &BatchReport| {
@@ -347,127 +354,5 @@ impl BatchReport {
             errors: batch.errors.iter().map(fault).collect(),
             attached,
         }
-    }
-}
-
-/// The step outputs. What is not known is an empty string; so are the ids of
-/// a single thing where there are several batches.
-pub fn outputs(report: &Report) -> Vec<(&'static str, String)> {
-    let ids: Vec<&str> = report.batches.iter().map(|batch| batch.id.as_str()).collect();
-    let status = report.batches.iter().map(|batch| &batch.status).min_by_key(|status| progress_of(status));
-    let one = |id: fn(&BatchReport) -> Option<&String>| match &report.batches[..] {
-        [batch] => id(batch).cloned().unwrap_or_default(),
-        _ => String::new(),
-    };
-    let mut input_file_id = one(|batch| batch.input_file_id.as_ref());
-    if input_file_id.is_empty() && report.batches.len() < 2 {
-        input_file_id = report.input_file_id.clone().unwrap_or_default();
-    }
-    let number = |known: bool, number: u64| if known { number.to_string() } else { String::new() };
-    let counts = report.counts;
-    let collected = counts.total > 0;
-    let total = counts.total.max(report.requests.total);
-    vec![
-        ("outcome", report.outcome.word().to_owned()),
-        ("status", status.map(|status| status.word().to_owned()).unwrap_or_default()),
-        ("batch-id", one(|batch| Some(&batch.id))),
-        ("batch-ids", serde_json::json!(ids).to_string()),
-        ("input-file-id", input_file_id),
-        ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
-        ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
-        ("detached", (report.outcome == Outcome::Detached).to_string()),
-        ("results-file", report.files.results.clone().unwrap_or_default()),
-        ("report-file", report.files.report.clone().unwrap_or_default()),
-        ("total", number(total > 0, total)),
-        ("succeeded", number(collected, counts.succeeded)),
-        ("failed", number(collected, counts.failed)),
-        ("missing", number(collected, counts.missing)),
-        ("input-tokens", number(collected, report.tokens.input)),
-        ("output-tokens", number(collected, report.tokens.output)),
-        ("runs", String::new()),
-    ]
-}
-
-/// The step outputs of `collect --pending`.
-pub fn outputs_of_runs(outcome: Outcome, runs: &[RunEntry]) -> Vec<(&'static str, String)> {
-    vec![("outcome", outcome.word().to_owned()), ("runs", serde_json::json!(runs).to_string())]
-}
-
-/// Orders statuses from the least finished on; of those that are finished, the bad ones come first.
-fn progress_of(status: &Status) -> u8 {
-    match status {
-        Status::Validating => 0,
-        Status::Other(_) => 1,
-        Status::InProgress => 2,
-        Status::Finalizing => 3,
-        Status::Cancelling => 4,
-        Status::Failed => 5,
-        Status::Expired => 6,
-        Status::Cancelled => 7,
-        Status::Completed => 8,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::outputs;
-    use crate::formats::samples;
-    use crate::wire::Status;
-
-    #[test]
-    fn outputs_of_one_batch_of_several_and_of_none() {
-        insta::assert_snapshot!(shown(&samples::partial()), @r###"
-        outcome=partial
-        status=completed
-        batch-id=batch_1
-        batch-ids=["batch_1"]
-        input-file-id=file-in
-        output-file-id=file-out
-        error-file-id=file-err
-        detached=false
-        results-file=batch-results/results.jsonl
-        report-file=batch-results/report.json
-        total=1200
-        succeeded=1187
-        failed=12
-        missing=1
-        input-tokens=1234567
-        output-tokens=89012
-        runs=
-        "###);
-        let mut several = samples::partial();
-        several.batches.push(several.batches[0].clone());
-        several.batches[1].id = "batch_2".to_owned();
-        several.batches[1].status = Status::Finalizing;
-        let pairs: BTreeMap<_, _> = outputs(&several).into_iter().collect();
-        assert_eq!((pairs["batch-id"].as_str(), pairs["output-file-id"].as_str()), ("", ""));
-        assert_eq!(pairs["status"], "finalizing");
-        assert_eq!(pairs["batch-ids"], r#"["batch_1","batch_2"]"#);
-        insta::assert_snapshot!(shown(&samples::invalid()), @r###"
-        outcome=invalid
-        status=
-        batch-id=
-        batch-ids=[]
-        input-file-id=
-        output-file-id=
-        error-file-id=
-        detached=false
-        results-file=
-        report-file=batch-results/report.json
-        total=
-        succeeded=
-        failed=
-        missing=
-        input-tokens=
-        output-tokens=
-        runs=
-        "###);
-    }
-
-    fn shown(report: &super::Report) -> String {
-        let line = |(name, value)| format!("{name}={value}").trim_end().to_owned();
-        outputs(report).into_iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }

@@ -3,12 +3,16 @@
 
 use std::cell::RefCell;
 
+use clap::CommandFactory as _;
+
 use crate::clock::Clock;
 use crate::effects::{Effect, Screen, explain};
 use crate::emitter::Events;
-use crate::env::Env;
+use crate::env::{Env, Setting, Unknown};
 use crate::error::{Error, Exit};
+use crate::events::Event;
 use crate::hosts::{self, Choice, Host};
+use crate::inputs::Cli;
 use crate::shutdown::Shutdown;
 
 /// The outside world, as values.
@@ -21,6 +25,8 @@ pub struct World {
     pub shutdown: Shutdown,
     /// Whether standard error is a terminal.
     pub interactive: bool,
+    /// Who uses us; a machine, unless it is known better.
+    pub setting: Setting,
     /// Where jitter comes from.
     pub rng: fastrand::Rng,
     screen: RefCell<Screen>,
@@ -32,7 +38,8 @@ impl World {
     /// Puts a world together.
     pub fn new(env: Env, clock: Clock, shutdown: Shutdown, interactive: bool, screen: Screen) -> Self {
         let (screen, failed) = (RefCell::new(screen), RefCell::default());
-        Self { env, clock, shutdown, interactive, rng: fastrand::Rng::new(), screen, failed }
+        let (setting, rng) = (Setting::Ci, fastrand::Rng::new());
+        Self { env, clock, shutdown, interactive, setting, rng, screen, failed }
     }
 
     /// Finds the host.
@@ -41,9 +48,25 @@ impl World {
         hosts::detect(&self.env, choice.unwrap_or_default(), options)
     }
 
-    /// Events that a host turns into effects.
+    /// Who uses us, as far as defaults go: where a host was chosen, its ways count.
+    pub fn setting(&self, host: &dyn Host) -> Setting {
+        if host.is_ci() { Setting::Ci } else { self.setting }
+    }
+
+    /// Events that a host turns into effects. The first are about the environment.
     pub fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
-        Events::new(move |event| self.apply(host.event(event)))
+        let events = Events::new(move |event| self.apply(host.event(event)));
+        self.misspelt().into_iter().for_each(|warning| events.emit(Event::Warned(warning)));
+        events
+    }
+
+    /// A warning for each variable that looks like an input and is none.
+    pub fn misspelt(&self) -> Vec<String> {
+        let warning = |Unknown { name, nearest }| {
+            let nearest = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
+            format!("The variable {name} is not used: batchstep has no such input.{nearest}")
+        };
+        self.env.unknown(&Cli::command()).into_iter().map(warning).collect()
     }
 
     /// Carries effects out. What does not work is said, and remembered.

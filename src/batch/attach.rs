@@ -282,7 +282,10 @@ impl Submitter<'_> {
     /// Takes a batch up: from here on it is this run's to wait for.
     fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) -> Result<(), Stop> {
         self.note_attached(work, &batch, is_foreign, None)?;
+        let answered = (work.reuse == Reuse::Finished && by == By::List && batch.status == Status::Completed)
+            .then(|| Event::Answered { batch_id: batch.id.clone() });
         self.attached(work, batch, by, is_foreign, None);
+        answered.into_iter().for_each(|answered| self.guard.events.emit(answered));
         Ok(())
     }
 

@@ -12,10 +12,11 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_quietly;
+use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::run::title;
 use super::sent::is_closed;
-use super::{board, connect, failed, pending, publish, set_earlier_aside, skipped, write_report};
+use super::{board, connect, failed, pending, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
@@ -69,6 +70,7 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
         }
         let mut collection = Collection::begin(&scene, &plan.output_dir)?;
         let ids = collection.ids()?;
+        collection.make_room()?;
         let exit = Box::pin(collection.go(&ids)).await;
         world.apply(host.publish(&collection.report));
         if let Some(board) = board {
@@ -147,6 +149,11 @@ impl<'a> Collection<'a> {
             .hint("Name the batches that `submit` printed, or use `--pending` with `--check-run` on GitHub."));
         }
         Ok(ids)
+    }
+
+    /// Moves away what an earlier run left in the directory.
+    pub(super) fn make_room(&self) -> Result<(), Error> {
+        earlier::set_aside(self.output_dir, self.scene.world.clock, self.scene.events)
     }
 
     /// Collects, judges, and writes the report.
@@ -297,7 +304,7 @@ impl<'a> Collection<'a> {
             let (key, batch_id) = (key.to_owned(), batch.id.clone());
             self.journal.note(Record::Attached { key, batch_id, foreign: true, instead_of: None })?;
         }
-        set_earlier_aside(self.output_dir)
+        Ok(())
     }
 
     /// Waits for a batch until it is over or the deadline comes.
@@ -428,7 +435,7 @@ impl<'a> Collection<'a> {
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         self.report.batches =
             batches.iter().map(|batch| BatchReport::new(batch, attempt(batch), locate, None)).collect();
-        if let [batch] = batches {
+        if let [batch] = firsts(batches).collect::<Vec<_>>()[..] {
             self.report.input_file_id.clone_from(&batch.input_file_id);
         }
     }

@@ -3,6 +3,7 @@
 pub mod cancel;
 pub mod check;
 pub mod collect;
+mod earlier;
 mod gather;
 pub mod list;
 pub mod operations;
@@ -13,7 +14,7 @@ mod sent;
 use crate::api::Api;
 use crate::client::Client;
 use crate::clock::Clock;
-use crate::effects::{NewFile, set_aside};
+use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
@@ -110,15 +111,6 @@ fn store(report: &Report, path: &Path) -> Result<(), Error> {
     file.finish()
 }
 
-/// Results of an earlier run may not pass for this one's, and were paid for:
-/// they are kept under another name.
-fn set_earlier_aside(dir: &Path) -> Result<(), Error> {
-    for (name, kind) in [("results", "jsonl"), ("unexpected", "jsonl"), ("report", "json")] {
-        set_aside(&dir.join(format!("{name}.{kind}")), &dir.join(format!("{name}.previous.{kind}")))?;
-    }
-    Ok(())
-}
-
 /// What broke a command off that has nothing to put in order.
 fn stopped(stop: Stop) -> Error {
     match stop {
@@ -131,7 +123,7 @@ fn stopped(stop: Stop) -> Error {
 
 /// Tells of an error that left nothing to report on.
 fn failed(error: &Error, events: &Events<'_>) -> Exit {
-    events.emit(Event::Failed { sentence: error.sentence(), hints: error.hints.clone() });
+    events.emit(Event::failed(error));
     error.exit
 }
 

@@ -23,6 +23,7 @@ const PAIRS: usize = 16;
 
 /// `batchstep batch …`.
 pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
+    warn(world);
     match command {
         Batch::Create(inputs) => create(*inputs, world).await,
         Batch::Get(inputs) => {
@@ -68,6 +69,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
 
 /// `batchstep file …`.
 pub async fn file(command: File, world: &World) -> Result<(), Error> {
+    warn(world);
     match command {
         File::Upload(inputs) => upload(inputs, world).await,
         File::Get(inputs) => {
@@ -134,6 +136,11 @@ pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error
     ))]);
     Sandbox::new(plan::options(inputs.simulation)?, world.clock).serve(listener).await;
     Ok(())
+}
+
+/// Warns of variables that look like inputs, beside the JSON on standard output.
+fn warn(world: &World) {
+    world.apply(world.misspelt().into_iter().map(|warning| Effect::Log(format!("Warning: {warning}"))).collect());
 }
 
 fn connect(connection: inputs::Connection) -> Result<Api, Error> {

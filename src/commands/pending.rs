@@ -193,10 +193,11 @@ impl Run {
         }
         let dir = scene.plan.output_dir.join(name);
         let ids: Vec<String> = self.batches.iter().map(|batch| batch.id.clone()).collect();
-        let mut collection = match Collection::begin(scene, &dir) {
+        let taken = Collection::begin(scene, &dir).and_then(|taken| taken.make_room().map(|()| taken));
+        let mut collection = match taken {
             Ok(collection) => collection,
             Err(error) => {
-                return self.entry(Verdict::of_error(&error, Outcome::Refused), scene.api.is_simulated());
+                return self.entry(Verdict::of_error(&error, Outcome::of_error(error.exit)), scene.api.is_simulated());
             }
         };
         let exit = Box::pin(collection.go(&ids)).await;

@@ -6,9 +6,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_requests;
+use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
-use super::{board, connect, failed, publish, set_earlier_aside, skipped, write_report};
+use super::{board, connect, failed, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -39,14 +40,14 @@ const MOST_ATTEMPTS: u32 = 10;
 pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
     let (reporting, requests) = (inputs.reporting.clone(), inputs.work.requests.clone());
     let connection = inputs.connection.clone();
-    carry_out(world, &reporting, &requests, &connection, |host| Plan::run(inputs, host)).await
+    carry_out(world, &reporting, &requests, &connection, |host| Plan::run(inputs, host, world.setting(host))).await
 }
 
 /// `batchstep submit`: check, attach or submit, and leave.
 pub async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
     let (reporting, requests) = (inputs.reporting.clone(), inputs.work.requests.clone());
     let connection = inputs.connection.clone();
-    carry_out(world, &reporting, &requests, &connection, |host| Plan::submit(inputs, host)).await
+    carry_out(world, &reporting, &requests, &connection, |host| Plan::submit(inputs, host, world.setting(host))).await
 }
 
 async fn carry_out(
@@ -115,6 +116,7 @@ impl<'a> Run<'a> {
         let (journal, earlier) = Journal::open(&plan.output_dir, world.clock)?;
         let title = title(&api);
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
+        earlier::set_aside(&plan.output_dir, world.clock, events)?;
         let mut report = Report::begin(api.provider(), api.origin(), world.clock);
         report.max_failed = plan.max_failed.to_string();
         let phases = Phases::default();
@@ -169,7 +171,6 @@ impl<'a> Run<'a> {
             key,
             total,
         })?;
-        set_earlier_aside(&self.plan.output_dir)?;
         if let Some(board) = self.board {
             let check = board.open(&self.report, self.plan.max_failed, self.events);
             self.check = guard.guard(check).await?.map(|check| check.to_string());
@@ -366,7 +367,8 @@ impl<'a> Run<'a> {
         let all = &*all;
         self.report.batches = sent::batches(all, places);
         self.report.shards = sent::shards(all);
-        if let [only] = all {
+        let firsts: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
+        if let [only] = firsts[..] {
             self.report.input_file_id.clone_from(&only.ended.progress.file_id);
         }
         let mut ends: Vec<End<'_>> = all.iter().filter(|sent| sent.part.attempt == 1).map(Sent::end).collect();

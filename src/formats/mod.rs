@@ -53,6 +53,11 @@ pub fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
     text::render_runs(verdict, runs)
 }
 
+/// A command's failure as a summary in GitHub's Markdown, where there is nothing else to report.
+pub fn markdown_failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
+    markdown::failure(outcome, sentence, hints)
+}
+
 /// A sentence as a paragraph of Markdown, for a summary that has no report.
 pub fn markdown_paragraph(sentence: &str) -> String {
     markdown::paragraph(sentence)

@@ -32,6 +32,10 @@ pub use self::github_api::{Adopted, Board, Unadopted};
 pub trait Host {
     /// Its name, as the input `ci` says it.
     fn name(&self) -> &'static str;
+    /// Whether it is a CI system: then its defaults count, whoever looks on.
+    fn is_ci(&self) -> bool {
+        true
+    }
     /// Who runs.
     fn identity(&self) -> Identity;
     /// How long a run may last here, with time left for a cancel; none where no limit is known.

@@ -19,6 +19,10 @@ impl Host for Terminal {
         "terminal"
     }
 
+    fn is_ci(&self) -> bool {
+        false
+    }
+
     fn identity(&self) -> Identity {
         Identity::default()
     }

@@ -85,13 +85,13 @@ pub struct Waiting {
     /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_timeout: Option<Parting>,
-    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: cancel].
+    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<Parting>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
-    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active].
+    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active; finished at a terminal].
     #[arg(long, value_name = "WHICH", hide_possible_values = true)]
     pub reuse: Option<Reuse>,
     /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: 0].
@@ -115,7 +115,7 @@ pub struct Submitting {
     /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<Parting>,
-    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active].
+    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active; finished at a terminal].
     #[arg(long, value_name = "WHICH", hide_possible_values = true)]
     pub reuse: Option<Reuse>,
     /// How many requests may fail or be missing, for `collect --pending` to judge by [default: 0].

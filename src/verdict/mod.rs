@@ -178,7 +178,9 @@ pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed) -> Verdic
         (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
         (Some(Stop::Detached(number)), batch, _) => detached(*number, batch),
         (Some(Stop::HandedOver), batch, _) => handed_over(batch),
-        (Some(Stop::Failed(error)), batch, _) => with_running(Verdict::of_error(error, outcome_of(error.exit)), batch),
+        (Some(Stop::Failed(error)), batch, _) => {
+            with_running(Verdict::of_error(error, Outcome::of_error(error.exit)), batch)
+        }
         (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
         (Some(Stop::Deadline), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
             ended(batch, rows, max_failed)
@@ -217,14 +219,6 @@ pub fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_
     }
 }
 
-fn outcome_of(exit: Exit) -> Outcome {
-    match exit {
-        Exit::Refused => Outcome::Refused,
-        Exit::Invalid => Outcome::Invalid,
-        _ => Outcome::Failed,
-    }
-}
-
 /// Names the batch that goes on without us.
 fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
     match batch {
@@ -252,8 +246,9 @@ fn detached(number: u8, batch: Option<&Batch>) -> Verdict {
         |what: &str| Verdict::new(Outcome::Detached, Exit::Signal(number), format!("{name} ended the run; {what}."));
     match batch {
         Some(batch) => verdict(&format!("batch {} goes on, as `on-abort` asks", batch.id)).hint(format!(
-            "Run again with the same requests to attach to it, or collect it with `batchstep collect {}`.",
-            shell_word(&batch.id)
+            "Run again with the same requests to attach to it, collect it with `batchstep collect {id}`, or end it with \
+             `batchstep cancel {id}`.",
+            id = shell_word(&batch.id)
         )),
         None => verdict("a create was under way, and its batch goes on if it arrived, as `on-abort` asks")
             .hint("Run again with the same requests to attach to it; `batchstep batch list --ours` shows it."),

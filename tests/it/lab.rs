@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use batchstep::clock::Clock;
 use batchstep::effects::Screen;
-use batchstep::env::Env;
+use batchstep::env::{Env, Setting};
 use batchstep::inputs::Cli;
 use batchstep::sandbox::{Options, Sandbox, Tally, script};
 use batchstep::shutdown;
@@ -33,6 +33,8 @@ pub(crate) struct Lab {
     pub(crate) clock: Clock,
     /// What the runs see of the environment.
     pub(crate) env: Env,
+    /// Who uses them.
+    pub(crate) setting: Setting,
     /// Where the runs' jitter begins.
     pub(crate) seed: u64,
     sandbox: Sandbox,
@@ -65,7 +67,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(request).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
-        Self { dir, clock, env: Env::default(), seed: 42, sandbox, base_url }
+        Self { dir, clock, env: Env::default(), setting: Setting::Ci, seed: 42, sandbox, base_url }
     }
 
     /// Another machine with the same requests, which shares nothing but the server.
@@ -73,7 +75,7 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(self.dir.path().join("requests.jsonl"), dir.path().join("requests.jsonl")).unwrap();
         let (env, sandbox, base_url) = (self.env.clone(), self.sandbox.clone(), self.base_url.clone());
-        Self { dir, clock: self.clock, env, seed: self.seed, sandbox, base_url }
+        Self { dir, clock: self.clock, env, setting: self.setting, seed: self.seed, sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -183,6 +185,7 @@ impl Lab {
         let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
         let mut world = World::new(self.env.clone(), self.clock, shutdown, false, screen);
         world.rng = fastrand::Rng::with_seed(self.seed);
+        world.setting = self.setting;
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
         let server = if words[0] == "sandbox" { &[] } else { &server[..] };
         let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(server)).unwrap().command;

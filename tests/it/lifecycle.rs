@@ -150,8 +150,12 @@ async fn results_of_an_earlier_run_do_not_pass_for_this_ones() {
     let ran = lab.run(&[]).await;
     assert_eq!(ran.exit, 4, "{}", ran.text());
     assert!(!lab.out().join("results.jsonl").exists() && !lab.out().join("unexpected.jsonl").exists());
-    assert_eq!(std::fs::read(lab.out().join("results.previous.jsonl")).unwrap(), first);
-    assert_eq!(std::fs::read(lab.out().join("report.previous.json")).unwrap(), stale);
+    let runs: Vec<_> = std::fs::read_dir(lab.dir.path().join("out.earlier")).unwrap().collect();
+    let [Ok(earlier)] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!(std::fs::read(earlier.path().join("results.jsonl")).unwrap(), first);
+    assert_eq!(std::fs::read(earlier.path().join("report.json")).unwrap(), stale);
+    let place = earlier.path().display().to_string();
+    assert!(ran.text().contains(&format!("of an earlier run are now in {place}")), "{}", ran.text());
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ mod odd_servers;
 mod parity;
 mod patterns;
 mod redaction;
+mod people;
 mod scenarios;
 mod shards;
 mod signals;

@@ -95,13 +95,32 @@ fn outputs() -> Vec<String> {
         String::new(),
         batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
     );
-    batchstep::report::outputs(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
+    batchstep::outputs::of(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
 fn the_readme_lists_the_outputs() {
     let listed: Vec<String> = table("README.md", "## Outputs").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(listed, outputs().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>());
+}
+
+/// A variable `BATCHSTEP_*` is read back as an input by the next step, or warned of.
+#[test]
+fn no_output_is_handed_on_under_an_inputs_name() {
+    let variable = |name: &str| format!("BATCHSTEP_{}", name.to_ascii_uppercase().replace('-', "_"));
+    let inputs: BTreeSet<String> = inputs().iter().map(|(name, _)| variable(name)).collect();
+    let names: Vec<String> =
+        outputs().iter().map(|name| variable(name)).filter(|name| !inputs.contains(name)).collect();
+    assert!(names.contains(&"BATCHSTEP_OUTCOME".to_owned()), "{names:?}");
+    for path in ["README.md", "docs", "examples", "dist"].iter().flat_map(|below| match Path::new(ROOT).join(below) {
+        path if path.is_file() => vec![path],
+        _ => files(below, ""),
+    }) {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for name in &names {
+            assert!(!text.contains(name.as_str()), "{} has the variable {name}", path.display());
+        }
+    }
 }
 
 /// The one default: a token that only the runner can name.

@@ -95,7 +95,7 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     assert!(Path::new(output("report-file")).is_file());
 
     let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
-    assert!(summary.starts_with("## 🧪 SIMULATED · batchstep: partial\n"), "{summary}");
+    assert!(summary.trim_start().starts_with("## 🧪 SIMULATED · batchstep: partial\n"), "{summary}");
     let commands = String::from_utf8(ran.stdout).expect("commands are text");
     assert!(
         commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::0 failed and 3 missing"),
@@ -128,6 +128,41 @@ fn an_action_annotates_the_lines_of_a_faulty_file() {
     assert_eq!(outputs(dir.path())["outcome"], "invalid");
     let checked = action(dir.path(), "faulty.jsonl", &[("INPUT_COMMAND", "check")]);
     assert_eq!((checked.status.code(), checked.stdout), (Some(3), commands.into_bytes()));
+}
+
+/// The first failure of every new user, and the mistakes that clap finds: shown where a workflow's author looks.
+#[test]
+fn an_action_shows_what_is_wrong_with_its_inputs() {
+    let missing = "`api-key` is missing.";
+    let wrong = "`max-failed` is `101%`, which cannot be used: a share is at most `100%`.";
+    let command = "`command` is `walk`, which is no command of batchstep.";
+    let inputs: [(&str, &[(&str, &str)]); 3] = [
+        (missing, &[("INPUT_PROVIDER", "openai"), ("INPUT_TAKES", "")]),
+        (wrong, &[("INPUT_MAX-FAILED", "101%")]),
+        (command, &[("INPUT_COMMAND", "walk")]),
+    ];
+    for (sentence, inputs) in inputs {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ran = action(dir.path(), "requests.jsonl", inputs);
+        assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+        assert_eq!(outputs(dir.path())["outcome"], "usage", "{sentence}");
+        let commands = String::from_utf8(ran.stdout).expect("commands are text");
+        let expected = format!("::error title=batchstep%3A%3Ausage::{}", sentence.replace('%', "%25"));
+        assert!(commands.starts_with(&expected) && commands.lines().count() == 1, "{commands}");
+        let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
+        assert!(summary.contains("## ❌ batchstep: usage\n\n"), "{summary}");
+        assert!(summary.contains(sentence.trim_end_matches('.')), "{summary}");
+        let log = String::from_utf8(ran.stderr).expect("the log is text");
+        assert!(log.contains(&format!("error: {sentence}")), "{log}");
+    }
+    // A script's own call: the flag as it was typed, and no annotation where standard output is data.
+    for (words, annotations) in [(["check", "--nope"], 1), (["batch", "--nope"], 0)] {
+        let mut command = self::command(BATCHSTEP);
+        let ran = command.args(words).env("GITHUB_ACTIONS", "true").output().expect("batchstep starts");
+        assert_eq!(ran.status.code(), Some(2), "{ran:?}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).lines().count(), annotations, "{ran:?}");
+        assert!(String::from_utf8_lossy(&ran.stderr).starts_with("error: unexpected argument '--nope'"), "{ran:?}");
+    }
 }
 
 /// The script of docs/scripts.md, with shorter naps, against a served sandbox.

@@ -20,5 +20,7 @@ mod size;
 mod streams;
 #[path = "../support/tls.rs"]
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tls;
 mod wire;

@@ -5,22 +5,18 @@
 //! hold the first of their rows only; the report has them all.
 
 mod quote;
+mod short;
 
 use self::quote::{code, prose};
+pub(super) use self::short::{failure, paragraph, render_runs};
 use super::{SIMULATED, flat, thousands, took};
 use crate::effects::char_border;
-use crate::report::{Report, RunEntry};
-use crate::verdict::Verdict;
+use crate::report::Report;
 
 /// Below GitHub's 1 MiB, with room for what a later step of the job appends.
 const LONGEST: usize = 1_000_000;
 const MOST_ROWS: usize = 50;
 const MOST_SAMPLES: usize = 5;
-
-/// A sentence as a paragraph.
-pub(super) fn paragraph(sentence: &str) -> String {
-    format!("{}\n\n", prose(sentence))
-}
 
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
@@ -42,25 +38,6 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     page.list("Warnings", &report.warnings);
     files(&mut page, report);
     cut(page.text, longest)
-}
-
-/// Renders what was collected together.
-pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
-    let mut page = Page::default();
-    page.block(&heading(runs.iter().any(|run| run.simulated), verdict.exit.code(), verdict.outcome.word()));
-    if runs.iter().any(|run| run.simulated) {
-        page.block(&format!("**{SIMULATED}**"));
-    }
-    page.block(&prose(&verdict.reason));
-    let rows = runs.iter().map(|run| {
-        let pulls: Vec<String> = run.pull_requests.iter().map(|pull| format!("#{pull}")).collect();
-        let ids: Vec<String> = run.batch_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
-        let results = run.results_file.as_deref().map(code).unwrap_or_default();
-        let key = code(run.key.get(..12).unwrap_or(&run.key));
-        [key, run.outcome.word().to_owned(), prose(&run.reason), pulls.join(", "), ids.join(", "), results]
-    });
-    page.table("Runs", ["Key", "Outcome", "Why", "Pull requests", "Batches", "Results"], rows);
-    cut(page.text, LONGEST)
 }
 
 /// The text so far.

@@ -6,26 +6,27 @@
 //! GitHub's API: what is shown through that stands beside this file.
 
 mod annotations;
+mod ids;
+mod summary;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::annotations::{MOST_ANNOTATIONS, annotation, annotations};
+use self::ids::Ids;
+use self::summary::Summary;
 use super::{Host, Identity, closing_table, log, run_name};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::events::Event;
-use crate::formats::{self, Format, markdown_paragraph};
-use crate::report::{self, Report, RunEntry};
+use crate::formats::{self, markdown_paragraph};
+use crate::outputs;
+use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
 
 /// Jobs end at six hours unless told otherwise, and a cancel takes its time.
 const TIME_LIMIT: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
-
-/// What a reader of the summary may not know.
-const KEEP: &str =
-    "The files are in the job's workspace and end with it, unless a later step uploads them as an artifact.";
 
 /// A job on GitHub.
 pub(super) struct GitHub {
@@ -37,17 +38,10 @@ pub(super) struct GitHub {
     said: RefCell<Said>,
 }
 
-enum Summary {
-    Unwanted,
-    NoFile,
-    File(PathBuf),
-}
-
 /// What was said so far.
 #[derive(Default)]
 struct Said {
-    files: Vec<String>,
-    batches: Vec<String>,
+    ids: Ids,
     /// The marks of creates whose batch is not known.
     creates: Vec<String>,
     /// The batches that this run would have to end.
@@ -69,11 +63,7 @@ impl GitHub {
             },
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
             state: env.get("GITHUB_STATE").map(PathBuf::from),
-            summary: match env.get("GITHUB_STEP_SUMMARY") {
-                _ if !summary => Summary::Unwanted,
-                None => Summary::NoFile,
-                Some(path) => Summary::File(path.into()),
-            },
+            summary: Summary::new(env, summary),
             workspace: env.get("GITHUB_WORKSPACE").map(PathBuf::from),
             said: RefCell::default(),
         }
@@ -98,12 +88,7 @@ impl GitHub {
     }
 
     fn export_ids(&self) -> Option<Effect> {
-        let said = self.said.borrow();
-        self.export(&[
-            ("input-file-id", only(&said.files)),
-            ("batch-id", only(&said.batches)),
-            ("batch-ids", serde_json::json!(said.batches).to_string()),
-        ])
+        self.export(&self.said.borrow().ids.outputs())
     }
 
     fn warn(&self, warning: &str) -> Vec<Effect> {
@@ -139,6 +124,7 @@ impl Host for GitHub {
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {
+        self.said.borrow_mut().ids.hear(event);
         match event {
             Event::Creating { create, armed, .. } => {
                 remember(&mut self.said.borrow_mut().creates, create);
@@ -147,24 +133,18 @@ impl Host for GitHub {
             Event::Settled => {
                 return self.remember_for_post(&[("armed", "false".to_owned())]).into_iter().collect();
             }
-            Event::Uploaded { file_id, .. } => remember(&mut self.said.borrow_mut().files, file_id),
-            Event::Created { create, batch_id, input_file_id, .. } => {
+            Event::Uploaded { .. } => {}
+            Event::Created { create, batch_id, .. } => {
                 let mut said = self.said.borrow_mut();
                 said.creates.retain(|known| known != create);
-                remember(&mut said.files, input_file_id);
-                remember(&mut said.batches, batch_id);
                 remember(&mut said.running, batch_id);
             }
-            Event::Attached { batch_id, input_file_id, attachment, armed, instead_of } => {
+            Event::Attached { batch_id, attachment, armed, instead_of, .. } => {
                 let mut said = self.said.borrow_mut();
                 // What was made before it is given up.
-                if let Some((batch, file)) = instead_of {
-                    said.batches.retain(|known| known != batch);
+                if let Some((batch, _)) = instead_of {
                     said.running.retain(|known| known != batch);
-                    said.files.retain(|known| known != file);
                 }
-                remember(&mut said.files, input_file_id);
-                remember(&mut said.batches, batch_id);
                 if !attachment.is_foreign {
                     remember(&mut said.running, batch_id);
                 }
@@ -180,9 +160,14 @@ impl Host for GitHub {
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
             Event::Noticed(notice) => return vec![annotation("notice", &[("title", "batchstep")], notice)],
             Event::Warned(warning) => return self.warn(warning),
-            Event::Failed { sentence, .. } => {
-                let error = annotation("error", &[("title", "batchstep")], sentence);
-                return log(event).into_iter().chain([error]).collect();
+            Event::Failed { outcome, sentence, hints } => {
+                let outcome = outcome.word();
+                let effects = self.export(&[("outcome", outcome.to_owned())]).into_iter();
+                let effects = effects.chain(self.summary.add(&formats::markdown_failure(outcome, sentence, hints)));
+                let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
+                let title = format!("batchstep::{outcome}");
+                let error = annotation("error", &[("title", &title)], &lines.join("\n"));
+                return effects.chain(log(event)).chain([error]).collect();
             }
             _ => return log(event),
         }
@@ -193,22 +178,12 @@ impl Host for GitHub {
     }
 
     fn note(&self, sentence: &str) -> Vec<Effect> {
-        let summary = match &self.summary {
-            Summary::File(path) => Some(Effect::Append(path.clone(), markdown_paragraph(sentence))),
-            _ => None,
-        };
-        summary.into_iter().chain([Effect::Log(sentence.to_owned())]).collect()
+        self.summary.add(&markdown_paragraph(sentence)).into_iter().chain([Effect::Log(sentence.to_owned())]).collect()
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = self.export(&report::outputs(report)).into_iter().collect();
-        if let Summary::File(path) = &self.summary {
-            let mut summary = Format::Markdown.render(report);
-            if report.files.results.is_some() {
-                summary.push_str(&markdown_paragraph(KEEP));
-            }
-            effects.push(Effect::Append(path.clone(), summary));
-        }
+        let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
+        effects.extend(self.summary.of(report));
         effects.extend(closing_table(report));
         effects.extend(annotations(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
@@ -216,11 +191,8 @@ impl Host for GitHub {
     }
 
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        let mut effects: Vec<Effect> =
-            self.export(&report::outputs_of_runs(verdict.outcome, runs)).into_iter().collect();
-        if let Summary::File(path) = &self.summary {
-            effects.push(Effect::Append(path.clone(), formats::runs_markdown(verdict, runs)));
-        }
+        let mut effects: Vec<Effect> = self.export(&outputs::of_runs(verdict.outcome, runs)).into_iter().collect();
+        effects.extend(self.summary.add(&formats::runs_markdown(verdict, runs)));
         effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
         effects.extend(self.lacks());
         effects
@@ -237,10 +209,6 @@ fn remember(ids: &mut Vec<String>, id: &str) {
     if !ids.iter().any(|known| known == id) {
         ids.push(id.to_owned());
     }
-}
-
-fn only(ids: &[String]) -> String {
-    if let [id] = ids { id.clone() } else { String::new() }
 }
 
 /// Nobody who writes a value can know the delimiter that will end it.
@@ -272,7 +240,8 @@ mod tests {
     use crate::events::Event;
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::runner::{self, Command};
-    use crate::report::{self, Report};
+    use crate::outputs;
+    use crate::report::Report;
 
     fn github(dir: &Path, summary: bool) -> GitHub {
         let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
@@ -307,7 +276,7 @@ mod tests {
     }
 
     fn expected(report: &Report) -> Vec<(String, String)> {
-        report::outputs(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        outputs::of(report).into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     fn property<'a>(command: &'a Command, name: &str) -> &'a str {
@@ -329,18 +298,12 @@ mod tests {
         let host = github(dir.path(), true);
         let outputs =
             |effects| carry_out(dir.path(), effects).1.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
-        let uploaded = |id: &str| Event::Uploaded { file_id: id.to_owned(), bytes: 9, took: Duration::ZERO };
-        let created = |file: &str, batch: &str| Event::Created {
-            create: String::new(),
-            batch_id: batch.to_owned(),
-            input_file_id: file.to_owned(),
-            found: false,
-        };
-        assert_eq!(outputs(host.event(&uploaded("file-1"))), ["file-1", "", "[]"]);
-        let effects = host.event(&created("file-1", "batch_1"));
+        let uploaded = Event::Uploaded { file_id: "file-1".into(), bytes: 9, took: Duration::ZERO };
+        assert_eq!(outputs(host.event(&uploaded)), ["file-1", "", "[]"]);
+        let (batch_id, input_file_id) = ("batch_1".to_owned(), "file-1".to_owned());
+        let effects = host.event(&Event::Created { create: String::new(), batch_id, input_file_id, found: false });
         assert!(matches!(&effects[..], [Effect::Append(..), Effect::Log(_)]), "{effects:?}");
         assert_eq!(outputs(effects), ["file-1", "batch_1", r#"["batch_1"]"#]);
-        assert_eq!(outputs(host.event(&created("file-2", "b\"2"))), ["", "", r#"["batch_1","b\"2"]"#]);
     }
 
     #[test]
@@ -426,6 +389,17 @@ mod tests {
             (place, commands[1].data.as_str()),
             (("requests.jsonl", "7"), "model_not_found: The model `gpt-9` does not exist.")
         );
+    }
+
+    #[test]
+    fn a_failure_before_the_run_is_an_annotation_with_the_hint_and_an_outcome() {
+        let dir = tempfile::tempdir().unwrap();
+        let failed = Event::failed(&crate::error::Error::usage("`api-key` is missing.").hint("Set it."));
+        let (commands, outputs) = carry_out(dir.path(), github(dir.path(), true).event(&failed));
+        let [command] = &commands[..] else { panic!("{commands:?}") };
+        assert_eq!((command.name.as_str(), property(command, "title")), ("error", "batchstep::usage"));
+        assert_eq!(command.data, "`api-key` is missing.\nSet it.");
+        assert_eq!(outputs, [("outcome".to_owned(), "usage".to_owned())]);
     }
 
     #[test]

@@ -166,7 +166,8 @@ pub(super) fn comment(marker: &str, report: &Report) -> Value {
 fn conclusion(outcome: Outcome) -> Option<&'static str> {
     Some(match outcome {
         Outcome::Succeeded | Outcome::Partial => "success",
-        Outcome::Failed | Outcome::Invalid | Outcome::Refused | Outcome::Unknown | Outcome::Uncollected => "failure",
+        Outcome::Failed | Outcome::Invalid | Outcome::Usage => "failure",
+        Outcome::Refused | Outcome::Unknown | Outcome::Uncollected => "failure",
         Outcome::TimedOut => "timed_out",
         Outcome::Cancelled => "cancelled",
         Outcome::Skipped => "skipped",

@@ -1,0 +1,195 @@
+//! A command line or an input that cannot be read: what is wrong, in the user's own words.
+//!
+//! clap parses typed flags and variables alike, as `env.rs` hands them over. So its
+//! error names a flag where the user wrote an action's input or a variable; here it
+//! gets that name back. On a host the mistake is shown like any other failure: it
+//! is the first one that a new user meets.
+
+use std::ffi::OsString;
+
+use clap::ValueEnum as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::effects::{Effect, Screen};
+use crate::env::Env;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::hosts::{self, Choice};
+use crate::retry::shorten;
+
+/// The longest wrong value that is quoted, in characters.
+const LONGEST: usize = 100;
+/// Commands whose standard output is data for a script: nothing else is printed there.
+const DATA: [&str; 2] = ["batch", "file"];
+
+/// Where a mistake was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// On the command line.
+    Typed,
+    /// In a variable.
+    Variable,
+}
+
+/// Shows why the command line, `typed` with its program's name, was not carried out: a mistake, or a
+/// call for help. Gives the exit code.
+pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
+    let text = error.to_string();
+    if !error.use_stderr() {
+        let help = text.lines().map(|line| Effect::Command(line.to_owned())).collect();
+        return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };
+    }
+    let (mistake, place) = explain(error, typed, env);
+    let choice = wish(env, typed, "ci").and_then(|ci| Choice::from_str(&ci, false).ok()).unwrap_or_default();
+    let summary = wish(env, typed, "summary").as_deref() != Some("false");
+    let host = hosts::detect(env, choice, hosts::Options { summary, interactive: false });
+    let mut effects = host.event(&Event::failed(&mistake));
+    if place == Place::Typed {
+        // clap's own text shows the usage, and the flag as it was typed.
+        effects.retain(|effect| !matches!(effect, Effect::Log(_)));
+        effects.extend(text.lines().map(|line| Effect::Log(line.to_owned())));
+    }
+    if typed.get(1).is_some_and(|command| DATA.iter().any(|data| command == data)) {
+        effects.retain(|effect| !matches!(effect, Effect::Command(_)));
+    }
+    if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
+}
+
+/// The value of an input as far as it can be told without a parse.
+fn wish(env: &Env, typed: &[OsString], input: &str) -> Option<String> {
+    let flag = format!("--{input}");
+    let words = || typed.iter().filter_map(|word| word.to_str());
+    let after = || words().skip_while(|word| **word != *flag).nth(1);
+    let joined = words().find_map(|word| word.strip_prefix(&flag)?.strip_prefix('='));
+    joined.or_else(after).or_else(|| env.input(input)).map(str::to_owned)
+}
+
+/// The mistake in our own words, and where it was made.
+fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place) {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) if !texts.is_empty() => Some(texts.join(", ")),
+        Some(ContextValue::StyledStr(text)) => Some(text.to_string()),
+        _ => None,
+    };
+    let about = |kind| text(kind).unwrap_or_default();
+    let command = typed.get(1).and_then(|word| word.to_str()).filter(|word| !word.starts_with('-'));
+    let help = |what: &str| match command {
+        Some(command) if what != "commands" => format!("`batchstep {command} --help` lists {what}."),
+        _ => format!("`batchstep --help` lists {what}."),
+    };
+    // Of several guesses clap gives the best one last.
+    let guess = |kind| text(kind)?.rsplit(", ").next().map(|guess| format!("Did you mean `{guess}`?"));
+    match error.kind() {
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::NoEquals => {
+            let (name, place) = name_of(&about(ContextKind::InvalidArg), typed, env);
+            let value = text(ContextKind::InvalidValue).filter(|value| !value.is_empty());
+            let Some(value) = value else { return (Error::usage(format!("`{name}` needs a value.")), place) };
+            let valid = text(ContextKind::ValidValue).map(|valid| format!("it takes {valid}"));
+            let why = std::error::Error::source(error).map(ToString::to_string).or(valid);
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let is = format!("`{name}` is `{}`, which cannot be used{why}", shorten(&value, LONGEST));
+            (Error::usage(format!("{}.", is.trim_end_matches('.'))), place)
+        }
+        ErrorKind::UnknownArgument => {
+            let error = Error::usage(format!("`{}` is not expected here.", about(ContextKind::InvalidArg)));
+            let error = guess(ContextKind::SuggestedArg).into_iter().fold(error, Error::hint);
+            (error.hint(help("what the command takes")), Place::Typed)
+        }
+        ErrorKind::InvalidSubcommand => {
+            let word = about(ContextKind::InvalidSubcommand);
+            let variable = env.written("command").filter(|_| typed.len() < 2);
+            let (subject, place) = match variable {
+                Some(name) => (format!("`{name}` is `{word}`, which"), Place::Variable),
+                None => (format!("`{word}`"), Place::Typed),
+            };
+            let error = Error::usage(format!("{subject} is no command of batchstep."));
+            let error = guess(ContextKind::SuggestedSubcommand).into_iter().fold(error, Error::hint);
+            (error.hint(help("commands")), place)
+        }
+        ErrorKind::MissingRequiredArgument => {
+            let error = Error::usage(format!("`{}` is missing.", about(ContextKind::InvalidArg)));
+            (error.hint(help("what the command takes")), Place::Typed)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            (Error::usage("A command is missing.").hint(help("commands")), Place::Typed)
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+            (Error::usage(format!("The command line cannot be used: {first}.")), Place::Typed)
+        }
+    }
+}
+
+/// The name of an argument that clap shows as `--max-failed <COUNT|SHARE>`, as the user wrote it.
+fn name_of(shown: &str, typed: &[OsString], env: &Env) -> (String, Place) {
+    let flag = shown.split([' ', '[', '=']).next().unwrap_or_default();
+    let is_flag = |word: &str| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+    let is_typed = typed.iter().filter_map(|word| word.to_str()).any(is_flag);
+    match env.written(flag.trim_start_matches('-')).filter(|_| !is_typed) {
+        Some(name) => (name, Place::Variable),
+        None => (flag.to_owned(), Place::Typed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::{Place, explain};
+    use crate::env::Env;
+    use crate::inputs::Cli;
+
+    fn explained(env: &[(&str, &str)], typed: &[&str]) -> (String, Place) {
+        let env: Env = env.iter().copied().collect();
+        let typed: Vec<_> = std::iter::once("batchstep").chain(typed.iter().copied()).map(Into::into).collect();
+        let arguments = env.arguments(typed.clone(), &Cli::command());
+        let error = Cli::try_parse_from(arguments).unwrap_err();
+        let (error, place) = explain(&error, &typed, &env);
+        (std::iter::once(&error.message).chain(&error.hints).cloned().collect::<Vec<_>>().join(" "), place)
+    }
+
+    #[test]
+    fn an_input_has_the_name_that_the_user_wrote() {
+        let wrong = "is `101%`, which cannot be used: a share is at most `100%`.";
+        let github = ("GITHUB_ACTIONS", "true");
+        let drone = ("DRONE", "true");
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str, Place);
+        let table: [Case<'_>; 4] = [
+            (&[github, ("INPUT_MAX-FAILED", "101%")], &[], "max-failed", Place::Variable),
+            (&[drone, ("PLUGIN_MAX_FAILED", "101%")], &[], "max_failed", Place::Variable),
+            (&[("BATCHSTEP_MAX_FAILED", "101%")], &["run"], "BATCHSTEP_MAX_FAILED", Place::Variable),
+            (&[github, ("INPUT_MAX-FAILED", "1")], &["run", "--max-failed", "101%"], "--max-failed", Place::Typed),
+        ];
+        for (env, typed, name, place) in table {
+            assert_eq!(explained(env, typed), (format!("`{name}` {wrong}"), place));
+        }
+    }
+
+    #[test]
+    fn every_kind_of_mistake_is_a_sentence() {
+        let told = |typed: &[&str]| explained(&[], typed).0;
+        let help = "`batchstep run --help` lists what the command takes.";
+        assert_eq!(
+            told(&["run", "--retrys", "1"]),
+            format!("`--retrys` is not expected here. Did you mean `--retries`? {help}")
+        );
+        assert_eq!(told(&["run", "--timeout"]), "`--timeout` needs a value.");
+        assert_eq!(
+            told(&["run", "--provider", "azure"]),
+            "`--provider` is `azure`, which cannot be used: it takes openai, compatible, sandbox."
+        );
+        let commands = "`batchstep --help` lists commands.";
+        assert_eq!(told(&["walk"]), format!("`walk` is no command of batchstep. {commands}"));
+        let github = [("GITHUB_ACTIONS", "true"), ("INPUT_COMMAND", "colect")];
+        let expected =
+            format!("`command` is `colect`, which is no command of batchstep. Did you mean `collect`? {commands}");
+        assert_eq!(explained(&github, &[]), (expected, Place::Variable));
+        assert_eq!(
+            told(&["file", "content", "file-1"]),
+            "`--output <PATH>` is missing. `batchstep file --help` lists what the command takes."
+        );
+        assert_eq!(told(&["batch"]), format!("A command is missing. {commands}"));
+    }
+}
