@@ -49,6 +49,8 @@ pub struct Account<'a> {
     pub output: FileState,
     /// Its error file.
     pub error: FileState,
+    /// How long it has been waited for: a file may be named late.
+    pub waited: Duration,
 }
 
 /// What an account comes to.
@@ -116,7 +118,7 @@ impl Account<'_> {
     fn compare(&self, mut warnings: Vec<String>) -> Finding {
         let settled = |warnings| Finding::Settled { warnings, is_gone: false };
         let names_none = self.output == FileState::Unnamed && self.error == FileState::Unnamed;
-        if names_none && self.batch.status == Status::Completed && self.batch.counts.total != Some(0) {
+        if names_none && self.batch.status == Status::Completed && self.batch.counts.done().is_none() {
             return doubt("it names no file of answers".to_owned());
         }
         let promised = promised(self.batch, self.requests);
@@ -125,20 +127,29 @@ impl Account<'_> {
         if short == 0 {
             return settled(warnings);
         }
-        if self.output == FileState::Unnamed && self.batch.counts.completed.is_some_and(|completed| completed > 0) {
-            return doubt("it names no output file, although it counts completed requests".to_owned());
-        }
         let total = self.requests.or(self.batch.counts.total).unwrap_or(promised);
         let is_few = short <= FEW || short.saturating_mul(100) <= total.saturating_mul(FEW_PERCENT);
-        let rests = |state: &FileState| !matches!(state, FileState::Whole { unchanged } if *unchanged < SETTLED);
-        if is_few && rests(&self.output) && rests(&self.error) {
+        if is_few && self.rests(&self.output) && self.rests(&self.error) {
             warnings.push(format!(
                 "Batch {} counts {promised} requests as done, but its files hold {held} answers and do not change any more.",
                 self.batch.id
             ));
             return settled(warnings);
         }
+        if names_none {
+            return doubt(format!("it counts {promised} answers and names no file"));
+        }
         doubt(format!("its files hold {held} of the {promised} answers that it counts"))
+    }
+
+    /// Whether a file has been what it is for long enough.
+    fn rests(&self, state: &FileState) -> bool {
+        match state {
+            FileState::Whole { unchanged } => *unchanged >= SETTLED,
+            FileState::Unnamed => self.waited >= SETTLED,
+            FileState::Absent { .. } => true,
+            FileState::Broken(_) => false,
+        }
     }
 
     /// Whether every request has its answer: then no file matters any more.
@@ -171,7 +182,7 @@ fn doubt(why: String) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, Duration, FileState, Finding, promised};
+    use super::{Account, Duration, FileState, Finding, SETTLED, promised};
     use crate::results::{FileHeld, Held};
     use crate::wire::{Batch, Counts, Status};
 
@@ -194,7 +205,9 @@ mod tests {
         let file = FileHeld { what: "output", lines: held, names_any: held > 0 };
         let held = Held { requests: held, files: vec![file], ..Held::default() };
         let batch = batch(Status::Completed, counts);
-        Account { batch: &batch, requests: Some(1000), held: &held, output, error }.examine()
+        // What is not named is not waited for any more.
+        let waited = if error == Unnamed || output == Unnamed { SETTLED } else { Duration::ZERO };
+        Account { batch: &batch, requests: Some(1000), held: &held, output, error, waited }.examine()
     }
 
     #[test]
@@ -227,6 +240,7 @@ mod tests {
             ("a little short for a moment", all, 999, NEW, Unnamed),
             ("no file named", Counts::default(), 0, Unnamed, Unnamed),
             ("no output file named", all, 0, Unnamed, OLD),
+            ("counted and no file named", all, 0, Unnamed, Unnamed),
         ] {
             assert!(matches!(found(counts, held, output, error), Finding::Doubtful(_)), "{why}");
         }
@@ -262,7 +276,8 @@ mod tests {
         };
         for counts in [Counts::default(), Counts::of(3, 3, 0)] {
             let batch = batch(Status::Completed, counts);
-            let account = Account { batch: &batch, requests: Some(3), held: &held, output: OLD, error: Unnamed };
+            let (output, error, waited) = (OLD, Unnamed, SETTLED);
+            let account = Account { batch: &batch, requests: Some(3), held: &held, output, error, waited };
             assert!(matches!(account.examine(), Finding::Doubtful(_)), "{counts:?}");
         }
     }

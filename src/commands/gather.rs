@@ -90,6 +90,8 @@ pub(super) struct Fetched {
     output: Option<Copy>,
     error: Option<Copy>,
     finding: Finding,
+    /// Since when its answers are waited for.
+    since: Instant,
     /// Whether any line of its files names a request.
     pub(super) names_any: bool,
 }
@@ -163,7 +165,8 @@ impl Fetched {
     fn examine(&self, held: &Held) -> Finding {
         let state = |copy: &Option<Copy>| copy.as_ref().map_or(FileState::Unnamed, Copy::state);
         let (output, error) = (state(&self.output), state(&self.error));
-        Account { batch: &self.batch, requests: self.requests, held, output, error }.examine()
+        let (batch, requests, waited) = (&self.batch, self.requests, self.since.elapsed());
+        Account { batch, requests, held, output, error, waited }.examine()
     }
 }
 
@@ -215,8 +218,18 @@ impl Gatherer<'_> {
         self.journal.note(Record::Collect { batch_id: batch.id.clone() })?;
         let (batch, finding) = (batch.clone(), Finding::Doubtful(String::new()));
         let (output, error) = (None, None);
-        let mut fetched =
-            Fetched { batch, attempt, requests, rows, endpoint, output, error, finding, names_any: false };
+        let mut fetched = Fetched {
+            batch,
+            attempt,
+            requests,
+            rows,
+            endpoint,
+            output,
+            error,
+            finding,
+            since: Instant::now(),
+            names_any: false,
+        };
         fetched.name_files(answers.all.len(), &self.dir());
         answers.all.push(fetched);
         Ok(())
