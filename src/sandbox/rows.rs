@@ -72,6 +72,17 @@ impl Rows {
         self.order.iter().take(done).filter(failed).count()
     }
 
+    /// The ids of those of the first `done` rows whose lines hold a good answer.
+    pub(super) fn good(&self, done: usize) -> impl Iterator<Item = &str> {
+        let is_good = |row: &&usize| match self.fates[**row] {
+            None | Some(RowFault::Duplicate | RowFault::Stranger | RowFault::Nan | RowFault::StringBody) => true,
+            Some(
+                RowFault::Status(_) | RowFault::ErrorInBody | RowFault::Missing | RowFault::Empty | RowFault::Bare,
+            ) => false,
+        };
+        self.order.iter().take(done).filter(is_good).map(|row| self.rows[*row].custom_id.as_str())
+    }
+
     /// Writes the files: `done` rows were tried, the others were not for the reason given.
     pub(super) fn harvest(&self, ground: &Ground<'_>, done: usize, untried: Option<Untried>) -> Harvest {
         let mut harvest = Harvest::default();

@@ -18,6 +18,10 @@ pub struct Tally {
     pub creates: u64,
     /// Rows of all batches that were answered well.
     pub rows_paid: u64,
+    /// Different `custom_id`s that the files of at least one batch answer well.
+    pub rows_good: u64,
+    /// Of these, how many the files of more than one batch answer well.
+    pub rows_good_again: u64,
     /// The batches, oldest first.
     pub batches: Vec<TallyBatch>,
 }

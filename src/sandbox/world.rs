@@ -4,7 +4,7 @@
 //! is no IO and no clock in here. Time passes only in that the next operation
 //! names a later one. HTTP is routes.rs's matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -145,11 +145,19 @@ impl World {
 
     pub(super) fn tally(&self, now: Duration) -> Tally {
         let batches: Vec<TallyBatch> = self.batches.iter().map(|batch| tallied(batch, now)).collect();
+        let (mut good, mut again) = (HashSet::new(), HashSet::new());
+        for id in self.batches.iter().flat_map(|batch| batch.rows.good(batch.course.at(now).done)) {
+            if !good.insert(id) {
+                again.insert(id);
+            }
+        }
         Tally {
             calls: self.calls.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
             uploads: self.uploads,
             creates: batches.len() as u64,
             rows_paid: batches.iter().map(|batch| batch.rows_paid).sum(),
+            rows_good: good.len() as u64,
+            rows_good_again: again.len() as u64,
             batches,
         }
     }
