@@ -2,7 +2,8 @@
 //!
 //! A fault is one line, `TARGET ACTION [after=N] [times=N] [for=SPAN] [share=P%]`.
 //! A script has one a line; `#` begins a comment. Several faults hold at once;
-//! of those that strike one call the first wins.
+//! of those that strike one call the first wins, but for `delay` and `lag`,
+//! which strike beside it.
 //!
 //! | target | action | effect |
 //! |---|---|---|
@@ -11,6 +12,7 @@
 //! | | `drop` | it is done, the connection closes without a reply |
 //! | | `garbage` | it is done, the reply is 200 and not JSON |
 //! | | `stall` | it is done, the reply never comes |
+//! | | `delay=SPAN` | the reply comes that much later; half of it passes before it is done |
 //! | | `redirect=URL` | 302 to there; `{id}` in it becomes the path's id |
 //! | `content` | `cut=N` | the connection closes after N bytes of the body |
 //! | `list` | `lag=SPAN` | batches younger than that are not shown |
@@ -86,6 +88,7 @@ pub(super) enum Action {
     Drop,
     Garbage,
     Stall,
+    Delay(Duration),
     Redirect(String),
     Cut(u64),
     Lag(Duration),
@@ -183,6 +186,7 @@ impl fmt::Display for Action {
             Self::Drop => f.write_str("drop"),
             Self::Garbage => f.write_str("garbage"),
             Self::Stall => f.write_str("stall"),
+            Self::Delay(span) => write!(f, "delay={}", compact(span)),
             Self::Redirect(url) => write!(f, "redirect={url}"),
             Self::Cut(bytes) => write!(f, "cut={bytes}"),
             Self::Lag(span) => write!(f, "lag={}", compact(span)),

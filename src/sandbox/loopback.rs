@@ -165,6 +165,23 @@ async fn a_stall_ends_in_the_clients_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delayed_call_is_done_halfway_and_not_for_one_who_hung_up_before() {
+    let bench = Bench::new("3s", "create delay=10s\ncreate 503 after=2 times=1").await;
+    let file = bench.upload(requests(3, 20)).await;
+    let create = || bench.create(file["id"].as_str().unwrap());
+    for (patience, creates) in [(4, 0), (6, 1)] {
+        assert!(create().timeout(Duration::from_secs(patience)).send().await.unwrap_err().is_timeout());
+        assert_eq!(bench.sandbox.tally().creates, creates);
+    }
+    let begun = Instant::now();
+    assert_eq!(create().send().await.unwrap().status(), 503, "another fault strikes beside it");
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    let begun = Instant::now();
+    assert_eq!(create().send().await.unwrap().status(), 200);
+    assert_eq!((begun.elapsed().as_secs(), bench.sandbox.tally().creates), (10, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn refusals_and_garbage_are_replies() {
     let bench = Bench::new("3s", "get 429 code=insufficient_quota retry-after=30s times=1\nget garbage").await;
     let reply = bench.call(Method::GET, "/batches/b").send().await.unwrap();

@@ -3,6 +3,8 @@
 //! Faults that concern calls act here, before the world is asked or between its
 //! answer and the reply. What the operations do is world.rs's matter.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -41,23 +43,29 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
         return finish(&sandbox, Err(refusal), &head.headers, hold);
     };
     let now = sandbox.clock.now();
-    let Strike { action, lag } = sandbox.world().called(operation, now);
+    let Strike { action, lag, delay } = sandbox.world().called(operation, now);
     if action == Some(Action::Reset) {
         return Err(Closed);
     }
     // Even a refused upload is read to its end: an early reply would reach few clients.
     let body = receive(body, LARGEST).await?;
+    let hold = pass(delay / 2, hold).await;
     match &action {
         Some(Action::Refuse { status, code, retry_after }) => {
+            let hold = pass(delay / 2, hold).await;
             let refusal = Refusal { retry_after: *retry_after, ..Refusal::scripted(*status, code.as_deref()) };
             return finish(&sandbox, Err(refusal), &head.headers, hold);
         }
-        Some(Action::Redirect(url)) => return redirect(&url.replace("{id}", id), hold),
+        Some(Action::Redirect(url)) => {
+            let hold = pass(delay / 2, hold).await;
+            return redirect(&url.replace("{id}", id), hold);
+        }
         _ => {}
     }
     let query = Query(head.uri.query().unwrap_or_default());
     let call = Call { operation, id, query, lag, body };
     let reply = authorised(&head.headers).and_then(|()| call.act(&sandbox, &head.headers));
+    let hold = pass(delay / 2, hold).await;
     match action {
         Some(Action::Drop) => Err(Closed),
         Some(Action::Stall) => {
@@ -71,6 +79,16 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
         Some(Action::Cut(after)) => Ok(finish(&sandbox, reply, &head.headers, hold)?.map(|body| body.cut(after))),
         _ => finish(&sandbox, reply, &head.headers, hold),
     }
+}
+
+/// Lets some time pass, which a paused clock can only do while nothing holds it.
+async fn pass(time: Duration, hold: Hold) -> Hold {
+    if time.is_zero() {
+        return hold;
+    }
+    drop(hold);
+    tokio::time::sleep(time).await;
+    Hold::new()
 }
 
 /// The sandbox's own paths: the tally, and a file's content at an address that
@@ -102,7 +120,7 @@ struct Call<'a> {
     operation: Operation,
     id: &'a str,
     query: Query<'a>,
-    lag: std::time::Duration,
+    lag: Duration,
     body: Bytes,
 }
 

@@ -118,6 +118,7 @@ impl Action {
             ("drop", None) => Self::Drop,
             ("garbage", None) => Self::Garbage,
             ("stall", None) => Self::Stall,
+            ("delay", value) => Self::Delay(span(name, needed(name, value)?)?),
             ("redirect", value) => Self::Redirect(needed(name, value)?.to_owned()),
             ("cut", value) if on == Some(Operation::Content) => {
                 Self::Cut(needed(name, value)?.parse().map_err(|_| "`cut` must be a number of bytes")?)
@@ -125,8 +126,7 @@ impl Action {
             ("lag", value) if on == Some(Operation::List) => Self::Lag(span(name, needed(name, value)?)?),
             _ => {
                 let target = on.map_or("any", Operation::word);
-                let known =
-                    "a status, reset, drop, garbage, stall, redirect=URL; content takes cut=N, list takes lag=SPAN";
+                let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; content takes cut=N, list takes lag=SPAN";
                 return unknown(target, name, known);
             }
         })
@@ -231,6 +231,7 @@ mod tests {
             "get reset after=2 times=5",
             "get garbage",
             "cancel stall",
+            "any delay=300ms",
             "content redirect=http://localhost:9/sandbox/files/{id}/content",
             "content cut=1000 times=2",
             "list lag=1m",
@@ -281,6 +282,7 @@ mod tests {
             ("create cut=5", "`cut` is no action of `create`"),
             ("get lag=5s", "`lag` is no action of `get`"),
             ("content cut", "`cut` needs a value"),
+            ("get delay", "`delay` needs a value"),
             ("get 200", "`200` must be a status from 400 to 599"),
             ("get 500 times=many", "`times=many` must be a whole number"),
             ("get 500 share=5", "`share=5` must be a share"),

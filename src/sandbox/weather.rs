@@ -25,6 +25,8 @@ pub(super) struct Strike {
     pub(super) action: Option<Action>,
     /// How young a batch must be to be hidden from a list.
     pub(super) lag: Duration,
+    /// How much later the reply comes.
+    pub(super) delay: Duration,
 }
 
 /// A fault that strikes some rows of a batch.
@@ -58,6 +60,7 @@ impl Weather {
         for action in self.strikes(now, matches) {
             match action {
                 Action::Lag(lag) => strike.lag = strike.lag.max(lag),
+                Action::Delay(delay) => strike.delay = strike.delay.max(delay),
                 action => strike.action = strike.action.or(Some(action)),
             }
         }
@@ -149,10 +152,10 @@ mod tests {
 
     #[test]
     fn any_matches_every_operation_and_the_first_fault_wins() {
-        let mut weather = weather("cancel stall\nany drop\nlist lag=1m");
+        let mut weather = weather("cancel stall\nany delay=2s\nany drop\nlist lag=1m");
         assert_eq!(weather.call(Operation::Cancel, at(0)).action, Some(Action::Stall));
         let list = weather.call(Operation::List, at(0));
-        assert_eq!((list.action, list.lag), (Some(Action::Drop), at(60)));
+        assert_eq!((list.action, list.lag, list.delay), (Some(Action::Drop), at(60), at(2)), "these strike beside it");
     }
 
     #[test]
