@@ -72,8 +72,8 @@ impl Screen {
         Self { out, err, bar: None }
     }
 
-    /// Carries out all effects, in order, and returns what did not work. A pipe
-    /// that nobody reads any more is no error.
+    /// Carries out all effects, in order, and returns what did not work. That
+    /// nobody reads a line any more is no error.
     pub fn apply(&mut self, effects: Vec<Effect>) -> Vec<Error> {
         effects.into_iter().filter_map(|effect| self.carry_out(effect).err()).collect()
     }
@@ -146,11 +146,16 @@ fn print(bar: Option<&(Unit, ProgressBar)>, to: &mut dyn Write, line: &str) -> R
         None => write(),
     };
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::internal("A line could not be printed.").because(error))
-        }
+        Err(error) if is_kept(&error) => Err(Error::internal("A line could not be printed.").because(error)),
         _ => Ok(()),
     }
+}
+
+/// Whether a line that could not be printed was meant for a file that somebody
+/// keeps, and whose disk is full. All else is the reader's: a pipe was closed
+/// (EPIPE), a terminal is gone (EIO). A batch that is paid for does not end for that.
+fn is_kept(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 fn append(path: &Path, text: &str) -> io::Result<()> {
@@ -402,20 +407,27 @@ mod tests {
     }
 
     #[test]
-    fn only_a_closed_pipe_is_no_failure() {
-        struct Failing(ErrorKind);
-        impl Write for Failing {
+    fn a_reader_who_left_is_no_failure_but_a_full_disk_is() {
+        const EIO: i32 = 5;
+        struct Failing<F>(F);
+        impl<F: Fn() -> io::Error> Write for Failing<F> {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-                Err(self.0.into())
+                Err(self.0())
             }
             fn flush(&mut self) -> io::Result<()> {
                 Ok(())
             }
         }
-        let log = || vec![Effect::Log("x".to_owned())];
-        let failures = |kind| Screen::new(Box::new(io::sink()), Box::new(Failing(kind))).apply(log()).len();
-        assert_eq!(failures(ErrorKind::BrokenPipe), 0);
-        assert_eq!(failures(ErrorKind::StorageFull), 1);
+        fn failures(error: impl Fn() -> io::Error + Clone + Send + 'static) -> usize {
+            let failing = || Box::new(Failing(error.clone()));
+            let both = vec![Effect::Log("x".to_owned()), Effect::Command("x".to_owned())];
+            Screen::new(failing(), failing()).apply(both).len()
+        }
+        assert_eq!(failures(|| ErrorKind::BrokenPipe.into()), 0);
+        assert_eq!(failures(|| io::Error::from_raw_os_error(EIO)), 0);
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
+            assert_eq!(failures(move || kind.into()), 2, "{kind:?}");
+        }
     }
 
     #[test]
