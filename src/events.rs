@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::batch::attach::Attachment;
 use crate::clock::span;
 use crate::error::{Error, Outcome};
+use crate::shutdown::name_of;
 use crate::wire::{Counts, Status};
 
 /// One fact of a run.
@@ -153,6 +154,18 @@ pub enum Event {
         doing: String,
         /// How long it did not work.
         after: Duration,
+    },
+    /// A signal ends the command, which puts things in order first.
+    Interrupted {
+        /// The signal.
+        signal: u8,
+        /// What happens now: `ending the run and cancelling what it has running`.
+        what: &'static str,
+    },
+    /// Another one came: nothing is waited for any more.
+    InterruptedAgain {
+        /// The signal.
+        signal: u8,
     },
     /// A cancel is being sent.
     Cancelling {
@@ -300,6 +313,12 @@ impl Event {
                 format!("{begin}: {trouble}{unknown}; trying again in {}", span(*again_in))
             }
             Self::Recovered { doing, after } => format!("The trouble while {doing} passed after {}", span(*after)),
+            Self::Interrupted { signal, what } => {
+                format!("{}: {what}; a second signal ends it without waiting for replies", name_of(*signal))
+            }
+            Self::InterruptedAgain { signal } => {
+                format!("{}, the second signal: replies are waited for no longer than a moment", name_of(*signal))
+            }
             Self::Cancelling { batch_id, why } => format!("Cancelling batch {batch_id}: {why}"),
             Self::Ended { batch_id, status, counts } => {
                 format!("Batch {batch_id} ended {}{}", status.word(), progress(*counts))

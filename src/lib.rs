@@ -39,31 +39,40 @@ pub mod providers;
 pub mod sandbox;
 
 use commands::{cancel, check, collect, operations, run};
-use error::Exit;
+use error::{Error, Exit};
 use inputs::Command;
 use world::World;
 
-/// Carries out a command. What submits or collects puts things in order after the
-/// first signal and ends at once on the second; everything else ends on the first.
+/// Carries out a command. What may leave a batch running ends by itself after a
+/// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
-    let tidy = matches!(command, Command::Run(_) | Command::Submit(_) | Command::Collect(_));
-    let end = async { if tidy { world.shutdown.second().await } else { world.shutdown.first().await } };
-    let work = async {
-        let done = match command {
-            Command::Run(inputs) => return Box::pin(run::run(*inputs, &world)).await,
-            Command::Submit(inputs) => return Box::pin(run::submit(*inputs, &world)).await,
-            Command::Collect(inputs) => return Box::pin(collect::collect(*inputs, &world)).await,
-            Command::Check(inputs) => return check::check(inputs, &world).await,
-            Command::Cancel(inputs) => return cancel::cancel(*inputs, &world).await,
-            Command::Sandbox(inputs) => operations::sandbox(inputs, &world).await,
-            Command::Batch(command) => operations::batch(command, &world).await,
-            Command::File(command) => operations::file(command, &world).await,
-        };
-        done.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
-    };
+    let world = &world;
+    match command {
+        Command::Run(inputs) => Box::pin(run::run(*inputs, world)).await,
+        Command::Submit(inputs) => Box::pin(run::submit(*inputs, world)).await,
+        Command::Collect(inputs) => Box::pin(collect::collect(*inputs, world)).await,
+        Command::Cancel(inputs) => Box::pin(cancel::cancel(*inputs, world)).await,
+        Command::Check(inputs) => until_signal(world, check::check(inputs, world)).await,
+        Command::Sandbox(inputs) => {
+            until_signal(world, explained(world, Box::pin(operations::sandbox(inputs, world)))).await
+        }
+        Command::Batch(command) => {
+            until_signal(world, explained(world, Box::pin(operations::batch(command, world)))).await
+        }
+        Command::File(command) => {
+            until_signal(world, explained(world, Box::pin(operations::file(command, world)))).await
+        }
+    }
+}
+
+async fn until_signal(world: &World, work: impl Future<Output = Exit>) -> Exit {
     tokio::select! {
         biased;
-        signal = end => Exit::Signal(signal),
+        signal = world.shutdown.first() => Exit::Signal(signal),
         exit = work => exit,
     }
+}
+
+async fn explained(world: &World, work: impl Future<Output = Result<(), Error>>) -> Exit {
+    work.await.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
 }

@@ -82,6 +82,15 @@ impl Guard<'_> {
         }
     }
 
+    /// Waits for work of our own, which no deadline cuts short, unless a signal comes first.
+    pub async fn unless_signalled<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+        tokio::select! {
+            biased;
+            signal = self.shutdown.first() => Err(Stop::Signal(signal)),
+            done = work => Ok(done),
+        }
+    }
+
     /// Repeats `attempt` until it works. `doing` names it: `uploading requests.jsonl`.
     pub async fn bear<T>(
         &self,

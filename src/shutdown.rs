@@ -1,7 +1,8 @@
 //! The order to stop, as a value: from a signal in `main`, from a test elsewhere.
 //!
-//! The first order asks the run to cancel and end in good order; the second
-//! ends it at once.
+//! The first order asks the run to cancel and end in good order. The second ends
+//! its waiting: what is on its way to the provider still gets a moment, nothing
+//! new is waited for, and the report is written all the same.
 
 use std::time::Duration;
 
@@ -11,12 +12,17 @@ use tokio::time::Instant;
 /// How long a run may take to end in good order after the first signal: CI
 /// hosts kill after five to ten seconds.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// How long after the first signal another one is the same: `timeout` and a
+/// closing terminal signal both the process and its group.
+const SAME: Duration = Duration::from_secs(1);
+/// How long what is on its way may still take after the second signal.
+const LAST_REPLY: Duration = Duration::from_secs(2);
 
-/// What has been ordered so far.
+/// What has been ordered so far: the signals and when they came.
 #[derive(Clone, Copy, Debug, Default)]
 struct Orders {
     first: Option<(u8, Instant)>,
-    again: bool,
+    second: Option<(u8, Instant)>,
 }
 
 /// Tells whether and when to stop.
@@ -33,13 +39,37 @@ pub fn channel() -> (Stopper, Shutdown) {
     (Stopper(sender), Shutdown(receiver))
 }
 
+/// A signal's name; on Windows that of its closest relative.
+pub fn name_of(signal: u8) -> String {
+    match signal {
+        1 => "SIGHUP".to_owned(),
+        2 => "SIGINT".to_owned(),
+        15 => "SIGTERM".to_owned(),
+        other => format!("Signal {other}"),
+    }
+}
+
 impl Stopper {
-    /// Orders to stop, for a signal of this number.
+    /// Orders to stop, for a signal of this number. What comes within a second of
+    /// the first order is the same order.
     pub fn stop(&self, signal: u8) {
+        let now = Instant::now();
         self.0.send_modify(|orders| match orders.first {
-            None => orders.first = Some((signal, Instant::now())),
-            Some(_) => orders.again = true,
+            None => orders.first = Some((signal, now)),
+            Some((_, at)) if now < at + SAME => {}
+            Some(_) => {
+                orders.second.get_or_insert((signal, now));
+            }
         });
+    }
+}
+
+impl Orders {
+    /// When the time to end in good order is over.
+    fn grace_ends(&self) -> Option<Instant> {
+        let (_, first) = self.first?;
+        let hurried = self.second.map(|(_, second)| second + LAST_REPLY);
+        Some(hurried.map_or(first + GRACE, |hurried| hurried.min(first + GRACE)))
     }
 }
 
@@ -49,9 +79,9 @@ impl Shutdown {
         self.wait(|orders| orders.first).await.0
     }
 
-    /// Waits for the second order and tells the first one's signal.
+    /// Waits for the second order and tells its signal.
     pub async fn second(&self) -> u8 {
-        self.wait(|orders| orders.first.filter(|_| orders.again)).await.0
+        self.wait(|orders| orders.second).await.0
     }
 
     /// The first order's signal, if there was one.
@@ -59,9 +89,18 @@ impl Shutdown {
         self.0.borrow().first.map(|(signal, _)| signal)
     }
 
-    /// When the time to end in good order is over, once ordered to stop.
-    pub fn grace_ends(&self) -> Option<Instant> {
-        self.0.borrow().first.map(|(_, at)| at + GRACE)
+    /// Waits until the time to end in good order is over. It begins with the first order, and
+    /// the second brings its end closer.
+    pub async fn grace(&self) {
+        let hurried = async {
+            let ends = self.wait(|orders| orders.second.and_then(|_| orders.grace_ends())).await;
+            tokio::time::sleep_until(ends).await;
+        };
+        let ends = self.wait(Orders::grace_ends).await;
+        tokio::select! {
+            () = tokio::time::sleep_until(ends) => {}
+            () = hurried => {}
+        }
     }
 
     async fn wait<T>(&self, order: impl Fn(&Orders) -> Option<T>) -> T {
@@ -114,4 +153,49 @@ pub fn listen() -> std::io::Result<Shutdown> {
         }
     });
     Ok(shutdown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Instant, channel};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_within_a_second_of_the_first_signal_is_the_same() {
+        let (stopper, shutdown) = channel();
+        stopper.stop(15);
+        for _ in 0..2 {
+            tokio::time::advance(Duration::from_millis(499)).await;
+            stopper.stop(15);
+        }
+        let second = tokio::time::timeout(Duration::from_millis(1), shutdown.second()).await;
+        assert!(second.is_err() && shutdown.ordered() == Some(15));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        stopper.stop(2);
+        stopper.stop(1);
+        assert_eq!((shutdown.first().await, shutdown.second().await), (15, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_signal_shortens_the_grace_and_never_prolongs_it() {
+        for (second, ends) in [(None, 5_000), (Some(1_500), 3_500), (Some(4_000), 5_000)] {
+            let (stopper, shutdown) = channel();
+            let began = Instant::now();
+            stopper.stop(15);
+            let signalling = async {
+                if let Some(second) = second {
+                    tokio::time::sleep(Duration::from_millis(second)).await;
+                    stopper.stop(15);
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! { () = shutdown.grace() => {}, () = signalling => {} }
+            assert_eq!(began.elapsed().as_millis(), ends, "{second:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_begins_with_an_order() {
+        let (_stopper, shutdown) = channel();
+        assert!(tokio::time::timeout(Duration::from_secs(3600), shutdown.grace()).await.is_err());
+    }
 }

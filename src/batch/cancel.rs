@@ -3,15 +3,18 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
+use super::submit::HURRIED;
 use super::{CANCELLING, search};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::events::Event;
-use crate::patience::{Guard, Patience, Stop};
-use crate::retry::{Advice, Cadence, Failure};
+use crate::patience::{Guard, Patience, Stop, refused};
+use crate::retry::{Advice, Backoff, Cadence, Failure};
 use crate::wire::Batch;
 
 /// How long the list may lag behind a create whose reply nobody saw.
@@ -31,6 +34,39 @@ pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, 
             _ => Err(failure),
         },
         Err(failure) => Err(failure),
+    }
+}
+
+/// Cancels a batch where there is little time. The request is sent again while
+/// an earlier one has no reply, and none is dropped, since any of them may still
+/// be answered. After a second signal nothing is sent again. The caller ends it.
+pub(super) async fn insist(api: &Api, guard: &Guard<'_>, batch_id: &str) -> Result<Option<Batch>, Failure> {
+    let mut on_their_way: FuturesUnordered<_> = std::iter::once(request(api, batch_id)).collect();
+    let (mut backoff, mut again) = (Backoff::default(), Instant::now() + HURRIED);
+    let mut is_last = false;
+    loop {
+        tokio::select! {
+            biased;
+            Some(done) = on_their_way.next() => match done {
+                Err(failure) if failure.advice() != Advice::Stop => {
+                    if is_last && on_their_way.is_empty() {
+                        return Err(failure);
+                    }
+                    again = Instant::now() + backoff.next(&mut guard.rng.borrow_mut());
+                }
+                done => return done,
+            },
+            _ = guard.shutdown.second(), if !is_last => {
+                is_last = true;
+                if on_their_way.is_empty() {
+                    on_their_way.push(request(api, batch_id));
+                }
+            }
+            () = tokio::time::sleep_until(again), if !is_last => {
+                on_their_way.push(request(api, batch_id));
+                again = Instant::now() + HURRIED;
+            }
+        }
     }
 }
 
@@ -75,10 +111,25 @@ impl Canceller<'_> {
         self.guard.events.emit(Event::Cancelling { batch_id: id, why });
         let doing = format!("cancelling batch {batch_id}");
         let attempt = async || request(self.api, batch_id).await;
-        self.guard.bear(&doing, Patience::Until(self.limit()), attempt).await.map_err(|stop| match stop {
-            Stop::Deadline => Stop::Failed(Error::refused(format!("Failed {doing} in time"))),
-            stop => stop,
-        })
+        match self.guard.bear(&doing, Patience::Until(self.limit()), attempt).await {
+            Err(Stop::Deadline) => Err(Stop::Failed(Error::refused(format!("Failed {doing} in time")))),
+            // Whoever wants the command to end wants the batch to end, too.
+            Err(Stop::Signal(_)) => self.request_once(batch_id, &doing).await,
+            asked => asked,
+        }
+    }
+
+    /// Asks in the time that a signal leaves.
+    async fn request_once(&self, batch_id: &str, doing: &str) -> Result<Option<Batch>, Stop> {
+        tokio::select! {
+            biased;
+            asked = insist(self.api, self.guard, batch_id) => {
+                asked.map_err(|failure| Stop::Failed(refused(doing, &failure)))
+            }
+            () = self.guard.shutdown.grace() => {
+                Err(Stop::Failed(Error::refused(format!("Failed {doing} before the command was ended"))))
+            }
+        }
     }
 
     fn limit(&self) -> Instant {

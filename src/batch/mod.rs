@@ -7,6 +7,7 @@
 pub mod attach;
 pub mod cancel;
 pub mod download;
+mod ending;
 mod inflate;
 pub mod phases;
 pub mod promise;
@@ -23,7 +24,7 @@ use tokio::time::Instant;
 
 use self::attach::Reuse;
 use self::phases::Phases;
-use self::submit::{HURRIED, Progress, Submission, Submitter};
+use self::submit::{Progress, Submission, Submitter};
 use self::twins::Looks;
 use crate::api::Api;
 use crate::clock::Clock;
@@ -31,7 +32,7 @@ use crate::error::Exit;
 use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{Guard, Patience, Stop};
-use crate::retry::{Advice, Backoff, Cadence};
+use crate::retry::Cadence;
 use crate::wire::{Batch, Status};
 
 /// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
@@ -120,7 +121,8 @@ impl Driver<'_> {
 
     /// Whether a signal leaves something running, because that is what was asked for.
     fn detaches(&self, progress: &RefCell<Progress>) -> bool {
-        self.on_abort == Parting::Detach && (progress.borrow().in_doubt || running(progress).is_some())
+        let goes_on = running(progress).is_some() && !is_being_cancelled(progress);
+        self.on_abort == Parting::Detach && (progress.borrow().in_doubt || goes_on)
     }
 
     /// Obtains a batch and waits for its end. One that its own run cancels
@@ -294,75 +296,6 @@ impl Driver<'_> {
         self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
         Ok(self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?)
     }
-
-    /// A signal came, or we failed: one cancel within the grace, and no more.
-    async fn end_at_once(&self, progress: &RefCell<Progress>) {
-        let limit = self.guard.shutdown.grace_ends().unwrap_or_else(|| Instant::now() + crate::shutdown::GRACE);
-        let ended = tokio::time::timeout_at(limit, async {
-            self.look_again(progress).await;
-            let Some(batch_id) = ours(progress) else { return Ok(()) };
-            // The cancel matters more than a journal that may be what failed.
-            drop(self.announce_cancel(&batch_id, "the run is being ended"));
-            let mut backoff = Backoff::default();
-            loop {
-                match tokio::time::timeout(HURRIED, cancel::request(self.api, &batch_id)).await {
-                    Ok(Ok(batch)) => {
-                        if let Some(batch) = batch {
-                            progress.borrow_mut().batch = Some(batch);
-                        }
-                        return Ok(());
-                    }
-                    Ok(Err(failure)) if matches!(failure.advice(), Advice::Stop) => return Err(failure),
-                    Ok(Err(_)) | Err(_) => {}
-                }
-                let pause = backoff.next(&mut self.guard.rng.borrow_mut());
-                tokio::time::sleep(pause).await;
-            }
-        });
-        let failed = match ended.await {
-            Ok(Ok(())) => return,
-            Ok(Err(failure)) => failure.to_string(),
-            Err(_) => "no answer in time".to_owned(),
-        };
-        let warning = match (ours(progress), progress.borrow().in_doubt) {
-            (Some(batch_id), _) => format!("Batch {batch_id} could not be cancelled ({failed}); it may still run."),
-            (None, true) => {
-                let file_id = progress.borrow().file_id.clone().unwrap_or_default();
-                format!(
-                    "A create was under way and its batch was not found ({failed}); one of file {file_id} may be running."
-                )
-            }
-            (None, false) => return,
-        };
-        self.guard.events.emit(Event::Warned(warning));
-    }
-
-    /// Looks, for as long as it is polled, for the batch of a create in doubt.
-    async fn look_again(&self, progress: &RefCell<Progress>) {
-        while progress.borrow().in_doubt {
-            let submitter = self.submitter(progress);
-            let looked = tokio::time::timeout(HURRIED, submitter.find()).await;
-            if let Ok(Ok(found)) = looked
-                && let Some(batch) = submitter.keep_oldest(found).await
-            {
-                // What matters now is the cancel; a journal that fails shows at its next record.
-                drop(submitter.created(batch, true));
-                return;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-    }
-
-    /// The deadline passed while a create was in doubt: its batch is looked for.
-    async fn find_lost(&self, progress: &RefCell<Progress>, limit: Instant) -> Result<(), Stop> {
-        match self.guard.until(limit, self.look_again(progress)).await {
-            Ok(()) => Ok(()),
-            Err(Stop::Deadline) => Err(self.submitter(progress).unknown(crate::error::Error::refused(
-                "Time was up while a create was under way, and its batch was not found.",
-            ))),
-            Err(stop) => Err(stop),
-        }
-    }
 }
 
 /// The batch that is still running, if there is one.
@@ -371,9 +304,14 @@ fn running(progress: &RefCell<Progress>) -> Option<String> {
     progress.batch.as_ref().filter(|batch| !batch.status.is_terminal()).map(|batch| batch.id.clone())
 }
 
-/// The batch that is still running and this run's to end, if there is one.
+/// The batch that is still running and this run's to end, if there is one: not where its cancel was accepted.
 fn ours(progress: &RefCell<Progress>) -> Option<String> {
-    running(progress).filter(|_| !progress.borrow().is_foreign())
+    running(progress).filter(|_| !progress.borrow().is_foreign() && !is_being_cancelled(progress))
+}
+
+/// Whether the provider has accepted the batch's cancel.
+fn is_being_cancelled(progress: &RefCell<Progress>) -> bool {
+    progress.borrow().batch.as_ref().is_some_and(|batch| batch.status == Status::Cancelling)
 }
 
 /// Whether another run, whose batch this one was waiting for, has cancelled it.

@@ -400,7 +400,7 @@ impl Submitter<'_> {
                 Ok(Err(failure)) => failure.to_string(),
                 Err(_) => "no answer in time".to_owned(),
             };
-            if last || self.guard.shutdown.grace_ends().is_some() {
+            if last || self.guard.shutdown.ordered().is_some() {
                 return Err(failed);
             }
             let pause = backoff.next(&mut self.guard.rng.borrow_mut());

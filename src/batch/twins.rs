@@ -148,10 +148,21 @@ impl Submitter<'_> {
             Ok(_) => return Ok(()),
             Err(Stop::Failed(error)) => error.sentence(),
             Err(Stop::Deadline) => "no answer in time".to_owned(),
+            // Nobody else cancels it: the run's end is about the batch that is kept.
+            Err(stop @ Stop::Signal(_)) if !self.is_kept(batch_id) => {
+                if let Err(why) = self.cancel_twin(batch_id).await {
+                    self.warn_of_duplicate(batch_id, &why);
+                }
+                return Err(stop);
+            }
             Err(stop) => return Err(stop),
         };
         self.warn_of_duplicate(batch_id, &why);
         Ok(())
+    }
+
+    fn is_kept(&self, batch_id: &str) -> bool {
+        self.progress.borrow().batch.as_ref().is_some_and(|batch| batch.id == batch_id)
     }
 
     /// Says that a batch, for which another stands, may go on.

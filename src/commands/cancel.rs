@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{connect, failed, show, stopped};
+use super::{attended, connect, failed, show, stopped};
 use crate::api::Api;
 use crate::batch::CANCELLING;
 use crate::batch::cancel::Canceller;
@@ -14,12 +14,16 @@ use crate::events::Event;
 use crate::hosts::{Host, Wishes};
 use crate::identity::Seen;
 use crate::inputs;
-use crate::patience::{Guard, Patience};
+use crate::patience::{Guard, Patience, Stop};
 use crate::plan::{self, Server};
+use crate::verdict::shell_word;
 use crate::world::World;
 
 /// How far back a batch may have been created that still runs: some windows are a week.
 const LOOK_BACK: i64 = 8 * 86_400;
+
+/// What a signal does to the command.
+const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch's end";
 
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
 pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
@@ -27,16 +31,20 @@ pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
     let (check, token) = (inputs.check, plan::github_token(inputs.github_token.as_ref()));
     let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref());
-    let done = cancel_batches(inputs, world, host, &events).await;
-    if let Some(id) = check {
-        let wishes = token.map(|token| Wishes { check_run: true, token, ..Wishes::default() });
-        if let (Ok(wishes), Ok(ca_bundle)) = (wishes, ca_bundle)
-            && let Some(board) = show(host, world, &events, wishes, ca_bundle.as_deref())
-            && let Err(warning) = board.abandon(id, world.clock.unix()).await
-        {
-            events.emit(Event::Warned(warning));
+    let work = async {
+        let done = cancel_batches(inputs, world, host, &events).await;
+        if let Some(id) = check {
+            let wishes = token.map(|token| Wishes { check_run: true, token, ..Wishes::default() });
+            if let (Ok(wishes), Ok(ca_bundle)) = (wishes, ca_bundle)
+                && let Some(board) = show(host, world, &events, wishes, ca_bundle.as_deref())
+                && let Err(warning) = board.abandon(id, world.clock.unix()).await
+            {
+                events.emit(Event::Warned(warning));
+            }
         }
-    }
+        done
+    };
+    let done = Box::pin(attended(work, world, &events, ON_SIGNAL)).await;
     world.exit(done.map_or_else(|error| failed(&error, &events), |()| Exit::Ok))
 }
 
@@ -62,11 +70,18 @@ async fn cancel_batches(
         rng: world.rng.clone().into(),
     };
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
-    let mut ids = inputs.batch_id;
+    let (mut ids, mut unfound) = (inputs.batch_id, Vec::new());
     let mut why = "as was asked for";
     let looks = inputs.create.iter().map(|create| canceller.find(create));
-    for found in join_all(looks).await {
-        let found = found.map_err(stopped)?;
+    for (create, found) in inputs.create.iter().zip(join_all(looks).await) {
+        let found = match found {
+            // What was found before it came is cancelled all the same.
+            Err(Stop::Signal(_)) => {
+                unfound.push(create.as_str());
+                continue;
+            }
+            found => found.map_err(stopped)?,
+        };
         why = "the run that made it is gone";
         if found.is_empty() {
             world.apply(host.note("No batch came from that create; there is nothing to cancel."));
@@ -81,44 +96,60 @@ async fn cancel_batches(
         }
         ids.extend(found);
     }
-    end(&canceller, &ids, why, world, host, events).await
+    let uncertain = end(&canceller, &ids, why, world, host).await;
+    told(uncertain, &unfound, world, events)
 }
 
 /// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.
-async fn end(
+/// Tells which may not be cancelled, and why.
+async fn end<'i>(
     canceller: &Canceller<'_>,
-    ids: &[String],
+    ids: &'i [String],
     why: &str,
     world: &World,
     host: &dyn Host,
-    events: &Events<'_>,
-) -> Result<(), Error> {
-    let (mut requested, mut failed) = (Vec::new(), None);
-    let mut trouble = |stop| {
-        let error = stopped(stop);
-        // The last one is told as the command's own.
-        if let Some(earlier) = failed.replace(error) {
-            let earlier: Error = earlier;
-            events.emit(Event::Warned(earlier.sentence()));
-        }
-    };
+) -> Vec<(&'i str, Error)> {
+    let (mut requested, mut uncertain) = (Vec::new(), Vec::new());
     let asked = join_all(ids.iter().map(|id| canceller.request(id, why))).await;
     for (id, asked) in ids.iter().zip(asked) {
         match asked {
             Ok(batch) => requested.push((id, batch)),
-            Err(stop) => trouble(stop),
+            Err(stop) => uncertain.push((id.as_str(), stopped(stop))),
         }
     }
     for (id, batch) in requested {
-        match canceller.wait(id, batch).await {
-            Ok(batch) => {
-                let is = if batch.status.is_terminal() { batch.status.word() } else { "being cancelled" };
-                world.apply(host.note(&format!("Batch `{id}` is {is}.")));
+        // What the reply to the cancel said, where more was not seen.
+        let accepted = if batch.is_some() { "being cancelled" } else { "over" };
+        let is = match canceller.wait(id, batch).await {
+            Ok(batch) if batch.status.is_terminal() => batch.status.word().to_owned(),
+            Ok(_) => "being cancelled".to_owned(),
+            Err(Stop::Signal(_)) => accepted.to_owned(),
+            Err(stop) => {
+                uncertain.push((id, stopped(stop)));
+                continue;
             }
-            Err(stop) => trouble(stop),
-        }
+        };
+        world.apply(host.note(&format!("Batch `{id}` is {is}.")));
     }
-    failed.map_or(Ok(()), Err)
+    uncertain
+}
+
+/// What the command comes to. The last trouble is its own error; after a signal
+/// that is what may still run, and the command that ends it.
+fn told(uncertain: Vec<(&str, Error)>, unfound: &[&str], world: &World, events: &Events<'_>) -> Result<(), Error> {
+    let creates = unfound.iter().map(|create| format!(" --create {}", shell_word(create)));
+    let words: String = uncertain.iter().map(|(id, _)| format!(" {}", shell_word(id))).chain(creates).collect();
+    let (_, mut errors): (Vec<&str>, Vec<Error>) = uncertain.into_iter().unzip();
+    let last = match world.shutdown.ordered() {
+        None => errors.pop(),
+        Some(signal) => Some(if words.is_empty() {
+            stopped(Stop::Signal(signal))
+        } else {
+            stopped(Stop::Signal(signal)).hint(format!("What may still run is ended by `batchstep cancel{words}`."))
+        }),
+    };
+    errors.iter().for_each(|error| events.emit(Event::Warned(error.sentence())));
+    last.map_or(Ok(()), Err)
 }
 
 /// The batches of this repository that are still running, each named.

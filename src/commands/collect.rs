@@ -16,7 +16,7 @@ use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::run::title;
 use super::sent::is_closed;
-use super::{board, connect, failed, pending, publish, skipped, write_report};
+use super::{attended, board, connect, failed, on_signal, pending, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
@@ -52,7 +52,7 @@ const RECENT: i64 = 3600;
 pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
     let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
-    let work = async {
+    let done: Result<Exit, Error> = async {
         let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref())?;
         let board = board(host, world, &events, &inputs.reporting, &inputs.requests, ca_bundle.as_deref())?;
         if let Some(report) = skipped(&inputs.connection, &inputs.reporting, world) {
@@ -65,24 +65,24 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
         events.emit(Event::Started { title: title(&api), timeout: plan.timeout, deadline: rfc3339(ends) });
         let scene =
             Scene { host, world, events: &events, api: &api, plan: &plan, deadline: Instant::now() + plan.timeout };
-        if plan.pending {
-            return Box::pin(pending::collect(&scene, board.as_ref())).await;
-        }
-        let mut collection = Collection::begin(&scene, &plan.output_dir)?;
-        let ids = collection.ids()?;
-        collection.make_room()?;
-        let exit = Box::pin(collection.go(&ids)).await;
-        world.apply(host.publish(&collection.report));
-        if let Some(board) = board {
-            Box::pin(collection.show(board)).await;
-        }
-        collection.close();
-        Ok(exit)
-    };
-    let done: Result<Exit, Error> = tokio::select! {
-        done = work => done,
-        never = events.keep_alive() => match never {},
-    };
+        let collecting = async {
+            if plan.pending {
+                return Box::pin(pending::collect(&scene, board.as_ref())).await;
+            }
+            let mut collection = Collection::begin(&scene, &plan.output_dir)?;
+            let ids = collection.ids()?;
+            collection.make_room()?;
+            let exit = Box::pin(collection.go(&ids)).await;
+            world.apply(host.publish(&collection.report));
+            if let Some(board) = board {
+                Box::pin(collection.show(board)).await;
+            }
+            collection.close();
+            Ok(exit)
+        };
+        Box::pin(attended(collecting, world, &events, on_signal(plan.on_abort))).await
+    }
+    .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
 }
 
@@ -158,6 +158,9 @@ impl<'a> Collection<'a> {
 
     /// Collects, judges, and writes the report.
     pub(super) async fn go(&mut self, ids: &[String]) -> Exit {
+        // A report on a look that was broken off names them, too.
+        let unseen = |id: &String| Batch { id: id.clone(), status: Status::Other(String::new()), ..Batch::default() };
+        self.tell_of(&ids.iter().map(unseen).collect::<Vec<Batch>>(), &Places::default());
         let verdict = match self.stages(ids).await {
             Ok(verdict) => verdict,
             Err(stop) => verdict::judge(&End::of(&stop), None, self.max_failed(&[])),
@@ -196,7 +199,7 @@ impl<'a> Collection<'a> {
         let max_failed = self.max_failed(&batches);
         self.report.max_failed = max_failed.to_string();
         if let Some(stop) = stop.as_ref().filter(|stop| !matches!(stop, Stop::Deadline | Stop::HandedOver)) {
-            let end = End { stop: Some(stop), batch: telling, is_foreign: false };
+            let end = End { stop: Some(stop), batch: telling, is_foreign: false, in_doubt: None };
             return Ok(verdict::judge(&end, None, max_failed));
         }
         let running: Vec<&Batch> = batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
@@ -205,7 +208,14 @@ impl<'a> Collection<'a> {
         }
         let (rows, doubtful) = match running.is_empty() {
             true => {
-                let (rows, doubtful) = self.gather(&batches).await?;
+                let (rows, doubtful) = match self.gather(&batches).await {
+                    // The verdict names a batch that is over.
+                    Err(stop @ Stop::Signal(_)) => {
+                        let end = End { stop: Some(&stop), batch: telling, is_foreign: false, in_doubt: None };
+                        return Ok(verdict::judge(&end, None, max_failed));
+                    }
+                    gathered => gathered?,
+                };
                 (Some(rows), doubtful)
             }
             false => (None, Vec::new()),
@@ -214,7 +224,7 @@ impl<'a> Collection<'a> {
             return Ok(verdict::incomplete(&doubtful, self.scene.plan.pending_exit()));
         }
         self.is_closed = doubtful.is_empty() && is_closed(stop.as_ref(), telling, false);
-        let end = End { stop: stop.as_ref(), batch: telling, is_foreign: false };
+        let end = End { stop: stop.as_ref(), batch: telling, is_foreign: false, in_doubt: None };
         Ok(verdict::judge_all(&[end], rows, &doubtful, max_failed))
     }
 
@@ -331,8 +341,9 @@ impl<'a> Collection<'a> {
     /// answers could not be fetched.
     async fn gather(&mut self, batches: &[Batch]) -> Result<(Rows, Vec<(Batch, String)>), Stop> {
         self.phases.begin("collect");
-        let order = self.order(batches).await?;
         let guard = self.scene.looking();
+        // Reading the requests again is not cut short by a deadline.
+        let order = guard.unless_signalled(self.order(batches)).await??;
         let gatherer = Gatherer {
             api: self.scene.api,
             guard: &guard,

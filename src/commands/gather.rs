@@ -347,8 +347,7 @@ impl Gatherer<'_> {
             }
             Ok::<_, Error>(found)
         });
-        let forever = Instant::now() + Duration::from_secs(86_400 * 365);
-        let reconciled = self.guard.until(forever, reconciling).await?;
+        let reconciled = self.guard.unless_signalled(reconciling).await?;
         Ok(reconciled
             .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
             .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)

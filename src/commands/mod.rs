@@ -12,6 +12,7 @@ pub mod run;
 mod sent;
 
 use crate::api::Api;
+use crate::batch::Parting;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::effects::NewFile;
@@ -26,8 +27,10 @@ use crate::plan::{self, Server};
 use crate::providers::{self, Name};
 use crate::report::Report;
 use crate::sandbox::Sandbox;
+use crate::shutdown::name_of;
 use crate::verdict::Verdict;
 use crate::world::World;
+use std::convert::Infallible;
 use std::path::Path;
 
 /// Where the host shows runs through its API, as the inputs wish. That there is
@@ -111,13 +114,41 @@ fn store(report: &Report, path: &Path) -> Result<(), Error> {
     file.finish()
 }
 
+/// What a signal does to a run, in the line that answers it.
+fn on_signal(on_abort: Parting) -> &'static str {
+    match on_abort {
+        Parting::Cancel => "ending the run and cancelling what it has running",
+        Parting::Detach => "ending the run and leaving what it has running, as `on-abort` asks",
+    }
+}
+
+/// Does the work. Meanwhile long silences are broken, and signals answered: that
+/// one was heard, what it does (`on_signal`), and what a second one would do.
+async fn attended<T>(work: impl Future<Output = T>, world: &World, events: &Events<'_>, on_signal: &'static str) -> T {
+    let answers = async {
+        let signal = world.shutdown.first().await;
+        events.emit(Event::Interrupted { signal, what: on_signal });
+        let signal = world.shutdown.second().await;
+        events.emit(Event::InterruptedAgain { signal });
+        std::future::pending::<Infallible>().await
+    };
+    tokio::select! {
+        biased;
+        // Before the work, which says what it does about it.
+        never = answers => match never {},
+        done = work => done,
+        never = events.keep_alive() => match never {},
+    }
+}
+
 /// What broke a command off that has nothing to put in order.
 fn stopped(stop: Stop) -> Error {
     match stop {
         Stop::Failed(error) | Stop::Unknown(error) => error,
         Stop::Deadline | Stop::HandedOver => Error::refused("Time was up."),
-        // The command is ended by the same signal before this is told.
-        Stop::Signal(signal) | Stop::Detached(signal) => Error::new(Exit::Signal(signal), "A signal came."),
+        Stop::Signal(signal) | Stop::Detached(signal) => {
+            Error::new(Exit::Signal(signal), format!("{} ended the command.", name_of(signal)))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{Check, Seen};
-use crate::patience::Patience;
+use crate::patience::{Patience, Stop};
 use crate::report::RunEntry;
 use crate::verdict::{self, Verdict};
 use crate::wire::Batch;
@@ -38,12 +38,15 @@ pub(super) async fn collect(scene: &Scene<'_>, board: Option<&Board>) -> Result<
         Error::usage("`pending` needs GitHub: its checks say which batches are waited for.")
             .hint("Outside of GitHub Actions, name the batches that `submit` printed.")
     })?;
-    let batches = ours(scene).await?;
     let mut troubles = Vec::new();
-    let checks = checks(scene, board, &batches, &mut troubles).await;
+    let runs = match look(scene, board, &mut troubles).await {
+        // What a signal leaves is told below.
+        Err(Stop::Signal(_)) => Vec::new(),
+        runs => runs.map_err(stopped)?,
+    };
     let mut entries: Vec<RunEntry> = Vec::new();
     let mut names: Vec<String> = Vec::new();
-    for run in runs(scene, &batches, checks) {
+    for run in runs {
         if scene.world.shutdown.ordered().is_some() {
             break;
         }
@@ -58,8 +61,15 @@ pub(super) async fn collect(scene: &Scene<'_>, board: Option<&Board>) -> Result<
     Ok(exit)
 }
 
+/// What there is to collect.
+async fn look(scene: &Scene<'_>, board: &Board, troubles: &mut Vec<String>) -> Result<Vec<Run>, Stop> {
+    let batches = ours(scene).await?;
+    let checks = scene.looking().unless_signalled(checks(scene, board, &batches, troubles)).await?;
+    Ok(runs(scene, &batches, checks))
+}
+
 /// This repository's batches, oldest first.
-async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Error> {
+async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Stop> {
     let repo = scene.host.identity().repo;
     let since = scene.world.clock.unix() - LOOK_BACK;
     let is_ours = |batch: &Batch| {
@@ -67,7 +77,7 @@ async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Error> {
         seen.key.is_some() && seen.repo == repo.as_deref()
     };
     let scan = async || search::scan(scene.api, since, is_ours).await;
-    let found = scene.looking().bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
+    let found = scene.looking().bear("listing batches", Patience::Before, scan).await?;
     if !found.is_whole {
         let warning = "The list of batches is too long to be searched to its end; an old one may be missed.";
         scene.events.emit(Event::Warned(warning.to_owned()));

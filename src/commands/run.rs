@@ -9,7 +9,7 @@ use super::check::check_requests;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
-use super::{board, connect, failed, publish, skipped, write_report};
+use super::{attended, board, connect, failed, on_signal, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -59,7 +59,7 @@ async fn carry_out(
 ) -> Exit {
     let host = world.host(reporting.ci, reporting.summary);
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
-    let work = async {
+    let done: Result<Exit, Error> = async {
         let ca_bundle = plan::ca_bundle(connection.ca_file.as_ref())?;
         let board = board(host, world, &events, reporting, requests, ca_bundle.as_deref())?;
         if let Some(report) = skipped(connection, reporting, world) {
@@ -67,16 +67,18 @@ async fn carry_out(
             return Ok(Exit::Ok);
         }
         let (plan, server) = plan(host)?;
+        let on_signal = on_signal(plan.on_abort);
         let mut run = Run::begin(plan, server, host, board.as_ref(), world, &events).await?;
-        let exit = Box::pin(run.go()).await;
-        publish(host, board.as_ref(), world, &events, &run.report).await;
+        let living = async {
+            let exit = Box::pin(run.go()).await;
+            publish(host, board.as_ref(), world, &events, &run.report).await;
+            exit
+        };
+        let exit = Box::pin(attended(living, world, &events, on_signal)).await;
         run.close();
         Ok(exit)
-    };
-    let done: Result<Exit, Error> = tokio::select! {
-        done = work => done,
-        never = events.keep_alive() => match never {},
-    };
+    }
+    .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
 }
 

@@ -47,7 +47,8 @@ impl Sent {
 
     pub(super) fn end(&self) -> End<'_> {
         let Ended { progress, stop } = &self.ended;
-        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), is_foreign: progress.is_foreign() }
+        let in_doubt = progress.create.as_ref().filter(|_| progress.in_doubt).map(|(mark, _)| mark.as_str());
+        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), is_foreign: progress.is_foreign(), in_doubt }
     }
 
     /// Whether nothing runs at the provider that this run would have to end.

@@ -6,14 +6,17 @@
 //! deadline, the batch, the answers.
 
 mod rows;
+mod signals;
 mod unfetched;
 
 pub use self::rows::Rows;
+use self::signals::interrupted;
 pub use self::unfetched::{incomplete, uncollected};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::requests_count;
 use crate::patience::Stop;
 use crate::report::{Counts, Report, RunEntry};
+use crate::shutdown::name_of;
 use crate::values::MaxFailed;
 use crate::wire::{Batch, Status};
 
@@ -101,12 +104,14 @@ pub struct End<'a> {
     pub batch: Option<&'a Batch>,
     /// Whether the batch is another run's.
     pub is_foreign: bool,
+    /// The mark of a create that may have been acted on although no batch is known.
+    pub in_doubt: Option<&'a str>,
 }
 
 impl<'a> End<'a> {
     /// Of a run that was broken off before there was a batch.
     pub fn of(stop: &'a Stop) -> Self {
-        Self { stop: Some(stop), batch: None, is_foreign: false }
+        Self { stop: Some(stop), batch: None, is_foreign: false, in_doubt: None }
     }
 
     /// Whether a signal broke it off.
@@ -150,7 +155,10 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Ve
         matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
     if worst.stop.is_some() && !in_time {
         let stopped = ends.iter().filter(|end| end.stop.is_some()).count();
-        let mut verdict = judge(worst, None, max_failed);
+        let mut verdict = match worst.stop {
+            Some(Stop::Signal(number) | Stop::Detached(number)) => interrupted(*number, ends),
+            _ => judge(worst, None, max_failed),
+        };
         let kept = counts.map(|counts| {
             format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
         });
@@ -166,17 +174,14 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Ve
 
 /// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
 pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed) -> Verdict {
-    let End { stop, batch, is_foreign } = *end;
-    if let Some(batch) = batch.filter(|batch| is_foreign && !batch.status.is_terminal()) {
-        match stop {
-            Some(Stop::Signal(number)) => return left_alone(Outcome::Cancelled, Exit::Signal(*number), batch),
-            Some(Stop::Deadline) => return left_alone(Outcome::TimedOut, Exit::TimedOut, batch),
-            _ => {}
-        }
+    let End { stop, batch, is_foreign, .. } = *end;
+    if let Some(batch) = batch.filter(|batch| is_foreign && !batch.status.is_terminal())
+        && matches!(stop, Some(Stop::Deadline))
+    {
+        return left_alone(batch);
     }
     match (stop, batch, rows) {
-        (Some(Stop::Signal(number)), batch, _) => signalled(*number, batch),
-        (Some(Stop::Detached(number)), batch, _) => detached(*number, batch),
+        (Some(Stop::Signal(number) | Stop::Detached(number)), ..) => interrupted(*number, &[*end]),
         (Some(Stop::HandedOver), batch, _) => handed_over(batch),
         (Some(Stop::Failed(error)), batch, _) => {
             with_running(Verdict::of_error(error, Outcome::of_error(error.exit)), batch)
@@ -231,30 +236,6 @@ fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
     }
 }
 
-fn name_of(signal: u8) -> String {
-    match signal {
-        1 => "SIGHUP".to_owned(),
-        2 => "SIGINT".to_owned(),
-        15 => "SIGTERM".to_owned(),
-        other => format!("Signal {other}"),
-    }
-}
-
-fn detached(number: u8, batch: Option<&Batch>) -> Verdict {
-    let name = name_of(number);
-    let verdict =
-        |what: &str| Verdict::new(Outcome::Detached, Exit::Signal(number), format!("{name} ended the run; {what}."));
-    match batch {
-        Some(batch) => verdict(&format!("batch {} goes on, as `on-abort` asks", batch.id)).hint(format!(
-            "Run again with the same requests to attach to it, collect it with `batchstep collect {id}`, or end it with \
-             `batchstep cancel {id}`.",
-            id = shell_word(&batch.id)
-        )),
-        None => verdict("a create was under way, and its batch goes on if it arrived, as `on-abort` asks")
-            .hint("Run again with the same requests to attach to it; `batchstep batch list --ours` shows it."),
-    }
-}
-
 /// The deadline passed, and the batch goes on.
 fn handed_over(batch: Option<&Batch>) -> Verdict {
     let id = batch.map(|batch| batch.id.as_str()).unwrap_or_default();
@@ -266,31 +247,11 @@ fn handed_over(batch: Option<&Batch>) -> Verdict {
     )
 }
 
-/// The run ended before the batch of another run that it was waiting for.
-fn left_alone(outcome: Outcome, exit: Exit, batch: &Batch) -> Verdict {
-    let why = match exit {
-        Exit::Signal(number) => format!("{} ended the run", name_of(number)),
-        _ => "Time was up".to_owned(),
-    };
-    let reason = format!("{why}; batch {} belongs to another run and was left running.", batch.id);
-    Verdict::new(outcome, exit, reason).hint("Run again with the same requests to attach to it once more.")
-}
-
-fn signalled(number: u8, batch: Option<&Batch>) -> Verdict {
-    let name = name_of(number);
-    let verdict =
-        |what: &str| Verdict::new(Outcome::Cancelled, Exit::Signal(number), format!("{name} ended the run; {what}."));
-    match batch {
-        None => verdict("no batch was seen to run"),
-        Some(batch) if batch.status == Status::Cancelling || batch.status.is_terminal() => {
-            let cancelled = matches!(batch.status, Status::Cancelling | Status::Cancelled);
-            let what = if cancelled { "was cancelled" } else { "was over already" };
-            let word = shell_word(&batch.id);
-            verdict(&format!("batch {} {what}", batch.id))
-                .hint(format!("What it finished is kept at the provider: `batchstep collect {word}` fetches it."))
-        }
-        Some(batch) => with_running(verdict(&format!("batch {} was not seen to end", batch.id)), Some(batch)),
-    }
+/// Time was up before the batch of another run that was waited for was over.
+fn left_alone(batch: &Batch) -> Verdict {
+    let reason = format!("Time was up; batch {} belongs to another run and was left running.", batch.id);
+    Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason)
+        .hint("Run again with the same requests to attach to it once more.")
 }
 
 fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
@@ -364,7 +325,7 @@ fn nothing_usable(batch: &Batch) -> Verdict {
 }
 
 /// An id as a word that can be pasted into a shell: ids are the provider's text.
-fn shell_word(id: &str) -> String {
+pub(crate) fn shell_word(id: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
     if !id.is_empty() && id.chars().all(plain) { id.to_owned() } else { format!("'{}'", id.replace('\'', r"'\''")) }
 }
@@ -391,7 +352,7 @@ mod tests {
     }
 
     fn end<'a>(stop: Option<&'a Stop>, batch: &'a Batch) -> End<'a> {
-        End { stop, batch: Some(batch), is_foreign: false }
+        End { stop, batch: Some(batch), is_foreign: false, in_doubt: None }
     }
 
     /// Rows of which those that are missing never ran.

@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The mark of the create that the last run intended, from its journal.
-fn create_of(lab: &Lab) -> String {
+pub(crate) fn create_of(lab: &Lab) -> String {
     let journal = std::fs::read_to_string(lab.out().join("journal.jsonl")).unwrap();
     let mut records = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let create = records.rfind(|record| record["step"] == "create").unwrap();

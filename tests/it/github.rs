@@ -280,6 +280,12 @@ async fn a_signal_concludes_the_check_within_the_grace() {
         assert!(ran.took <= 66 * SECOND, "{:?}", ran.took);
         assert!(state(&lab, "check").is_some(), "a later step is told of the check");
     }
+    // A second signal leaves two seconds, and the outputs were written before.
+    let github = GitHub::new("").await;
+    let lab = lab(&github, HOUR, "").await;
+    github.goes_wrong("PATCH", "check-runs", Wrong::Stall, 99);
+    let ran = run(&lab, &["--check-run"], &[(60 * SECOND, 15), (61 * SECOND, 15)]).await;
+    assert_eq!((ran.exit, ran.outcome(), ran.took), (143, "cancelled", 63 * SECOND), "{}", ran.text());
 }
 
 #[tokio::test(start_paused = true)]

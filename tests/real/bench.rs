@@ -26,8 +26,14 @@ pub(crate) fn rounds(usual: usize) -> usize {
 
 /// batchstep with an empty environment, in the given directory.
 pub(crate) fn batchstep(dir: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_batchstep"));
-    command.env_clear().current_dir(dir).kill_on_drop(true);
+    batchstep_by(&[], dir)
+}
+
+/// The same, started by these words: a program and its arguments.
+fn batchstep_by(words: &[&str], dir: &Path) -> Command {
+    let words = [words, &[env!("CARGO_BIN_EXE_batchstep")]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).env_clear().current_dir(dir).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -62,7 +68,12 @@ impl Workspace {
 
     /// A run of its requests against a sandbox at `base_url`.
     pub(crate) fn run(&self, base_url: &str) -> Command {
-        let mut command = batchstep(self.path());
+        self.run_by(&[], base_url)
+    }
+
+    /// The same, started by these words.
+    pub(crate) fn run_by(&self, words: &[&str], base_url: &str) -> Command {
+        let mut command = batchstep_by(words, self.path());
         command.args(["run", "requests.jsonl", "--provider", "sandbox", "--base-url", base_url]);
         command.args(["--poll-interval", "200ms"]);
         command

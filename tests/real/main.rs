@@ -12,6 +12,8 @@ mod at_once;
 mod bench;
 #[cfg(unix)]
 mod kill;
+#[cfg(unix)]
+mod pairs;
 mod secrets;
 #[cfg(unix)]
 mod signals;

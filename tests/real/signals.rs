@@ -11,11 +11,13 @@ use crate::bench::{PATIENCE, Served, Workspace, calls, end_of};
 
 /// What a run has to end in good order, and what a slow machine may add.
 const GRACE: Duration = Duration::from_secs(5 + 3);
+/// What is on its way after a second signal is given two seconds.
+const LAST_REPLY: Duration = Duration::from_millis(2_000 + 1_500);
 /// What ends at once may take on a slow machine: well below the grace.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
 /// Sends a signal by its name.
-async fn signal(child: &Child, name: &str) {
+pub(crate) async fn signal(child: &Child, name: &str) {
     let pid = child.id().expect("the child runs").to_string();
     let sent = tokio::process::Command::new("kill").args([&format!("-{name}"), &pid]).status().await.unwrap();
     assert!(sent.success());
@@ -104,17 +106,21 @@ async fn during_the_download() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn a_second_signal_ends_the_waiting_and_leaves_the_report() {
     let served = Served::start(&["--takes", "60s", "--fault", "cancel stall"]).await;
     let workspace = Workspace::new();
     let mut child = workspace.run(&served.base_url).spawn().unwrap();
     served.until("a poll", |tally| calls(tally, "get") > 0).await;
     signal(&child, "TERM").await;
     served.until("the cancel", |tally| calls(tally, "cancel") > 0).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(child.try_wait().unwrap().is_none(), "it waits for the cancel's answer");
     signal(&child, "INT").await;
     let finished = end_of(child).await.expect(128 + 15);
-    assert!(finished.took < AT_ONCE, "took {:?}", finished.took);
+    assert!(finished.took < LAST_REPLY, "took {:?}", finished.took);
+    let id = &served.tally().await.batches[0].id;
+    assert_eq!(workspace.report()["batches"][0]["id"].as_str(), Some(id.as_str()));
+    assert!(finished.stderr.contains(&format!("`batchstep cancel {id}` ends it")), "{}", finished.stderr);
 }
 
 /// These have nothing to put in order, so the first signal ends them.

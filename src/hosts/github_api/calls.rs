@@ -197,7 +197,7 @@ impl Calls {
 
     /// Whether a signal came: then there is time for one try of anything.
     fn hurries(&self) -> bool {
-        self.shutdown.grace_ends().is_some()
+        self.shutdown.ordered().is_some()
     }
 
     /// Two tries, for what does no harm twice.

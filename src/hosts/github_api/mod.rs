@@ -301,17 +301,11 @@ impl Board {
 
     /// Waits for `work`, but not longer than `limit`, nor beyond the grace after a signal.
     async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let grace = async {
-            self.shutdown.first().await;
-            if let Some(end) = self.shutdown.grace_ends() {
-                tokio::time::sleep_until(end).await;
-            }
-        };
         tokio::select! {
             biased;
             done = work => Some(done),
             () = tokio::time::sleep(limit) => None,
-            () = grace => None,
+            () = self.shutdown.grace() => None,
         }
     }
 }
