@@ -46,7 +46,7 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
 }
 
 fn answers() -> String {
-    let line = |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{}}}}}}"#);
+    let line = |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{"choices":[{{}}]}}}}}}"#);
     (0..20).map(|i| line(i) + "\n").collect()
 }
 
