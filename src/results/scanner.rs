@@ -225,7 +225,7 @@ impl<R: Read> Lenient<R> {
         let mut depth = 0_u64;
         while let Some(byte) = self.peek() {
             match byte {
-                b'"' => drop(self.pass_string()),
+                b'"' => self.pass_string(),
                 b'{' | b'[' => (depth, self.at) = (depth + 1, self.at + 1),
                 b'}' | b']' if depth == 0 => return,
                 b'}' | b']' => (depth, self.at) = (depth - 1, self.at + 1),
