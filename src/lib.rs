@@ -15,6 +15,7 @@ pub mod report;
 pub mod outputs;
 // The seams.
 pub mod api;
+pub mod api_error;
 pub mod client;
 pub mod clock;
 pub mod effects;

@@ -58,7 +58,7 @@ pub struct Report {
     pub coverage: Coverage,
     /// Tokens, summed over the answers' own usage.
     pub tokens: Tokens,
-    /// Failed requests, grouped by code, most frequent first.
+    /// Failed requests, grouped by code, status and message, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
@@ -159,8 +159,10 @@ pub struct Counts {
     pub failed: u64,
     /// No answer at all.
     pub missing: u64,
-    /// Lines for ids nobody asked for, lines that cannot be read, and answers beyond the first.
+    /// Lines for ids nobody asked for, lines that name no request, and answers beyond the first.
     pub unexpected: u64,
+    /// Answers in their places of which a part cannot be read: their lines are no JSON.
+    pub unreadable: u64,
 }
 
 /// How it is known which requests there are.
@@ -187,17 +189,26 @@ pub struct Tokens {
     pub reasoning: u64,
 }
 
-/// Failed requests that share a code.
+/// Failed requests that share a code, a status and a message, but for ids and numbers in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FailureGroup {
     /// The provider's code, or `http_500`, `batchstep_missing` and the like.
     pub code: String,
-    /// The first message seen with it.
+    /// The HTTP status, of the response or named by the error.
+    pub status: Option<u16>,
+    /// The first message of the group as it came.
     pub message: String,
     /// How many.
     pub count: u64,
     /// The first few, by `custom_id`.
     pub custom_ids: Vec<String>,
+}
+
+impl FailureGroup {
+    /// The status, unless it says that all is well or the code says it already.
+    pub fn told_status(&self) -> Option<u16> {
+        self.status.filter(|status| !(200..300).contains(status) && !self.code.ends_with(&status.to_string()))
+    }
 }
 
 /// A phase of the run.

@@ -13,6 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
+pub use crate::api_error::ApiError;
+
 /// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Status {
@@ -275,45 +277,6 @@ pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
     Ok(Page { batches, has_more })
 }
 
-/// The error of an answer that is not 2xx, from wherever the server put it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApiError {
-    /// `error.code`, as text.
-    pub code: Option<String>,
-    /// `error.type`.
-    pub kind: Option<String>,
-    /// `error.message`, or the body's own text.
-    pub message: Option<String>,
-}
-
-impl ApiError {
-    /// Reads the body of an answer that is not 2xx.
-    pub fn read(body: &[u8]) -> Self {
-        let Ok(value) = serde_json::from_slice::<Value>(body) else {
-            let text = String::from_utf8_lossy(body).trim().to_owned();
-            return Self { message: (!text.is_empty()).then_some(text), ..Self::default() };
-        };
-        Self::of(&value)
-    }
-
-    /// The error as it may be shown, each text passed through `cut`.
-    pub fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
-        let show = |text: &Option<String>| text.as_deref().map(&cut);
-        Self { code: show(&self.code), kind: show(&self.kind), message: show(&self.message) }
-    }
-
-    /// Finds the error in an answer's JSON: `{"error": {…}}`, `{"error": "…"}`,
-    /// or `message`, `detail` beside nothing.
-    pub fn of(value: &Value) -> Self {
-        let error = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        if let Value::String(message) = error {
-            return Self { message: Some(message.clone()), ..Self::default() };
-        }
-        let member = |name: &str| error.get(name).and_then(as_text);
-        Self { code: member("code"), kind: member("type"), message: member("message").or_else(|| member("detail")) }
-    }
-}
-
 /// A string that says something, or a number as one.
 pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
@@ -402,7 +365,7 @@ fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchError>,
 
 #[cfg(test)]
 mod tests {
-    use super::{ApiError, Batch, BatchError, Counts, Status, object, page};
+    use super::{Batch, BatchError, Counts, Status, object, page};
 
     fn batch(json: &str) -> Batch {
         object(json.as_bytes()).unwrap()
@@ -476,19 +439,5 @@ mod tests {
         for useless in ["null", r#""""#, r#""..""#, r#""a//b""#, "[]"] {
             assert!(object::<Batch>(format!(r#"{{"id":{useless}}}"#).as_bytes()).is_err(), "{useless}");
         }
-    }
-
-    #[test]
-    fn api_errors_of_every_shape() {
-        let read = |json: &str| ApiError::read(json.as_bytes());
-        let openai = read(
-            r#"{"error":{"message":"Quota.","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#,
-        );
-        assert_eq!((openai.code.as_deref(), openai.message.as_deref()), (Some("insufficient_quota"), Some("Quota.")));
-        assert_eq!(read(r#"{"error":{"code":400,"message":"bad"}}"#).code.as_deref(), Some("400"));
-        assert_eq!(read(r#"{"error":"nope"}"#).message.as_deref(), Some("nope"));
-        assert_eq!(read(r#"{"detail":"Not Found"}"#).message.as_deref(), Some("Not Found"));
-        assert_eq!(read("upstream timed out\n").message.as_deref(), Some("upstream timed out"));
-        assert_eq!(read(""), ApiError::default());
     }
 }

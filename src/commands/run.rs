@@ -257,7 +257,14 @@ impl<'a> Run<'a> {
         let ended = Box::pin(self.drive(guard, &works)).await;
         let works: Vec<(Part, String)> = works.into_iter().map(|work| (work.part, work.key)).collect();
         let all = shards.into_iter().zip(works).zip(ended);
-        all.map(|((shard, (part, key)), ended)| Sent { shard, part, key, ended }).collect()
+        let sent = |((shard, (part, key)), mut ended): ((Shard, (Part, String)), Ended)| {
+            // What was asked for tells what an answer has to hold; not every provider repeats it.
+            if let Some(batch) = &mut ended.progress.batch {
+                batch.endpoint = Some(shard.endpoint.clone());
+            }
+            Sent { shard, part, key, ended }
+        };
+        all.map(sent).collect()
     }
 
     /// Drives the batches, and lets the board name the first meanwhile.

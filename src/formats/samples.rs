@@ -75,7 +75,7 @@ pub(crate) fn succeeded() -> Report {
             errors: Vec::new(),
         }],
         max_failed: "0".to_owned(),
-        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0 },
+        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640 },
         failures: Vec::new(),
@@ -99,7 +99,7 @@ pub(crate) fn partial() -> Report {
     let mut report = succeeded();
     set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
-    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1 };
+    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0 };
     report.batches[0].error_file_id = Some("file-err".to_owned());
     report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
@@ -114,7 +114,7 @@ pub(crate) fn partial() -> Report {
 
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
     let custom_ids = ids.iter().map(ToString::to_string).collect();
-    FailureGroup { code: code.to_owned(), message: message.to_owned(), count, custom_ids }
+    FailureGroup { code: code.to_owned(), status: None, message: message.to_owned(), count, custom_ids }
 }
 
 fn nothing_collected(report: &mut Report) {

@@ -149,7 +149,8 @@ fn failure(group: &FailureGroup) -> String {
     let (code, message) = (flat(&group.code, LONGEST_ID), flat(&group.message, LONGEST));
     // Where answers were only counted, nobody knows whose are missing.
     let whose = if ids.is_empty() { String::new() } else { format!(" ({}{more})", ids.join(", ")) };
-    format!("{} × {code}: {message}{whose}", thousands(group.count))
+    let status = group.told_status().map(|status| format!(" ({status})")).unwrap_or_default();
+    format!("{} × {code}{status}: {message}{whose}", thousands(group.count))
 }
 
 fn faults_title(report: &Report) -> String {

@@ -11,8 +11,9 @@ use std::iter;
 /// documents a limit for one; this is a third of what OpenAI takes as a whole file.
 pub(crate) const LONGEST_REQUEST: usize = 64 * 1024 * 1024;
 
-/// The longest answer. One to 2,048 embeddings inputs has a third of it.
-pub(crate) const LONGEST_ANSWER: usize = 256 * 1024 * 1024;
+/// The longest answer that is held. One to 2,048 embeddings inputs is about as
+/// long; a longer one is read as a stream.
+pub(crate) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 
 /// How much is read at a time: small enough to be in the cache still when it is
 /// looked into, large enough for a digest to run at full speed.

@@ -1,13 +1,20 @@
 //! Failed requests, grouped by what failed them.
 //!
 //! A batch fails in a few ways thousands of times; people want to see the few.
+//! A way is a code, a status, and a message whose ids and numbers do not count.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::fold::folded;
 use crate::report::FailureGroup;
 
-/// How many groups there are at most, beside [`OTHER`] and [`MISSING`].
+/// How many groups are shown at most, beside [`OTHER`] and [`MISSING`].
 const GROUPS: usize = 50;
+
+/// How many groups are told apart, so that the most frequent ones are found
+/// wherever they begin.
+const TOLD_APART: usize = 2_000;
 
 /// How many ids a group shows.
 const SHOWN: usize = 5;
@@ -21,62 +28,107 @@ pub(crate) const MISSING: &str = "batchstep_missing";
 /// The code of a request whose answer no longer exists.
 pub(crate) const GONE: &str = "answers_gone";
 
-/// The groups so far.
+/// The groups so far, by code, status and folded message.
 #[derive(Debug, Default)]
-pub(crate) struct Failures(BTreeMap<String, FailureGroup>);
+pub(crate) struct Failures {
+    groups: BTreeMap<(String, Option<u16>, String), FailureGroup>,
+    other: Option<FailureGroup>,
+}
 
 impl Failures {
     /// Adds the failure of a request.
-    pub(crate) fn add(&mut self, code: &str, message: &str, custom_id: &str) {
-        let full = self.0.len() >= GROUPS && !self.0.contains_key(code) && code != MISSING;
-        let code = if full { OTHER } else { code };
-        let group = self.0.entry(code.to_owned()).or_insert_with(|| FailureGroup {
+    pub(crate) fn add(&mut self, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
+        let key = (code.to_owned(), status, folded(message, custom_id));
+        let first = |code: &str, status| FailureGroup {
             code: code.to_owned(),
+            status,
             message: message.to_owned(),
             count: 0,
             custom_ids: Vec::new(),
-        });
+        };
+        let is_full = self.groups.len() >= TOLD_APART && !self.groups.contains_key(&key) && code != MISSING;
+        let group = if is_full {
+            self.other.get_or_insert_with(|| first(OTHER, None))
+        } else {
+            self.groups.entry(key).or_insert_with(|| first(code, status))
+        };
         group.count += 1;
         if group.custom_ids.len() < SHOWN {
             group.custom_ids.push(custom_id.to_owned());
         }
     }
 
-    /// The groups, most frequent first, then by code.
+    /// The groups, most frequent first, then by code. Those beyond what is shown are one.
     pub(crate) fn sorted(self) -> Vec<FailureGroup> {
-        let mut groups: Vec<FailureGroup> = self.0.into_values().collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.count));
+        let Self { groups, mut other } = self;
+        let (missing, mut groups): (Vec<FailureGroup>, Vec<FailureGroup>) =
+            groups.into_values().partition(|group| group.code == MISSING);
+        groups.sort_by_key(|group| Reverse(group.count));
+        for late in groups.split_off(groups.len().min(GROUPS)) {
+            let other = other.get_or_insert_with(|| FailureGroup {
+                code: OTHER.to_owned(),
+                status: None,
+                message: late.message.clone(),
+                count: 0,
+                custom_ids: Vec::new(),
+            });
+            other.count += late.count;
+            other.custom_ids.extend(late.custom_ids);
+            other.custom_ids.truncate(SHOWN);
+        }
+        groups.extend(missing.into_iter().chain(other));
+        groups.sort_by_key(|group| Reverse(group.count));
         groups
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Failures, GROUPS, MISSING};
+    use super::{Failures, GROUPS, MISSING, TOLD_APART};
 
     #[test]
     fn the_most_frequent_comes_first_and_shows_its_first_ids() {
         let mut failures = Failures::default();
         for id in 0..7 {
-            failures.add("b", &format!("message {id}"), &id.to_string());
+            failures.add("b", Some(400), &format!("request req_{id} is bad"), &id.to_string());
         }
-        failures.add("c", "", "x");
-        failures.add("a", "", "y");
+        failures.add("c", None, "", "x");
+        failures.add("a", None, "", "y");
         let groups = failures.sorted();
         let codes: Vec<_> = groups.iter().map(|group| (group.code.as_str(), group.count)).collect();
         assert_eq!(codes, [("b", 7), ("a", 1), ("c", 1)]);
-        assert_eq!((groups[0].message.as_str(), groups[0].custom_ids.join("")), ("message 0", "01234".to_owned()));
+        assert_eq!(
+            (groups[0].message.as_str(), groups[0].custom_ids.join("")),
+            ("request req_0 is bad", "01234".to_owned())
+        );
     }
 
     #[test]
-    fn the_number_of_groups_is_bounded() {
+    fn causes_under_one_code_are_groups_of_their_own() {
         let mut failures = Failures::default();
-        for code in 0..1000 {
-            failures.add(&code.to_string(), "", "");
+        for (status, message) in [(400, "no temperature"), (400, "bad image"), (400, "bad image"), (429, "bad image")] {
+            failures.add("invalid_request_error", Some(status), message, "q");
         }
-        failures.add(MISSING, "", "");
+        let groups = failures.sorted();
+        let seen: Vec<_> = groups.iter().map(|group| (group.status, group.message.as_str(), group.count)).collect();
+        assert_eq!(seen, [(Some(400), "bad image", 2), (Some(400), "no temperature", 1), (Some(429), "bad image", 1)]);
+    }
+
+    #[test]
+    fn the_number_of_groups_is_bounded_and_the_frequent_ones_stay() {
+        let mut failures = Failures::default();
+        let codes = 2 * TOLD_APART;
+        for code in 0..codes {
+            failures.add(&code.to_string(), None, "", "");
+            // This one comes late, and often.
+            failures.add(&(TOLD_APART - 1).to_string(), None, "", "");
+        }
+        failures.add(MISSING, None, "", "");
+        assert!(failures.groups.len() <= TOLD_APART + 1);
         let groups = failures.sorted();
         assert_eq!(groups.len(), GROUPS + 2);
-        assert_eq!((groups[0].code.as_str(), groups[0].count), ("other", 1000 - GROUPS as u64));
+        assert_eq!((groups[0].code.as_str(), groups[0].count), ("1999", codes as u64 + 1));
+        assert_eq!((groups[1].code.as_str(), groups[1].count), ("other", (codes - GROUPS) as u64));
+        assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 2 * codes as u64 + 1);
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::AnswersFile;
+use super::answer::Kind;
 
 /// What the files of a batch hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,13 @@ pub struct Held {
     pub empty: u64,
     /// Its files, in the order in which they were given.
     pub files: Vec<FileHeld>,
+}
+
+impl Held {
+    /// Whether so many answers are empty that the shape of them must be unknown to us: more than half.
+    pub(super) fn is_misread(&self) -> bool {
+        self.empty.saturating_mul(2) > self.requests
+    }
 }
 
 /// What one file holds.
@@ -63,8 +71,8 @@ impl<'a> Holdings<'a> {
         order
     }
 
-    /// Notes a line of a file that is not blank, and the request of ours that it names.
-    pub(super) fn line(&mut self, file: usize, index: Option<u32>) {
+    /// Notes a line of a file that is not blank, the request of ours that it names, and how it answers.
+    pub(super) fn line(&mut self, file: usize, index: Option<u32>, kind: Kind) {
         let (batch, at) = self.places[file];
         let held = &mut self.held[batch];
         held.files[at].lines += 1;
@@ -73,6 +81,7 @@ impl<'a> Holdings<'a> {
             return;
         };
         held.files[at].names_any = true;
+        held.empty += u64::from(kind == Kind::Empty);
         if self.batch != batch {
             self.named[self.touched.clone()].fill(0);
             (self.batch, self.touched) = (batch, 0..0);
@@ -93,7 +102,7 @@ impl<'a> Holdings<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnswersFile, FileHeld, Holdings};
+    use super::{AnswersFile, FileHeld, Holdings, Kind};
 
     fn file(batch: usize, what: &'static str) -> AnswersFile {
         AnswersFile { path: what.into(), what, attempt: 1, batch, endpoint: None }
@@ -108,11 +117,12 @@ mod tests {
         for (file, index) in
             [(1, Some(70)), (1, Some(70)), (1, None), (0, Some(70)), (0, Some(3)), (2, Some(199)), (2, Some(3))]
         {
-            holdings.line(file, index);
+            holdings.line(file, index, if file == 2 { Kind::Empty } else { Kind::Success });
         }
         let held = holdings.into_held();
-        assert_eq!((held[0].requests, held[0].nameless), (1, 1));
-        assert_eq!((held[1].requests, held[1].nameless), (3, 0));
+        assert_eq!((held[0].requests, held[0].nameless, held[0].empty), (1, 1, 0));
+        assert_eq!((held[1].requests, held[1].nameless, held[1].empty), (3, 0, 2));
+        assert!(held[1].is_misread() && !held[0].is_misread());
         assert_eq!(held[0].files, [FileHeld { what: "output", lines: 3, names_any: true }]);
         assert_eq!(held[1].files[1], FileHeld { what: "error", lines: 2, names_any: true });
     }
@@ -121,7 +131,7 @@ mod tests {
     fn a_page_that_names_nobody_is_seen() {
         let answers = [file(0, "output")];
         let mut holdings = Holdings::new(&answers, 1);
-        holdings.line(0, None);
+        holdings.line(0, None, Kind::Failure);
         assert!(!holdings.into_held()[0].files[0].names_any);
     }
 }

@@ -5,43 +5,47 @@
 //! sometimes not at all. Two passes put them right: the first notes where each
 //! request's answer stands, the second copies the answers in the order of the
 //! requests, byte for byte. No answer is held but those at hand: memory is 12
-//! bytes a request. Whether the counts are good enough is the
+//! bytes and a bit a request. A line that names its request is its answer, even
+//! if part of the line cannot be read. Whether the counts are good enough is the
 //! verdict's business.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
+mod absent;
 mod answer;
+mod counted;
+mod failure;
 mod failures;
+mod fold;
 mod held;
+mod lenient;
+mod ranges;
+mod scanner;
+mod shape;
 mod slots;
 mod tail;
+mod tally;
 
+pub use self::absent::Policy;
+pub use self::counted::keep_order;
 pub use self::held::{FileHeld, Held};
 pub use self::tail::ends_whole;
 
-use self::answer::Answer;
-use self::failures::{Failures, GONE, MISSING};
+use self::absent::{Asked, absent_line};
+use self::answer::{Answer, Kind, Reading};
+use self::failure::Failure;
 use self::held::Holdings;
-use self::slots::{Place, Ranges, Slots};
-use crate::error::{Error, Exit};
+use self::ranges::{Ranges, span};
+use self::shape::Shape;
+use self::slots::{Place, Slots, Standing};
+use self::tally::Tally;
+use crate::error::Error;
 use crate::report::{Counts, FailureGroup, Tokens};
 use crate::requests::ids::Ids;
-use crate::requests::lines::{Block, LONGEST_ANSWER, LONGEST_REQUEST, Line, Lines};
-use crate::requests::loose::{Loose, Seen};
-use crate::requests::row::Row;
-use crate::requests::source::{Reader, Source};
-use crate::values::RetryOn;
-
-/// The codes of requests that the provider did not get to.
-const NEVER_RAN: [&str; 2] = ["batch_expired", "batch_cancelled"];
-
-/// What is said of a request without an answer.
-const NO_ANSWER: &str = "The provider gave no answer to this request.";
+use crate::requests::lines::{Block, LONGEST_ANSWER, Line, Lines};
+use crate::requests::source::Source;
 
 /// A downloaded file of answers.
 #[derive(Clone, Debug)]
@@ -59,6 +63,13 @@ pub struct AnswersFile {
     pub endpoint: Option<String>,
 }
 
+impl AnswersFile {
+    /// What its answers have to hold.
+    fn shape(&self) -> Shape {
+        self.endpoint.as_deref().map(Shape::of_endpoint).unwrap_or_default()
+    }
+}
+
 /// How the requests fared.
 #[derive(Debug)]
 pub struct Results {
@@ -74,6 +85,8 @@ pub struct Results {
     pub missing: Vec<u32>,
     /// What the files of each batch hold, by the batch's index.
     pub batches: Vec<Held>,
+    /// How many requests never ran: missing, expired or cancelled.
+    pub never_ran: u64,
     /// What the user should know beside that.
     pub warnings: Vec<String>,
 }
@@ -84,54 +97,6 @@ impl Results {
         let mut all = [&self.retryable[..], &self.missing].concat();
         all.sort_unstable();
         all
-    }
-
-    /// How many requests never ran: missing, expired or cancelled.
-    pub fn never_ran(&self) -> u64 {
-        let never = |group: &&FailureGroup| NEVER_RAN.contains(&group.code.as_str());
-        self.counts.missing + self.failures.iter().filter(never).map(|group| group.count).sum::<u64>()
-    }
-}
-
-/// How rows are treated that have no good answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy<'a> {
-    /// Which failures are retried beside the default ones.
-    pub retry_on: &'a RetryOn,
-    /// The requests, as ranges of indices in order, whose answers no longer exist at the provider.
-    pub gone: &'a [Range<u32>],
-}
-
-/// Why a request has no line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absence {
-    /// The provider gave no answer.
-    Missing,
-    /// It had one, in a file that no longer exists.
-    Gone,
-}
-
-impl Absence {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Missing => MISSING,
-            Self::Gone => GONE,
-        }
-    }
-
-    fn message(self) -> &'static str {
-        match self {
-            Self::Missing => NO_ANSWER,
-            Self::Gone => "The file that held the answer no longer exists at the provider.",
-        }
-    }
-}
-
-impl Policy<'_> {
-    fn absence(&self, index: u32) -> Absence {
-        let at = self.gone.partition_point(|range| range.end <= index);
-        let is_gone = self.gone.get(at).is_some_and(|range| range.contains(&index));
-        if is_gone { Absence::Gone } else { Absence::Missing }
     }
 }
 
@@ -161,76 +126,33 @@ pub fn reconcile(
         let failed = |error| unreadable(of, error);
         let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
         while let Some(block) = lines.block().map_err(failed)? {
-            for loser in first.block(file, &block) {
+            for loser in first.block(file, &block)? {
                 ranges.copy(loser, unexpected)?;
             }
         }
     }
     let First { slots, holdings, mut tally, .. } = first;
-    let mut asked = Asked { source, lines: None, next: 0 };
+    let held = holdings.into_held();
+    let mut asked = Asked::new(source);
     for index in 0..total {
-        let missing;
-        let line = if let Some((place, succeeded)) = slots.get(index) {
-            let line = ranges.read(place)?;
-            if !succeeded && tally.failed(line) {
-                tally.retryable.push(index as u32);
+        if let Some(standing) = slots.get(index) {
+            let of = &answers[standing.place.file];
+            if !standing.succeeded {
+                let (answer, row) = ranges.look(standing.place, of.shape())?;
+                tally.failed(index as u32, Failure::new(answer, &row, policy.retry_on), held.get(of.batch));
             }
-            line
+            tally.counts.unreadable += u64::from(standing.reading == Reading::InPart);
+            ranges.copy(standing.place, results)?;
         } else {
             let id = asked.id(index, ids)?;
             let absence = policy.absence(index as u32);
-            tally.unanswered(index as u32, &id, absence, policy);
-            missing = absent_line(&id, absence)?;
-            &missing
-        };
-        results.write_all(line).and_then(|()| results.write_all(b"\n")).map_err(unwritable)?;
-    }
-    results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
-    Ok(tally.into_results(holdings.into_held()))
-}
-
-/// As [`reconcile`], where nobody knows the requests: answers stand in the order
-/// in which they came, and of `total` requests the rest is missing, without lines.
-///
-/// # Errors
-/// Ends in exit 1 if a file cannot be read or written.
-pub fn keep_order(
-    total: u64,
-    answers: &[AnswersFile],
-    is_gone: bool,
-    results: &mut dyn Write,
-    unexpected: &mut dyn Write,
-) -> Result<Results, Error> {
-    let mut ids = Ids::default();
-    for of in answers {
-        let failed = |error| unreadable(of, error);
-        let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
-        while let Some(line) = lines.next().map_err(failed)? {
-            let id = line.bytes.and_then(Answer::read).and_then(Answer::into_custom_id);
-            if let Some(id) = id {
-                let index =
-                    u32::try_from(ids.len()).map_err(|error| Error::internal("Too many answers.").because(error))?;
-                // One that stands already is another answer to the same request; which of them counts is decided below.
-                ids.insert(&[(id, index)]);
-            }
+            tally.unanswered(index as u32, &id, absence, policy.retry_on);
+            let line = absent_line(&id, absence)?;
+            results.write_all(&line).and_then(|()| results.write_all(b"\n")).map_err(unwritable)?;
         }
     }
-    let answered = ids.len() as u64;
-    let policy = Policy { retry_on: &RetryOn::default(), gone: &[] };
-    let mut found = reconcile(&Source::default(), &ids, answered, answers, &policy, results, unexpected)?;
-    let missing = total.saturating_sub(answered);
-    found.counts.total = answered + missing;
-    let absence = if is_gone { Absence::Gone } else { Absence::Missing };
-    match absence {
-        Absence::Gone => found.counts.failed += missing,
-        Absence::Missing => found.counts.missing = missing,
-    }
-    if missing > 0 {
-        let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
-        found.failures.push(FailureGroup { code, message, count: missing, custom_ids: Vec::new() });
-        found.failures.sort_by_key(|group| std::cmp::Reverse(group.count));
-    }
-    Ok(found)
+    results.flush().and_then(|()| unexpected.flush()).map_err(unwritable)?;
+    Ok(tally.into_results(held))
 }
 
 /// The first pass: which line answers which request. Successes are counted
@@ -245,34 +167,44 @@ struct First<'a> {
 
 impl First<'_> {
     /// Takes lines of the answers; returns those that answer nothing.
-    fn block(&mut self, file: usize, block: &Block<'_>) -> Vec<Place> {
+    fn block(&mut self, file: usize, block: &Block<'_>) -> Result<Vec<Place>, Error> {
+        let of = &self.answers[file];
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
         for line in block.lines().filter(|line| !is_blank(line)) {
-            let answer = line.bytes.and_then(Answer::read).unwrap_or_default();
-            lines.push((place(file, &line), answer.succeeded().then(|| answer.tokens())));
-            ids.push(answer.into_custom_id().unwrap_or_default());
+            let place = place(file, &line);
+            let answer = answer(of, &line, place)?;
+            lines.push((Standing::new(place, answer.kind, answer.reading), answer.kind, answer.tokens));
+            ids.push(answer.custom_id.unwrap_or_default());
         }
         let mut losers = Vec::new();
-        for ((place, success), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
-            self.holdings.line(file, index);
-            let before = index.and_then(|index| self.slots.get(index.into()));
+        for ((standing, kind, tokens), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
+            self.holdings.line(file, index, kind);
+            let (place, before) = (standing.place, index.and_then(|index| self.slots.get(index.into())));
             let mut loser = match index {
-                Some(index) => self.slots.offer(place, index, success.is_some()),
+                Some(index) => self.slots.offer(standing, index),
                 None => Some(place),
             };
-            if let Some(tokens) = success.filter(|_| loser != Some(place)) {
+            if kind == Kind::Success && loser != Some(place) {
                 self.tally.counts.succeeded += 1;
                 self.tally.used(tokens);
             }
             // What another attempt brought stands beside the first answer, and is nothing unexpected.
             let attempt = |file: usize| self.answers.get(file).map(|of| of.attempt);
-            if before.is_some_and(|(before, _)| attempt(before.file) != attempt(file)) {
+            if before.is_some_and(|before| attempt(before.place.file) != attempt(file)) {
                 loser = None;
             }
             losers.extend(loser);
         }
         self.tally.counts.unexpected += losers.len() as u64;
-        losers
+        Ok(losers)
+    }
+}
+
+/// What a line answers. One that is too long to hold is read from its file.
+fn answer<'a>(of: &AnswersFile, line: &Line<'a>, place: Place) -> Result<Answer<'a>, Error> {
+    match line.bytes {
+        Some(bytes) => Ok(Answer::read(bytes, of.shape())),
+        None => span(of, place).and_then(|from| Answer::scan(from, of.shape())).map_err(|error| unreadable(of, error)),
     }
 }
 
@@ -295,125 +227,26 @@ pub(crate) fn unwritable(error: io::Error) -> Error {
     Error::internal("The results could not be written.").because(error)
 }
 
-/// The requests, read again from the first that has no answer on.
-struct Asked<'a> {
-    source: &'a Source,
-    lines: Option<Lines<Reader>>,
-    /// The index of the line that comes next.
-    next: u64,
-}
-
-impl Asked<'_> {
-    /// The id of the request at `index`, which is greater each time.
-    fn id(&mut self, index: u64, ids: &Ids) -> Result<String, Error> {
-        let changed = || {
-            let message = format!("`{}` changed since it was checked.", self.source.name());
-            Error::new(Exit::Invalid, message)
-                .hint("Without the file as it was, the requests without an answer cannot be named.")
-        };
-        let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open(), LONGEST_REQUEST));
-        while let Some(line) = lines.next().map_err(|error| changed().because(error))? {
-            self.next += 1;
-            if self.next > index {
-                let text = line.bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-                let row: Option<Loose<'_, Row<'_>>> = serde_json::from_str(text).ok();
-                let id = row.and_then(|row| if let Seen::Text(id) = row.fields.custom_id { Some(id) } else { None });
-                let same = id.filter(|id| ids.find(id).map(u64::from) == Some(index));
-                return same.map(std::borrow::Cow::into_owned).ok_or_else(changed);
-            }
-        }
-        Err(changed())
-    }
-}
-
-/// What stands in the results for a request without an answer.
-fn absent_line(custom_id: &str, absence: Absence) -> Result<Vec<u8>, Error> {
-    #[derive(Serialize)]
-    struct Missing<'a> {
-        custom_id: &'a str,
-        response: Option<()>,
-        error: Problem,
-    }
-    #[derive(Serialize)]
-    struct Problem {
-        code: &'static str,
-        message: &'static str,
-    }
-    let line =
-        Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
-    serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
-}
-
-#[derive(Default)]
-struct Tally {
-    counts: Counts,
-    tokens: Tokens,
-    failures: Failures,
-    retryable: Vec<u32>,
-    missing: Vec<u32>,
-}
-
-impl Tally {
-    /// Takes note of a failure; tells whether another try may mend it.
-    fn failed(&mut self, line: &[u8]) -> bool {
-        // It was read once already; a file that changed in between has failed.
-        let answer = Answer::read(line).unwrap_or_default();
-        self.counts.failed += 1;
-        self.failures.add(&answer.code(), &answer.message(), answer.custom_id().unwrap_or_default());
-        self.used(answer.tokens());
-        answer.may_pass()
-    }
-
-    fn used(&mut self, tokens: Tokens) {
-        let sum = |total: &mut u64, tokens: u64| *total = total.saturating_add(tokens);
-        sum(&mut self.tokens.input, tokens.input);
-        sum(&mut self.tokens.cached, tokens.cached);
-        sum(&mut self.tokens.output, tokens.output);
-        sum(&mut self.tokens.reasoning, tokens.reasoning);
-    }
-
-    fn unanswered(&mut self, index: u32, custom_id: &str, absence: Absence, policy: &Policy<'_>) {
-        self.failures.add(absence.code(), absence.message(), custom_id);
-        match absence {
-            Absence::Missing => {
-                self.counts.missing += 1;
-                self.missing.push(index);
-            }
-            // It was paid for: nobody pays again who has not asked for it.
-            Absence::Gone => {
-                self.counts.failed += 1;
-                if policy.retry_on.covers(None, GONE) {
-                    self.retryable.push(index);
-                }
-            }
-        }
-    }
-
-    fn into_results(self, batches: Vec<Held>) -> Results {
-        let mut warnings = Vec::new();
-        if self.counts.unexpected > 0 {
-            let why = "each repeats an answer, names no request of this run, or cannot be read";
-            warnings.push(format!("Lines of the answers that were set aside: {}; {why}.", self.counts.unexpected));
-        }
-        let Self { counts, tokens, failures, retryable, missing } = self;
-        Results { counts, tokens, failures: failures.sorted(), retryable, missing, batches, warnings }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{AnswersFile, Policy, Results, RetryOn, reconcile};
+    use super::{AnswersFile, Policy, Results, reconcile};
     use crate::error::Exit;
     use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, rules};
+    use crate::values::RetryOn;
 
     /// What came of a reconciliation: the results, the lines set aside, and the counts.
     type Outcome = (String, String, Results);
 
-    /// Reconciles requests with these ids, after `meddle` has had its way with their directory.
-    fn meddled(ids: &[&str], files: &[&str], meddle: impl Fn(&std::path::Path)) -> Result<Outcome, super::Error> {
+    /// Reconciles requests to `endpoint` with these ids, after `meddle` has had its way with their directory.
+    fn bytes(
+        ids: &[&str],
+        files: &[&[u8]],
+        endpoint: Option<&str>,
+        meddle: impl Fn(&std::path::Path),
+    ) -> Result<(Vec<u8>, Vec<u8>, Results), super::Error> {
         let lines: Vec<String> = ids.iter().map(|id| chat(id)).collect();
         let (source, dir) = source(&[("requests.jsonl", lines.join("\n").as_bytes())]);
         let checked = crate::requests::check(&source, &rules()).unwrap();
@@ -422,20 +255,20 @@ mod tests {
         for (index, text) in files.iter().enumerate() {
             let path = dir.path().join(format!("answers-{index}"));
             std::fs::write(&path, text).unwrap();
-            let (what, endpoint) = (if index == 0 { "output" } else { "error" }, None);
+            let (what, endpoint) = (if index == 0 { "output" } else { "error" }, endpoint.map(str::to_owned));
             answers.push(AnswersFile { path, what, attempt: 1, batch: 0, endpoint });
         }
         meddle(dir.path());
         let (mut results, mut unexpected) = (Vec::new(), Vec::new());
-        let outcome = reconcile(
-            &source,
-            &checked.ids,
-            checked.total,
-            &answers,
-            &Policy { retry_on: &RetryOn::default(), gone: &[] },
-            &mut results,
-            &mut unexpected,
-        )?;
+        let policy = Policy { retry_on: &RetryOn::default(), gone: &[] };
+        let (ids, total) = (&checked.ids, checked.total);
+        let outcome = reconcile(&source, ids, total, &answers, &policy, &mut results, &mut unexpected)?;
+        Ok((results, unexpected, outcome))
+    }
+
+    fn meddled(ids: &[&str], files: &[&str], meddle: impl Fn(&std::path::Path)) -> Result<Outcome, super::Error> {
+        let files: Vec<&[u8]> = files.iter().map(|file| file.as_bytes()).collect();
+        let (results, unexpected, outcome) = bytes(ids, &files, None, meddle)?;
         Ok((String::from_utf8(results).unwrap(), String::from_utf8(unexpected).unwrap(), outcome))
     }
 
@@ -515,6 +348,60 @@ mod tests {
         assert!(error.message.starts_with("The output file `"), "{error}");
     }
 
+    #[test]
+    fn a_damaged_line_that_names_its_request_is_its_answer() {
+        let good = good("a", 3).replace("}}}", ",\"p\": NaN}}}");
+        let lines = [
+            good.as_bytes(),
+            b"{\"custom_id\":\"b\",\"response\":{\"x\":\"\xff\x01\"}}",
+            b"{\"custom_id\":\"c\",\"resp",
+        ];
+        let (results, unexpected, outcome) = bytes(&["a", "b", "c"], &[&lines.join(&b'\n')], None, |_| ()).unwrap();
+        assert_eq!((results, unexpected), ([&lines.join(&b'\n'), &b"\n"[..]].concat(), Vec::new()));
+        let counts = outcome.counts;
+        assert_eq!((counts.succeeded, counts.failed, counts.missing, counts.unreadable), (1, 2, 0, 3));
+        assert_eq!((outcome.failures[0].code.as_str(), outcome.failures[0].count), ("batchstep_unreadable", 2));
+        assert!(outcome.worth_retrying().is_empty() && outcome.warnings[0].starts_with("Answers of which a part"));
+        assert_eq!((outcome.tokens.input, outcome.batches[0].requests, outcome.batches[0].nameless), (3, 3, 0));
+    }
+
+    #[test]
+    fn a_line_too_long_to_hold_is_an_answer_like_others() {
+        let text = "x".repeat(super::LONGEST_ANSWER);
+        let long = format!(
+            r#"{{"response":{{"status_code":200,"body":{{"choices":["{text}"]}}}},"error":null,"custom_id":"a"}}"#
+        );
+        let file = format!("{}\n{long}\n", good("b", 1));
+        let (results, unexpected, outcome) = bytes(&["a", "b"], &[file.as_bytes()], None, |_| ()).unwrap();
+        assert!(results == format!("{long}\n{}\n", good("b", 1)).as_bytes() && unexpected.is_empty());
+        assert_eq!((outcome.counts.succeeded, outcome.counts.unreadable), (2, 0));
+    }
+
+    #[test]
+    fn empty_answers_are_retried_unless_most_of_a_batch_is_empty() {
+        let line = |id: &str, choices: &str| {
+            format!(
+                r#"{{"custom_id":"{id}","response":{{"status_code":200,"body":{{"id":"x","choices":{choices}}}}}}}"#
+            )
+        };
+        let run = |choices: [&str; 3]| {
+            let lines: Vec<String> =
+                ["a", "b", "c"].iter().zip(choices).map(|(id, choices)| line(id, choices)).collect();
+            let file = lines.join("\n");
+            bytes(&["a", "b", "c"], &[file.as_bytes()], Some("/v1/chat/completions"), |_| ()).unwrap().2
+        };
+        let few = run(["[{}]", "[]", "[{}]"]);
+        assert_eq!((few.retryable, few.counts.succeeded, few.failures[0].code.as_str()), (vec![1], 2, "empty_answer"));
+        assert!(few.warnings.is_empty());
+        let most = run(["[]", "null", "[{}]"]);
+        assert_eq!((most.retryable.len(), most.counts.failed, most.batches[0].empty), (0, 2, 2));
+        assert!(
+            most.warnings[0].starts_with("Of 3 requests that a batch answered, 2 look empty."),
+            "{:?}",
+            most.warnings
+        );
+    }
+
     proptest! {
         #[test]
         fn every_request_ends_in_exactly_one_way(
@@ -552,6 +439,40 @@ mod tests {
             went.sort_unstable();
             prop_assert_eq!(came, went);
             prop_assert_eq!(counts.unexpected, unexpected.lines().count() as u64);
+        }
+
+        #[test]
+        fn whatever_the_bytes_no_line_is_lost(
+            lines in prop::collection::vec((0usize..5, any::<bool>(), 0usize..200, prop::collection::vec(any::<u8>(), 0..3), 0usize..4), 0..20),
+        ) {
+            let ids = ["id-0", "id-1", "id-2", "id-3"];
+            let mut file = Vec::new();
+            for (index, succeeds, at, put, cut) in lines {
+                let id = format!("id-{index}");
+                let mut line = if succeeds { good(&id, 1) } else { bad(&id, "x") }.into_bytes();
+                let at = at.min(line.len());
+                line.splice(at..(at + cut).min(line.len()), put);
+                file.extend(line);
+                file.push(b'\n');
+            }
+            let (results, unexpected, outcome) = bytes(&ids, &[&file], Some("/v1/chat/completions"), |_| ()).unwrap();
+            let lines = |bytes: &[u8]| -> Vec<Vec<u8>> {
+                let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+                lines.filter(|line| !line.trim_ascii().is_empty()).map(<[u8]>::to_vec).collect()
+            };
+            let counts = outcome.counts;
+            prop_assert_eq!(counts.succeeded + counts.failed + counts.missing, 4);
+            prop_assert_eq!(lines(&results).len(), 4);
+            prop_assert_eq!(outcome.failures.iter().map(|group| group.count).sum::<u64>(), counts.failed + counts.missing);
+            let held = &outcome.batches[0];
+            prop_assert_eq!(held.files[0].lines, lines(&file).len() as u64);
+            prop_assert_eq!(held.requests, counts.succeeded + counts.failed);
+            let missing = br#""code":"batchstep_missing""#;
+            let kept = lines(&results).into_iter().filter(|line| !line.windows(missing.len()).any(|part| part == missing));
+            let (mut came, mut went) = (lines(&file), kept.chain(lines(&unexpected)).collect::<Vec<_>>());
+            came.sort_unstable();
+            went.sort_unstable();
+            prop_assert_eq!(came, went);
         }
     }
 }

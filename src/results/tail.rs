@@ -2,7 +2,8 @@
 //!
 //! A download that breaks off most often breaks off inside a line. One that
 //! breaks off between two lines looks whole from here; only the server's
-//! length, where it gives one, or a missing answer tells.
+//! length, where it gives one, or a missing answer tells. A line that is closed
+//! is whole, even if part of it cannot be read: fetching it again brings the same.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -11,11 +12,13 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::lenient;
+
 /// How much is read at a time, from the end backwards.
 const BLOCK: u64 = 64 * 1024;
 
-/// Whether a file of JSON lines is empty or its last line whole JSON. Reads
-/// only that line, and holds no more than a block of it.
+/// Whether a file of JSON lines is empty or its last line whole: JSON, or an
+/// object that is closed. Reads only that line, and holds no more than a block of it.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -27,12 +30,16 @@ fn last_line_is_whole(mut file: impl Read + Seek, block: u64) -> io::Result<bool
     let length = file.seek(SeekFrom::End(0))?;
     let Some(last) = rfind(&mut file, length, block, |byte| !byte.is_ascii_whitespace())? else { return Ok(true) };
     let start = rfind(&mut file, last, block, |byte| byte == b'\n')?.map_or(0, |at| at + 1);
+    let length = last + 1 - start;
     file.seek(SeekFrom::Start(start))?;
-    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file.take(last + 1 - start)));
+    let mut reader = serde_json::Deserializer::from_reader(BufReader::new(file.by_ref().take(length)));
     match IgnoredAny::deserialize(&mut reader).and_then(|_| reader.end()) {
         Ok(()) => Ok(true),
         Err(error) if error.is_io() => Err(error.into()),
-        Err(_) => Ok(false),
+        Err(_) => {
+            file.seek(SeekFrom::Start(start))?;
+            lenient::closes(file.take(length))
+        }
     }
 }
 
@@ -70,9 +77,23 @@ mod tests {
             for good in ["", "\n\n", "{}", "{}\n", "{\"a\": 1}\r\n\n", "garbage\n{\"b\":[1,\"\\n\"]}\n"] {
                 assert!(whole(good), "{good:?}");
             }
-            for bad in ["{", "{\"a\"\n", "{}\n{\"a\": \"b", "<html>", "{}{}"] {
+            for bad in [
+                "{",
+                "{\"a\"\n",
+                "{}\n{\"a\": \"b",
+                "<html>",
+                "{}{",
+                "{} x",
+                "{\"a\": NaN",
+                "{\"a\": \"}",
+                "{\"a\": [{}",
+            ] {
                 assert!(!whole(bad), "{bad:?}");
             }
+            for unreadable in ["{\"a\": NaN}", "{\"a\": \"\u{1}\"}\n", "{\"a\": \"\\ud800\"}", "{}{}", "{\"a\" 1}"] {
+                assert!(whole(unreadable), "{unreadable:?}");
+            }
+            assert!(last_line_is_whole(Cursor::new(b"{\"a\": \"\xff\"}"), block).unwrap());
         }
     }
 

@@ -15,7 +15,7 @@ pub struct Rows {
 impl Rows {
     /// What the results say.
     pub fn of(results: &Results) -> Self {
-        Self { counts: results.counts, never_ran: results.never_ran() }
+        Self { counts: results.counts, never_ran: results.never_ran }
     }
 
     /// Whether every request was tried: then a cancel that came too late changed nothing.

@@ -47,7 +47,7 @@ pub(crate) struct Ran {
     /// Log lines, each with the time it was printed at, counted from the run's start.
     pub(crate) log: Vec<(Duration, String)>,
     pub(crate) report: Value,
-    /// The lines of `results.jsonl`.
+    /// The lines of `results.jsonl`; null for one that is no JSON.
     pub(crate) results: Vec<Value>,
     pub(crate) took: Duration,
 }
@@ -168,7 +168,7 @@ impl Lab {
             exit,
             log: log.lines(),
             report: serde_json::from_slice(&report).unwrap(),
-            results: results.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+            results: results.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect(),
             took,
         }
     }

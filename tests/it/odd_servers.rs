@@ -46,7 +46,8 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
 }
 
 fn answers() -> String {
-    let line = |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{}}}}}}"#);
+    let line =
+        |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{"choices":[{{}}]}}}}}}"#);
     (0..20).map(|i| line(i) + "\n").collect()
 }
 
@@ -190,4 +191,45 @@ async fn a_file_whose_last_line_is_torn_is_fetched_anew() {
     .await;
     assert_eq!((ran.exit, FETCHED.load(Ordering::Relaxed)), (0, 2), "{}", ran.text());
     ran.assert_complete(20);
+}
+
+/// The server's only batch, whose answers are in another file than all others'.
+fn ended(file: &str) -> (u16, String) {
+    (200, DONE.replace(r#""out""#, &format!("{file:?}")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_answer_is_kept_and_not_bought_again() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let (ran, asked) = run(&mut lab, &["--retries", "3"], |line| match line {
+        "GET /files/damaged/content" => (200, answers().replacen("[{}]", r#"[{"logprob":NaN}]"#, 2)),
+        _ => ended("damaged"),
+    })
+    .await;
+    assert_eq!((ran.exit, creates(&asked)), (0, 1), "{}", ran.text());
+    assert_eq!(ran.report["counts"]["unreadable"], 2);
+    assert!(ran.text().contains("Answers of which a part cannot be read: 2."), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_user_knows_is_retried_and_an_empty_account_is_not() {
+    static LINES: Mutex<String> = Mutex::new(String::new());
+    for (status, code, retry_on, expected) in [
+        (403, "odd", "missing", 1),
+        (403, "odd", "500,403", 2),
+        (403, "odd", "ODD", 2),
+        (429, "insufficient_quota", "429", 1),
+        (0, "odd", "missing", 2),
+    ] {
+        let bad = format!(r#""status_code":{status},"body":{{"error":{{"code":"{code}"}}}}"#);
+        *LINES.lock().unwrap() = answers().replacen(r#""status_code":200,"body":{"choices":[{}]}"#, &bad, 1);
+        let mut lab = Lab::new(Duration::ZERO, "").await;
+        let inputs = ["--retries", "1", "--retry-on", retry_on];
+        let (ran, asked) = run(&mut lab, &inputs, |line| match line {
+            "GET /files/bad/content" => (200, LINES.lock().unwrap().clone()),
+            _ => ended("bad"),
+        })
+        .await;
+        assert_eq!((ran.exit, creates(&asked)), (7, expected), "{status} {code} {retry_on}: {}", ran.text());
+    }
 }

@@ -140,7 +140,8 @@ fn failures(page: &mut Page, report: &Report) {
     let rows = report.failures.iter().map(|group| {
         let ids: Vec<String> = group.custom_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
         let more = if group.count > ids.len() as u64 && !ids.is_empty() { ", …" } else { "" };
-        [thousands(group.count), code(&group.code), code(&group.message), ids.join(", ") + more]
+        let status = group.told_status().map(|status| format!(" {status}")).unwrap_or_default();
+        [thousands(group.count), code(&group.code) + &status, code(&group.message), ids.join(", ") + more]
     });
     page.table("Failures", ["Count:", "Code", "Message", "Requests"], rows);
 }
