@@ -92,6 +92,7 @@ impl Account<'_> {
             }
             return Finding::Settled { warnings, is_gone: false };
         }
+        let mut gone = Some(0);
         let mut is_gone = false;
         for (what, state) in files {
             match state {
@@ -99,7 +100,10 @@ impl Account<'_> {
                 FileState::Absent { .. } if self.counted(what) == Some(0) => {
                     warnings.push(self.unneeded(what, "it does not exist"));
                 }
-                FileState::Absent { lasted } if *lasted >= SETTLED => is_gone = true,
+                FileState::Absent { lasted } if *lasted >= SETTLED => {
+                    is_gone = true;
+                    gone = gone.zip(self.counted(what)).map(|(gone, count)| gone + count);
+                }
                 FileState::Absent { .. } => return doubt(format!("its {what} file is not there")),
                 FileState::Whole { .. } if self.is_no_answers(what) => {
                     return doubt(format!("no line of its {what} file names a request"));
@@ -109,21 +113,24 @@ impl Account<'_> {
         }
         if is_gone {
             warnings.push(format!("A file of batch {} no longer exists, and its answers with it.", self.batch.id));
-            return Finding::Settled { warnings, is_gone };
         }
-        self.compare(warnings)
+        match gone {
+            Some(gone) => self.compare(gone, is_gone, warnings),
+            // What else there may be nobody can tell.
+            None => Finding::Settled { warnings, is_gone },
+        }
     }
 
-    /// Compares the numbers, where all files are whole.
-    fn compare(&self, mut warnings: Vec<String>) -> Finding {
-        let settled = |warnings| Finding::Settled { warnings, is_gone: false };
+    /// Compares the numbers, where all files are whole or gone, those with so many answers.
+    fn compare(&self, gone: u64, is_gone: bool, mut warnings: Vec<String>) -> Finding {
+        let settled = |warnings| Finding::Settled { warnings, is_gone };
         let names_none = self.output == FileState::Unnamed && self.error == FileState::Unnamed;
         if names_none && self.batch.status == Status::Completed && self.batch.counts.done().is_none() {
             return doubt("it names no file of answers".to_owned());
         }
         let promised = promised(self.batch, self.requests);
         let held = self.held.requests + self.held.nameless;
-        let short = promised.saturating_sub(held);
+        let short = promised.saturating_sub(held + gone);
         if short == 0 {
             return settled(warnings);
         }
@@ -241,6 +248,7 @@ mod tests {
             ("no file named", Counts::default(), 0, Unnamed, Unnamed),
             ("no output file named", all, 0, Unnamed, OLD),
             ("counted and no file named", all, 0, Unnamed, Unnamed),
+            ("error file gone, output file not named yet", Counts::of(1000, 900, 100), 0, Unnamed, GONE),
         ] {
             assert!(matches!(found(counts, held, output, error), Finding::Doubtful(_)), "{why}");
         }

@@ -168,7 +168,10 @@ impl Lab {
             exit,
             log: log.lines(),
             report: serde_json::from_slice(&report).unwrap(),
-            results: results.lines().map(|line| serde_json::from_str(&line.replace("NaN", "null")).unwrap_or_default()).collect(),
+            results: results
+                .lines()
+                .map(|line| serde_json::from_str(&line.replace("NaN", "null")).unwrap_or_default())
+                .collect(),
             took,
         }
     }
