@@ -27,7 +27,9 @@ use crate::results::{self, AnswersFile, Held, Policy, Results};
 use crate::values::RetryOn;
 use crate::wire::Batch;
 
-/// The longest wait before a doubtful file is fetched again.
+/// The first wait before a doubtful file is fetched again; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The order in which results stand, and what is missing from them.
@@ -185,14 +187,15 @@ impl Gatherer<'_> {
         for wanted in wanted {
             self.take(wanted, answers)?;
         }
-        let (mut pause, mut told) = (Duration::from_secs(1), String::new());
+        let (mut pause, mut told) = (FIRST_PAUSE, String::new());
         let mut results = loop {
             let begun = Instant::now();
             let came = self.fetch(&downloader, answers).await?;
             let results = self.settle(answers, &order).await?;
             let doubtful = answers.doubtful();
             let Some((batch, why)) = doubtful.first().filter(|_| !answers.allowance.is_zero()) else { break results };
-            pause = (pause * 2).min(LONGEST_PAUSE).min(answers.allowance);
+            // What is new is looked at again soon.
+            pause = if told == *why { pause * 2 } else { FIRST_PAUSE }.min(LONGEST_PAUSE).min(answers.allowance);
             // A slow download that comes along is no trouble.
             let spent = if came > 0 { Duration::ZERO } else { begun.elapsed() };
             answers.allowance = answers.allowance.saturating_sub(pause + spent);

@@ -54,7 +54,7 @@ async fn answers_that_cannot_be_fetched_are_left_for_later_and_not_bought_again(
         ("answers late=2h", 0),
         ("answers torn=2h", 13),
         ("answers torn=2h\nanswers uncounted", 13),
-        ("rows status=400 share=30%\nanswers late=2h\nanswers torn=150m", 0),
+        ("rows status=400 share=30%\nanswers late=2h\nanswers torn=100m", 0),
     ] {
         let lab = Lab::new(HOUR, fault).await;
         let first = ran(&lab, &[]).await;
