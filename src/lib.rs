@@ -25,6 +25,7 @@ pub mod error;
 pub mod events;
 pub mod identity;
 pub mod journal;
+mod own_files;
 pub mod patience;
 pub mod retry;
 pub mod shutdown;

@@ -14,6 +14,8 @@ mod ledger;
 mod lifecycle;
 mod lost_replies;
 mod odd_servers;
+#[cfg(unix)]
+mod odd_workspace;
 mod parity;
 mod patterns;
 mod redaction;
