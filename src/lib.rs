@@ -48,6 +48,9 @@ use world::World;
 /// Carries out a command. What may leave a batch running ends by itself after a
 /// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
+    if !matches!(command, Command::Check(_) | Command::Sandbox(_)) {
+        world.warn_of_proxies();
+    }
     let world = &world;
     match command {
         Command::Run(inputs) => Box::pin(run::run(*inputs, world)).await,
