@@ -16,6 +16,7 @@ pub mod outputs;
 // The seams.
 pub mod api;
 pub mod api_error;
+mod bounded;
 pub mod client;
 pub mod clock;
 pub mod effects;
@@ -25,8 +26,10 @@ pub mod error;
 pub mod events;
 pub mod identity;
 pub mod journal;
+mod opaque;
 mod own_files;
 pub mod patience;
+mod reasons;
 pub mod retry;
 pub mod shutdown;
 pub mod usage;

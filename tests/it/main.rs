@@ -13,6 +13,7 @@ mod lab;
 mod ledger;
 mod lifecycle;
 mod lost_replies;
+mod odd_ids;
 mod odd_servers;
 #[cfg(unix)]
 mod odd_workspace;
