@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, Download, Reply};
+use crate::client::{Client, Download, Reply, Traces};
 use crate::providers::{Call, NewBatch, Provider};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, shorten};
@@ -38,6 +38,11 @@ impl Api {
         self.provider.is_simulated() || self.client.is_simulated()
     }
 
+    /// What our secrets are found by in lines that stay as they are.
+    pub fn traces(&self) -> Traces {
+        self.client.traces()
+    }
+
     /// A text of the server's as it may be shown: without the secrets that we sent.
     pub fn shown(&self, text: &str) -> String {
         self.client.shown(text)
@@ -54,7 +59,7 @@ impl Api {
         if let Status::Other(word) = &mut batch.status {
             *word = self.shown(word);
         }
-        for error in &mut batch.errors {
+        for error in batch.errors.iter_mut() {
             for text in [&mut error.code, &mut error.message, &mut error.param].into_iter().flatten() {
                 *text = self.shown(text);
             }

@@ -8,6 +8,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::bounded;
+
+/// How much is read of an error that is no JSON, in bytes.
+const LONGEST_PAGE: usize = 8_192;
 /// How deep an error is looked into.
 const DEEPEST: usize = 12;
 /// How many texts of a list are put together.
@@ -46,9 +50,13 @@ pub struct ApiError {
 impl ApiError {
     /// Reads the body of an answer that is not 2xx.
     pub fn read(body: &[u8]) -> Self {
-        match serde_json::from_slice::<Value>(body) {
+        match bounded::read(body) {
             Ok(value) => Self::of(&value),
-            Err(_) => Self::of(&Value::String(String::from_utf8_lossy(body).into_owned())),
+            // Of what is no JSON, or more than anybody could mean, the beginning says enough.
+            Err(_) => {
+                let begin = &body[..body.len().min(LONGEST_PAGE)];
+                Self::of(&Value::String(String::from_utf8_lossy(begin).into_owned()))
+            }
         }
     }
 

@@ -24,6 +24,10 @@ const VENDOR: [(&str, &str); 5] = [
 /// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 
+/// The variables that name a proxy. Of each pair the first that is set counts.
+const PROXIES: [[&str; 2]; 3] =
+    [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
+
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
@@ -96,6 +100,14 @@ impl Env {
     /// Whether a variable says exactly `true`.
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
+    }
+
+    /// The proxy variables that name no proxy. reqwest, which reads them itself,
+    /// passes over them in silence. Their values may hold a password.
+    pub fn unusable_proxies(&self) -> Vec<&'static str> {
+        let is_unusable = |name: &&str| self.0.get(*name).is_some_and(|value| !value.is_empty() && !is_proxy(value));
+        let counting = |pair: [&'static str; 2]| pair.into_iter().find(|name| self.0.contains_key(*name));
+        PROXIES.into_iter().filter_map(counting).filter(is_unusable).collect()
     }
 
     /// The command line as if every input from the environment had been typed,
@@ -221,6 +233,17 @@ impl Env {
     fn is_plugin(&self) -> bool {
         self.get("CI") == Some("woodpecker") || self.is_true("DRONE")
     }
+}
+
+/// Whether a text is the address of a proxy that our HTTP client can use: `http://user:password@host:port`, or less of it.
+fn is_proxy(text: &str) -> bool {
+    let Ok(uri) = text.parse::<hyper::Uri>() else { return false };
+    let is_http = uri.scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https"));
+    let Some(authority) = uri.authority().filter(|_| is_http) else { return false };
+    let at_host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    let port = at_host.strip_prefix(authority.host()).unwrap_or(":");
+    !authority.host().is_empty()
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()))
 }
 
 /// Whether an argument is an input that the command line leaves open.
@@ -360,6 +383,33 @@ mod tests {
         assert_eq!(setting(&[("CI", "")], Terminals::Both), Setting::Person);
         assert_eq!(setting(&[("CI", "1")], Terminals::Both), Setting::Ci);
         assert_eq!(setting(&[], Terminals::NotBoth), Setting::Ci);
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_and_no_other() {
+        let unusable = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Env>().unusable_proxies();
+        for good in
+            ["http://proxy.example:3128", "proxy:8080", "https://me:p%23ss@[::1]:80/", "10.0.0.1", "localhost", ""]
+        {
+            assert_eq!(unusable(&[("HTTPS_PROXY", good)]), [""; 0], "{good}");
+        }
+        for wrong in [
+            "http://me:p#ss@proxy:3128",
+            "http://me:p/ss@proxy:3128",
+            "http://me:p ss@proxy:3128",
+            "socks5://proxy:1080",
+            "http://",
+            "http://:3128",
+            "http://proxy:port",
+            "http://proxy:99999",
+            " http://proxy:3128",
+            "ftp://proxy",
+            "/",
+        ] {
+            assert_eq!(unusable(&[("https_proxy", wrong)]), ["https_proxy"], "{wrong}");
+        }
+        let both = [("HTTP_PROXY", "proxy:1"), ("http_proxy", "::"), ("all_proxy", "::"), ("NO_PROXY", "::")];
+        assert_eq!(unusable(&both), ["all_proxy"], "in capitals it counts first");
     }
 
     #[test]

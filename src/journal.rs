@@ -13,6 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::own_files;
+
+/// The largest journal that is read, in bytes: a run adds a few lines of some hundred bytes for each of its batches.
+const LONGEST: u64 = 64_000_000;
 
 /// One line of the journal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,7 +126,7 @@ impl Journal {
             Error::usage(format!("`output-dir` {} {what}.", dir.display())).because(error)
         };
         std::fs::create_dir_all(dir).map_err(|error| failed("cannot be made", error))?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(".lock"));
+        let lock = own_files::open(&dir.join(".lock"), OpenOptions::new().create(true).truncate(false).write(true));
         let lock = lock.map_err(|error| failed("cannot be written to", error))?;
         lock.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => {
@@ -132,7 +136,7 @@ impl Journal {
             TryLockError::Error(error) => failed("cannot be locked", error),
         })?;
         let path = dir.join("journal.jsonl");
-        let file = OpenOptions::new().create(true).read(true).append(true).open(&path);
+        let file = own_files::open(&path, OpenOptions::new().create(true).read(true).append(true));
         let mut file = file.map_err(|error| failed("cannot hold a journal", error))?;
         let earlier = read(&mut file).map_err(|error| failed("holds a journal that cannot be read", error))?;
         Ok((Self { file, path, clock, _lock: lock }, earlier))
@@ -156,6 +160,10 @@ impl Journal {
 /// Reads the records so far, and ends a torn last line so that the next one stands alone.
 fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
     let mut text = Vec::new();
+    if file.metadata()?.len() > LONGEST {
+        let why = format!("`journal.jsonl` is larger than the {} that are read", crate::events::size(LONGEST));
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
+    }
     file.seek(SeekFrom::Start(0))?;
     file.read_to_end(&mut text)?;
     if text.last().is_some_and(|last| *last != b'\n') {

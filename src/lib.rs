@@ -16,6 +16,7 @@ pub mod outputs;
 // The seams.
 pub mod api;
 pub mod api_error;
+mod bounded;
 pub mod client;
 pub mod clock;
 pub mod effects;
@@ -25,7 +26,10 @@ pub mod error;
 pub mod events;
 pub mod identity;
 pub mod journal;
+mod opaque;
+mod own_files;
 pub mod patience;
+mod reasons;
 pub mod retry;
 pub mod shutdown;
 pub mod usage;
@@ -47,6 +51,9 @@ use world::World;
 /// Carries out a command. What may leave a batch running ends by itself after a
 /// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
+    if !matches!(command, Command::Check(_) | Command::Sandbox(_)) {
+        world.warn_of_proxies();
+    }
     let world = &world;
     match command {
         Command::Run(inputs) => Box::pin(run::run(*inputs, world)).await,

@@ -206,7 +206,6 @@ impl Streak {
 pub fn refused(doing: &str, failure: &Failure) -> Error {
     let error = match failure {
         Failure::Changed => Error::new(Exit::Invalid, format!("Failed {doing}")),
-        Failure::Misnamed(_) => Error::usage(format!("Failed {doing}")),
         Failure::Local(_) => Error::internal(format!("Failed {doing}")),
         _ => Error::refused(format!("Failed {doing}")),
     };

@@ -112,6 +112,8 @@ pub struct BatchReport {
     pub ended_at: Option<i64>,
     /// Why the whole batch failed.
     pub errors: Vec<BatchFault>,
+    /// How many reasons the provider gave; the first thousand are kept.
+    pub error_count: u64,
     /// How the run came by it, if it did not create it.
     pub attached: Option<Attachment>,
 }
@@ -363,6 +365,7 @@ impl BatchReport {
             created_at: batch.created_at,
             ended_at: batch.ended_at(),
             errors: batch.errors.iter().map(fault).collect(),
+            error_count: batch.errors.total,
             attached,
         }
     }

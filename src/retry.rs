@@ -48,7 +48,7 @@ pub enum Failure {
     Answered(Refusal),
     /// The server answered 2xx with a body that is not what the API promises.
     Garbled(String),
-    /// The id cannot be part of an address; nothing was sent.
+    /// The id that the server gave cannot be part of an address; nothing was sent.
     Misnamed(String),
     /// The requests file is not what was checked; the upload was broken off.
     Changed,
@@ -165,7 +165,7 @@ impl std::fmt::Display for Failure {
             Self::Untrusted(why) => write!(f, "the server's certificate is not trusted: {why}"),
             Self::Interrupted(why) => write!(f, "no whole reply: {why}"),
             Self::Garbled(why) => write!(f, "the reply is not what the API promises: {why}"),
-            Self::Misnamed(id) => write!(f, "`{}` is no id", shorten(id, 60)),
+            Self::Misnamed(id) => write!(f, "the id `{}` cannot be part of an address", shorten(id, 60)),
             Self::Changed => f.write_str("the requests file changed after it was checked"),
             Self::Local(why) => f.write_str(why),
             Self::Answered(refusal) => refusal.fmt(f),

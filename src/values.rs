@@ -5,6 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::opaque::{LONGEST_ID, is_id};
+
 /// A secret. It opens only through [`Secret::reveal`], and `Debug` shows `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -221,6 +223,14 @@ pub fn file_life(text: &str) -> Result<Duration, String> {
         return Err("a file lives for `1h` to `30days`".to_owned());
     }
     Ok(life)
+}
+
+/// Checks an id that was typed, of a batch or a file.
+pub fn id(text: &str) -> Result<String, String> {
+    match is_id(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("an id is printable, at most {LONGEST_ID} bytes long and no `.` or `..`")),
+    }
 }
 
 /// Parses a boolean as YAML 1.2 writes it, which is what GitHub's own actions take.

@@ -14,6 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 pub use crate::api_error::ApiError;
+use crate::bounded;
+use crate::opaque::is_id;
+pub use crate::reasons::{BatchError, Errors};
 
 /// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -120,8 +123,8 @@ pub struct Batch {
     #[serde(default, deserialize_with = "text")]
     pub error_file_id: Option<String>,
     /// Why the whole batch failed.
-    #[serde(default, deserialize_with = "errors")]
-    pub errors: Vec<BatchError>,
+    #[serde(default)]
+    pub errors: Errors,
     /// How far it is; all zero while it validates.
     #[serde(default, alias = "request_counts", deserialize_with = "counts")]
     pub counts: Counts,
@@ -201,23 +204,6 @@ pub struct Usage {
     pub output_tokens: u64,
 }
 
-/// One reason why a batch failed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct BatchError {
-    /// The provider's word for it.
-    #[serde(default, deserialize_with = "text")]
-    pub code: Option<String>,
-    /// The provider's sentence.
-    #[serde(default, deserialize_with = "text")]
-    pub message: Option<String>,
-    /// The field it is about.
-    #[serde(default, deserialize_with = "text")]
-    pub param: Option<String>,
-    /// The line of the input file, from 1.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub line: Option<u64>,
-}
-
 /// A file.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct File {
@@ -245,11 +231,13 @@ pub struct Page {
     pub batches: Vec<Batch>,
     /// Whether another page follows.
     pub has_more: bool,
+    /// Whether there are entries that could be batches of ours and cannot be read.
+    pub is_partial: bool,
 }
 
 /// Reads an object from an answer, bare or in an envelope.
 pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let mut value: Value = serde_json::from_slice(body)?;
+    let mut value = bounded::read(body)?;
     for envelope in ["job", "data"] {
         if value.get("id").is_none() && value.get(envelope).is_some_and(Value::is_object) {
             value = value[envelope].take();
@@ -259,9 +247,9 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> 
 }
 
 /// Reads a page of batches: `{"data": […]}`, `{"value": […]}` or a bare array.
-/// Entries that cannot be read are not ours and are passed over.
+/// Entries without an id are no batches and are passed over.
 pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
-    let mut value: Value = serde_json::from_slice(body)?;
+    let mut value = bounded::read(body)?;
     let has_more = value.get("has_more").and_then(Value::as_bool).unwrap_or(false);
     let entries = match ["data", "value"].into_iter().find(|name| value.get(name).is_some()) {
         Some(envelope) => match value[envelope].take() {
@@ -270,11 +258,19 @@ pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
         },
         None => value,
     };
-    let Value::Array(entries) = entries else {
+    let Value::Array(mut entries) = entries else {
         return Err(serde::de::Error::custom("a list of batches was expected"));
     };
-    let batches = entries.into_iter().filter_map(|entry| serde_json::from_value(entry).ok()).collect();
-    Ok(Page { batches, has_more })
+    let mut is_partial = bounded::take_more(&mut entries) > 0;
+    let mut batches = Vec::new();
+    for entry in entries {
+        let is_named = entry.get("id").and_then(as_text).is_some();
+        match serde_json::from_value(entry) {
+            Ok(batch) => batches.push(batch),
+            Err(_) => is_partial |= is_named,
+        }
+    }
+    Ok(Page { batches, has_more, is_partial })
 }
 
 /// A string that says something, or a number as one.
@@ -294,21 +290,16 @@ fn as_number(value: &Value) -> Option<u64> {
     }
 }
 
-/// Whether a path, or an id in one, has no segment by which it would name something else.
-pub(crate) fn is_path(text: &str) -> bool {
-    !text.split('/').any(|segment| matches!(segment, "" | "." | ".."))
-}
-
 /// An id by which the thing can be asked for; without one an answer is of no use.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    text(deserializer)?.filter(|id| is_path(id)).ok_or_else(|| serde::de::Error::custom("an id was expected"))
+    text(deserializer)?.filter(|id| is_id(id)).ok_or_else(|| serde::de::Error::custom("an id was expected"))
 }
 
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(as_text(&Value::deserialize(deserializer)?))
 }
 
-fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(crate) fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     Ok(as_number(&Value::deserialize(deserializer)?))
 }
 
@@ -344,28 +335,9 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Strin
     Ok(pairs.iter().filter_map(|(key, value)| Some((key.clone(), as_text(value)?))).collect())
 }
 
-fn errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<BatchError>, D::Error> {
-    let mut value = Value::deserialize(deserializer)?;
-    if let Some(data) = value.get_mut("data") {
-        value = data.take();
-    }
-    let entries = match value {
-        Value::Array(entries) => entries,
-        single => vec![single],
-    };
-    Ok(entries
-        .into_iter()
-        .filter_map(|entry| match entry {
-            Value::String(message) if message.is_empty() => None,
-            Value::String(message) => Some(BatchError { message: Some(message), ..BatchError::default() }),
-            entry => serde_json::from_value(entry).ok(),
-        })
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Batch, BatchError, Counts, Status, object, page};
+    use super::{Batch, Counts, Status, object, page};
 
     fn batch(json: &str) -> Batch {
         object(json.as_bytes()).unwrap()
@@ -408,17 +380,6 @@ mod tests {
     }
 
     #[test]
-    fn errors_of_every_shape() {
-        let failed = batch(
-            r#"{"id":"f","status":"failed","errors":{"object":"list","data":[
-            {"code":"invalid_json_line","message":"This line is not parseable as valid JSON.","param":null,"line":"4"},{"code":7}]}}"#,
-        );
-        assert_eq!(failed.errors[0].line, Some(4));
-        assert_eq!(failed.errors[1], BatchError { code: Some("7".to_owned()), ..BatchError::default() });
-        assert_eq!(batch(r#"{"id":"g","errors":[{"message":"m"}]}"#).errors.len(), 1);
-    }
-
-    #[test]
     fn lists_of_every_shape() {
         let ids =
             |json: &str| page(json.as_bytes()).map(|page| page.batches.into_iter().map(|b| b.id).collect::<Vec<_>>());
@@ -428,6 +389,11 @@ mod tests {
         assert!(ids(r#"{"error":"no"}"#).is_err());
         assert!(ids("null").is_err());
         assert!(page(br#"{"data":[],"has_more":true}"#).unwrap().has_more);
+        // Whether what cannot be asked for is ours cannot be told: such a page proves nothing.
+        let partial = |json: &str| page(json.as_bytes()).unwrap().is_partial;
+        assert!(!partial(r#"{"data":[{"id":"a"},{"no":"id"},{"id":null},7]}"#));
+        assert!(partial(r#"{"data":[{"id":"a"},{"id":".."}]}"#));
+        assert!(partial(&format!("[{}]", vec![r#"{"id":"a"}"#; 1_001].join(","))));
     }
 
     #[test]
@@ -436,7 +402,7 @@ mod tests {
         assert!(object::<Batch>(br#"{"status":"completed"}"#).is_err());
         assert!(object::<Batch>(b"<html>").is_err());
         assert_eq!(batch(r#"{"id":17}"#).id, "17");
-        for useless in ["null", r#""""#, r#""..""#, r#""a//b""#, "[]"] {
+        for useless in ["null", r#""""#, r#""..""#, r#"".\t.""#, r#""a\nb""#, "[]"] {
             assert!(object::<Batch>(format!(r#"{{"id":{useless}}}"#).as_bytes()).is_err(), "{useless}");
         }
     }

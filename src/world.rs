@@ -69,6 +69,18 @@ impl World {
         self.env.unknown(&Cli::command()).into_iter().map(warning).collect()
     }
 
+    /// Warns of proxies that calls would silently go past. What their variables hold may be a password.
+    pub fn warn_of_proxies(&self) {
+        let host = self.host(None, None);
+        let events = self.events(host.as_ref());
+        for name in self.env.unusable_proxies() {
+            events.emit(Event::Warned(format!(
+                "`{name}` is not the address of an http proxy, so calls may go past the proxy. Write it as \
+                 `http://proxy.example:3128`, with `/`, `#`, `@` and the like in a password percent-encoded."
+            )));
+        }
+    }
+
     /// Carries effects out. What does not work is said, and remembered.
     pub fn apply(&self, effects: Vec<Effect>) {
         let mut screen = self.screen.borrow_mut();

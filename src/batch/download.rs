@@ -6,10 +6,11 @@
 //! try again is decided in `commands/gather.rs`, since a file that looks whole
 //! may still lack answers.
 
+use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
-use tokio::fs::{File, OpenOptions};
+use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use super::promise::FileState;
 use crate::api::Api;
 use crate::client::Download;
 use crate::events::Event;
+use crate::own_files;
 use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
 use crate::requests::lines::{LONGEST_ANSWER, Lines};
 use crate::results;
@@ -97,7 +99,7 @@ impl Copy {
             return Ok(None);
         }
         let end = end_of_lines(&self.part)?;
-        std::fs::OpenOptions::new().write(true).open(&self.part)?.set_len(end)?;
+        own_files::open(&self.part, OpenOptions::new().write(true))?.set_len(end)?;
         // The next attempt resumes from there.
         self.so_far.bytes = end;
         Ok((end > 0).then(|| self.part.clone()))
@@ -158,7 +160,9 @@ impl Downloader<'_> {
 
     /// Makes the directory that the files go to.
     pub fn make_dir(&self) -> Result<(), Stop> {
-        std::fs::create_dir_all(self.dir)
+        // A link is not this run's, and what is behind it nobody's to write to.
+        own_files::unlink(self.dir)
+            .and_then(|()| own_files::make_dir(self.dir))
             .map_err(|error| Stop::Failed(refused("collecting the answers", &self.local(&error))))
     }
 
@@ -204,9 +208,9 @@ impl Downloader<'_> {
             return Err(Failure::Garbled("the download did not go on where it broke off".to_owned()));
         }
         let part = &copy.part;
-        let mut file =
-            if goes_on { OpenOptions::new().append(true).open(part).await } else { File::create(part).await }
-                .map_err(|error| self.local(&error))?;
+        let opened =
+            if goes_on { own_files::open(part, OpenOptions::new().append(true)) } else { own_files::create(part) };
+        let mut file = File::from_std(opened.map_err(|error| self.local(&error))?);
         if !goes_on {
             *so_far = Partial { bytes: 0, total: download.total };
         }

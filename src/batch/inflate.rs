@@ -9,6 +9,8 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 
+use crate::own_files;
+
 /// How gzip data begins (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// How many times as large a file may become. JSON seldom shrinks to a twentieth.
@@ -43,7 +45,7 @@ pub(super) fn in_place(path: &Path) -> Result<(), Error> {
 }
 
 fn inflate(file: File, plain: &Path, limit: u64) -> Result<(), Error> {
-    let (mut from, mut to) = (MultiGzDecoder::new(file), File::create(plain).map_err(Error::Disk)?);
+    let (mut from, mut to) = (MultiGzDecoder::new(file), own_files::create(plain).map_err(Error::Disk)?);
     let (mut buffer, mut size) = (vec![0; 64 << 10], 0);
     loop {
         let count = from.read(&mut buffer).map_err(|error| Error::Data(format!("cannot be decompressed: {error}")))?;

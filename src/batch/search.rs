@@ -25,8 +25,10 @@ pub struct Found {
 pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Result<Found, Failure> {
     let mut found = Found { batches: Vec::new(), is_whole: false };
     let mut after: Option<String> = None;
+    let mut is_readable = true;
     for _ in 0..PAGES {
-        let (Page { batches, has_more }, _) = api.list_batches(100, after.as_deref()).await?;
+        let (Page { batches, has_more, is_partial }, _) = api.list_batches(100, after.as_deref()).await?;
+        is_readable &= !is_partial;
         let ends = batches.first().zip(batches.last());
         // Only where the newest come first does an old one say that no newer one follows.
         let is_older = ends.is_some_and(|(first, last)| {
@@ -41,6 +43,7 @@ pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Res
         }
         after = last;
     }
+    found.is_whole &= is_readable;
     found.batches.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
     found.batches.dedup_by(|a, b| a.id == b.id);
     Ok(found)

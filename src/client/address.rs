@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use reqwest::Url;
 
 use crate::error::Error;
-use crate::wire::is_path;
+use crate::opaque::{LONGEST_ID, is_path};
 
 /// Reads a base URL.
 pub(super) fn base_url(text: &str) -> Result<Url, Error> {
@@ -15,7 +15,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
     if !matches!(url.scheme(), "https" | "http") {
         return Err(wrong("is neither https nor http"));
     }
-    if !url.username().is_empty() || url.password().is_some() {
+    if has_credentials(&url) {
         return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
     }
     if url.fragment().is_some() {
@@ -24,12 +24,30 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
-/// Reads the address of the API of the CI system that we run on: a token may go there.
-pub(super) fn host_api(text: &str) -> Option<Url> {
-    let url = Url::parse(text.trim()).ok()?;
-    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
-    (is_safe && is_plain && url.fragment().is_none()).then_some(url)
+/// Reads the address of the API of the CI system that we run on: a token may go
+/// there. The error does not repeat the address, which may hold a password.
+pub(super) fn host_api(text: &str) -> Result<Url, Error> {
+    let wrong = |why: &str| Error::usage(format!("It {why}."));
+    let url = Url::parse(text.trim()).map_err(|_| wrong("is not an address"))?;
+    if has_credentials(&url) {
+        return Err(wrong("holds a user name or a password"));
+    }
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
+        return Err(wrong("is not https"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("has a query or a fragment"));
+    }
+    Ok(url)
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// Whether a text is the address of a web page that may be shown: it holds no credentials.
+pub fn is_plain_page(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && !has_credentials(&url))
 }
 
 /// Whether a base URL cannot lead away from this machine.
@@ -43,10 +61,14 @@ pub(super) fn is_loopback(url: &Url) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
+/// The longest path, in bytes: an id and the words around it.
+const LONGEST_PATH: usize = LONGEST_ID + 32;
+
 /// The address of a path below the base. Ids are opaque and may hold slashes,
-/// which stay, but they cannot climb out of the base path or begin a query.
+/// which stay, and whatever else, which is percent-encoded. They cannot climb out
+/// of the base path or begin a query.
 pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> Option<Url> {
-    let path = path.strip_prefix('/').filter(|path| is_path(path))?;
+    let path = path.strip_prefix('/').filter(|path| is_path(path) && path.len() <= LONGEST_PATH)?;
     let mut url = base.clone();
     url.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
     if !query.is_empty() {
@@ -57,7 +79,7 @@ pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{base_url, host_api, is_local, join};
+    use super::{base_url, host_api, is_local, is_plain_page, join};
 
     fn joined(base: &str, path: &str) -> Option<String> {
         join(&base_url(base).unwrap(), path, &[]).map(String::from)
@@ -79,7 +101,12 @@ mod tests {
         let base = "https://x.example/v1";
         assert_eq!(joined(base, "/files/files/abc==").unwrap(), "https://x.example/v1/files/files/abc==");
         assert_eq!(joined(base, "/files/a?b#c%2e d").unwrap(), "https://x.example/v1/files/a%3Fb%23c%252e%20d");
-        for climbing in ["/files/..", "/files/../batches", "/files/.", "/files//x", "/files/"] {
+        let bucket = joined(base, "/files/s3://bucket/out dir/x%2Fy.jsonl/content").unwrap();
+        assert_eq!(bucket, "https://x.example/v1/files/s3://bucket/out%20dir/x%252Fy.jsonl/content");
+        assert_eq!(joined(base, "/files/%2e%2e/\\a/").unwrap(), "https://x.example/v1/files/%252e%252e/%5Ca/");
+        for climbing in
+            ["/files/..", "/files/../batches", "/files/.", "/files/.\t./x", "/files/\n..", "/files/a\\..\\b"]
+        {
             assert_eq!(joined(base, climbing), None, "{climbing}");
         }
     }
@@ -98,11 +125,19 @@ mod tests {
     #[test]
     fn a_token_goes_to_https_or_this_machine() {
         for right in ["https://api.github.com", "https://ghes.example/api/v3/", "http://127.0.0.1:9/api/v3"] {
-            assert!(host_api(right).is_some(), "{right}");
+            assert!(host_api(right).is_ok(), "{right}");
         }
         for wrong in ["http://api.github.com", "ftp://x.example", "https://a:b@x.example", "https://x.example?q", "x"] {
-            assert!(host_api(wrong).is_none(), "{wrong}");
+            assert!(host_api(wrong).is_err(), "{wrong}");
         }
+        for wrong in
+            ["https://me:hunter2@ghes.example", "https://hunter2@ghes.example", "https://me:hunter2@gh es.example"]
+        {
+            let error = host_api(wrong).unwrap_err();
+            assert!(!format!("{error:?} {}", error.sentence()).contains("hunter2"), "{error:?}");
+            assert!(!is_plain_page(wrong), "{wrong}");
+        }
+        assert!(is_plain_page("https://github.com") && !is_plain_page("javascript:alert(1)"));
     }
 
     #[test]

@@ -7,7 +7,9 @@
 //! people are shown of them, so that no header can change what an answer means.
 
 mod address;
+mod reach;
 mod redact;
+mod trace;
 mod trust;
 
 use std::cell::Cell;
@@ -19,9 +21,11 @@ use futures_util::StreamExt as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
-pub use self::address::is_local;
 use self::address::is_loopback;
+pub use self::address::{is_local, is_plain_page};
+use self::reach::Names;
 pub use self::redact::{Kind, Secrets};
+pub use self::trace::Traces;
 use crate::error::Error;
 use crate::providers::{Call, Method};
 use crate::requests::outgoing::Outgoing;
@@ -62,9 +66,12 @@ pub struct Client {
     base: Url,
     headers: HeaderMap,
     secrets: Secrets,
+    traces: Traces,
     allow_http: bool,
     /// Whether an answer came from the sandbox, whatever the provider is called.
     simulated: Cell<bool>,
+    /// How far redirects may lead.
+    names: Names,
     /// For the outside world: through the proxies that the environment names.
     proxied: reqwest::Client,
     /// For loopback, which no proxy can reach.
@@ -113,14 +120,17 @@ impl Client {
             secrets.add(key.clone(), Kind::Credential);
         }
         let roots = trust::roots(connection.ca_bundle.as_deref())?;
+        let names = Names::new(&base);
         Ok(Self {
             base,
             headers,
             secrets,
+            traces: Traces::of(connection),
             allow_http: connection.allow_http,
             simulated: Cell::new(false),
-            proxied: build(roots.clone(), true)?,
-            direct: build(roots, false)?,
+            proxied: build(roots.clone(), true, Some(names.clone()))?,
+            direct: build(roots, false, None)?,
+            names,
         })
     }
 
@@ -132,6 +142,11 @@ impl Client {
     /// Whether any answer so far was the sandbox's.
     pub fn is_simulated(&self) -> bool {
         self.simulated.get()
+    }
+
+    /// What our secrets are found by in lines that stay as they are.
+    pub fn traces(&self) -> Traces {
+        self.traces.clone()
     }
 
     /// A text of the server's as it may be shown: without the secrets that we sent.
@@ -187,6 +202,8 @@ impl Client {
     /// Begins a download, from `offset` on if the server can.
     pub async fn download(&self, call: &Call, offset: u64) -> Result<Download, Failure> {
         let mut url = self.url(call)?;
+        // A server on this machine over plain http is our own, and may send us anywhere on it.
+        let mut is_bounded = self.base.scheme() == "https" || !is_loopback(&self.base);
         for _ in 0..=MAX_REDIRECTS {
             let mut request = self.get(&url)?;
             if offset > 0 {
@@ -196,7 +213,13 @@ impl Client {
             if !response.status().is_redirection() {
                 return self.begin(response).await;
             }
-            url = redirected(&url, &response)?;
+            let target = redirected(&url, &response)?;
+            is_bounded |= url.scheme() == "https";
+            if is_bounded && target.origin() != url.origin() && !self.names.may_follow(&target) {
+                let host = shorten(target.host_str().unwrap_or_default(), 80);
+                return Err(Failure::Garbled(format!("the download was redirected to {host}, an address inside")));
+            }
+            url = target;
         }
         Err(Failure::Garbled(format!("more than {MAX_REDIRECTS} redirects")))
     }
@@ -330,11 +353,11 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 /// proxies, and nothing of the provider's. It follows no redirect, which would
 /// take the token along.
 pub fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
-    let url = address::host_api(url).ok_or_else(|| Error::usage("It is not an https address."))?;
-    build(trust::roots(ca_bundle)?, !is_loopback(&url))
+    let url = address::host_api(url)?;
+    build(trust::roots(ca_bundle)?, !is_loopback(&url), None)
 }
 
-fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Error> {
+fn build(roots: Vec<Certificate>, proxied: bool, names: Option<Names>) -> Result<reqwest::Client, Error> {
     trust::install();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("batchstep/", env!("CARGO_PKG_VERSION")))
@@ -342,6 +365,7 @@ fn build(roots: Vec<Certificate>, proxied: bool) -> Result<reqwest::Client, Erro
         .redirect(redirect::Policy::none())
         .tls_certs_merge(roots);
     let builder = if proxied { builder } else { builder.no_proxy() };
+    let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(std::sync::Arc::new(names)));
     builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
 }
 

@@ -36,7 +36,7 @@ use crate::requests::places::Places;
 use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
-use crate::values::RetryOn;
+use crate::values::{self, RetryOn};
 use crate::verdict::{self, End, Rows, Verdict};
 use crate::wire::{Batch, Status};
 use crate::world::World;
@@ -432,7 +432,7 @@ impl<'a> Collection<'a> {
         Ok((checked.fault_count == 0).then_some((source, checked)))
     }
 
-    fn max_failed(&self, batches: &[Batch]) -> crate::values::MaxFailed {
+    fn max_failed(&self, batches: &[Batch]) -> values::MaxFailed {
         let marked = || {
             let check: identity::Check = Seen::of(batches.first()?).check?.parse().ok()?;
             Some(check.max_failed)
@@ -464,7 +464,10 @@ fn named(words: &[String]) -> Result<Vec<String>, Error> {
             .map_err(|error| Error::usage(format!("`batch-id` {word} is no list of ids.")).because(error)),
         false => Ok(vec![word.clone()]),
     });
-    Ok(ids.collect::<Result<Vec<Vec<String>>, Error>>()?.concat())
+    let ids = ids.collect::<Result<Vec<Vec<String>>, Error>>()?.concat();
+    let checked = ids.iter().try_for_each(|id| values::id(id).map(drop));
+    checked.map_err(|why| Error::usage(format!("`batch-id` is wrong: {why}.")))?;
+    Ok(ids)
 }
 
 /// The batch that says most about how it ended: one that did not complete.

@@ -23,7 +23,7 @@ use crate::patience::{BEFORE, Guard, Stop};
 use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
-use crate::results::{self, AnswersFile, Held, Policy, Results};
+use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
 use crate::values::RetryOn;
 use crate::wire::Batch;
 
@@ -332,10 +332,12 @@ impl Gatherer<'_> {
         order: Arc<Order>,
     ) -> Result<Results, Stop> {
         let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
+        let traces = self.api.traces();
         let reconciling = tokio::task::spawn_blocking(move || {
-            let mut results = NewFile::create(output_dir.join("results.jsonl"))?;
-            let mut unexpected = NewFile::create(output_dir.join("unexpected.jsonl"))?;
-            let found = match order.as_ref() {
+            let holds = |line: &[u8]| traces.are_in(line);
+            let mut results = Watch::new(NewFile::create(output_dir.join("results.jsonl"))?, &holds);
+            let mut unexpected = Watch::new(NewFile::create(output_dir.join("unexpected.jsonl"))?, &holds);
+            let mut found = match order.as_ref() {
                 Order::Requests { source, ids, total } => {
                     let policy = Policy { retry_on: &retry_on, gone: &gone };
                     results::reconcile(source, ids, *total, &answers, &policy, &mut results, &mut unexpected)?
@@ -344,10 +346,13 @@ impl Gatherer<'_> {
                     results::keep_order(*total, &answers, !gone.is_empty(), &mut results, &mut unexpected)?
                 }
             };
+            let ((results, first), (unexpected, second)) =
+                (results.end("results.jsonl"), unexpected.end("unexpected.jsonl"));
             results.finish()?;
             if found.counts.unexpected > 0 {
                 unexpected.finish()?;
             }
+            found.warnings.extend(first.into_iter().chain(second));
             Ok::<_, Error>(found)
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;

@@ -5,6 +5,8 @@
 //! goes to every check that waits for it. A trouble with one run keeps no other
 //! from being collected.
 
+use std::path::Path;
+
 use super::collect::{Collection, Scene};
 use super::stopped;
 use crate::batch::search;
@@ -12,6 +14,7 @@ use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{Check, Seen};
+use crate::own_files;
 use crate::patience::{Patience, Stop};
 use crate::report::RunEntry;
 use crate::verdict::{self, Verdict};
@@ -176,6 +179,12 @@ fn waited_for(check: &Adopted, batches: &[Batch]) -> Vec<Batch> {
     batches.iter().filter(is_meant).cloned().collect()
 }
 
+/// Makes the directory of a run, which is no link out of `output-dir`.
+fn place(output_dir: &Path, dir: &Path) -> Result<(), Error> {
+    let made = std::fs::create_dir_all(output_dir).and_then(|()| own_files::make_dir(dir));
+    made.map_err(|error| Error::usage(format!("`output-dir` {} cannot be made.", dir.display())).because(error))
+}
+
 /// Whether a run's batches are all there: each is one of so many.
 fn is_whole(batches: &[Batch]) -> bool {
     let parts = || batches.iter().filter_map(|batch| Seen::of(batch).part).filter(|part| part.attempt == 1);
@@ -203,7 +212,9 @@ impl Run {
         }
         let dir = scene.plan.output_dir.join(name);
         let ids: Vec<String> = self.batches.iter().map(|batch| batch.id.clone()).collect();
-        let taken = Collection::begin(scene, &dir).and_then(|taken| taken.make_room().map(|()| taken));
+        let taken = place(&scene.plan.output_dir, &dir)
+            .and_then(|()| Collection::begin(scene, &dir))
+            .and_then(|taken| taken.make_room().map(|()| taken));
         let mut collection = match taken {
             Ok(collection) => collection,
             Err(error) => {

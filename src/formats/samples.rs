@@ -73,6 +73,7 @@ pub(crate) fn succeeded() -> Report {
             created_at: Some(1_767_323_050),
             ended_at: Some(1_767_323_400),
             errors: Vec::new(),
+            error_count: 0,
         }],
         max_failed: "0".to_owned(),
         counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
@@ -139,6 +140,7 @@ pub(crate) fn failed_validation() -> Report {
         file: Some("requests.jsonl".to_owned()),
         line: Some(7),
     }];
+    batch.error_count = 1;
     report.hints = vec!["Correct the lines above and run again.".to_owned()];
     report
 }
@@ -206,6 +208,7 @@ pub(crate) fn hostile(text: &str) -> Report {
         file: Some(own()),
         line: Some(1),
     }];
+    batch.error_count = 1;
     report.files = Files { results: Some(own()), unexpected: Some(own()), report: Some(own()) };
     report
 }

@@ -80,11 +80,11 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
     for batch in &report.batches {
         rows.push(("Batch", batch_line(batch)));
         rows.extend(batch.errors.iter().take(MOST_ERRORS).map(|error| ("", batch_fault(error))));
-        if batch.errors.len() > MOST_ERRORS {
-            rows.push((
-                "",
-                format!("and {} more, all in the report", thousands((batch.errors.len() - MOST_ERRORS) as u64)),
-            ));
+        let more = batch.error_count.saturating_sub(MOST_ERRORS as u64);
+        if more > 0 {
+            let kept = batch.errors.len() as u64;
+            let all = if batch.error_count > kept { format!("{} of all", thousands(kept)) } else { "all".to_owned() };
+            rows.push(("", format!("and {} more, {all} in the report", thousands(more))));
         }
     }
     let phases: Vec<String> =

@@ -137,7 +137,7 @@ pub struct Check {
 #[derive(Debug, Args)]
 pub struct Cancel {
     /// The batches.
-    #[arg(value_name = "BATCH_ID")]
+    #[arg(value_name = "BATCH_ID", value_parser = values::id)]
     pub batch_id: Vec<String>,
     /// Without a batch, find it by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
     #[arg(long, value_name = "ID")]

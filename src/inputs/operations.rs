@@ -25,7 +25,7 @@ pub enum Batch {
 #[derive(Debug, Args)]
 pub struct CreateBatch {
     /// The uploaded file.
-    #[arg(value_name = "FILE_ID")]
+    #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
     /// The endpoint of its requests, as `/v1/chat/completions`.
     #[arg(long, value_name = "PATH")]
@@ -48,7 +48,7 @@ pub struct CreateBatch {
 #[derive(Debug, Args)]
 pub struct OneBatch {
     /// The batch.
-    #[arg(value_name = "BATCH_ID")]
+    #[arg(value_name = "BATCH_ID", value_parser = values::id)]
     pub batch_id: String,
     /// The connection.
     #[command(flatten)]
@@ -109,7 +109,7 @@ pub struct UploadFile {
 #[derive(Debug, Args)]
 pub struct OneFile {
     /// The file.
-    #[arg(value_name = "FILE_ID")]
+    #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
     /// The connection.
     #[command(flatten)]
@@ -120,7 +120,7 @@ pub struct OneFile {
 #[derive(Debug, Args)]
 pub struct FileContent {
     /// The file.
-    #[arg(value_name = "FILE_ID")]
+    #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
     /// Where to write it. `-` is standard output, for a pipe: never let it run into a CI log, which may obey it.
     #[arg(long, value_name = "PATH")]

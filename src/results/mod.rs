@@ -27,11 +27,13 @@ mod shape;
 mod slots;
 mod tail;
 mod tally;
+mod watch;
 
 pub use self::absent::Policy;
 pub use self::counted::keep_order;
 pub use self::held::{FileHeld, Held};
 pub use self::tail::ends_whole;
+pub use self::watch::Watch;
 
 use self::absent::{Asked, absent_line};
 use self::answer::{Answer, Kind, Reading};

@@ -334,7 +334,7 @@ fn first_error(batch: &Batch) -> String {
     let Some(error) = batch.errors.first() else { return "it gives no reason".to_owned() };
     let text = error.message.as_deref().or(error.code.as_deref()).unwrap_or("it gives no reason").trim_end_matches('.');
     let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-    let more = match batch.errors.len() {
+    let more = match batch.errors.total {
         1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };

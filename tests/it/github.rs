@@ -373,7 +373,16 @@ async fn what_cannot_be_shown_is_said_and_no_more() {
     let wrong = [("GITHUB_ACTIONS", "true"), ("GITHUB_REPOSITORY", "o/r"), ("GITHUB_API_URL", "http://ghes.example")];
     lab.env = wrong.into_iter().collect();
     let ran = run(&lab, &BOTH, &[]).await;
-    assert!(ran.exit == 0 && ran.text().contains("not an https address"), "{}", ran.text());
+    assert!(ran.exit == 0 && ran.text().contains("It is not https"), "{}", ran.text());
+    let password = ("GITHUB_API_URL", "https://me:hunter2@ghes.example/api/v3");
+    lab.env = [wrong[0], wrong[1], password].into_iter().collect();
+    let ran = run(&lab, &BOTH, &[]).await;
+    assert!(
+        ran.exit == 0 && ran.text().contains("GITHUB_API_URL") && ran.text().contains("a password"),
+        "{}",
+        ran.text()
+    );
+    assert!(!ran.text().contains("hunter2") && !ran.report.to_string().contains("hunter2"), "{}", ran.text());
     lab.env = Env::default();
     let ran = run(&lab, &BOTH, &[]).await;
     assert!(ran.exit == 0 && ran.text().contains("are for GitHub Actions"), "{}", ran.text());

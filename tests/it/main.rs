@@ -13,7 +13,10 @@ mod lab;
 mod ledger;
 mod lifecycle;
 mod lost_replies;
+mod odd_ids;
 mod odd_servers;
+#[cfg(unix)]
+mod odd_workspace;
 mod parity;
 mod patterns;
 mod redaction;

@@ -9,11 +9,11 @@ use tokio::net::TcpListener;
 use crate::lab::{Lab, Ran};
 
 /// A status and a body for `METHOD /path?query`.
-type Answer = fn(&str) -> (u16, String);
+pub(crate) type Answer = fn(&str) -> (u16, String);
 
 /// Serves uploads and whatever else `answer` says to `METHOD /path?query`, and
 /// keeps what was asked for. A batch that is read has completed, all answered.
-async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String>) {
+pub(crate) async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     lab.base_url = format!("http://{}", listener.local_addr().unwrap());
@@ -45,7 +45,7 @@ async fn run(lab: &mut Lab, inputs: &[&str], answer: Answer) -> (Ran, Vec<String
     (ran, asked)
 }
 
-fn answers() -> String {
+pub(crate) fn answers() -> String {
     let line =
         |i| format!(r#"{{"custom_id":"request-{i}","response":{{"status_code":200,"body":{{"choices":[{{}}]}}}}}}"#);
     (0..20).map(|i| line(i) + "\n").collect()
@@ -53,7 +53,7 @@ fn answers() -> String {
 
 const DONE: &str = r#"{"id":"b","status":"completed","output_file_id":"out"}"#;
 
-fn creates(asked: &[String]) -> usize {
+pub(crate) fn creates(asked: &[String]) -> usize {
     asked.iter().filter(|line| *line == "POST /batches").count()
 }
 

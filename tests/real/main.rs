@@ -12,6 +12,7 @@ mod at_once;
 mod bench;
 #[cfg(unix)]
 mod kill;
+mod limits;
 #[cfg(unix)]
 mod pairs;
 mod secrets;

@@ -193,6 +193,15 @@ async fn answers_that_echo_secrets_leave_the_results_with_none() {
         let workspace = Workspace::new();
         let finished = finish(&mut run(&workspace, port)).await.expect(7);
         assert!(workspace.read("batch-results/results.jsonl").contains(&echo), "{how}");
+        for warning in
+            ["`results.jsonl` holds the API key", "on lines 1, 2. Do not", "`unexpected.jsonl` holds the API key"]
+        {
+            assert!(
+                finished.stderr.contains(warning) || finished.stdout.contains(warning),
+                "{how}: {}",
+                finished.stderr
+            );
+        }
         for name in ["results.jsonl", "unexpected.jsonl"] {
             std::fs::remove_file(workspace.path().join("batch-results").join(name)).unwrap();
         }
@@ -234,6 +243,24 @@ async fn loopback_bypasses_proxies() {
     }
     finish(&mut command).await.expect(0);
     assert_eq!(sandbox.tally().creates, 1);
+}
+
+/// A proxy that was meant and cannot be used is named, and its password is not.
+#[tokio::test]
+async fn a_proxy_variable_that_cannot_be_read_is_named_without_its_value() {
+    for name in ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"] {
+        let (api, api_port) = port().await;
+        sandbox_on(api, "");
+        let workspace = Workspace::new();
+        let mut command = run(&workspace, api_port);
+        let finished = finish(command.env(name, "http://me:hunter2#@proxy.example:3128")).await.expect(0);
+        let said = finished.stdout.clone() + &finished.stderr;
+        assert!(said.contains(&format!("`{name}` is not the address of an http proxy")), "{said}");
+        for (path, bytes) in workspace.written() {
+            assert!(!String::from_utf8_lossy(&bytes).contains("hunter2"), "{}", path.display());
+        }
+        assert!(!said.contains("hunter2"), "{said}");
+    }
 }
 
 /// The other half: whoever is not on this machine is reached through the proxy.

@@ -3,16 +3,46 @@
 use std::time::Duration;
 
 use batchstep::sandbox::Sandbox;
+use tokio::io::BufReader;
 
-use crate::bench::{PATIENCE, Workspace, batchstep, finish, port, sandbox_on};
+use crate::bench::{PATIENCE, Workspace, batchstep, finish, line_with, port, sandbox_on};
 use crate::support;
+use crate::wire::{json, serve};
 
 /// A sandbox behind TLS, with a certificate for `names`; its port. The authority is in `ca.pem`.
 async fn secure(workspace: &Workspace, names: &[&str]) -> (Sandbox, u16) {
+    secure_with(workspace, names, "").await
+}
+
+async fn secure_with(workspace: &Workspace, names: &[&str], faults: &str) -> (Sandbox, u16) {
     let ((plain, plain_port), (listener, port)) = (port().await, port().await);
     let acceptor = support::authority(&workspace.path().join("ca.pem"), names);
     tokio::spawn(support::terminate(listener, acceptor, plain_port));
-    (sandbox_on(plain, ""), port)
+    (sandbox_on(plain, faults), port)
+}
+
+/// From https a redirect leads nowhere that only this machine could reach.
+#[tokio::test]
+async fn downloads_over_https_do_not_follow_to_this_machine_or_its_network() {
+    let (inside, inside_port) = port().await;
+    let heard = serve(inside, |_| json(200, "", "{}"));
+    let targets =
+        ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0"].map(|host| format!("{host}:{inside_port}"));
+    let away = ["169.254.169.254", "10.0.0.1", "[fd00:ec2::254]"].map(str::to_owned);
+    for target in targets.into_iter().chain(away) {
+        for scheme in ["http", "https"] {
+            let workspace = Workspace::new();
+            let redirect = format!("content redirect={scheme}://{target}/{{id}}");
+            let (_, port) = secure_with(&workspace, &["localhost"], &redirect).await;
+            let mut command = workspace.run(&format!("https://localhost:{port}/v1"));
+            let mut child = command.args(["--ca-file", "ca.pem", "--allow-http"]).spawn().unwrap();
+            let mut stderr = BufReader::new(child.stderr.take().unwrap());
+            let said = line_with(&mut stderr, "an address inside").await;
+            assert!(said.contains("the download was redirected to"), "{said}");
+            child.kill().await.unwrap();
+        }
+    }
+    assert_eq!(heard.connections(), 0, "{}", heard.text());
 }
 
 #[tokio::test]

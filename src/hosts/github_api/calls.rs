@@ -70,7 +70,8 @@ impl Calls {
         shutdown: Shutdown,
         place: &Place,
     ) -> Result<Self, Error> {
-        let wrong = || Error::usage(format!("The API at {} cannot be used", shorten(url, 200)));
+        // The address is not repeated: it may hold a password.
+        let wrong = || Error::usage("The API at GITHUB_API_URL cannot be used");
         let http = client::for_host(url, ca_bundle).map_err(|error| wrong().because(error))?;
         let builder = OctocrabBuilder::new().base_uri(url).map_err(|error| wrong().because(error))?;
         let crab = builder

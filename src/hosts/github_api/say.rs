@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::client;
 use crate::effects::{char_border, safe};
 use crate::env::Env;
 use crate::error::Outcome;
@@ -60,7 +61,8 @@ pub(super) fn place(env: &Env, payload: &Value) -> Option<Place> {
     // For a pull request GITHUB_SHA is the merge commit, where nobody looks.
     let sha = pull["head"]["sha"].as_str().or_else(|| env.get("GITHUB_SHA"));
     let sha = sha.filter(|sha| is_sha(sha));
-    let page = env.get("GITHUB_SERVER_URL").zip(env.get("GITHUB_RUN_ID"));
+    let server = env.get("GITHUB_SERVER_URL").filter(|server| client::is_plain_page(server));
+    let page = server.zip(env.get("GITHUB_RUN_ID"));
     Some(Place {
         owner: owner.to_owned(),
         repo: repo.to_owned(),
