@@ -25,6 +25,8 @@ pub mod error;
 pub mod events;
 pub mod identity;
 pub mod journal;
+pub mod oversize;
+pub mod part;
 pub mod patience;
 pub mod retry;
 pub mod shutdown;
