@@ -78,7 +78,7 @@ fn is_sentence(sentence: &str) -> bool {
     }
     let is_thing = |word: &&str| THINGS.contains(word) || PARTS.contains(word);
     // "File is too large", "the batch input file exceeds 100 MB".
-    let is_about = |end: usize| words[..end].iter().rev().take(6).any(|word| is_thing(&word));
+    let is_about = |end: usize| words[..end].iter().rev().take(6).any(is_thing);
     let is_large =
         words.windows(2).enumerate().any(|(at, pair)| matches!(pair, ["too", "large" | "big"]) && is_about(at));
     let exceeds = |word: &str| matches!(word, "exceed" | "exceeds" | "exceeded" | "exceeding");

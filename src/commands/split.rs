@@ -44,7 +44,7 @@ pub(super) struct Sender<'a> {
 /// How a piece fared.
 enum Fate {
     Ended(Box<Ended>),
-    Halved([(Shard, Part); 2]),
+    Halved(Box<[(Shard, Part); 2]>),
 }
 
 impl Sender<'_> {
@@ -82,7 +82,7 @@ impl Sender<'_> {
                 Fate::Ended(ended) => done.push((piece, *ended)),
                 Fate::Halved(halves) => {
                     count += 1;
-                    for (shard, part) in halves.into_iter().rev() {
+                    for (shard, part) in (*halves).into_iter().rev() {
                         waiting.push_front(Piece { key: key(&shard, part), shard, part });
                     }
                 }
@@ -102,7 +102,7 @@ impl Sender<'_> {
             },
         };
         match self.halve(piece, why).await {
-            Ok(halves) => Fate::Halved(halves),
+            Ok(halves) => Fate::Halved(Box::new(halves)),
             Err(error) => Fate::Ended(Box::new(stopped(&piece.key, error))),
         }
     }
