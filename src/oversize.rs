@@ -107,7 +107,7 @@ mod tests {
 
     fn refusal(status: u16, code: &str, message: &str) -> bool {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let error = ApiError { code: text(code), message: text(message), ..ApiError::default() };
+        let error = Box::new(ApiError { code: text(code), message: text(message), ..ApiError::default() });
         is_refusal(&Failure::Answered(Refusal { status, error, ..Refusal::default() }))
     }
 

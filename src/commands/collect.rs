@@ -359,7 +359,7 @@ impl<'a> Collection<'a> {
             batch,
             attempt: attempt(batch),
             requests: batch.counts.total,
-            rows: vec![0..u32::MAX],
+            rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
         };
         let allowance = if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE };
