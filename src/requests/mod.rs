@@ -232,6 +232,8 @@ mod tests {
         let mixed = checked(&[("one", &[&chat("a"), responses, &bare("c")].join("\n"))], &chosen);
         let plan: Vec<_> = mixed.shards.iter().map(|shard| (shard.endpoint.as_str(), shard.requests)).collect();
         assert_eq!((mixed.fault_count, plan), (0, vec![("/chat/completions", 3)]));
+        assert_eq!(chosen.answers_of("/chat/completions"), None, "a line may name another");
+        assert_eq!(rules().answers_of("/v1/responses"), Some("/v1/responses"));
         // What is there must be right all the same, and what is held must fit the endpoint.
         let known = Rules { endpoint: Some("/v1/chat/completions".into()), ..chosen.clone() };
         let wrong = [
