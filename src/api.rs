@@ -1,11 +1,9 @@
 //! The API's verbs, one attempt each: a provider's call, sent, and its answer read.
 
-use std::time::Duration;
-
 use serde::de::DeserializeOwned;
 
-use crate::client::{Client, Download, Reply, Traces};
-use crate::providers::{Call, NewBatch, Provider};
+use crate::client::{Client, Download, Reply, Shown, Traces};
+use crate::providers::{Call, NewBatch, Provider, UploadForm};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, shorten};
 
@@ -31,6 +29,11 @@ impl Api {
     /// The scheme, host and port that the calls go to.
     pub fn origin(&self) -> String {
         self.client.origin()
+    }
+
+    /// The base URL as it may be shown.
+    pub fn shown_base_url(&self) -> Shown {
+        self.client.shown_base_url()
     }
 
     /// Whether the answers are made up: so says the provider, or so said the server.
@@ -72,10 +75,10 @@ impl Api {
         &self,
         name: &str,
         file: Outgoing,
-        expires_after: Option<Duration>,
+        form: &UploadForm,
         sent: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(File, Reply), Failure> {
-        let reply = self.client.upload(&self.provider.upload(expires_after), name, file, sent).await?;
+        let reply = self.client.upload(&self.provider.upload(form), name, file, sent).await?;
         Ok((self.file(&reply)?, reply))
     }
 

@@ -84,6 +84,16 @@ impl Exit {
     }
 }
 
+/// What an error is about, where something can be done about it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Nothing that we know how to go on from.
+    #[default]
+    Usual,
+    /// The provider takes smaller batches than this one.
+    TooLarge,
+}
+
 /// What stopped the run.
 #[derive(Debug)]
 pub struct Error {
@@ -93,13 +103,15 @@ pub struct Error {
     pub message: String,
     /// What to do about it, a sentence each.
     pub hints: Vec<String>,
+    /// What it is about.
+    pub kind: Kind,
     cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error that ends in `exit`.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), hints: Vec::new(), cause: None }
+        Self { exit, message: message.into(), hints: Vec::new(), kind: Kind::default(), cause: None }
     }
 
     /// A mistake in the inputs: exit 2.
@@ -115,6 +127,13 @@ impl Error {
     /// The provider's refusal: exit 4.
     pub fn refused(message: impl Into<String>) -> Self {
         Self::new(Exit::Refused, message)
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn of(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Adds what caused it.

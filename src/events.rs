@@ -115,6 +115,15 @@ pub enum Event {
         /// The model they name.
         model: Option<String>,
     },
+    /// The provider takes smaller batches than this one: its halves are sent instead.
+    Halved {
+        /// Requests in it.
+        requests: u64,
+        /// Requests in each half.
+        halves: [u64; 2],
+        /// What the provider said.
+        why: String,
+    },
     /// Requests that failed are sent once more.
     Retrying {
         /// How many.
@@ -296,6 +305,10 @@ impl Event {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
                 let requests = requests_count(*requests);
                 format!("Batch {number} of {of}: {requests} for {endpoint}{model}, {}", size(*bytes))
+            }
+            Self::Halved { requests, halves: [first, second], why } => {
+                let requests = requests_count(*requests);
+                format!("The provider takes smaller batches ({why}): {requests} go in two, {first} and {second}")
             }
             Self::Retrying { requests, attempt } => {
                 format!("Sending {} that failed once more (try {attempt})", requests_count(*requests))

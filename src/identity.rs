@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use crate::part::Part;
 use crate::values::MaxFailed;
 use crate::wire::Batch;
 
@@ -24,11 +25,16 @@ const CHECK: &str = "batchstep_check";
 const PART: &str = "batchstep_part";
 /// What stands in that mark before the key of the whole run.
 const OF: &str = " of ";
+/// What stands in it before the digest of all requests of the run.
+const FROM: &str = " from ";
+/// How many characters of that digest are written: it tells files apart and guards nothing.
+const SHORT_DIGEST: usize = 32;
 
-/// Names the work: the bytes sent, where they go and how long it may take; and,
-/// where requests are sent once more, which attempt at them it is. The origin,
-/// the API key, metadata and expiry do not matter.
-pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32) -> String {
+/// Names the work: the bytes sent, where they go and how long it may take; where
+/// requests are sent once more, which attempt at them it is; and what else
+/// changes the answers, as pairs in any order. The origin, the API key, metadata
+/// and expiry do not matter.
+pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32, extras: &[(String, String)]) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("batchstep 2026-11 key of a batch");
     hasher.update(digest.as_bytes());
     for part in [endpoint, window] {
@@ -37,7 +43,21 @@ pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32) -> 
     if attempt > 1 {
         hasher.update(b"try").update(&attempt.to_le_bytes());
     }
+    let mut extras: Vec<&(String, String)> = extras.iter().collect();
+    // Values of one name keep their order, which may matter.
+    extras.sort_by_key(|(name, _)| name);
+    for (name, value) in extras {
+        hasher.update(b"extra");
+        for part in [name, value] {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+        }
+    }
     hasher.finalize().to_hex().to_string()
+}
+
+/// Tells the requests of a run from others: the digest of all their bytes, shortened.
+pub fn fingerprint(digest: blake3::Hash) -> String {
+    digest.to_hex()[..SHORT_DIGEST].to_owned()
 }
 
 /// Names the work of several shards, whose keys these are.
@@ -50,34 +70,6 @@ pub fn key_of_all(keys: &[String]) -> String {
         hasher.update(key.as_bytes());
     });
     hasher.finalize().to_hex().to_string()
-}
-
-/// Which batch of a run it is, as its mark says it: `2/5 try 1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// The shard, from 1.
-    pub number: usize,
-    /// Of how many.
-    pub of: usize,
-    /// Which attempt at its requests, from 1.
-    pub attempt: u32,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} try {}", self.number, self.of, self.attempt)
-    }
-}
-
-impl FromStr for Part {
-    type Err = ();
-
-    fn from_str(mark: &str) -> Result<Self, ()> {
-        let (part, attempt) = mark.split_once(" try ").ok_or(())?;
-        let (number, of) = part.split_once('/').ok_or(())?;
-        let (number, of) = (number.parse().map_err(drop)?, of.parse().map_err(drop)?);
-        Ok(Self { number, of, attempt: attempt.parse().map_err(drop)? })
-    }
 }
 
 /// The name a requests file is uploaded under. OpenAI wants it to end in `.jsonl`.
@@ -106,6 +98,8 @@ pub struct Marks<'a> {
     pub part: Part,
     /// The work of the whole run.
     pub whole: &'a str,
+    /// The fingerprint of the run's requests.
+    pub requests: &'a str,
 }
 
 impl Marks<'_> {
@@ -113,7 +107,7 @@ impl Marks<'_> {
     pub fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
         // The only batch of a run has the run's own key.
         let of = if self.whole == self.key { String::new() } else { format!("{OF}{}", self.whole) };
-        let part = format!("{}{of}", self.part);
+        let part = format!("{}{of}{FROM}{}", self.part, self.requests);
         let ours = [
             (V, Some(VERSION)),
             (KEY, Some(self.key)),
@@ -188,13 +182,16 @@ pub struct Seen<'b> {
     pub part: Option<Part>,
     /// The work of the whole run: the key, where there is but one batch.
     pub whole: Option<&'b str>,
+    /// The fingerprint of the run's requests.
+    pub requests: Option<&'b str>,
 }
 
 impl<'b> Seen<'b> {
     /// Reads a batch's marks.
     pub fn of(batch: &'b Batch) -> Self {
         let get = |name| batch.metadata.get(name).map(String::as_str);
-        let (part, whole) = get(PART).map(|mark| mark.split_once(OF).unwrap_or((mark, ""))).unzip();
+        let (part, requests) = get(PART).map(|mark| mark.split_once(FROM).unwrap_or((mark, ""))).unzip();
+        let (part, whole) = part.map(|mark| mark.split_once(OF).unwrap_or((mark, ""))).unzip();
         Self {
             key: get(KEY),
             repo: get(REPO),
@@ -202,6 +199,7 @@ impl<'b> Seen<'b> {
             check: get(CHECK),
             part: part.and_then(|part| part.parse().ok()),
             whole: whole.filter(|key| !key.is_empty()).or_else(|| get(KEY)),
+            requests: requests.filter(|fingerprint| !fingerprint.is_empty()),
         }
     }
 
@@ -225,11 +223,12 @@ impl<'b> Seen<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Marks, Part, Seen, is_from, key};
+    use super::{Batch, Marks, Part, Seen, is_from};
 
     #[test]
     fn the_key_is_the_bytes_the_endpoint_and_the_window() {
         let digest = blake3::hash(b"lines");
+        let key = |digest, endpoint, window, attempt| super::key(digest, endpoint, window, attempt, &[]);
         let same = key(digest, "/v1/embeddings", "24h", 1);
         assert_eq!(same, key(digest, "/v1/embeddings", "24h", 1));
         assert_eq!(same.len(), 64);
@@ -247,6 +246,32 @@ mod tests {
     }
 
     #[test]
+    fn what_changes_the_answers_is_part_of_the_key() {
+        let digest = blake3::hash(b"lines");
+        let with = |extras: &[(&str, &str)]| {
+            let extras: Vec<_> = extras.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+            super::key(digest, "/v1/embeddings", "24h", 1, &extras)
+        };
+        assert_eq!(with(&[("a", "1"), ("b", "2")]), with(&[("b", "2"), ("a", "1")]));
+        for other in [with(&[]), with(&[("a", "12")]), with(&[("a", "1"), ("b", "3")]), with(&[("a", "1b"), ("", "2")])]
+        {
+            assert_ne!(with(&[("a", "1"), ("b", "2")]), other);
+        }
+    }
+
+    #[test]
+    fn a_part_mark_reads_back_with_the_runs_key_and_fingerprint() {
+        let part: Part = "2.1/5 try 1".parse().unwrap();
+        for (key, whole) in [("k", "w"), ("k", "k")] {
+            let marks = Marks { key, create: "c", repo: None, run: None, check: None, part, whole, requests: "0123" };
+            let metadata = marks.metadata(&[]).into_iter().collect();
+            let batch = Batch { metadata, ..Batch::default() };
+            let seen = Seen::of(&batch);
+            assert_eq!((seen.part, seen.whole, seen.requests), (Some(part), Some(whole), Some("0123")));
+        }
+    }
+
+    #[test]
     fn marks_leave_room_for_the_user() {
         let marks = Marks {
             key: "k",
@@ -254,8 +279,9 @@ mod tests {
             repo: Some("o/r"),
             run: None,
             check: Some("1/abc/7"),
-            part: Part { number: 1, of: 1, attempt: 1 },
+            part: "1/1 try 1".parse().unwrap(),
             whole: "k",
+            requests: "0123",
         };
         let names: Vec<String> = marks.metadata(&[("suite".into(), "x".into())]).into_iter().map(|(n, _)| n).collect();
         let ours = ["batchstep_v", "batchstep_key", "batchstep_create", "batchstep_repo", "batchstep_check"];

@@ -54,6 +54,11 @@ pub enum Record {
         /// The file it names.
         file_id: String,
     },
+    /// The provider takes smaller batches: the halves of this work are sent instead.
+    Halved {
+        /// The work.
+        key: String,
+    },
     /// The batch exists.
     Created {
         /// The work.
@@ -216,6 +221,8 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
             Record::Closed { .. } if took_up => left = Left::default(),
             Record::Uploaded { key: of, .. } | Record::Create { key: of, .. } if of != key => {}
             Record::Created { key: of, .. } | Record::Attached { key: of, .. } if of != key => {}
+            Record::Halved { key: of } if of != key => {}
+            Record::Halved { .. } => (left, took_up) = (Left::default(), true),
             Record::Uploaded { file_id, .. } => {
                 (left, took_up) = (Left { file_id: Some(file_id.clone()), ..Left::default() }, true);
             }
@@ -237,6 +244,21 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
     left
 }
 
+/// Whether an earlier run, which left no closing record, sent the halves of the
+/// work `key`: they may be running.
+pub fn is_halved(earlier: &[Line], origin: &str, key: &str) -> bool {
+    let (mut is_there, mut took_up, mut is_halved) = (false, false, false);
+    for Line { record, .. } in earlier {
+        match record {
+            Record::Run { origin: at, .. } => (is_there, took_up) = (at == origin, false),
+            Record::Halved { key: of } if is_there && of == key => (took_up, is_halved) = (true, true),
+            Record::Closed { .. } if is_there && took_up => is_halved = false,
+            _ => {}
+        }
+    }
+    is_halved
+}
+
 /// The batches that earlier runs left, of whatever work: what `collect` takes where none is named.
 pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
     let mut keys: Vec<&str> = Vec::new();
@@ -252,7 +274,7 @@ pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Intent, Journal, Left, Line, Record, left, open_batches};
+    use super::{Clock, Intent, Journal, Left, Line, Record, is_halved, left, open_batches};
     use std::io::Write as _;
 
     fn uploaded(key: &str, file: &str) -> Record {
@@ -349,6 +371,17 @@ mod tests {
         let other = [run(), created("other", "x"), closed()];
         assert_eq!(after(&other), Some(("b".into(), false)));
         assert_eq!(open_batches(&lines(&[&left_by_first[..], &other].concat()), "o"), ["b"]);
+    }
+
+    #[test]
+    fn halved_work_stays_halved_until_its_run_is_closed() {
+        let halved = |key: &str| Record::Halved { key: key.into() };
+        let of = |records: &[Record]| is_halved(&lines(records), "o", "k");
+        let sent = [run(), created("k", "b"), halved("k"), created("half", "h")];
+        assert!(of(&sent) && of(&[&sent[..], &[run(), closed()]].concat()));
+        assert!(!of(&[]) && !of(&[run(), halved("other")]) && !is_halved(&lines(&sent), "elsewhere", "k"));
+        assert!(!of(&[&sent[..], &[closed()]].concat()));
+        assert_eq!((batch(&sent), open_batches(&lines(&sent), "o")), (None, vec!["h".to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::emitter::Events;
-use crate::error::{Error, Exit};
+use crate::error::{Error, Exit, Kind};
 use crate::events::Event;
+use crate::oversize;
 use crate::retry::{Advice, Backoff, Cadence, Failure};
 use crate::shutdown::Shutdown;
 
@@ -209,7 +210,8 @@ pub fn refused(doing: &str, failure: &Failure) -> Error {
         Failure::Local(_) => Error::internal(format!("Failed {doing}")),
         _ => Error::refused(format!("Failed {doing}")),
     };
-    failure.hints().into_iter().fold(error.because(failure.clone()), Error::hint)
+    let kind = if oversize::is_refusal(failure) { Kind::TooLarge } else { Kind::Usual };
+    failure.hints().into_iter().fold(error.of(kind).because(failure.clone()), Error::hint)
 }
 
 fn gave_up(doing: &str, failure: &Failure, streak: &Streak) -> Error {

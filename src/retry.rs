@@ -142,7 +142,7 @@ impl Failure {
                     "Check that the key may use files and batches, and that `organization` and `project` are right.",
                 ],
                 404 => vec!["Check `base-url`: it usually ends in `/v1`; files and batches belong to one project."],
-                413 => vec!["The provider takes smaller files than this one: split it."],
+                413 => vec!["The provider takes smaller files than this one: split it, or shorten its requests."],
                 _ => Vec::new(),
             },
             (Self::Unsent(_), _) => vec!["Check `base-url` and the network; HTTPS_PROXY and NO_PROXY are honoured."],

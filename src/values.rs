@@ -92,6 +92,32 @@ impl FromStr for Pair {
     }
 }
 
+/// A form field as `name=value`, sent beside the file of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The field's name.
+    pub name: String,
+    /// Its value, which may be empty.
+    pub value: String,
+}
+
+impl FromStr for Field {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = text.split_once('=').ok_or("a form field is written `name=value`")?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || name.contains(['"', '\\']) || text.chars().any(char::is_control) {
+            return Err("a form field's name is text without quotes, backslashes and control characters".to_owned());
+        }
+        // The API's own parts, also as frameworks write them for a list.
+        if ["file", "purpose"].contains(&name.trim_end_matches("[]").to_ascii_lowercase().as_str()) {
+            return Err(format!("`{name}` is batchstep's own to send; the purpose has an input, `upload-purpose`"));
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
 /// How many requests may fail or be missing before the run is a failure:
 /// a count (`25`) or a share (`2%`, `0.5%`) of all requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,6 +242,30 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a size in bytes: `1200`, `10MB` (a million each) or `10MiB` (1,048,576 each).
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let wrong = || "write a size such as `1000000`, `10MB` or `10MiB`".to_owned();
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
+}
+
+/// How long a completion window is; a day where it is written in a way that we cannot read.
+pub fn window(text: &str) -> Duration {
+    const DAY: Duration = Duration::from_secs(86_400);
+    duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(DAY)
+}
+
 /// Parses the life of a file: OpenAI takes an hour to thirty days.
 pub fn file_life(text: &str) -> Result<Duration, String> {
     let life = duration(text)?;
@@ -244,7 +294,10 @@ pub fn boolean(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Header, MaxFailed, Pair, RetryOn, RetryWord, Secret, boolean, duration, file_life};
+    use super::{
+        Duration, Field, Header, MaxFailed, Pair, RetryOn, RetryWord, Secret, boolean, bytes, duration, file_life,
+        window,
+    };
 
     #[test]
     fn shares_round_down_and_counts_stand() {
@@ -289,6 +342,29 @@ mod tests {
         for wrong in ["", " ", "1000", "two words"] {
             assert!(wrong.parse::<RetryWord>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_form_field_leaves_the_apis_own_parts_alone() {
+        let field: Field = " target_model_names = a,b=c ".parse().unwrap();
+        assert_eq!((field.name.as_str(), field.value.as_str()), ("target_model_names", "a,b=c"));
+        assert!("expires_after[seconds]=3600".parse::<Field>().is_ok());
+        for wrong in ["file=x", " File =x", "purpose=batch", "purpose[]=x", "=x", "x", "a\"b=x", "a=x\ny"] {
+            assert!(wrong.parse::<Field>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_windows() {
+        for (text, size) in [("1200", 1_200), ("10MB", 10_000_000), ("10 MiB", 10_485_760), ("2gb", 2_000_000_000)] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for wrong in ["", "MB", "-1", "1.5MB", "10M", "10 megabytes", "99999999999GB"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+        let hours = |text| window(text).as_secs() / 3_600;
+        assert_eq!((hours("24h"), hours("7d"), hours("1d"), hours("336h")), (24, 168, 24, 336));
+        assert_eq!((hours("background"), hours("0"), hours("99999999999999d")), (24, 24, 24));
     }
 
     #[test]

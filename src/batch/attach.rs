@@ -18,14 +18,13 @@ use crate::identity::{self, Seen};
 use crate::journal::{Intent, Left, Record};
 use crate::patience::{Patience, Stop};
 use crate::retry::Failure;
+use crate::values;
 use crate::wire::{Batch, File, Status};
 
 /// How long after its window a batch may still be running.
 const AFTER_WINDOW: Duration = Duration::from_secs(2 * 3600);
 /// How far back a finished batch is taken up: OpenAI keeps files for thirty days.
 const FINISHED: Duration = Duration::from_secs(30 * 86_400);
-/// The window where it is written in a way that we cannot read.
-const WINDOW: Duration = Duration::from_secs(86_400);
 /// How long a batch that the journal names may be invisible before it counts as gone.
 const GONE: Duration = Duration::from_secs(120);
 /// Of batches without any metadata so many are known by their file, which takes a call for each.
@@ -177,7 +176,7 @@ impl Submitter<'_> {
         let now = self.clock.unix();
         let back = match work.reuse {
             Reuse::Finished => FINISHED,
-            _ => humantime::parse_duration(&work.window).unwrap_or(WINDOW) + AFTER_WINDOW,
+            _ => values::window(&work.window) + AFTER_WINDOW,
         };
         let since = now - i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
         let scan = async || match search::scan(self.api, since, |batch| may_be(batch, work)).await {

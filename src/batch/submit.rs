@@ -21,7 +21,7 @@ use crate::events::Event;
 use crate::identity::{self, Part};
 use crate::journal::{Journal, Left, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
-use crate::providers::NewBatch;
+use crate::providers::{NewBatch, UploadForm};
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::retry::{Advice, Backoff, Failure};
@@ -54,6 +54,8 @@ pub struct Submission<'a> {
     pub key: String,
     /// The name of the whole run's work.
     pub whole: String,
+    /// The fingerprint of the run's requests.
+    pub requests: String,
     /// How long the provider may take.
     pub window: String,
     /// The repository, where the host knows one.
@@ -64,8 +66,8 @@ pub struct Submission<'a> {
     pub check: Option<String>,
     /// The user's own pairs.
     pub metadata: Vec<(String, String)>,
-    /// How long the uploaded file lives.
-    pub expires_after: Option<Duration>,
+    /// What the upload says beside the file.
+    pub form: UploadForm,
     /// How long the output file lives.
     pub output_expires_after: Option<Duration>,
     /// Whether the batch should be cancelled if this process is killed.
@@ -139,7 +141,7 @@ impl Submitter<'_> {
                     counted.fetch_add(bytes as u64, Ordering::Relaxed);
                 };
                 tokio::select! {
-                    file = self.api.upload(&name, outgoing, work.expires_after, count) => file,
+                    file = self.api.upload(&name, outgoing, &work.form, count) => file,
                     never = self.show_upload(&sent, work.shard.bytes) => match never {},
                 }
             })
@@ -220,6 +222,7 @@ impl Submitter<'_> {
             check: work.check.as_deref(),
             part: work.part,
             whole: &work.whole,
+            requests: &work.requests,
         };
         let metadata = marks.metadata(&work.metadata);
         let new = NewBatch {

@@ -1,18 +1,14 @@
-//! Several batches at once, and waiting for room.
+//! Waiting for room.
 //!
-//! Shards go in waves: so many are under way at a time, and whenever one is over
-//! the next begins. Providers limit the tokens that may be enqueued, and say so
-//! late, by failing the batch: then it is tried again when another is over, or
-//! after a while, since the room may be taken up by batches of others.
+//! Providers limit the tokens that may be enqueued, and say so late, by failing
+//! the batch: then it is tried again when another is over, or after a while,
+//! since the room may be taken up by batches of others.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
-
-use super::submit::{Progress, Submission};
-use super::{Driver, Ended};
+use super::Driver;
+use super::submit::Progress;
 use crate::events::Event;
 use crate::patience::Stop;
 use crate::wire::Status;
@@ -45,20 +41,6 @@ impl Pauses {
 }
 
 impl Driver<'_> {
-    /// Drives all of these through their lives, so many at once, or only submits
-    /// them. However one ends, the others go on; after a signal or the deadline
-    /// none is begun.
-    pub async fn drive_all(&self, works: &[Submission<'_>], at_once: usize, waits: bool) -> Vec<Ended> {
-        let drive = async |index: usize| {
-            let work = &works[index];
-            (index, if waits { self.drive(work).await } else { self.submit(work).await })
-        };
-        let mut all: Vec<(usize, Ended)> =
-            stream::iter(0..works.len()).map(drive).buffer_unordered(at_once).collect().await;
-        all.sort_by_key(|(index, _)| *index);
-        all.into_iter().map(|(_, ended)| ended).collect()
-    }
-
     /// Waits until there may be room, and makes ready for another try.
     pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
         let Some(batch) = progress.borrow_mut().batch.take() else { return Ok(()) };

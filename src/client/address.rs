@@ -24,6 +24,48 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
     Ok(url)
 }
 
+/// The one parameter of a base URL's query that is no secret: Azure's version of the API.
+const VERSION: &str = "api-version";
+
+/// A base URL as it may be shown: gateways take keys in the query, so of that
+/// only the version of the API is left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The address.
+    pub url: String,
+    /// Whether parts of its query are left out, so that it does not lead there.
+    pub is_query_hidden: bool,
+}
+
+/// A base URL as it may be shown.
+pub(super) fn shown(base: &Url) -> Shown {
+    let mut url = base.clone();
+    let versions: Vec<(String, String)> =
+        base.query_pairs().filter(|(name, _)| is_version(name)).map(|pair| (pair.0.into(), pair.1.into())).collect();
+    url.set_query(None);
+    if !versions.is_empty() {
+        url.query_pairs_mut().extend_pairs(&versions);
+    }
+    let is_nothing = |name: &str, value: &str| name.is_empty() && value.is_empty();
+    let is_query_hidden = base.query_pairs().any(|(name, value)| !is_version(&name) && !is_nothing(&name, &value));
+    Shown { url: url.into(), is_query_hidden }
+}
+
+/// What in a base URL's query may be a secret, by its parameter's name, in every form in which a server may echo it.
+pub(super) fn query_secrets(base: &Url) -> Vec<(String, String)> {
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let raw = base.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('=')).map(own);
+    let decoded = base.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned()));
+    // A key may also stand alone, as the parameter's name.
+    let alone = base.query_pairs().filter(|(_, value)| value.is_empty());
+    let alone = alone.map(|(name, _)| (String::new(), name.into_owned()));
+    raw.chain(decoded).chain(alone).filter(|(name, value)| !is_version(name) && !is_version(value)).collect()
+}
+
+fn is_version(name: &str) -> bool {
+    name.eq_ignore_ascii_case(VERSION)
+}
+
 /// Reads the address of the API of the CI system that we run on: a token may go
 /// there. The error does not repeat the address, which may hold a password.
 pub(super) fn host_api(text: &str) -> Result<Url, Error> {
@@ -79,7 +121,7 @@ pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{base_url, host_api, is_local, is_plain_page, join};
+    use super::{base_url, host_api, is_local, is_plain_page, join, query_secrets, shown};
 
     fn joined(base: &str, path: &str) -> Option<String> {
         join(&base_url(base).unwrap(), path, &[]).map(String::from)
@@ -109,6 +151,31 @@ mod tests {
         {
             assert_eq!(joined(base, climbing), None, "{climbing}");
         }
+    }
+
+    #[test]
+    fn of_a_query_only_the_version_of_the_api_is_shown() {
+        let seen = |text: &str| {
+            let shown = shown(&base_url(text).unwrap());
+            (shown.url, shown.is_query_hidden)
+        };
+        let azure = "https://x.example/openai?api-version=2024-10-21";
+        assert_eq!(seen(azure), (azure.to_owned(), false));
+        assert_eq!(seen("https://x.example/v1"), ("https://x.example/v1".to_owned(), false));
+        assert_eq!(seen("https://x.example/v1?"), ("https://x.example/v1".to_owned(), false));
+        let keyed = "https://x.example/openai?key=s3cret-value&api-version=2024-10-21&code";
+        assert_eq!(seen(keyed), (azure.to_owned(), true));
+        assert_eq!(seen("https://x.example/v1?lone-s3cret"), ("https://x.example/v1".to_owned(), true));
+    }
+
+    #[test]
+    fn what_a_query_holds_beside_it_is_a_secret_in_every_form() {
+        let secrets =
+            query_secrets(&base_url("https://x.example?api-version=2024-10-21&sig=a%2Fb%3D12345&lone-s3cret").unwrap());
+        for form in ["a%2Fb%3D12345", "a/b=12345", "lone-s3cret"] {
+            assert!(secrets.iter().any(|(_, secret)| secret == form), "{form}: {secrets:?}");
+        }
+        assert!(!secrets.iter().any(|(_, secret)| secret.contains("2024")));
     }
 
     #[test]

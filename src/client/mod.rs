@@ -22,7 +22,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
 use self::address::is_loopback;
-pub use self::address::{is_local, is_plain_page};
+pub use self::address::{Shown, is_local, is_plain_page};
 use self::reach::Names;
 pub use self::redact::{Kind, Secrets};
 pub use self::trace::Traces;
@@ -119,6 +119,12 @@ impl Client {
             headers.insert(reqwest::header::AUTHORIZATION, bearer);
             secrets.add(key.clone(), Kind::Credential);
         }
+        for (name, value) in address::query_secrets(&base) {
+            if let Ok(value) = value.parse() {
+                let parameter = Header { name, value };
+                secrets.add(parameter.value.clone(), Kind::of_header(&parameter));
+            }
+        }
         let roots = trust::roots(connection.ca_bundle.as_deref())?;
         let names = Names::new(&base);
         Ok(Self {
@@ -137,6 +143,11 @@ impl Client {
     /// The scheme, host and port that the calls go to.
     pub fn origin(&self) -> String {
         self.base.origin().ascii_serialization()
+    }
+
+    /// The base URL as it may be shown.
+    pub fn shown_base_url(&self) -> Shown {
+        address::shown(&self.base)
     }
 
     /// Whether any answer so far was the sandbox's.
@@ -192,7 +203,7 @@ impl Client {
             .mime_str("application/jsonl")
             .map_err(|error| Failure::Local(error.to_string()))?;
         let fields =
-            call.form.iter().fold(multipart::Form::new(), |form, (name, value)| form.text(*name, value.clone()));
+            call.form.iter().fold(multipart::Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
         let timeout = 2 * CALL_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
         let request = self.request(call)?.timeout(timeout).multipart(fields.part("file", part));
         let reply = self.reply(request.send().await).await;
@@ -399,6 +410,15 @@ mod tests {
         let echoed = b"key sk-0123456789, twice sk-0123456789sk-0123456789, header secret team, short abc";
         let expected = "key ***, twice ******, header ***, short abc";
         assert_eq!(String::from_utf8(client.secrets.cut(echoed)).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_query_of_the_base_url_is_cut_out_but_for_the_version() {
+        let url = "http://127.0.0.1:9/v1?api-version=2024-10-21&subscription=gateway%2Dkey-1&x=short";
+        let client = Client::new(&connection(url)).unwrap();
+        assert_eq!(client.shown("gateway-key-1, gateway%2Dkey-1, short, 2024-10-21"), "***, ***, short, 2024-10-21");
+        let shown = client.shown_base_url();
+        assert_eq!((shown.url.as_str(), shown.is_query_hidden), ("http://127.0.0.1:9/v1?api-version=2024-10-21", true));
     }
 
     #[test]

@@ -22,8 +22,8 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let events = world.events(host.as_ref());
     let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));
-    let rules = Rules { endpoint: inputs.work.endpoint, ..provider.rules() };
     let done: Result<Exit, Error> = async {
+        let rules = plan::rules(&inputs.work, provider.as_ref())?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &events).await?;
         let verdict = match checked.fault_count {

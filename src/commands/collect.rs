@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::at_hand::{self, firsts, without_replaced};
 use super::check::check_quietly;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
@@ -33,7 +34,6 @@ use crate::patience::{BEFORE, Guard, Patience, Stop};
 use crate::plan::{self, Collecting};
 use crate::report::{BatchReport, Coverage, Report};
 use crate::requests::places::Places;
-use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
 use crate::values::{self, RetryOn};
@@ -41,8 +41,6 @@ use crate::verdict::{self, End, Rows, Verdict};
 use crate::wire::{Batch, Status};
 use crate::world::World;
 
-/// Where a batch does not say what window it was made with.
-const WINDOW: &str = "24h";
 /// How long doubtful files are fetched again by a collection that does not wait.
 const LOOKING: Duration = Duration::from_secs(60);
 /// How long after a batch's end its files may be on their way, in seconds.
@@ -120,6 +118,8 @@ pub(super) struct Collection<'a> {
     warned: usize,
     /// The batches as last seen.
     batches: Vec<Batch>,
+    /// The requests, where they are at hand.
+    at_hand: Option<at_hand::Read>,
     /// What is told of it.
     pub(super) report: Report,
 }
@@ -131,8 +131,8 @@ impl<'a> Collection<'a> {
         let report = Report::begin(scene.api.provider(), scene.api.origin(), scene.world.clock);
         // What was said of another run is no news of this one.
         let warned = if scene.plan.pending { scene.events.warnings().len() } else { 0 };
-        let (phases, batches) = (Phases::default(), Vec::new());
-        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed: false, warned, batches, report })
+        let (phases, batches, at_hand) = (Phases::default(), Vec::new(), None);
+        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed: false, warned, batches, at_hand, report })
     }
 
     /// The batches to collect: those named, else those that the journal knows of.
@@ -185,7 +185,8 @@ impl<'a> Collection<'a> {
     }
 
     async fn stages(&mut self, ids: &[String]) -> Result<Verdict, Stop> {
-        let mut batches = self.look(ids).await?;
+        let mut batches = without_replaced(self.look(ids).await?);
+        self.at_hand = at_hand::find(self.scene, &batches).await?;
         self.take_up(&batches)?;
         let mut stop = None;
         for batch in &mut batches {
@@ -358,7 +359,7 @@ impl<'a> Collection<'a> {
             batch,
             attempt: attempt(batch),
             requests: batch.counts.total,
-            rows: vec![0..u32::MAX],
+            rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
         };
         let allowance = if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE };
@@ -376,7 +377,7 @@ impl<'a> Collection<'a> {
 
     /// The order of the requests, from wherever it can be had.
     async fn order(&mut self, batches: &[Batch]) -> Result<Order, Stop> {
-        if let Some((source, checked)) = self.local(batches).await {
+        if let Some((source, checked)) = self.at_hand.take() {
             let key = self.report.requests.key.take();
             self.report.asked(&source, &checked);
             self.report.requests.key = key;
@@ -399,31 +400,18 @@ impl<'a> Collection<'a> {
         Ok(Order::Answers { total: batches.iter().filter_map(|batch| batch.counts.total).sum() })
     }
 
-    /// The requests at hand, if these batches were made of them.
-    async fn local(&self, batches: &[Batch]) -> Option<(Source, Checked)> {
-        let window = batches.first()?.completion_window.as_deref().unwrap_or(WINDOW);
-        let mut wanted: Vec<&str> = firsts(batches).map(|batch| Seen::of(batch).key).collect::<Option<Vec<&str>>>()?;
-        let source = source::resolve(&self.scene.plan.requests).await.ok()?;
-        let checked = check_quietly(&source, self.scene.api.provider().rules()).await.ok()?;
-        let key = |shard: &Shard| identity::key(shard.digest, &shard.endpoint, window, 1);
-        let mut keys: Vec<String> = checked.shards.iter().map(key).collect();
-        wanted.sort_unstable();
-        keys.sort_unstable();
-        (keys == wanted).then_some((source, checked))
-    }
-
     /// The provider's copy of the requests, if it gives it back.
     async fn given_back(&self, batches: &[Batch]) -> Result<Option<(Source, Checked)>, Stop> {
         let (guard, dir) = (self.scene.looking(), self.output_dir.join(".download"));
         let downloader = Downloader { api: self.scene.api, guard: &guard, dir: &dir };
         let mut paths = Vec::new();
-        for (number, batch) in firsts(batches).enumerate() {
+        for (number, batch) in in_order(firsts(batches).collect()).into_iter().enumerate() {
             let Some(id) = &batch.input_file_id else { return Ok(None) };
             let Some(path) = downloader.fetch_if_given(id, number).await? else { return Ok(None) };
             paths.push(path.display().to_string());
         }
         let source = source::resolve(&paths).await?;
-        let checked = check_quietly(&source, Rules::default()).await?;
+        let checked = check_quietly(&source, Rules::of_sent()).await?;
         if let Some(fault) = checked.faults.iter().find(|_| batches.len() > 1) {
             return Err(Error::refused(format!("These batches do not belong together: {}.", fault.statement()))
                 .hint("Collect each by itself, with an `output-dir` of its own.")
@@ -452,9 +440,12 @@ impl<'a> Collection<'a> {
     }
 }
 
-/// The batches that hold the requests; the others hold some of them once more.
-fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
-    batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
+/// The batches in the order of their requests where their marks tell it, else as they were named.
+fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
+    if batches.iter().all(|batch| Seen::of(batch).part.is_some()) {
+        batches.sort_by_key(|batch| Seen::of(batch).part.map(|part| (part.number, part.piece.path())));
+    }
+    batches
 }
 
 /// The batches as they were named: by their ids, or in a list as the output `batch-ids` has it.

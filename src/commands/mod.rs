@@ -1,5 +1,6 @@
 //! The commands: what each does, stage by stage, and what they share.
 
+mod at_hand;
 pub mod cancel;
 pub mod check;
 pub mod collect;
@@ -10,6 +11,7 @@ pub mod operations;
 pub mod pending;
 pub mod run;
 mod sent;
+mod split;
 
 use crate::api::Api;
 use crate::batch::Parting;

@@ -88,6 +88,7 @@ pub async fn file(command: File, world: &World) -> Result<(), Error> {
 
 async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection)?;
+    let form = plan::upload_form(inputs.upload_purpose.as_ref(), inputs.expires_after, &inputs.upload_fields)?;
     let source = source::resolve(std::slice::from_ref(&inputs.path)).await?;
     let own = || std::path::Path::new(&inputs.path).file_name().map(|name| name.to_string_lossy().into_owned());
     let name =
@@ -96,8 +97,7 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
     let read = hasher.update_reader(source.open());
     read.map_err(|error| Error::new(Exit::Invalid, format!("`{}` cannot be read.", inputs.path)).because(error))?;
     let file = source.stream(hasher.finalize());
-    let (_, reply) =
-        told(&format!("uploading {}", inputs.path), api.upload(&name, file, inputs.expires_after, |_| {}).await)?;
+    let (_, reply) = told(&format!("uploading {}", inputs.path), api.upload(&name, file, &form, |_| {}).await)?;
     print(&api, &reply, world)
 }
 

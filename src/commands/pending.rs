@@ -7,13 +7,14 @@
 
 use std::path::Path;
 
+use super::at_hand;
 use super::collect::{Collection, Scene};
 use super::stopped;
 use crate::batch::search;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{Adopted, Board, Unadopted};
-use crate::identity::{Check, Seen};
+use crate::identity::{Check, Part, Seen};
 use crate::own_files;
 use crate::patience::{Patience, Stop};
 use crate::report::RunEntry;
@@ -41,6 +42,7 @@ pub(super) async fn collect(scene: &Scene<'_>, board: Option<&Board>) -> Result<
         Error::usage("`pending` needs GitHub: its checks say which batches are waited for.")
             .hint("Outside of GitHub Actions, name the batches that `submit` printed.")
     })?;
+    at_hand::check_named(scene).await?;
     let mut troubles = Vec::new();
     let runs = match look(scene, board, &mut troubles).await {
         // What a signal leaves is told below.
@@ -187,10 +189,10 @@ fn place(output_dir: &Path, dir: &Path) -> Result<(), Error> {
 
 /// Whether a run's batches are all there: each is one of so many.
 fn is_whole(batches: &[Batch]) -> bool {
-    let parts = || batches.iter().filter_map(|batch| Seen::of(batch).part).filter(|part| part.attempt == 1);
-    let of = parts().map(|part| part.of).max().unwrap_or(1);
-    let is_there = |number: usize| of == 1 || parts().any(|part| part.number == number);
-    !batches.is_empty() && (1..=of).all(is_there)
+    let firsts = batches.iter().filter_map(|batch| Seen::of(batch).part).filter(|part| part.attempt == 1);
+    let firsts: Vec<Part> = firsts.collect();
+    // What bears no such mark is known by the check that names it.
+    !batches.is_empty() && (firsts.is_empty() || Part::are_all(&firsts))
 }
 
 impl Run {

@@ -9,6 +9,7 @@ use super::check::check_requests;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
+use super::split::{Piece, Sender};
 use super::{attended, board, connect, failed, on_signal, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
@@ -22,6 +23,7 @@ use crate::hosts::{Board, Host};
 use crate::identity::{self, Part};
 use crate::inputs;
 use crate::journal::{self, Journal, Line, Record};
+use crate::part;
 use crate::patience::{BEFORE, Guard, Stop};
 use crate::plan::{self, Plan, Server};
 use crate::report::Report;
@@ -98,6 +100,8 @@ struct Run<'a> {
     report: Report,
     /// The check that shows the run, for the batches' metadata.
     check: Option<String>,
+    /// What tells the requests from others.
+    fingerprint: String,
     /// Whether nothing is left at the provider that a later run should take up.
     is_closed: bool,
 }
@@ -122,8 +126,23 @@ impl<'a> Run<'a> {
         let mut report = Report::begin(api.provider(), api.origin(), world.clock);
         report.max_failed = plan.max_failed.to_string();
         let phases = Phases::default();
-        let (check, is_closed) = (None, false);
-        Ok(Self { plan, host, board, world, events, api, journal, earlier, phases, deadline, report, check, is_closed })
+        let (check, fingerprint, is_closed) = (None, String::new(), false);
+        Ok(Self {
+            plan,
+            host,
+            board,
+            world,
+            events,
+            api,
+            journal,
+            earlier,
+            phases,
+            deadline,
+            report,
+            check,
+            fingerprint,
+            is_closed,
+        })
     }
 
     /// Runs all stages, judges, and writes the report.
@@ -163,7 +182,8 @@ impl<'a> Run<'a> {
         if checked.fault_count > 0 {
             return Ok(Verdict::invalid(checked.fault_count));
         }
-        let Checked { total, ids, places, shards, .. } = checked;
+        let Checked { total, ids, places, shards, digest, .. } = checked;
+        self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| self.key(shard, 1)).collect();
         let key = identity::key_of_all(&keys);
         self.report.requests.key = Some(key.clone());
@@ -251,40 +271,49 @@ impl<'a> Run<'a> {
     /// Drives these shards through their lives.
     async fn send(&self, guard: &Guard<'_>, source: &Source, shards: Vec<Shard>, attempt: u32) -> Vec<Sent> {
         let of = shards.len();
-        let part = |index: usize| Part { number: index + 1, of, attempt };
-        let works: Vec<Submission<'_>> =
-            shards.iter().enumerate().map(|(index, shard)| self.submission(source, shard, part(index))).collect();
-        let ended = Box::pin(self.drive(guard, &works)).await;
-        let works: Vec<(Part, String)> = works.into_iter().map(|work| (work.part, work.key)).collect();
-        let all = shards.into_iter().zip(works).zip(ended);
-        let sent = |((shard, (part, key)), mut ended): ((Shard, (Part, String)), Ended)| {
+        let piece = |(index, shard): (usize, Shard)| {
+            let part = Part { number: index + 1, of, piece: part::Piece::WHOLE, attempt };
+            Piece { key: self.key(&shard, attempt), shard, part }
+        };
+        let pieces = shards.into_iter().enumerate().map(piece).collect();
+        let all = Box::pin(self.drive(guard, source, pieces)).await;
+        let sent = |(Piece { shard, part, key }, mut ended): (Piece, Ended)| {
             // What was asked for tells what an answer has to hold; not every provider repeats it.
             if let Some(batch) = &mut ended.progress.batch {
-                batch.endpoint = Some(shard.endpoint.clone());
+                batch.endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
             }
             Sent { shard, part, key, ended }
         };
-        all.map(sent).collect()
+        all.into_iter().map(sent).collect()
     }
 
     /// Drives the batches, and lets the board name the first meanwhile.
-    async fn drive(&self, guard: &Guard<'_>, works: &[Submission<'_>]) -> Vec<Ended> {
+    async fn drive(&self, guard: &Guard<'_>, source: &Source, pieces: Vec<Piece>) -> Vec<(Piece, Ended)> {
         // The phases of several batches overlap, so they are one.
         let own = Phases::default();
-        let phases = if works.len() > 1 { &own } else { &self.phases };
-        if works.len() > 1 {
-            self.phases.begin("batches");
-        }
-        let driver = self.driver(guard, phases);
-        let drive = driver.drive_all(works, self.plan.max_in_flight, self.plan.waits);
-        let Some(board) = self.board else { return drive.await };
+        let (alone, among_others) = (self.driver(guard, &self.phases), self.driver(guard, &own));
+        let drive = async |piece: &Piece| {
+            let work = self.submission(source, piece);
+            let is_alone = piece.part.of == 1 && piece.part.piece == part::Piece::WHOLE;
+            if !is_alone {
+                self.phases.begin("batches");
+            }
+            let driver = if is_alone { &alone } else { &among_others };
+            if self.plan.waits { driver.drive(&work).await } else { driver.submit(&work).await }
+        };
+        let (journal, origin) = (&self.journal, self.api.origin());
+        let sender = Sender { source, journal, events: self.events, at_once: self.plan.max_in_flight };
+        let key = |shard: &Shard, part: Part| self.key(shard, part.attempt);
+        let is_halved = |key: &str| journal::is_halved(&self.earlier, &origin, key);
+        let send = sender.send(pieces, key, is_halved, drive);
+        let Some(board) = self.board else { return send.await };
         let (running, over) = tokio::sync::oneshot::channel::<()>();
-        let drive = async {
-            let ended = drive.await;
+        let send = async {
+            let ended = send.await;
             drop(running);
             ended
         };
-        tokio::join!(drive, board.follow(&self.report, self.events, over)).0
+        tokio::join!(send, board.follow(&self.report, self.events, over)).0
     }
 
     fn guard(&self) -> Guard<'a> {
@@ -311,25 +340,25 @@ impl<'a> Run<'a> {
     }
 
     fn key(&self, shard: &Shard, attempt: u32) -> String {
-        identity::key(shard.digest, &shard.endpoint, &self.plan.window, attempt)
+        identity::key(shard.digest, &shard.endpoint, &self.plan.window, attempt, &self.plan.extras)
     }
 
-    fn submission<'s>(&self, source: &'s Source, shard: &'s Shard, part: Part) -> Submission<'s> {
+    fn submission<'s>(&self, source: &'s Source, piece: &'s Piece) -> Submission<'s> {
         let identity = self.host.identity();
-        let key = self.key(shard, part.attempt);
         Submission {
             source,
-            shard,
-            part,
-            left: journal::left(&self.earlier, &self.api.origin(), &key),
-            key,
+            shard: &piece.shard,
+            part: piece.part,
+            left: journal::left(&self.earlier, &self.api.origin(), &piece.key),
+            key: piece.key.clone(),
+            requests: self.fingerprint.clone(),
             whole: self.report.requests.key.clone().unwrap_or_default(),
             window: self.plan.window.clone(),
             repo: identity.repo,
             run: identity.run,
             check: self.check.clone(),
             metadata: self.plan.metadata.clone(),
-            expires_after: self.plan.expires_after,
+            form: self.plan.form.clone(),
             output_expires_after: self.plan.output_expires_after,
             armed: self.plan.on_abort == Parting::Cancel && !self.plan.in_process,
             reuse: self.plan.reuse,

@@ -10,7 +10,7 @@ use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::hosts::Choice;
 use crate::providers;
-use crate::values::{self, MaxFailed, Pair, RetryWord};
+use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
 
 /// The work to do.
 #[derive(Debug, Args)]
@@ -22,6 +22,12 @@ pub struct Work {
     /// The endpoint of every request, as `/v1/chat/completions` [default: what the lines say].
     #[arg(long, value_name = "PATH")]
     pub endpoint: Option<String>,
+    /// How many requests a batch may have at most [default: the provider's limit].
+    #[arg(long, value_name = "COUNT")]
+    pub max_requests: Option<u64>,
+    /// How many bytes of requests a batch may have at most, as `10MB` or `10MiB` [default: the provider's limit].
+    #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
+    pub max_bytes: Option<u64>,
 }
 
 /// What is made of the work at the provider.
@@ -40,6 +46,12 @@ pub struct Making {
     /// Let the output file expire after this time, `1h` to `30days` [default: the provider's].
     #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
     pub output_expires_after: Option<Duration>,
+    /// The purpose that the requests are uploaded with [default: batch].
+    #[arg(long, value_name = "PURPOSE")]
+    pub upload_purpose: Option<String>,
+    /// More form fields for the upload, as `name=value`; one a line or one a flag.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub upload_fields: Vec<Field>,
     /// How many batches may be under way at a time, where the requests need several [default: 8].
     #[arg(long, value_name = "COUNT")]
     pub max_in_flight: Option<usize>,
@@ -79,7 +91,7 @@ pub struct Connection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Waiting {
-    /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 24h30m].
+    /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
@@ -109,7 +121,7 @@ pub struct Waiting {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Submitting {
-    /// How long submitting may take [default: 5h30m on GitHub, else 24h30m].
+    /// How long submitting may take [default: 5h30m on GitHub, else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: detach].

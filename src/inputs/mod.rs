@@ -4,7 +4,7 @@
 //! (`INPUT_POLL-INTERVAL`), a plugin setting (`PLUGIN_POLL_INTERVAL`) and a
 //! variable (`BATCHSTEP_POLL_INTERVAL`); its doc comment is the help text.
 //! `env.rs` turns variables into arguments, so clap parses each value once,
-//! wherever it came from. What the values mean together is `plan.rs`'s.
+//! wherever it came from. What the values mean together is `plan`'s.
 //! Here are the commands; `groups.rs` has the inputs that several of them take.
 
 use std::convert::Infallible;
@@ -176,7 +176,7 @@ pub struct Sandbox {
     pub simulation: Simulation,
 }
 
-/// Text that may be a secret and is checked only in `plan.rs`: clap would show
+/// Text that may be a secret and is checked only in `plan`: clap would show
 /// a wrong value in its error.
 #[derive(Clone)]
 pub struct Unchecked(pub String);

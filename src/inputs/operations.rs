@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Connection;
-use crate::values::{self, Pair};
+use crate::values::{self, Field, Pair};
 
 /// The API's batch operations.
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ pub struct ListBatches {
 /// The API's file operations.
 #[derive(Debug, Subcommand)]
 pub enum File {
-    /// Upload a requests file, with purpose `batch`.
+    /// Upload a requests file.
     Upload(UploadFile),
     /// Read a file's object.
     Get(OneFile),
@@ -97,6 +97,12 @@ pub struct UploadFile {
     /// The name it gets, ending in `.jsonl` [default: the file's own].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
+    /// The purpose that it is uploaded with [default: batch].
+    #[arg(long, value_name = "PURPOSE")]
+    pub upload_purpose: Option<String>,
+    /// More form fields, as `name=value`.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub upload_fields: Vec<Field>,
     /// Let it expire after this time, `1h` to `30days`.
     #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
     pub expires_after: Option<Duration>,

@@ -1,7 +1,7 @@
 //! Any server that speaks OpenAI's dialect: its address is the user's, its
 //! limits are for it to say.
 
-use super::Provider;
+use super::{Key, Provider};
 use crate::requests::Rules;
 
 /// A compatible server.
@@ -17,13 +17,11 @@ impl Provider for Compatible {
     }
 
     fn rules(&self) -> Rules {
-        Rules {
-            endpoint: None,
-            known_endpoints_only: false,
-            max_requests: None,
-            max_bytes: None,
-            max_embedding_inputs: None,
-        }
+        Rules::default()
+    }
+
+    fn key(&self) -> Key {
+        Key::Optional
     }
 
     fn windows(&self) -> &'static [&'static str] {

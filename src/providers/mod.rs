@@ -26,6 +26,11 @@ pub enum Name {
     Sandbox,
 }
 
+/// The form fields that say how long an uploaded file lives.
+pub const EXPIRY_ANCHOR: &str = "expires_after[anchor]";
+/// The other one.
+pub const EXPIRY_SECONDS: &str = "expires_after[seconds]";
+
 /// Finds a provider by its name.
 pub fn choose(name: Name) -> Box<dyn Provider> {
     match name {
@@ -58,7 +63,7 @@ pub struct Call {
     /// The JSON body.
     pub json: Option<Value>,
     /// The form fields that stand before the file in an upload.
-    pub form: Vec<(&'static str, String)>,
+    pub form: Vec<(String, String)>,
 }
 
 impl Call {
@@ -83,6 +88,28 @@ pub struct NewBatch<'a> {
     pub output_expires_after: Option<Duration>,
 }
 
+/// What an upload says beside the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadForm {
+    /// What the file is for: `batch` at OpenAI.
+    pub purpose: String,
+    /// How long the file lives.
+    pub expires_after: Option<Duration>,
+    /// The user's own fields: gateways route by them.
+    pub fields: Vec<(String, String)>,
+}
+
+/// Whether a provider wants an API key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// It refuses calls without one.
+    Required,
+    /// That is for the server to say: it may take none, or another header.
+    Optional,
+    /// It takes any, so one is made up.
+    MadeUp,
+}
+
 /// A vendor of the Batch API.
 pub trait Provider {
     /// Its name, as the input says it.
@@ -96,11 +123,11 @@ pub trait Provider {
     /// the smaller one is kept to.
     fn rules(&self) -> Rules {
         Rules {
-            endpoint: None,
             known_endpoints_only: true,
             max_requests: Some(50_000),
             max_bytes: Some(200_000_000),
             max_embedding_inputs: Some(50_000),
+            ..Rules::default()
         }
     }
 
@@ -109,9 +136,9 @@ pub trait Provider {
         &["24h"]
     }
 
-    /// Whether it answers without a key.
-    fn needs_key(&self) -> bool {
-        true
+    /// Whether it wants a key.
+    fn key(&self) -> Key {
+        Key::Required
     }
 
     /// Whether its answers are made up.
@@ -120,12 +147,13 @@ pub trait Provider {
     }
 
     /// Uploads a requests file, which the client appends to the form.
-    fn upload(&self, expires_after: Option<Duration>) -> Call {
-        let mut form = vec![("purpose", "batch".to_owned())];
-        if let Some(life) = expires_after {
-            form.push(("expires_after[anchor]", "created_at".to_owned()));
-            form.push(("expires_after[seconds]", life.as_secs().to_string()));
+    fn upload(&self, form: &UploadForm) -> Call {
+        let mut fields = vec![("purpose".to_owned(), form.purpose.clone())];
+        if let Some(life) = form.expires_after {
+            fields.push((EXPIRY_ANCHOR.to_owned(), "created_at".to_owned()));
+            fields.push((EXPIRY_SECONDS.to_owned(), life.as_secs().to_string()));
         }
+        let form = [&fields[..], &form.fields].concat();
         Call { form, ..Call::new(Method::Post, "/files") }
     }
 

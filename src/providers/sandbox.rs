@@ -1,7 +1,7 @@
 //! The built-in simulator as a provider: OpenAI's dialect and limits, no key,
 //! and a mark that nothing it says is real. `commands/mod.rs` starts the simulator.
 
-use super::Provider;
+use super::{Key, Provider};
 
 /// The simulator.
 pub(super) struct Sandbox;
@@ -15,8 +15,8 @@ impl Provider for Sandbox {
         None
     }
 
-    fn needs_key(&self) -> bool {
-        false
+    fn key(&self) -> Key {
+        Key::MadeUp
     }
 
     fn is_simulated(&self) -> bool {

@@ -31,6 +31,17 @@ impl Content {
     }
 }
 
+/// Whether a request must name its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Model {
+    /// It must.
+    Required,
+    /// The endpoint has one of its own.
+    Optional,
+    /// It must, unless it is made from a stored prompt, which names one.
+    RequiredWithoutPrompt,
+}
+
 /// An endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -38,21 +49,32 @@ pub(crate) struct Endpoint {
     pub(crate) path: &'static str,
     /// What a body must hold: of each list one.
     pub(crate) needs: &'static [&'static [Content]],
+    /// Whether a body must name its model.
+    pub(crate) model: Model,
 }
 
 /// Whose inputs are counted, and limited, across requests.
 pub(crate) const EMBEDDINGS: &str = "/v1/embeddings";
 
-/// The endpoints, in the order of OpenAI's documentation.
+/// The endpoints, in the order of OpenAI's documentation. Where a model is optional is from its `openapi.yaml`
+/// (2026-08).
 pub(crate) const KNOWN: [Endpoint; 8] = [
-    Endpoint { path: "/v1/responses", needs: &[&[Content::Input, Content::Prompt]] },
-    Endpoint { path: "/v1/chat/completions", needs: &[&[Content::Messages]] },
-    Endpoint { path: EMBEDDINGS, needs: &[&[Content::Input]] },
-    Endpoint { path: "/v1/completions", needs: &[&[Content::Prompt]] },
-    Endpoint { path: "/v1/moderations", needs: &[&[Content::Input]] },
-    Endpoint { path: "/v1/images/generations", needs: &[&[Content::Prompt]] },
-    Endpoint { path: "/v1/images/edits", needs: &[&[Content::Prompt], &[Content::Image, Content::Images]] },
-    Endpoint { path: "/v1/videos", needs: &[&[Content::Prompt]] },
+    Endpoint {
+        path: "/v1/responses",
+        needs: &[&[Content::Input, Content::Prompt]],
+        model: Model::RequiredWithoutPrompt,
+    },
+    Endpoint { path: "/v1/chat/completions", needs: &[&[Content::Messages]], model: Model::Required },
+    Endpoint { path: EMBEDDINGS, needs: &[&[Content::Input]], model: Model::Required },
+    Endpoint { path: "/v1/completions", needs: &[&[Content::Prompt]], model: Model::Required },
+    Endpoint { path: "/v1/moderations", needs: &[&[Content::Input]], model: Model::Optional },
+    Endpoint { path: "/v1/images/generations", needs: &[&[Content::Prompt]], model: Model::Optional },
+    Endpoint {
+        path: "/v1/images/edits",
+        needs: &[&[Content::Prompt], &[Content::Image, Content::Images]],
+        model: Model::Optional,
+    },
+    Endpoint { path: "/v1/videos", needs: &[&[Content::Prompt]], model: Model::Optional },
 ];
 
 /// The endpoint with this path.

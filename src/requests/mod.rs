@@ -7,6 +7,7 @@
 
 mod endpoints;
 pub(crate) mod fault;
+pub mod halves;
 pub mod ids;
 pub(crate) mod lines;
 pub(crate) mod loose;
@@ -26,18 +27,32 @@ use self::ids::Ids;
 use self::lines::{LONGEST_REQUEST, Lines};
 use self::pass::Pass;
 use self::places::Places;
+use self::row::Addressed;
 use self::shards::Shard;
 use self::source::Source;
 use crate::error::{Error, Exit};
 
+/// How closely lines are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scrutiny {
+    /// As closely as one can: they are about to be sent.
+    #[default]
+    Full,
+    /// Only at what answers are matched by: a provider has taken them already.
+    Ids,
+}
+
 /// What requests are held against: the provider's rules and the user's choice.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// The endpoint that all requests must name; without one, what the first names.
+    /// The endpoint of all requests; without one, what each names.
     pub endpoint: Option<String>,
     /// Whether there are no endpoints but OpenAI's. If not, others earn a
-    /// warning, and what their bodies must hold is not checked.
+    /// warning, and what their bodies must hold is not checked; and a chosen
+    /// endpoint is the batch's, whatever the lines say or leave out.
     pub known_endpoints_only: bool,
+    /// How closely lines are looked at.
+    pub scrutiny: Scrutiny,
     /// How many requests there may be.
     pub max_requests: Option<u64>,
     /// How many bytes may be sent.
@@ -47,6 +62,26 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// For requests that a provider has taken already.
+    pub fn of_sent() -> Self {
+        Self { scrutiny: Scrutiny::Ids, ..Self::default() }
+    }
+
+    /// Where it is said which endpoint a request goes to: the servers that are
+    /// told it with the batch differ in what they want the lines to say.
+    fn addressed(&self) -> Addressed {
+        match self.endpoint {
+            Some(_) if !self.known_endpoints_only => Addressed::ByBatch,
+            _ => Addressed::ByLine,
+        }
+    }
+
+    /// The endpoint whose answers come back from a batch of this one. None where it
+    /// was chosen for lines that may name another, as some servers want it.
+    pub fn answers_of<'e>(&self, endpoint: &'e str) -> Option<&'e str> {
+        Some(endpoint).filter(|_| self.addressed() == Addressed::ByLine)
+    }
+
     /// Whether there is such an endpoint, as far as is known.
     pub(crate) fn allow(&self, endpoint: &str) -> bool {
         !self.known_endpoints_only || endpoints::find(endpoint).is_some()
@@ -60,6 +95,8 @@ pub struct Checked {
     pub total: u64,
     /// Bytes that are sent.
     pub bytes: u64,
+    /// The digest of these bytes.
+    pub digest: blake3::Hash,
     /// The endpoint of all requests, if they have the same.
     pub endpoint: Option<String>,
     /// The model of all requests, if they name the same.
@@ -104,7 +141,7 @@ pub fn check(source: &Source, rules: &Rules) -> Result<Checked, Error> {
 /// Checks for tests.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{Checked, Fault, Rules, check};
+    use super::{Checked, Fault, Rules, Scrutiny, check};
     use crate::requests::source::testing::source;
 
     /// OpenAI's rules, with limits that a test can reach.
@@ -112,6 +149,7 @@ pub(crate) mod testing {
         Rules {
             endpoint: None,
             known_endpoints_only: true,
+            scrutiny: Scrutiny::Full,
             max_requests: Some(1000),
             max_bytes: Some(1_000_000),
             max_embedding_inputs: Some(5),
@@ -179,6 +217,54 @@ mod tests {
         let chosen = Rules { endpoint: Some("/v1/responses".into()), ..rules() };
         let checked = checked(&[("one", &chat("a"))], &chosen);
         assert_snapshot!(checked.faults[0].sentence(), @"one:1: `url` is `/v1/chat/completions`; the chosen endpoint is `/v1/responses`: change one of them");
+    }
+
+    #[test]
+    fn a_chosen_endpoint_is_the_batchs_where_others_than_openais_are_known() {
+        let chosen =
+            Rules { endpoint: Some("/chat/completions".into()), known_endpoints_only: false, ..Rules::default() };
+        let bare = |id: &str| {
+            let line = chat(id).replace(r#""method":"POST","url":"/v1/chat/completions","#, "");
+            assert!(!line.contains("method"));
+            line
+        };
+        let responses = r#"{"custom_id":"b","method":"POST","url":"/v1/responses","body":{"model":"m","input":"x"}}"#;
+        let mixed = checked(&[("one", &[&chat("a"), responses, &bare("c")].join("\n"))], &chosen);
+        let plan: Vec<_> = mixed.shards.iter().map(|shard| (shard.endpoint.as_str(), shard.requests)).collect();
+        assert_eq!((mixed.fault_count, plan), (0, vec![("/chat/completions", 3)]));
+        assert_eq!(chosen.answers_of("/chat/completions"), None, "a line may name another");
+        assert_eq!(rules().answers_of("/v1/responses"), Some("/v1/responses"));
+        // What is there must be right all the same, and what is held must fit the endpoint.
+        let known = Rules { endpoint: Some("/v1/chat/completions".into()), ..chosen.clone() };
+        let wrong = [
+            bare("a").replace("messages", "massages"),
+            chat("b").replace("POST", "GET"),
+            chat("c").replace(r#""/v1/chat/completions""#, "7"),
+        ];
+        assert_eq!(checked(&[("one", &wrong.join("\n"))], &known).fault_count, 3);
+        // OpenAI wants all of it in each line; without a choice nobody knows where they go.
+        assert_eq!(checked(&[("one", &bare("a"))], &Rules { known_endpoints_only: true, ..known }).fault_count, 2);
+        assert_eq!(checked(&[("one", &bare("a"))], &Rules { endpoint: None, ..chosen }).fault_count, 2);
+    }
+
+    #[test]
+    fn of_requests_that_were_sent_only_the_ids_matter() {
+        let lines = [r#"{"custom_id":"a","body":{}}"#, r#"{"custom_id":"b"}"#, r#"{"custom_id":"a"}"#, "{}"];
+        let sent = checked(&[("one", &lines.join("\n"))], &Rules::of_sent());
+        assert_eq!((sent.fault_count, sent.ids.find("b"), sent.total), (2, Some(1), 4));
+    }
+
+    #[test]
+    fn requests_without_a_model_go_into_a_batch_of_their_own() {
+        let named = |id: &str, model: &str| {
+            format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/moderations","body":{{{model}"input":"x"}}}}"#)
+        };
+        let model = r#""model":"omni","#;
+        let lines = [named("a", ""), named("b", model), named("c", ""), named("d", model)].join("\n");
+        let checked = checked(&[("one", &lines)], &rules());
+        let plan: Vec<_> = checked.shards.iter().map(|shard| (shard.model.as_deref(), shard.requests)).collect();
+        assert_eq!((checked.fault_count, plan), (0, vec![(None, 2), (Some("omni"), 2)]));
+        assert_eq!(checked.digest, blake3::hash(lines.as_bytes()));
     }
 
     #[test]

@@ -11,10 +11,10 @@ use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::loose::{Loose, Seen};
 use super::places::Places;
-use super::row::Row;
+use super::row::{Addressed, Row};
 use super::shards::{self, Planner, Request, Shard};
 use super::source::Source;
-use super::{Checked, Rules};
+use super::{Checked, Rules, Scrutiny};
 
 /// How many lines are counted, beside those of a last block.
 const MOST: u32 = 4_000_000_000;
@@ -119,12 +119,27 @@ impl<'a> Pass<'a> {
     }
 
     fn row(&mut self, line: &Line<'_>, row: &Row<'_>) {
-        for finding in row.findings() {
+        if self.rules.scrutiny == Scrutiny::Ids {
+            row.id_findings().into_iter().for_each(|finding| self.fault(finding));
+            return;
+        }
+        let addressed = self.rules.addressed();
+        for finding in row.findings(addressed) {
             self.fault(finding);
         }
-        if let Some(url) = row.url.text().filter(|url| !url.is_empty()) {
-            self.url(url, row);
-            self.plan(line, url, row);
+        let rules = self.rules;
+        let chosen = rules.endpoint.as_deref();
+        let url = row.url.text().filter(|url| !url.is_empty());
+        match (addressed, url, chosen) {
+            (Addressed::ByBatch, url, Some(chosen)) => {
+                self.body(url.unwrap_or(chosen), row);
+                self.plan(line, chosen, row);
+            }
+            (_, Some(url), _) => {
+                self.url(url, row);
+                self.plan(line, url, row);
+            }
+            _ => {}
         }
     }
 
@@ -133,17 +148,22 @@ impl<'a> Pass<'a> {
             self.fault(Finding::new(quoted(url), "it takes no batches", endpoints::advice(url)).of("url"));
             return;
         }
-        match endpoints::find(url) {
-            Some(endpoint) => row.lacks(endpoint).into_iter().for_each(|finding| self.fault(finding)),
-            None if self.warnings.is_empty() => {
-                let known = "is none of OpenAI's endpoints for batches; whether the server knows it will be seen";
-                self.warnings.push(format!("{} {known}.", quoted(url)));
-            }
-            None => {}
-        }
+        self.body(url, row);
         if let Some(chosen) = self.rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
             let expected = format!("the chosen endpoint is {}", quoted(chosen));
             self.fault(Finding::new(quoted(url), expected, "change one of them").of("url"));
+        }
+    }
+
+    /// Whether the body holds what its endpoint works on, as far as that is known.
+    fn body(&mut self, endpoint: &str, row: &Row<'_>) {
+        match endpoints::find(endpoint) {
+            Some(endpoint) => row.lacks(endpoint).into_iter().for_each(|finding| self.fault(finding)),
+            None if self.warnings.is_empty() => {
+                let known = "is none of OpenAI's endpoints for batches; whether the server knows it will be seen";
+                self.warnings.push(format!("{} {known}.", quoted(endpoint)));
+            }
+            None => {}
         }
     }
 
@@ -179,7 +199,7 @@ impl<'a> Pass<'a> {
 
     /// After the last line: what was learned of all.
     pub(crate) fn finish(mut self) -> Checked {
-        let (total, shards) = (u64::from(self.total), self.planner.finish());
+        let (total, (shards, digest)) = (u64::from(self.total), self.planner.finish());
         if shards.len() > shards::MOST {
             let (found, most) = ("more endpoints, models and requests than fit", grouped(shards::MOST as u64));
             let finding = Finding::new(found, format!("a run makes at most {most} batches"), "split the file");
@@ -196,6 +216,7 @@ impl<'a> Pass<'a> {
         Checked {
             total,
             bytes: self.source.bytes(),
+            digest,
             endpoint: self.rules.endpoint.clone().or_else(|| same(|shard| Some(&shard.endpoint))),
             model: same(|shard| shard.model.as_deref()),
             shards,

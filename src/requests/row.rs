@@ -6,10 +6,19 @@
 use serde::de::MapAccess;
 use serde_json::error::Category;
 
-use super::endpoints::{Content, Endpoint};
+use super::endpoints::{Content, Endpoint, Model};
 use super::fault::{Finding, described, quoted};
 use super::loose::{Fields, Fill, Loose, Seen, skip};
 use super::skim;
+
+/// Where it is said which endpoint a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressed {
+    /// In its line, by `method` and `url`.
+    ByLine,
+    /// Once for the whole batch; lines may do without.
+    ByBatch,
+}
 
 /// A request, as far as it is looked into.
 #[derive(Debug, Default)]
@@ -94,22 +103,29 @@ impl<'de> Row<'de> {
         }
     }
 
+    /// What is wrong with its id, by which its answer is known again.
+    pub(crate) fn id_findings(&self) -> Option<Finding> {
+        let finding = no_text(&self.custom_id, "each request needs a string of its own", "add one");
+        finding.map(|finding| finding.of("custom_id"))
+    }
+
     /// What is wrong with its fields, whatever the endpoint.
-    pub(crate) fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self, addressed: Addressed) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.repeated.map(|field| {
             Finding::new("given twice", "which one counts is anybody's guess", "remove one of them").of(field)
         }));
-        findings.extend(
-            no_text(&self.custom_id, "each request needs a string of its own", "add one")
-                .map(|finding| finding.of("custom_id")),
-        );
-        if self.method.text() != Some("POST") {
+        findings.extend(self.id_findings());
+        let may_lack = |seen: &Seen<'_>| addressed == Addressed::ByBatch && seen.is_nothing();
+        if self.method.text() != Some("POST") && !may_lack(&self.method) {
             let finding = Finding::new(described(&self.method), "batches take only `POST`", "write `\"POST\"`");
             findings.push(finding.of("method"));
         }
         let mend = "add its path, as in `/v1/chat/completions`";
-        findings.extend(no_text(&self.url, "each request names its endpoint", mend).map(|finding| finding.of("url")));
+        if !may_lack(&self.url) {
+            let finding = no_text(&self.url, "each request names its endpoint", mend);
+            findings.extend(finding.map(|finding| finding.of("url")));
+        }
         if self.body.seen == Seen::Object {
             self.body.fields.add_findings(&mut findings);
         } else {
@@ -122,6 +138,9 @@ impl<'de> Row<'de> {
 
     /// What its body lacks for `endpoint`.
     pub(crate) fn lacks(&self, endpoint: &Endpoint) -> Vec<Finding> {
+        if self.body.seen != Seen::Object {
+            return Vec::new();
+        }
         let lacking = |choice: &&&[Content]| !choice.iter().any(|content| self.body.fields.holds(*content));
         let needs = endpoint.needs.iter().filter(lacking).filter_map(|choice| {
             let (first, more) = choice.split_first()?;
@@ -132,7 +151,7 @@ impl<'de> Row<'de> {
             let expected = format!("`{}` needs `{}`{or}{list}", endpoint.path, first.field());
             Some(Finding::new(described(value), expected, mend).of(first.field()))
         });
-        if self.body.seen == Seen::Object { needs.collect() } else { Vec::new() }
+        needs.chain(self.body.fields.lacks_model(endpoint.model)).collect()
     }
 }
 
@@ -141,8 +160,21 @@ impl<'de> Body<'de> {
         if self.stream == Seen::Bool(true) {
             findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
         }
-        let model = no_text(&self.model, "each request names its model", "add it");
-        findings.extend(model.map(|finding| finding.of("body.model")));
+        // Whether it may be absent is for the endpoint to say.
+        findings.extend(if self.model.is_nothing() { None } else { self.no_model() });
+    }
+
+    fn lacks_model(&self, model: Model) -> Option<Finding> {
+        let is_needed = match model {
+            Model::Required => true,
+            Model::Optional => false,
+            Model::RequiredWithoutPrompt => self.prompt != Seen::Object,
+        };
+        self.no_model().filter(|_| is_needed && self.model.is_nothing())
+    }
+
+    fn no_model(&self) -> Option<Finding> {
+        no_text(&self.model, "each request names its model", "add it").map(|finding| finding.of("body.model"))
     }
 
     fn content(&self, content: Content) -> &Seen<'de> {

@@ -70,6 +70,8 @@ pub(crate) struct Planner {
     shards: Vec<Growing>,
     /// Runs of lines that went into a shard and are not hashed yet.
     unhashed: Vec<Run>,
+    /// The digest of all bytes; none as long as all are in the first shard, whose digest it is.
+    whole: Option<blake3::Hasher>,
 }
 
 struct Growing {
@@ -102,6 +104,13 @@ impl Planner {
 
     /// Hashes what was added of these bytes, which begin at `offset`.
     pub(crate) fn hash(&mut self, offset: u64, bytes: &[u8]) {
+        let end = offset + bytes.len() as u64;
+        let is_one = self.shards.len() == 1
+            && matches!(self.unhashed[..], [Run { from, to, .. }] if (from, to) == (offset, end));
+        if !is_one || self.whole.is_some() {
+            let so_far = || self.shards.first().map(|first| first.hasher.clone()).unwrap_or_default();
+            self.whole.get_or_insert_with(so_far).update(bytes);
+        }
         let slice = |run: &Run| bytes.get((run.from - offset) as usize..(run.to - offset) as usize).unwrap_or_default();
         for run in self.unhashed.drain(..) {
             self.shards[run.shard].hasher.update(slice(&run));
@@ -113,9 +122,13 @@ impl Planner {
         self.shards.len()
     }
 
-    /// The plan, in the order of the shards' first requests.
-    pub(crate) fn finish(self) -> Vec<Shard> {
-        self.shards.into_iter().map(|growing| Shard { digest: growing.hasher.finalize(), ..growing.shard }).collect()
+    /// The plan, in the order of the shards' first requests, and the digest of all bytes.
+    pub(crate) fn finish(self) -> (Vec<Shard>, blake3::Hash) {
+        let digested = |growing: Growing| Shard { digest: growing.hasher.finalize(), ..growing.shard };
+        let shards: Vec<Shard> = self.shards.into_iter().map(digested).collect();
+        let only = || shards.first().map_or_else(|| blake3::hash(b""), |shard| shard.digest);
+        let digest = self.whole.map_or_else(only, |whole| whole.finalize());
+        (shards, digest)
     }
 
     fn shard_for(&mut self, request: &Request<'_>, rules: &Rules) -> usize {
@@ -252,7 +265,7 @@ pub fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules) -> io:
         }
     }
     planner.unhashed.clear();
-    let mut shards = planner.finish();
+    let (mut shards, _) = planner.finish();
     for shard in &mut shards {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(source.open_shard(shard))?;
@@ -286,7 +299,9 @@ mod tests {
             }
         }
         planner.hash(begun as u64, &bytes[begun..]);
-        (planner.finish(), bytes)
+        let (shards, digest) = planner.finish();
+        assert_eq!(digest, blake3::hash(&bytes));
+        (shards, bytes)
     }
 
     #[test]

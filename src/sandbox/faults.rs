@@ -14,6 +14,8 @@
 //! | | `stall` | it is done, the reply never comes |
 //! | | `delay=SPAN` | the reply comes that much later; half of it passes before it is done |
 //! | | `redirect=URL` | 302 to there; `{id}` in it becomes the path's id |
+//! | `upload` | `too-large=BYTES` | 413 if its body has more bytes, as a gateway in front answers |
+//! | `create` | `too-many=N` | 400 if the file has more requests |
 //! | `content` | `cut=N` | the connection closes after N bytes of the body |
 //! | `list` | `lag=SPAN` | batches younger than that are not shown |
 //! | `rows` | `status=N` | the answer has that HTTP status; 0 stands in the output file |
@@ -37,6 +39,8 @@
 //! | `batch` | `stuck=STATE` | stays `validating`, `in_progress` or `finalizing` until cancelled |
 //! | | `expire=SPAN` | expires that long after its creation |
 //! | | `fail=CODE` | fails in validation |
+//! | | `too-many=N` | fails in validation if it has more requests |
+//! | | `lenient` | its lines may leave out `method` and `url`, or name another endpoint |
 //! | | `no-metadata` | the metadata is dropped |
 //! | | `cancel=SPAN` | somebody cancels it that long after its creation |
 //! | | `complete-on-cancel` | completes as a cancel arrives, which answers 409 |
@@ -92,6 +96,8 @@ pub(super) enum Action {
     Redirect(String),
     Cut(u64),
     Lag(Duration),
+    TooLarge(u64),
+    TooMany(u64),
 }
 
 /// What happens to a row.
@@ -114,6 +120,8 @@ pub(super) enum BatchFault {
     Stuck(Stage),
     Expire(Duration),
     Fail(String),
+    TooMany(u64),
+    Lenient,
     NoMetadata,
     Cancel(Duration),
     CompleteOnCancel,
@@ -190,6 +198,8 @@ impl fmt::Display for Action {
             Self::Redirect(url) => write!(f, "redirect={url}"),
             Self::Cut(bytes) => write!(f, "cut={bytes}"),
             Self::Lag(span) => write!(f, "lag={}", compact(span)),
+            Self::TooLarge(bytes) => write!(f, "too-large={bytes}"),
+            Self::TooMany(requests) => write!(f, "too-many={requests}"),
         }
     }
 }
@@ -216,6 +226,8 @@ impl fmt::Display for BatchFault {
             Self::Stuck(stage) => write!(f, "stuck={}", stage.word()),
             Self::Expire(span) => write!(f, "expire={}", compact(span)),
             Self::Fail(code) => write!(f, "fail={code}"),
+            Self::TooMany(requests) => write!(f, "too-many={requests}"),
+            Self::Lenient => f.write_str("lenient"),
             Self::NoMetadata => f.write_str("no-metadata"),
             Self::Cancel(span) => write!(f, "cancel={}", compact(span)),
             Self::CompleteOnCancel => f.write_str("complete-on-cancel"),

@@ -56,6 +56,13 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
             let refusal = Refusal { retry_after: *retry_after, ..Refusal::scripted(*status, code.as_deref()) };
             return finish(&sandbox, Err(refusal), &head.headers, hold);
         }
+        Some(Action::TooLarge(most)) if body.len() as u64 > *most => {
+            let hold = pass(delay / 2, hold).await;
+            let page = Bytes::from_static(b"<html><body><h1>413 Request Entity Too Large</h1></body></html>");
+            let mut response = Response::new(Payload::new(page, hold));
+            *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+            return Ok(response);
+        }
         Some(Action::Redirect(url)) => {
             let hold = pass(delay / 2, hold).await;
             return redirect(&url.replace("{id}", id), hold);
@@ -63,7 +70,8 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
         _ => {}
     }
     let query = Query(head.uri.query().unwrap_or_default());
-    let call = Call { operation, id, query, lag, body };
+    let most = if let Some(Action::TooMany(most)) = action { Some(most) } else { None };
+    let call = Call { operation, id, query, lag, most, body };
     let reply = authorised(&head.headers).and_then(|()| call.act(&sandbox, &head.headers));
     let hold = pass(delay / 2, hold).await;
     match action {
@@ -121,12 +129,14 @@ struct Call<'a> {
     id: &'a str,
     query: Query<'a>,
     lag: Duration,
+    /// How many requests a new batch may have.
+    most: Option<u64>,
     body: Bytes,
 }
 
 impl Call<'_> {
     fn act(self, sandbox: &Sandbox, headers: &HeaderMap) -> Result<Reply, Refusal> {
-        let Call { operation, id, query, lag, body } = self;
+        let Call { operation, id, query, lag, most, body } = self;
         let (now, mut world) = (sandbox.clock.now(), sandbox.world());
         let object = match operation {
             Operation::Upload => {
@@ -137,7 +147,7 @@ impl Call<'_> {
             Operation::GetFile => world.file(id, now),
             Operation::Content => return world.content(id, now).map(Reply::Content),
             Operation::DeleteFile => world.delete_file(id, now),
-            Operation::Create => world.create(&body, now),
+            Operation::Create => world.create(&body, now, most),
             Operation::List => world.list(query, now, lag),
             Operation::Get => world.batch(id, now),
             Operation::Cancel => world.cancel(id, now),

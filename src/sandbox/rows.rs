@@ -217,7 +217,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::script::script;
-    use super::super::validate::validate;
+    use super::super::validate::{Manners, validate};
     use super::super::weather::Weather;
     use super::{Bytes, Ground, Harvest, Rows, Value};
 
@@ -228,7 +228,7 @@ mod tests {
             format!(r#"{{"custom_id":"r{i}","method":"POST","url":"{ENDPOINT}","body":{{"model":"m","input":"t"}}}}"#)
         };
         let content = (0..count).map(line).collect::<Vec<_>>().join("\n");
-        let checked = validate(content.as_bytes(), ENDPOINT);
+        let checked = validate(content.as_bytes(), ENDPOINT, Manners::Strict);
         let strikes = Weather::new(script(faults).unwrap()).rows(Duration::ZERO);
         Rows::new(Bytes::from(content), checked.rows, &strikes)
     }

@@ -45,6 +45,10 @@ fn span(name: &str, text: &str) -> Result<Duration, String> {
     values::duration(text).map_err(|expected| format!("`{name}={text}`: {expected}"))
 }
 
+fn number(name: &str, text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{name}={text}` must be a whole number"))
+}
+
 impl FromStr for Fault {
     type Err = String;
 
@@ -123,10 +127,15 @@ impl Action {
             ("cut", value) if on == Some(Operation::Content) => {
                 Self::Cut(needed(name, value)?.parse().map_err(|_| "`cut` must be a number of bytes")?)
             }
+            ("too-large", value) if on == Some(Operation::Upload) => {
+                Self::TooLarge(number(name, needed(name, value)?)?)
+            }
+            ("too-many", value) if on == Some(Operation::Create) => Self::TooMany(number(name, needed(name, value)?)?),
             ("lag", value) if on == Some(Operation::List) => Self::Lag(span(name, needed(name, value)?)?),
             _ => {
                 let target = on.map_or("any", Operation::word);
-                let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; content takes cut=N, list takes lag=SPAN";
+                let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; upload takes too-large=BYTES, \
+                             create takes too-many=N, content takes cut=N, list takes lag=SPAN";
                 return unknown(target, name, known);
             }
         })
@@ -192,13 +201,14 @@ impl BatchFault {
             }
             ("expire", value) => Self::Expire(span(name, needed(name, value)?)?),
             ("fail", value) => Self::Fail(needed(name, value)?.to_owned()),
+            ("too-many", value) => Self::TooMany(number(name, needed(name, value)?)?),
+            ("lenient", None) => Self::Lenient,
             ("no-metadata", None) => Self::NoMetadata,
             ("cancel", value) => Self::Cancel(span(name, needed(name, value)?)?),
             ("complete-on-cancel", None) => Self::CompleteOnCancel,
             ("status", value) => Self::Status(needed(name, value)?.to_owned()),
             _ => {
-                let known =
-                    "stuck=STATE, expire=SPAN, fail=CODE, no-metadata, cancel=SPAN, complete-on-cancel, status=WORD";
+                let known = "stuck=STATE, expire=SPAN, fail=CODE, too-many=N, lenient, no-metadata, cancel=SPAN, complete-on-cancel, status=WORD";
                 return unknown("batch", name, known);
             }
         })
@@ -235,6 +245,10 @@ mod tests {
             "content redirect=http://localhost:9/sandbox/files/{id}/content",
             "content cut=1000 times=2",
             "list lag=1m",
+            "upload too-large=1200",
+            "create too-many=10 times=1",
+            "batch too-many=10",
+            "batch lenient",
             "rows status=500 share=1%",
             "rows status=0",
             "rows error-in-body share=10%",
@@ -281,6 +295,8 @@ mod tests {
             ("create explode", "`explode` is no action of `create`"),
             ("create cut=5", "`cut` is no action of `create`"),
             ("get lag=5s", "`lag` is no action of `get`"),
+            ("create too-large=5", "`too-large` is no action of `create`"),
+            ("upload too-large=5MB", "`too-large=5MB` must be a whole number"),
             ("content cut", "`cut` needs a value"),
             ("get delay", "`delay` needs a value"),
             ("get 200", "`200` must be a status from 400 to 599"),

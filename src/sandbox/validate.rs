@@ -31,9 +31,18 @@ pub(super) struct Checked {
     pub(super) errors: Vec<BatchError>,
 }
 
+/// How particular a server is about where its lines say they go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manners {
+    /// As OpenAI: every line names the batch's endpoint.
+    Strict,
+    /// As some gateways: lines may leave it out, or name another.
+    Lenient,
+}
+
 /// Checks a whole file and reports every faulty line.
-pub(super) fn validate(content: &[u8], endpoint: &str) -> Checked {
-    let mut check = Check { endpoint, ids: HashSet::new(), inputs: 0, found: Checked::default() };
+pub(super) fn validate(content: &[u8], endpoint: &str, manners: Manners) -> Checked {
+    let mut check = Check { endpoint, manners, ids: HashSet::new(), inputs: 0, found: Checked::default() };
     let mut start = 0;
     for (number, line) in (1..).zip(content.split_inclusive(|byte| *byte == b'\n')) {
         if check.found.rows.len() >= MOST {
@@ -77,12 +86,13 @@ fn error(code: &str, message: impl Into<String>, param: Option<&str>) -> BatchEr
     BatchError { code, message, param: param.map(str::to_owned), line: None }
 }
 
-fn too_many(message: String) -> BatchError {
+pub(super) fn too_many(message: String) -> BatchError {
     error("too_many_tasks", message, None)
 }
 
 struct Check<'a> {
     endpoint: &'a str,
+    manners: Manners,
     ids: HashSet<String>,
     /// Inputs of all embedding requests.
     inputs: usize,
@@ -111,7 +121,8 @@ impl Check<'_> {
     }
 
     fn envelope(&self, request: &Value, errors: &mut Vec<BatchError>) {
-        for name in ["custom_id", "method", "url", "body"] {
+        let is_addressed = |name: &&str| self.manners == Manners::Strict || !matches!(*name, "method" | "url");
+        for name in ["custom_id", "method", "url", "body"].into_iter().filter(is_addressed) {
             let (expected, fits) = match name {
                 "body" => ("an object", request[name].is_object()),
                 _ => ("a string", request[name].is_string()),
@@ -126,7 +137,8 @@ impl Check<'_> {
         if text(request, "method").is_some_and(|method| !method.is_empty() && method != "POST") {
             errors.push(error("invalid_request", "Invalid method: only 'POST' is supported.", Some("method")));
         }
-        if text(request, "url").is_some_and(|url| !url.is_empty() && url != self.endpoint) {
+        let is_other = text(request, "url").is_some_and(|url| !url.is_empty() && url != self.endpoint);
+        if is_other && self.manners == Manners::Strict {
             let message = "The URL provided for this request does not match the batch endpoint.";
             errors.push(error("invalid_url", message, Some("url")));
         }
@@ -136,7 +148,7 @@ impl Check<'_> {
         if !body.is_object() {
             return;
         }
-        self.model(text(body, "model").unwrap_or_default(), errors);
+        self.model(body, errors);
         if self.endpoint == "/v1/chat/completions" && body["messages"].as_array().is_none_or(Vec::is_empty) {
             errors.push(error("invalid_request", "Messages parameter is required.", Some("body.messages")));
         }
@@ -152,9 +164,13 @@ impl Check<'_> {
         }
     }
 
-    fn model(&mut self, model: &str, errors: &mut Vec<BatchError>) {
-        let optional =
-            self.endpoint.starts_with("/v1/images") || ["/v1/videos", "/v1/moderations"].contains(&self.endpoint);
+    fn model(&mut self, body: &Value, errors: &mut Vec<BatchError>) {
+        let model = text(body, "model").unwrap_or_default();
+        let optional = match self.endpoint {
+            "/v1/responses" => body["prompt"].is_object(),
+            "/v1/videos" | "/v1/moderations" => true,
+            endpoint => endpoint.starts_with("/v1/images"),
+        };
         match &self.found.model {
             _ if model.is_empty() && optional => {}
             _ if model.is_empty() => {
@@ -197,7 +213,11 @@ fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST, validate};
+    use super::{MOST, Manners};
+
+    fn validate(content: &[u8], endpoint: &str) -> super::Checked {
+        super::validate(content, endpoint, Manners::Strict)
+    }
 
     const CHAT: &str = "/v1/chat/completions";
 
@@ -294,5 +314,17 @@ mod tests {
     fn the_model_is_optional_where_the_endpoint_has_a_default() {
         let line = r#"{"custom_id":"a","method":"POST","url":"/v1/moderations","body":{"input":"hi"}}"#;
         assert!(found(line, "/v1/moderations").is_empty());
+        let prompt = r#"{"custom_id":"a","method":"POST","url":"/v1/responses","body":{"prompt":{"id":"p"}}}"#;
+        assert!(found(prompt, "/v1/responses").is_empty());
+        assert_eq!(found(&prompt.replace("prompt", "input"), "/v1/responses").len(), 1);
+    }
+
+    #[test]
+    fn a_lenient_server_goes_by_the_batchs_endpoint() {
+        let bare = r#"{"custom_id":"b","body":{"model":"m","messages":[1]}}"#;
+        let other = line("c", "m", "").replace(CHAT, "/v1/responses");
+        let content = [line("a", "m", "").as_str(), bare, &other].join("\n");
+        assert_eq!(validate(content.as_bytes(), CHAT).errors.len(), 3);
+        assert!(super::validate(content.as_bytes(), CHAT, Manners::Lenient).errors.is_empty());
     }
 }

@@ -22,7 +22,7 @@ use super::refusal::Refusal;
 use super::rows::Rows;
 use super::tally::{Tally, TallyBatch};
 use super::upload::Upload;
-use super::validate::{Checked, broken_input, no_input, scripted, validate};
+use super::validate::{Checked, Manners, broken_input, no_input, scripted, too_many, validate};
 use super::weather::{Strike, Weather};
 use crate::wire::Status;
 
@@ -85,16 +85,28 @@ impl World {
         self.files.delete(id, now)
     }
 
-    pub(super) fn create(&mut self, body: &[u8], now: Duration) -> Result<Value, Refusal> {
+    /// Creates a batch, of at most so many requests.
+    pub(super) fn create(&mut self, body: &[u8], now: Duration, most: Option<u64>) -> Result<Value, Refusal> {
         let create = Create::read(body)?;
-        let (content, mut checked) = self.check(&create, now);
-        let (faults, strikes) = (self.weather.batch(now), self.weather.rows(now));
+        let faults = self.weather.batch(now);
+        let manners = if faults.contains(&BatchFault::Lenient) { Manners::Lenient } else { Manners::Strict };
+        let (content, mut checked) = self.check(&create, manners, now);
+        if let Some(most) = most.filter(|most| checked.rows.len() as u64 > *most) {
+            let message = format!("Too many requests in the input file: at most {most} are allowed.");
+            return Err(Refusal::field("input_file_id", "too_many_tasks", message));
+        }
+        let strikes = self.weather.rows(now);
         let delivery = self.weather.delivery(now);
         for fault in &faults {
-            if let BatchFault::Fail(code) = fault {
-                checked.errors = vec![scripted(code, checked.model.as_deref())];
-                checked.rows.clear();
-            }
+            let error = match fault {
+                BatchFault::Fail(code) => scripted(code, checked.model.as_deref()),
+                BatchFault::TooMany(most) if checked.rows.len() as u64 > *most => {
+                    too_many(format!("The batch input file has more than {most} requests."))
+                }
+                _ => continue,
+            };
+            checked.errors = vec![error];
+            checked.rows.clear();
         }
         let rows = Rows::new(content, checked.rows, &strikes);
         let course = course(now, self.takes, rows.len(), !checked.errors.is_empty(), &faults);
@@ -163,13 +175,13 @@ impl World {
     }
 
     /// What validation will say of the input file, and its content.
-    fn check(&self, create: &Create, now: Duration) -> (Bytes, Checked) {
+    fn check(&self, create: &Create, manners: Manners, now: Duration) -> (Bytes, Checked) {
         let id = &create.input_file_id;
         let refused = |error| (Bytes::new(), Checked { errors: vec![error], ..Checked::default() });
         match self.files.find(id, now) {
             Err(_) => refused(no_input(id)),
             Ok(file) if file.broken() => refused(broken_input(id)),
-            Ok(file) => (file.content.clone(), validate(&file.content, &create.endpoint)),
+            Ok(file) => (file.content.clone(), validate(&file.content, &create.endpoint, manners)),
         }
     }
 
@@ -210,7 +222,8 @@ fn course(created: Duration, takes: Duration, rows: usize, fails: bool, faults: 
             BatchFault::Stuck(stage) => course.stuck = Some(*stage),
             BatchFault::Expire(span) => course.expire = Some(*span),
             BatchFault::Cancel(span) => course.cancelled = Some(created + *span),
-            BatchFault::Fail(_) | BatchFault::NoMetadata | BatchFault::CompleteOnCancel | BatchFault::Status(_) => {}
+            BatchFault::Fail(_) | BatchFault::TooMany(_) | BatchFault::Lenient => {}
+            BatchFault::NoMetadata | BatchFault::CompleteOnCancel | BatchFault::Status(_) => {}
         }
     }
     course
@@ -266,7 +279,7 @@ mod tests {
     fn create_on(world: &mut World, file: &str, now: Duration) -> Result<Value, Refusal> {
         let metadata = json!({"batchstep_key": "k"});
         let body = json!({"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h", "metadata": metadata});
-        world.create(body.to_string().as_bytes(), now)
+        world.create(body.to_string().as_bytes(), now, None)
     }
 
     fn lines(world: &mut World, batch: &Value, file: &str, now: Duration) -> usize {
@@ -363,6 +376,21 @@ mod tests {
         let failed = world.batch(&id, at(20)).unwrap();
         assert_eq!(failed["errors"]["data"][0]["code"], "token_limit_exceeded");
         assert!(failed["output_file_id"].is_null() && failed["error_file_id"].is_null());
+    }
+
+    #[test]
+    fn a_batch_can_be_too_large_for_a_create_or_for_its_validation() {
+        let mut world = World::new(Duration::ZERO, script("batch too-many=2").unwrap());
+        assert_eq!(text(&create(&mut world, 2, at(0)), "status"), "completed");
+        let failed = create(&mut world, 3, at(0));
+        assert_eq!(
+            (text(&failed, "status"), &failed["errors"]["data"][0]["code"]),
+            ("failed".into(), &json!("too_many_tasks"))
+        );
+        let file = text(&world.list_files(Query(""), at(0)).unwrap()["data"][0], "id");
+        let body = json!({"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"});
+        let refused = world.create(body.to_string().as_bytes(), at(0), Some(1)).unwrap_err();
+        assert_eq!((refused.status, refused.code.as_deref()), (400, Some("too_many_tasks")));
     }
 
     #[test]

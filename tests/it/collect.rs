@@ -54,15 +54,75 @@ async fn any_machine_gets_the_same_results_as_often_as_it_asks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_requests_at_hand_are_not_taken_for_those_of_the_batch() {
+async fn requests_that_are_named_and_cannot_be_used_are_a_mistake() {
     let lab = Lab::new(MINUTE, "").await;
     let id = submit(&lab).await;
     let other = elsewhere(&lab, true);
     let path = other.dir.path().join("requests.jsonl");
-    let changed = std::fs::read_to_string(&path).unwrap().replace("request-1\"", "renamed\"");
-    std::fs::write(&path, changed).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    for (changed, exit, why) in [
+        (text.replace("request-1\"", "renamed\""), 2, format!("batch {id} was made of other requests")),
+        (text.replace("request-1\"", "request-2\""), 3, "it must be unique".to_owned()),
+        (text.replace("request-1\"", ""), 3, "cannot be used".to_owned()),
+    ] {
+        std::fs::write(&path, changed).unwrap();
+        let ran = other.collect(&[&id]).await;
+        assert_eq!((ran.exit, ran.results.len()), (exit, 0), "{}", ran.text());
+        assert!(ran.report["reason"].as_str().unwrap().contains(&why), "{}", ran.text());
+    }
+    let ran = other.collect(&[&id, "--requests", "no/such/file.jsonl"]).await;
+    assert_eq!(ran.exit, 3, "{}", ran.text());
+    assert!(ran.report["reason"].as_str().unwrap().contains("`no/such/file.jsonl` does not exist"), "{}", ran.text());
+    // Nothing was lost by it.
+    std::fs::write(&path, text).unwrap();
     let ran = other.collect(&[&id]).await;
     assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_of_the_batch_need_not_be_known_to_know_its_requests() {
+    let lab = Lab::new(MINUTE, "").await;
+    let limits = ["--max-requests", "7", "--upload-fields", "route=a"];
+    let submitted = lab.submit(&limits).await;
+    assert_eq!((submitted.exit, lab.tally().creates), (0, 3), "{}", submitted.text());
+    let ids: Vec<String> = lab.tally().batches.into_iter().map(|batch| batch.id).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let ran = elsewhere(&lab, true).collect(&ids).await;
+    assert_eq!((ran.exit, lab.calls("content")), (0, 3), "nothing is given back: {}", ran.text());
+    ran.assert_complete(20);
+    // Some of the batches are not all of the requests.
+    let some = elsewhere(&lab, true).collect(&ids[..2]).await;
+    assert_eq!(some.exit, 2, "{}", some.text());
+    assert!(some.report["reason"].as_str().unwrap().contains("only a part of its requests"), "{}", some.text());
+    let some = elsewhere(&lab, false).collect(&ids[..2]).await;
+    assert_eq!((some.exit, some.count("succeeded")), (0, 14), "{}", some.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_without_marks_is_known_by_its_size() {
+    let lab = Lab::new(MINUTE, "batch no-metadata\nget-file 503 times=2").await;
+    let id = submit(&lab).await;
+    let with = elsewhere(&lab, true);
+    let ran = with.collect(&[&id]).await;
+    assert_eq!((ran.exit, &ran.report["warnings"]), (0, &json!([])), "{}", ran.text());
+    ran.assert_complete(20);
+    let path = with.dir.path().join("requests.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("Say it", "Say this")).unwrap();
+    let ran = with.collect(&[&id]).await;
+    assert_eq!(ran.exit, 2, "{}", ran.text());
+    assert!(ran.report["reason"].as_str().unwrap().contains(" bytes, and the batches were made of "), "{}", ran.text());
+    std::fs::write(&path, text.lines().take(19).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let ran = with.collect(&[&id]).await;
+    assert_eq!(ran.exit, 2, "{}", ran.text());
+    assert!(ran.report["reason"].as_str().unwrap().contains("19 requests, and the batches have 20"), "{}", ran.text());
+    // Where nobody can tell, the user is believed, and reads that it was so.
+    let lab = Lab::new(MINUTE, "batch no-metadata\nget-file 405").await;
+    let id = submit(&lab).await;
+    let ran = elsewhere(&lab, true).collect(&[&id]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.text());
+    assert!(ran.text().contains("cannot be told"), "{}", ran.text());
     ran.assert_complete(20);
 }
 

@@ -132,7 +132,11 @@ impl Lab {
 
     /// A collection that gets these signals, each so long after its start.
     pub(crate) async fn collect_signalled(&self, inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
-        self.step(&["collect", "--requests", &self.requests()], inputs, signals).await
+        // Requests that are named must be there.
+        let requests = self.requests();
+        let is_there = std::path::Path::new(&requests).exists() && !inputs.contains(&"--requests");
+        let named: &[&str] = if is_there { &["collect", "--requests", &requests] } else { &["collect"] };
+        self.step(named, inputs, signals).await
     }
 
     /// A call of somebody who uses no batchstep.
@@ -190,8 +194,18 @@ impl Lab {
         world.rng = fastrand::Rng::with_seed(self.seed);
         world.setting = self.setting;
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
-        let server = if words[0] == "sandbox" { &[] } else { &server[..] };
-        let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(server)).unwrap().command;
+        let server = match words {
+            ["sandbox", ..] => &[],
+            _ if words.contains(&"--base-url") => &server[2..],
+            _ => &server[..],
+        };
+        // Of an input that is given twice clap would complain.
+        let server = if words.contains(&"--provider") {
+            [&server[..server.len() - 4], &server[server.len() - 2..]].concat()
+        } else {
+            server.to_vec()
+        };
+        let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(&server)).unwrap().command;
         let started = Instant::now();
         let signalling = async {
             for (after, signal) in signals {

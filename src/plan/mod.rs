@@ -3,9 +3,13 @@
 //! Inputs are what was typed; from here on nothing is optional that has a
 //! default, and everything that can be wrong before the network is.
 
+mod making;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+use self::making::{extras, form, longest};
+pub use self::making::{rules, upload_form};
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::client;
@@ -14,7 +18,7 @@ use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
-use crate::providers::{self, Name, Provider};
+use crate::providers::{self, Key, Name, Provider, UploadForm};
 use crate::requests::Rules;
 use crate::retry;
 use crate::sandbox;
@@ -22,14 +26,14 @@ use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
-/// The timeout where the host sets no limit: the window and half an hour for the ends.
-const TIMEOUT: Duration = Duration::from_secs(88_200);
 /// The longest wait between polls where none is named.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// How often requests that failed are sent once more where nothing is said.
 const RETRIES: u32 = 1;
 /// How many batches are under way at a time where nothing is said.
 const IN_FLIGHT: usize = 8;
+/// The headers that servers take in place of the API key.
+const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
 /// How long a batch of the sandbox takes where nothing is said.
 const TAKES: Duration = Duration::from_secs(3);
 
@@ -43,8 +47,10 @@ pub struct Plan {
     pub window: String,
     /// The user's own metadata.
     pub metadata: Vec<(String, String)>,
-    /// How long the uploaded file lives.
-    pub expires_after: Option<Duration>,
+    /// What the upload says beside the file.
+    pub form: UploadForm,
+    /// What else changes the answers, and is part of each batch's key.
+    pub extras: Vec<(String, String)>,
     /// How long the output file lives.
     pub output_expires_after: Option<Duration>,
     /// How long the run may take.
@@ -88,17 +94,19 @@ impl Plan {
     pub fn run(run: inputs::Run, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::in_process(run.connection, run.simulation)?;
         let (window, metadata) = making(&run.making, server.provider.as_ref())?;
+        let form = form(&run.making)?;
         // A simulated batch is over in seconds, so its polls must be too.
         let poll =
             server.sandbox.as_ref().map(|sandbox| (sandbox.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
         let plan = Self {
+            rules: rules(&run.work, server.provider.as_ref())?,
             requests: patterns(run.work.requests),
-            rules: Rules { endpoint: run.work.endpoint, ..server.provider.rules() },
+            timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
-            expires_after: run.making.expires_after,
+            extras: extras(&form),
+            form,
             output_expires_after: run.making.output_expires_after,
-            timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host)),
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             waits: true,
             on_timeout: run.waiting.on_timeout.unwrap_or_default(),
@@ -118,14 +126,16 @@ impl Plan {
     pub fn submit(submit: inputs::Submit, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::remote(submit.connection)?;
         let (window, metadata) = making(&submit.making, server.provider.as_ref())?;
+        let form = form(&submit.making)?;
         let plan = Self {
+            rules: rules(&submit.work, server.provider.as_ref())?,
             requests: patterns(submit.work.requests),
-            rules: Rules { endpoint: submit.work.endpoint, ..server.provider.rules() },
+            timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
-            expires_after: submit.making.expires_after,
+            extras: extras(&form),
+            form,
             output_expires_after: submit.making.output_expires_after,
-            timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host)),
             poll_interval: POLL_INTERVAL,
             waits: false,
             on_timeout: Parting::Detach,
@@ -148,7 +158,7 @@ pub struct Collecting {
     pub batch_ids: Vec<String>,
     /// Whether all that this repository's checks wait for are meant.
     pub pending: bool,
-    /// The requests' paths and globs, where they are at hand.
+    /// The requests' paths and globs as they were given; empty where only the usual file may be at hand.
     pub requests: Vec<String>,
     /// How long to wait.
     pub timeout: Duration,
@@ -184,11 +194,11 @@ impl Collecting {
         if pending && !collect.batch_id.is_empty() {
             return Err(Error::usage("`pending` and named batches exclude each other."));
         }
-        let timeout = if pending { Duration::ZERO } else { longest(host) };
+        let timeout = if pending { Duration::ZERO } else { longest(host, WINDOW) };
         let plan = Self {
             batch_ids: collect.batch_id,
             pending,
-            requests: patterns(collect.requests),
+            requests: collect.requests,
             timeout: waiting.timeout.unwrap_or(timeout),
             poll_interval: positive("poll-interval", waiting.poll_interval)?.unwrap_or(POLL_INTERVAL),
             on_timeout: waiting.on_timeout.unwrap_or(Parting::Detach),
@@ -209,11 +219,6 @@ fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
             .hint("Add credit at the provider or raise its limit, then run again."));
     }
     Ok(RetryOn(words))
-}
-
-/// How long a run may take where nothing is said.
-fn longest(host: &dyn Host) -> Duration {
-    host.time_limit().unwrap_or(TIMEOUT)
 }
 
 /// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
@@ -280,8 +285,17 @@ impl Server {
 /// Whether a run is to be passed over because there is no key for it.
 pub fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
     let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
-    let keyless = connection.api_key.is_none() && provider.needs_key();
+    let keyless = connection.api_key.is_none() && provider.key() != Key::MadeUp && !has_key_header(connection);
     keyless && reporting.skip_without_key.unwrap_or(false)
+}
+
+/// Whether a header holds what stands in for the API key. Of a secret that a fork does not get only the name is left.
+fn has_key_header(connection: &inputs::Connection) -> bool {
+    let mut headers = connection.headers.iter().filter_map(|Unchecked(header)| header.split_once(':'));
+    headers.any(|(name, value)| {
+        let value = value.trim().trim_start_matches("Bearer").trim();
+        KEY_HEADERS.iter().any(|known| name.trim().eq_ignore_ascii_case(known)) && !value.is_empty()
+    })
 }
 
 /// What is to be shown through the host's API. A token nobody needs is not looked at.
@@ -392,8 +406,11 @@ fn connect(inputs: inputs::Connection, base_url: String, provider: &dyn Provider
     let ca_bundle = ca_bundle(inputs.ca_file.as_ref())?;
     let api_key = match &inputs.api_key {
         Some(Unchecked(key)) => Some(secret("api-key", key)?),
-        None if provider.needs_key() => return Err(missing_key()),
-        None => Some(secret("api-key", "sandbox")?),
+        None => match provider.key() {
+            Key::Required => return Err(missing_key()),
+            Key::Optional => None,
+            Key::MadeUp => Some(secret("api-key", "sandbox")?),
+        },
     };
     let allow_http = inputs.allow_http.unwrap_or(false);
     Ok(client::Connection { base_url, api_key, headers, ca_bundle, allow_http })

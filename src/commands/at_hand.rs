@@ -1,0 +1,164 @@
+//! The requests at hand, and whether batches were made of them.
+//!
+//! A batch's mark tells the requests of its run by their digest, and which part
+//! of them it is, so nothing of what the run was told (limits, endpoint, window,
+//! form fields) has to be known to compare. A provider that drops metadata leaves
+//! only its own copy's size to go by.
+
+use super::check::check_quietly;
+use super::collect::Scene;
+use crate::error::{Error, Exit};
+use crate::events::Event;
+use crate::identity::{self, Part, Seen};
+use crate::patience::{Patience, Stop};
+use crate::plan;
+use crate::requests::source::{self, Source};
+use crate::requests::{Checked, Fault, Rules};
+use crate::retry::Advice;
+use crate::wire::Batch;
+
+/// Requests that were read, and what is known of them.
+pub(super) type Read = (Source, Checked);
+
+/// What requests are to batches.
+enum Match {
+    /// The batches were made of all of them.
+    Yes,
+    /// They were not, or not of all, for this reason.
+    No(String),
+    /// That cannot be told.
+    Unknown,
+}
+
+/// Which requests files are looked at.
+enum Wanted {
+    /// Those that the user named for these very batches: if they are not it, that is a mistake.
+    Given,
+    /// The one that is usually there, or one that was named for many runs.
+    Any,
+}
+
+/// The requests that these batches were made of, if they are at hand.
+///
+/// # Errors
+/// Ends in exit 2 or 3 if requests were named that cannot be these.
+pub(super) async fn find(scene: &Scene<'_>, batches: &[Batch]) -> Result<Option<Read>, Stop> {
+    let is_given = !scene.plan.requests.is_empty() && !scene.plan.pending;
+    let wanted = if is_given { Wanted::Given } else { Wanted::Any };
+    let (source, checked) = match (read(scene).await, &wanted) {
+        (Ok(read), _) => read,
+        (Err(error), Wanted::Given) => return Err(error.into()),
+        (Err(_), Wanted::Any) => return Ok(None),
+    };
+    let name = source.name();
+    match (compare(scene, batches, &source, &checked).await?, wanted) {
+        (Match::Yes, _) => Ok(Some((source, checked))),
+        (Match::Unknown, Wanted::Given) => {
+            let warning = format!(
+                "Whether `{name}` is what was sent cannot be told: the batches have no marks of batchstep, and the \
+                 provider does not say how large their files are. It is taken to be."
+            );
+            scene.events.emit(Event::Warned(warning));
+            Ok(Some((source, checked)))
+        }
+        (Match::No(why), Wanted::Given) => Err(Error::usage(format!("`requests` {name} cannot be used: {why}."))
+            .hint(
+                "Name the file that was sent, or leave `requests` out: the provider's copy serves, where it gives one.",
+            )
+            .into()),
+        (Match::No(_) | Match::Unknown, Wanted::Any) => Ok(None),
+    }
+}
+
+/// Whether requests that were named for many runs can be read at all.
+///
+/// # Errors
+/// Ends in exit 2 or 3 if they cannot.
+pub(super) async fn check_named(scene: &Scene<'_>) -> Result<(), Error> {
+    if scene.plan.requests.is_empty() { Ok(()) } else { read(scene).await.map(drop) }
+}
+
+async fn read(scene: &Scene<'_>) -> Result<Read, Error> {
+    let source = source::resolve(&plan::patterns(scene.plan.requests.clone())).await?;
+    let checked = check_quietly(&source, Rules::of_sent()).await?;
+    match checked.faults.first().map(Fault::sentence) {
+        None => Ok((source, checked)),
+        Some(first) => {
+            let message = format!("`requests` {} cannot be used: {first}.", source.name());
+            Err(Error::new(Exit::Invalid, message).hint("Name the file that was sent, or leave `requests` out."))
+        }
+    }
+}
+
+async fn compare(scene: &Scene<'_>, batches: &[Batch], source: &Source, checked: &Checked) -> Result<Match, Stop> {
+    let firsts: Vec<&Batch> = firsts(batches).collect();
+    let ours = identity::fingerprint(checked.digest);
+    let is_other = |batch: &&&Batch| Seen::of(batch).requests.is_some_and(|theirs| theirs != ours);
+    if let Some(other) = firsts.iter().find(is_other) {
+        return Ok(Match::No(format!("batch {} was made of other requests", other.id)));
+    }
+    let is_marked = |batch: &&Batch| Seen::of(batch).requests.is_some();
+    if !firsts.is_empty() && firsts.iter().all(is_marked) {
+        return Ok(by_parts(&firsts));
+    }
+    by_size(scene, &firsts, source, checked).await
+}
+
+/// Whether batches of these very requests are all that a run made of them.
+fn by_parts(firsts: &[&Batch]) -> Match {
+    let parts: Vec<Part> = firsts.iter().filter_map(|batch| Seen::of(batch).part).collect();
+    let is_twice = |(at, part): (usize, &Part)| parts[..at].contains(part);
+    if parts.iter().enumerate().any(is_twice) {
+        return Match::No("two of the batches hold the same requests".to_owned());
+    }
+    match Part::are_all(&parts) {
+        true => Match::Yes,
+        false => Match::No("the batches named hold only a part of its requests".to_owned()),
+    }
+}
+
+/// Whether the provider's files are as large together as the requests, and hold as many.
+async fn by_size(scene: &Scene<'_>, firsts: &[&Batch], source: &Source, checked: &Checked) -> Result<Match, Stop> {
+    let totals = firsts.iter().map(|batch| batch.counts.total.filter(|total| *total > 0));
+    if let Some(total) = totals.sum::<Option<u64>>().filter(|total| *total != checked.total) {
+        return Ok(Match::No(format!("it has {} requests, and the batches have {total}", checked.total)));
+    }
+    let mut bytes = Some(0);
+    for batch in firsts {
+        let size = match &batch.input_file_id {
+            Some(id) => size(scene, id).await?,
+            None => None,
+        };
+        bytes = bytes.zip(size).map(|(sum, size)| sum + size);
+    }
+    Ok(match bytes {
+        Some(bytes) if bytes == source.bytes() => Match::Yes,
+        Some(bytes) => Match::No(format!("it has {} bytes, and the batches were made of {bytes}", source.bytes())),
+        None => Match::Unknown,
+    })
+}
+
+/// How large a file is at the provider, if that can be had: to know it is worth no failure.
+async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
+    let look = async || match scene.api.get_file(id).await {
+        Ok((file, _)) => Ok(file.bytes),
+        Err(failure) if matches!(failure.advice(), Advice::Again(_)) => Err(failure),
+        Err(_) => Ok(None),
+    };
+    match scene.looking().bear(&format!("looking at file {id}"), Patience::Before, look).await {
+        Err(Stop::Failed(_) | Stop::Deadline) => Ok(None),
+        looked => looked,
+    }
+}
+
+/// The batches that hold the requests; the others hold some of them once more.
+pub(super) fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
+    batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
+}
+
+/// The batches without those that the provider refused as too large and whose halves are among the others.
+pub(super) fn without_replaced(batches: Vec<Batch>) -> Vec<Batch> {
+    let parts: Vec<Part> = batches.iter().filter_map(|batch| Seen::of(batch).part).collect();
+    let is_there = |batch: &Batch| Seen::of(batch).part.is_none_or(|part| !part.is_replaced_by(&parts));
+    batches.into_iter().filter(is_there).collect()
+}

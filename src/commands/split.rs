@@ -1,0 +1,146 @@
+//! Sending shards, and the halves of those that the provider refuses as too large.
+//!
+//! What is accepted keeps its lines and its key; only what is refused is halved,
+//! at its middle line, down to single requests. The plan of the run does not
+//! change: a later run tries the same shard, and on the same refusal makes the
+//! same halves, whose batches it finds by their keys. Only where the journal says
+//! that halves were sent, which may be running, are they sent without trying.
+
+use std::collections::VecDeque;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use crate::batch::Ended;
+use crate::batch::submit::Progress;
+use crate::emitter::Events;
+use crate::error::{Error, Exit, Kind};
+use crate::events::Event;
+use crate::identity::Part;
+use crate::journal::{Journal, Record};
+use crate::oversize;
+use crate::patience::Stop;
+use crate::requests::halves::halve;
+use crate::requests::shards::{self, Shard};
+use crate::requests::source::Source;
+
+/// A shard, or a piece of one, and which of the run's it is.
+pub(super) struct Piece {
+    pub(super) shard: Shard,
+    pub(super) part: Part,
+    /// The name of its work.
+    pub(super) key: String,
+}
+
+/// What shards are sent with.
+pub(super) struct Sender<'a> {
+    pub(super) source: &'a Source,
+    pub(super) journal: &'a Journal,
+    pub(super) events: &'a Events<'a>,
+    /// How many are under way at a time.
+    pub(super) at_once: usize,
+}
+
+/// How a piece fared.
+enum Fate {
+    Ended(Box<Ended>),
+    Halved(Box<[(Shard, Part); 2]>),
+}
+
+impl Sender<'_> {
+    /// Drives all of these, so many at once, and in place of what is refused its
+    /// halves. However one ends, the others go on; after a signal or the deadline
+    /// none is begun. They come back in the order of the plan.
+    ///
+    /// `drive` brings one to its end, `key` names the work of a new one, and
+    /// `is_halved` tells whether an earlier run sent the halves of that work.
+    pub(super) async fn send(
+        &self,
+        pieces: Vec<Piece>,
+        key: impl Fn(&Shard, Part) -> String,
+        is_halved: impl Fn(&str) -> bool,
+        drive: impl AsyncFn(&Piece) -> Ended,
+    ) -> Vec<(Piece, Ended)> {
+        let fate = async |piece: Piece, may_halve: bool| {
+            let tried = if may_halve && is_halved(&piece.key) { None } else { Some(drive(&piece).await) };
+            let fate = self.decide(&piece, tried, may_halve).await;
+            (piece, fate)
+        };
+        let mut count = pieces.len();
+        let mut waiting: VecDeque<Piece> = pieces.into();
+        let (mut under_way, mut done) = (FuturesUnordered::new(), Vec::new());
+        loop {
+            while under_way.len() < self.at_once
+                && let Some(piece) = waiting.pop_front()
+            {
+                // Each takes the place of one and may become two.
+                let may_halve = piece.shard.requests > 1 && count + under_way.len() < shards::MOST;
+                under_way.push(fate(piece, may_halve));
+            }
+            let Some((piece, fate)) = under_way.next().await else { break };
+            match fate {
+                Fate::Ended(ended) => done.push((piece, *ended)),
+                Fate::Halved(halves) => {
+                    count += 1;
+                    for (shard, part) in (*halves).into_iter().rev() {
+                        waiting.push_front(Piece { key: key(&shard, part), shard, part });
+                    }
+                }
+            }
+        }
+        done.sort_by_key(|(piece, _)| (piece.part.number, piece.part.piece.path()));
+        done
+    }
+
+    /// Halves a piece that was refused, or, without a try, was halved by an earlier run.
+    async fn decide(&self, piece: &Piece, tried: Option<Ended>, may_halve: bool) -> Fate {
+        let why = match tried {
+            None => "as the journal says".to_owned(),
+            Some(ended) => match refusal(&ended).filter(|_| may_halve) {
+                Some(why) => why,
+                None => return Fate::Ended(Box::new(ended)),
+            },
+        };
+        match self.halve(piece, why).await {
+            Ok(halves) => Fate::Halved(Box::new(halves)),
+            Err(error) => Fate::Ended(Box::new(stopped(&piece.key, error))),
+        }
+    }
+
+    async fn halve(&self, piece: &Piece, why: String) -> Result<[(Shard, Part); 2], Error> {
+        let failed = |error: std::io::Error| {
+            Error::new(Exit::Invalid, "A batch that is too large could not be split.").because(error)
+        };
+        let (source, shard) = (self.source.clone(), piece.shard.clone());
+        let halving = tokio::task::spawn_blocking(move || halve(&source, &shard)).await;
+        let [first, second] = halving.map_err(std::io::Error::other).and_then(|halves| halves).map_err(failed)?;
+        let pieces =
+            piece.part.piece.halves().ok_or_else(|| failed(std::io::Error::other("it was split too often")))?;
+        self.journal.note(Record::Halved { key: piece.key.clone() })?;
+        let (requests, halves) = (piece.shard.requests, [first.requests, second.requests]);
+        self.events.emit(Event::Halved { requests, halves, why });
+        let [before, after] = pieces.map(|half| piece.part.with(half));
+        Ok([(first, before), (second, after)])
+    }
+}
+
+/// What the provider said of a piece that it refused as too large. None where it
+/// was not refused, or where a batch of it may exist.
+fn refusal(ended: &Ended) -> Option<String> {
+    let Ended { progress, stop } = ended;
+    match (stop, &progress.batch) {
+        (Some(Stop::Failed(error)), None) if error.kind == Kind::TooLarge && !progress.in_doubt => {
+            Some(error.sentence().trim_end_matches('.').to_owned())
+        }
+        (None, Some(batch)) if oversize::is_failed(batch) => {
+            let said = batch.errors.iter().find_map(|error| error.message.as_ref().or(error.code.as_ref()));
+            let said = said.map(|said| format!(": {}", said.trim_end_matches('.')));
+            Some(format!("batch {} failed{}", batch.id, said.unwrap_or_default()))
+        }
+        _ => None,
+    }
+}
+
+fn stopped(key: &str, error: Error) -> Ended {
+    Ended { progress: Progress::of(key), stop: Some(Stop::Failed(error)) }
+}

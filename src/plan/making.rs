@@ -1,0 +1,116 @@
+//! What the inputs about the batches mean together: their limits, what their
+//! uploads say, and how long they may take.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::hosts::Host;
+use crate::inputs::{Making, Work};
+use crate::providers::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
+use crate::requests::Rules;
+use crate::values::{self, Field};
+
+/// The purpose of an upload where none is named.
+const PURPOSE: &str = "batch";
+/// How much longer than the completion window a run may take: the batch has to be submitted and its answers fetched.
+const ENDS: Duration = Duration::from_secs(1_800);
+
+/// What the requests must keep to: the provider's rules, and limits that are the user's where those are smaller.
+pub fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
+    for (name, limit) in [("max-requests", work.max_requests), ("max-bytes", work.max_bytes)] {
+        if limit == Some(0) {
+            return Err(Error::usage(format!("`{name}` is 0, which leaves no room for any request.")));
+        }
+    }
+    let rules = provider.rules();
+    let smaller = |ours: Option<u64>, theirs: Option<u64>| ours.into_iter().chain(theirs).min();
+    Ok(Rules {
+        endpoint: work.endpoint.clone(),
+        max_requests: smaller(work.max_requests, rules.max_requests),
+        max_bytes: smaller(work.max_bytes, rules.max_bytes),
+        ..rules
+    })
+}
+
+/// What an upload says beside the file.
+pub fn upload_form(
+    purpose: Option<&String>,
+    expires_after: Option<Duration>,
+    fields: &[Field],
+) -> Result<UploadForm, Error> {
+    let purpose = purpose.map_or_else(|| PURPOSE.to_owned(), |purpose| purpose.trim().to_owned());
+    if purpose.is_empty() || purpose.chars().any(char::is_control) {
+        return Err(Error::usage("`upload-purpose` is empty or holds control characters.")
+            .hint("Leave it out for the purpose `batch`."));
+    }
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for Field { name, value } in fields {
+        let is_taken = expires_after.is_some() && [EXPIRY_ANCHOR, EXPIRY_SECONDS].contains(&name.as_str());
+        if is_taken {
+            return Err(Error::usage(format!("`upload-fields` has `{name}`, which `expires-after` sets already."))
+                .hint("Remove one of them."));
+        }
+        // A list is written by giving its field again and again.
+        if !name.ends_with("[]") && pairs.iter().any(|(known, _)| known == name) {
+            return Err(Error::usage(format!("`upload-fields` has the field `{name}` twice.")));
+        }
+        pairs.push((name.clone(), value.clone()));
+    }
+    Ok(UploadForm { purpose, expires_after, fields: pairs })
+}
+
+/// What the upload of these batches' requests says beside the file.
+pub(super) fn form(making: &Making) -> Result<UploadForm, Error> {
+    upload_form(making.upload_purpose.as_ref(), making.expires_after, &making.upload_fields)
+}
+
+/// What else than bytes, endpoint and window changes the answers.
+pub(super) fn extras(form: &UploadForm) -> Vec<(String, String)> {
+    form.fields.iter().map(|(name, value)| (format!("upload-fields {name}"), value.clone())).collect()
+}
+
+/// How long a run may take where nothing is said: what the host allows, else as
+/// long as the batch and something for both ends.
+pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
+    host.time_limit().unwrap_or_else(|| values::window(window) + ENDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{rules, upload_form};
+    use crate::inputs::Work;
+    use crate::providers::{Name, choose};
+
+    fn limits(name: Name, max_requests: Option<u64>, max_bytes: Option<u64>) -> Option<(Option<u64>, Option<u64>)> {
+        let work = Work { requests: Vec::new(), endpoint: None, max_requests, max_bytes };
+        rules(&work, choose(name).as_ref()).ok().map(|rules| (rules.max_requests, rules.max_bytes))
+    }
+
+    #[test]
+    fn the_smaller_limit_counts() {
+        let (openai, compatible) = (Name::Openai, Name::Compatible);
+        assert_eq!(limits(openai, Some(100), Some(1_000)), Some((Some(100), Some(1_000))));
+        let most = Some(u64::MAX);
+        assert_eq!(limits(openai, most, most), Some((Some(50_000), Some(200_000_000))), "nobody can lift OpenAI's");
+        assert_eq!(limits(compatible, most, None), Some((most, None)));
+        assert_eq!(limits(compatible, Some(0), None), None);
+        assert_eq!(limits(compatible, None, Some(0)), None);
+    }
+
+    #[test]
+    fn an_upload_says_everything_once() {
+        let form = |purpose: Option<&str>, life: Option<Duration>, fields: &[&str]| {
+            let fields: Vec<_> = fields.iter().map(|field| field.parse().unwrap()).collect();
+            upload_form(purpose.map(str::to_owned).as_ref(), life, &fields).map_err(|error| error.message)
+        };
+        assert_eq!(form(None, None, &[]).unwrap().purpose, "batch");
+        assert_eq!(form(Some("batch-api"), None, &["tags[]=a", "tags[]=b"]).unwrap().fields.len(), 2);
+        assert!(form(None, None, &["expires_after[seconds]=1209600"]).is_ok());
+        let day = Some(Duration::from_secs(86_400));
+        assert!(form(None, day, &["expires_after[seconds]=1209600"]).unwrap_err().contains("`expires-after` sets"));
+        assert!(form(None, None, &["x=1", "x=2"]).unwrap_err().contains("`x` twice"));
+        assert!(form(Some(" "), None, &[]).is_err());
+    }
+}
