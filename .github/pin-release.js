@@ -33,6 +33,8 @@ function manifest(tag, sums) {
   return {
     '//': 'The release that the launcher downloads: for each target its asset, the SHA-256 of the asset, and the path of the binary inside. Written by .github/pin-release.js.',
     version,
+    // cargo-dist puts no version into an asset's name. The address ends in it, as every tag that is
+    // taken here does; the launcher insists on that.
     base_url: `https://github.com/batchstep/batchstep/releases/download/${tag}`,
     targets: Object.fromEntries(TARGETS.map((name) => [name, targets[name]])),
   };

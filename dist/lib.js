@@ -22,8 +22,10 @@ const TARGETS = {
   'win32-arm64': 'aarch64-pc-windows-msvc',
 };
 const [TRIES, REDIRECTS] = [3, 5];
+// For one address: an archive has a tenth of these bytes, and a slow line needs a tenth of this time.
+const [MOST_BYTES, MOST_MINUTES] = [64 << 20, 5];
 
-/** Something that trying again will not mend; its message is for the user. */
+/** Something that another try does not fix; its message is for the user. */
 class Failure extends Error {}
 
 const escape = (text) => text.replace(/%/g, '%25').replace(/\r/g, '%0D').replace(/\n/g, '%0A');
@@ -33,19 +35,37 @@ const say = (line) => fs.writeSync(1, `${line}\n`);
 
 const annotate = (kind, message) => say(`::${kind} title=batchstep::${escape(message)}`);
 
-/** Has the runner hide the key and the headers' values. Short ones would blank out the log. */
+/** Has the runner hide what the binary reads as a secret, wherever it reads it. Short values would blank out the log. */
 function maskSecrets(env) {
-  const all = (...names) => names.map((name) => env[name] || '');
-  const keys = all('INPUT_API-KEY', 'BATCHSTEP_API_KEY', 'OPENAI_API_KEY');
-  const headers = all('INPUT_HEADERS', 'BATCHSTEP_HEADERS', 'OPENAI_CUSTOM_HEADERS').join('\n').split('\n');
-  const values = headers.map((header) => header.slice(header.indexOf(':') + 1));
-  const secrets = [...keys, ...values].map((secret) => secret.trim()).filter((secret) => secret.length >= 8);
-  for (const secret of new Set(secrets)) say(`::add-mask::${escape(secret)}`);
+  const all = (input, vendor) => {
+    const [upper, snake] = [input.toUpperCase(), input.toUpperCase().replace(/-/g, '_')];
+    return [`INPUT_${upper}`, `INPUT_${snake}`, `PLUGIN_${snake}`, `BATCHSTEP_${snake}`, vendor].map((name) => env[name] || '');
+  };
+  const lines = [...all('headers', 'OPENAI_CUSTOM_HEADERS'), (env.PLUGIN_HEADERS || '').replace(/,/g, '\n')].join('\n').split('\n');
+  const headers = lines.map((header) => header.slice(header.indexOf(':') + 1));
+  // Of a base URL's query only api-version is no secret. It may be shown as it is written or decoded.
+  const pairs = all('base-url', 'OPENAI_BASE_URL').flatMap((url) => url.split('?').slice(1).join('?').split('&'));
+  const hidden = pairs.filter((pair) => !pair.startsWith('api-version=')).map((pair) => pair.slice(pair.indexOf('=') + 1));
+  const queries = hidden.flatMap((value) => [value, ...new URLSearchParams(`v=${value}`).values()]);
+  const secrets = [...all('api-key', 'OPENAI_API_KEY'), ...headers, ...all('github-token', 'GITHUB_TOKEN'), ...queries];
+  const long = secrets.map((secret) => secret.trim()).filter((secret) => secret.length >= 8);
+  for (const secret of new Set(long)) say(`::add-mask::${escape(secret)}`);
 }
 
-/** The path of a binary that fits this machine. */
-async function findBinary() {
-  const given = (process.env['INPUT_BINARY-PATH'] || '').trim();
+/** The variables for the binary: each input also under a name that a shell keeps, since dash drops names with a hyphen. */
+function withPlainNames(env) {
+  const plain = Object.keys(env).filter((name) => name.startsWith('INPUT_')).map((name) => [name.replace(/-/g, '_'), env[name]]);
+  return { ...Object.fromEntries(plain), ...env };
+}
+
+/** Leaves something in the runner's state, where post finds it as STATE_name. */
+function remember(name, value) {
+  const end = crypto.randomUUID();
+  if (process.env.GITHUB_STATE) fs.appendFileSync(process.env.GITHUB_STATE, `${name}<<${end}\n${value}\n${end}\n`);
+}
+
+/** The path of a binary that fits this machine: the one that is given, or the first that is found. */
+async function findBinary(given) {
   if (given) return fitting(path.resolve(given));
   const target = TARGETS[PLATFORM];
   if (!target) throw new Failure(`There is no batchstep for ${PLATFORM}: build one and name it with the input binary-path.`);
@@ -68,6 +88,8 @@ function pinned(target) {
   if (!version || !base || !targets || Object.keys(targets).length === 0) {
     throw new Failure(`This commit of the action names no release to download: use a release tag, or ${instead}.`);
   }
+  // No version is in an asset's name: a mirror that keeps to the address cannot mix them up.
+  if (!base.endsWith(`/v${version}`)) throw new Failure(`The address ${base} is not that of release ${version}: ${instead}.`);
   const { asset, sha256, bin } = targets[target] || {};
   if (asset && bin && /^[0-9a-f]{64}$/.test(sha256)) return { version, target, base, asset, sha256, bin };
   throw new Failure(`The release ${version} is not pinned for ${target} (asset, SHA-256 and binary): ${instead}.`);
@@ -137,15 +159,17 @@ async function downloadVerified(release, archive) {
   }
 }
 
-/** Downloads to a file and returns the SHA-256; bears trouble that may pass. */
+/** Downloads to a file and returns the SHA-256. Trouble that may pass is tried again, but not for ever. */
 async function download(address, file) {
+  const signal = AbortSignal.timeout(MOST_MINUTES * 60_000);
   for (let attempt = 1; ; attempt++) {
     try {
-      const response = await get(new URL(address), REDIRECTS);
-      await pipeline(response, fs.createWriteStream(file));
+      const response = await get(new URL(address), REDIRECTS, signal);
+      await pipeline(response, bounded, fs.createWriteStream(file), { signal });
       return crypto.createHash('sha256').update(fs.readFileSync(file)).digest('hex');
     } catch (error) {
       if (error instanceof Failure) throw error;
+      if (signal.aborted) throw new Failure(`${address} cannot be downloaded within ${MOST_MINUTES} minutes.`);
       const reason = [error.code, error.message].filter(Boolean).join(', ');
       if (attempt === TRIES) throw new Failure(`${address} cannot be downloaded, in ${TRIES} tries: ${reason}.`);
       await sleep(attempt * attempt * 1000);
@@ -153,15 +177,24 @@ async function download(address, file) {
   }
 }
 
+/** Passes on what is no more than an archive can be. */
+async function* bounded(chunks) {
+  let left = MOST_BYTES;
+  for await (const chunk of chunks) {
+    if ((left -= chunk.length) < 0) throw new Failure(`The download is larger than ${MOST_BYTES >> 20} MiB, so it is not the release.`);
+    yield chunk;
+  }
+}
+
 /** The response to a GET that ended well, after redirects; https all the way. */
-async function get(url, redirects) {
+async function get(url, redirects, signal) {
   // Without the query: it may hold a signature.
   const shown = `${url.origin}${url.pathname}`;
   if (url.protocol !== 'https:') throw new Failure(`${shown} is not https: the download is refused.`);
   // HTTPS_PROXY and NO_PROXY are Node's own affair, from 24.5 on.
   const agent = new https.Agent({ proxyEnv: process.env });
   const response = await new Promise((resolve, reject) => {
-    const request = https.get(url, { agent, timeout: 60_000, headers: { 'user-agent': 'batchstep-action' } }, resolve);
+    const request = https.get(url, { agent, signal, timeout: 60_000, headers: { 'user-agent': 'batchstep-action' } }, resolve);
     request.on('timeout', () => request.destroy(new Error('no data for a minute')));
     request.on('error', reject);
   });
@@ -170,7 +203,7 @@ async function get(url, redirects) {
   response.resume();
   if (status >= 300 && status < 400 && headers.location) {
     if (redirects === 0) throw new Failure(`${shown} redirects too often.`);
-    return get(new URL(headers.location, url), redirects - 1);
+    return get(new URL(headers.location, url), redirects - 1, signal);
   }
   if (status >= 500 || status === 429 || status === 408) throw new Error(`the server answers ${status}`);
   throw new Failure(`${shown} cannot be downloaded: the server answers ${status}.`);
@@ -207,4 +240,4 @@ function run(program, args, options = {}) {
   });
 }
 
-module.exports = { annotate, findBinary, maskSecrets, run };
+module.exports = { annotate, findBinary, maskSecrets, remember, run, withPlainNames };

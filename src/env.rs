@@ -27,6 +27,10 @@ const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 /// The variables that name a proxy. Of each pair the first that is set counts.
 const PROXIES: [[&str; 2]; 3] =
     [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
+/// The process id of the action's launcher, which sets it for the run: see `launcher.rs`.
+pub const LAUNCHER: &str = "BATCHSTEP_LAUNCHER_PID";
+/// With this flag no input comes from the environment.
+const FROM_STATE: &str = "--from-state";
 
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
@@ -84,6 +88,13 @@ pub struct Unknown {
     pub nearest: Option<String>,
 }
 
+impl<'a> Found<'a> {
+    /// The items of a list.
+    fn items(self) -> Vec<&'a str> {
+        self.value.split(self.separators).map(str::trim).filter(|value| !value.is_empty()).collect()
+    }
+}
+
 impl Env {
     /// Reads the process's environment. Variables that are not Unicode are left out.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
@@ -95,6 +106,12 @@ impl Env {
     /// A variable's value, trimmed. An empty variable is an absent one.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// What stands behind the prefix in names, with its value; empty variables are absent.
+    pub fn with_prefix(&self, prefix: &str) -> BTreeMap<String, String> {
+        let named = |name: &String| Some((name.strip_prefix(prefix)?.to_owned(), self.get(name)?.to_owned()));
+        self.0.keys().filter_map(named).collect()
     }
 
     /// Whether a variable says exactly `true`.
@@ -126,7 +143,9 @@ impl Env {
             (command, words) = (next, words + 1);
         }
         let asks = |word: &OsString| matches!(word.to_str(), Some("--help" | "-h" | "--version" | "-V" | "help"));
-        if command.has_subcommands() || typed.iter().any(asks) {
+        // What `post` may believe is in the state that the run left, not in the inputs that `post` finds.
+        let is_post = |word: &OsString| word == FROM_STATE;
+        if command.has_subcommands() || typed.iter().any(|word| asks(word) || is_post(word)) {
             return std::iter::once(program).chain(typed).collect();
         }
         let options = typed.split_off(words);
@@ -152,8 +171,7 @@ impl Env {
         for arg in command.get_arguments().filter(|arg| is_open(&matches, arg)) {
             let Some(found) = self.find(&name(arg), !simulated) else { continue };
             let is_list = matches!(arg.get_action(), ArgAction::Append);
-            let separators = if is_list { found.separators } else { &[] };
-            for value in found.value.split(separators).map(str::trim).filter(|value| !value.is_empty()) {
+            for value in if is_list { found.items() } else { vec![found.value] } {
                 match arg.get_long() {
                     Some(long) => flags.push(format!("--{long}={value}").into()),
                     None => positionals.push(value.into()),
@@ -174,22 +192,33 @@ impl Env {
 
     /// An input's value from the first source that has one.
     fn find(&self, input: &str, vendor: bool) -> Option<Found<'_>> {
+        self.sources(input, vendor).into_iter().flatten().next()
+    }
+
+    /// Every value that the environment has for an input, each as a list of items, the one that counts first.
+    pub fn candidates(&self, input: &str) -> Vec<Vec<&str>> {
+        self.sources(input, true).into_iter().flatten().map(Found::items).collect()
+    }
+
+    /// Where an input's value is looked for, in order.
+    fn sources(&self, input: &str, vendor: bool) -> [Option<Found<'_>>; 6] {
         let upper = input.to_ascii_uppercase();
         let snake = upper.replace('-', "_");
         let found = |variable: &str, written: &str, separators| {
             Some(Found { value: self.get(variable)?, separators, written: written.to_owned() })
         };
-        let input_value = || found(&format!("INPUT_{upper}"), input, &['\n']).filter(|_| self.is_github());
+        let input_value = |name: &str| found(&format!("INPUT_{name}"), input, &['\n']).filter(|_| self.is_github());
         // Woodpecker and Drone join the items of a list with commas.
-        let plugin =
-            || found(&format!("PLUGIN_{snake}"), &input.replace('-', "_"), &['\n', ',']).filter(|_| self.is_plugin());
-        let own = || found(&format!("BATCHSTEP_{snake}"), &format!("BATCHSTEP_{snake}"), &['\n']);
-        let vendors = || {
-            let (_, variable) = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor)?;
-            found(variable, variable, &['\n'])
-        };
-        let github = || found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && self.is_github());
-        input_value().or_else(plugin).or_else(own).or_else(vendors).or_else(github)
+        let plugin = found(&format!("PLUGIN_{snake}"), &input.replace('-', "_"), &['\n', ',']);
+        let plugin = plugin.filter(|_| self.is_plugin());
+        let own = format!("BATCHSTEP_{snake}");
+        let own = found(&own, &own, &['\n']);
+        let vendors = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor);
+        let vendors = vendors.and_then(|(_, variable)| found(variable, variable, &['\n']));
+        let github = found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && self.is_github());
+        // A shell drops names with a hyphen, so the launcher passes both.
+        let kept = input_value(&snake).filter(|_| snake != upper);
+        [input_value(&upper), kept, plugin, own, vendors, github]
     }
 
     /// An input's value, wherever it is set.
@@ -299,6 +328,44 @@ mod tests {
             );
             assert_eq!(arguments(&env, &["batch", "list", "--base-url", "x"]), ["batch", "list", "--base-url", "x"]);
         }
+    }
+
+    #[test]
+    fn an_input_whose_name_a_shell_kept_counts_after_the_real_one() {
+        let github = ("GITHUB_ACTIONS", "true");
+        let (real, kept) = (("INPUT_MAX-FAILED", "5"), ("INPUT_MAX_FAILED", "6"));
+        let own = ("BATCHSTEP_MAX_FAILED", "7");
+        assert_eq!(arguments(&[github, real, kept, own], &["run"]), ["run", "--max-failed=5"]);
+        assert_eq!(arguments(&[github, kept, own], &["run"]), ["run", "--max-failed=6"]);
+        assert_eq!(arguments(&[kept, own], &["run"]), ["run", "--max-failed=7"]);
+    }
+
+    #[test]
+    fn post_takes_no_input_from_the_environment() {
+        let env = [
+            ("GITHUB_ACTIONS", "true"),
+            ("INPUT_BATCH-ID", "batch_1"),
+            ("INPUT_PENDING", "true"),
+            ("INPUT_BASE-URL", "https://other.example/v1"),
+            ("BATCHSTEP_PROVIDER", "compatible"),
+            ("OPENAI_API_KEY", "sk-0123456789"),
+        ];
+        assert_eq!(arguments(&env, &["cancel", "--from-state"]), ["cancel", "--from-state"]);
+        assert!(arguments(&env, &["cancel"]).len() > 2);
+    }
+
+    #[test]
+    fn all_that_an_input_may_be_is_there_in_order() {
+        let env: Env = [
+            ("GITHUB_ACTIONS", "true"),
+            ("INPUT_HEADERS", "A: 1\n\n B: 2 "),
+            ("BATCHSTEP_HEADERS", " "),
+            ("OPENAI_CUSTOM_HEADERS", "C: 3"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(env.candidates("headers"), [vec!["A: 1", "B: 2"], vec!["C: 3"]]);
+        assert_eq!(env.candidates("api-key"), Vec::<Vec<&str>>::new());
     }
 
     #[test]

@@ -23,6 +23,11 @@ pub enum Event {
         /// When that ends, as RFC 3339.
         deadline: String,
     },
+    /// How the provider is reached, for whoever may have to end what this process leaves.
+    Connecting {
+        /// Inputs by their names, no secrets among them.
+        inputs: Vec<(&'static str, String)>,
+    },
     /// The requests file is valid.
     Checked {
         /// Requests in it.
@@ -192,8 +197,18 @@ pub enum Event {
         /// Its counts.
         counts: Counts,
     },
-    /// Nothing of this run is left at the provider that anybody would have to end.
-    Settled,
+    /// Batches that are there already should be cancelled if this process is killed.
+    Watching {
+        /// Their ids.
+        batch_ids: Vec<String>,
+    },
+    /// The run is over. What it did not end goes on because that was asked for, but for these.
+    Settled {
+        /// Batches that somebody has to end.
+        batch_ids: Vec<String>,
+        /// The marks of creates whose batches may exist and would have to be ended.
+        creates: Vec<String>,
+    },
     /// What an earlier run left was moved out of this one's way.
     SetAside {
         /// The files.
@@ -278,7 +293,8 @@ impl Event {
             Self::Uploaded { file_id, bytes, took } => {
                 format!("Uploaded {} as {file_id} in {}", size(*bytes), span(*took))
             }
-            Self::Creating { .. } | Self::Settled | Self::CheckClosed => return None,
+            Self::Connecting { .. } | Self::Creating { .. } | Self::Watching { .. } => return None,
+            Self::Settled { .. } | Self::CheckClosed => return None,
             Self::ReplyLost { trouble } => {
                 format!(
                     "The reply to the create was lost ({trouble}); looking for the batch before anything is sent again"

@@ -26,6 +26,7 @@ pub mod error;
 pub mod events;
 pub mod identity;
 pub mod journal;
+pub mod launcher;
 mod opaque;
 pub mod oversize;
 mod own_files;

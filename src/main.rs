@@ -9,6 +9,7 @@ use batchstep::effects::Screen;
 use batchstep::env::{Env, Terminals};
 use batchstep::error::{Error, Exit};
 use batchstep::inputs::Cli;
+use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::usage;
 use batchstep::world::World;
@@ -30,9 +31,11 @@ fn main() -> ExitCode {
         }
     };
     let exit = runtime.block_on(async {
-        let shutdown = shutdown::listen().expect("signals can be listened for inside a runtime");
+        let (stopper, shutdown) = shutdown::listen().expect("signals can be listened for inside a runtime");
+        let launcher = Launcher::of(&env, stopper, &shutdown);
         let mut world = World::new(env, Clock::system(), shutdown, std::io::stderr().is_terminal(), screen);
         world.setting = world.env.setting(Terminals::system());
+        world.launcher = launcher;
         batchstep::execute(cli.command, world).await
     });
     // A read of standard input cannot be broken off; it must not keep the process.

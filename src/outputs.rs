@@ -16,6 +16,7 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
     let first = report.only_first();
     let one = |id: fn(&BatchReport) -> Option<&String>| first.and_then(id).cloned().unwrap_or_default();
     let input_file_id = first.and_then(|batch| batch.input_file_id.as_ref()).or(report.input_file_id.as_ref());
+    let uncreated = report.shards.iter().filter(|shard| shard.batch_id.is_none()).count();
     let number = |known: bool, number: u64| if known { number.to_string() } else { String::new() };
     let counts = report.counts;
     let collected = counts.total > 0;
@@ -29,6 +30,7 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
         ("output-file-id", one(|batch| batch.output_file_id.as_ref())),
         ("error-file-id", one(|batch| batch.error_file_id.as_ref())),
         ("detached", (report.outcome == Outcome::Detached).to_string()),
+        ("not-created", number(!ids.is_empty(), uncreated as u64)),
         ("results-file", report.files.results.clone().unwrap_or_default()),
         ("report-file", report.files.report.clone().unwrap_or_default()),
         ("total", number(total > 0, total)),
@@ -81,6 +83,7 @@ mod tests {
         output-file-id=file-out
         error-file-id=file-err
         detached=false
+        not-created=0
         results-file=batch-results/results.jsonl
         report-file=batch-results/report.json
         total=1200
@@ -115,6 +118,7 @@ mod tests {
         output-file-id=
         error-file-id=
         detached=false
+        not-created=
         results-file=
         report-file=batch-results/report.json
         total=

@@ -30,7 +30,7 @@ struct Orders {
 pub struct Shutdown(watch::Receiver<Orders>);
 
 /// Gives the order to stop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<Orders>);
 
 /// A pair: whoever holds the stopper can end the run.
@@ -117,42 +117,44 @@ impl Shutdown {
     }
 }
 
-/// Turns the process's signals into orders, for as long as the runtime lives.
+/// Turns the process's signals into orders, for as long as the runtime lives. Others may order a stop as well.
 #[cfg(unix)]
-pub fn listen() -> std::io::Result<Shutdown> {
+pub fn listen() -> std::io::Result<(Stopper, Shutdown)> {
     use tokio::signal::unix::{SignalKind, signal};
     let (stopper, shutdown) = channel();
+    let ordering = stopper.clone();
     let mut hangup = signal(SignalKind::hangup())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = hangup.recv() => stopper.stop(1),
-                _ = interrupt.recv() => stopper.stop(2),
-                _ = terminate.recv() => stopper.stop(15),
+                _ = hangup.recv() => ordering.stop(1),
+                _ = interrupt.recv() => ordering.stop(2),
+                _ = terminate.recv() => ordering.stop(15),
             }
         }
     });
-    Ok(shutdown)
+    Ok((stopper, shutdown))
 }
 
 /// Turns Ctrl-C and Ctrl-Break into orders; they end as SIGINT and SIGTERM would.
 #[cfg(windows)]
-pub fn listen() -> std::io::Result<Shutdown> {
+pub fn listen() -> std::io::Result<(Stopper, Shutdown)> {
     use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close};
     let (stopper, shutdown) = channel();
+    let ordering = stopper.clone();
     let (mut interrupt, mut terminate, mut close) = (ctrl_c()?, ctrl_break()?, ctrl_close()?);
     tokio::spawn(async move {
         loop {
             tokio::select! {
-                _ = interrupt.recv() => stopper.stop(2),
-                _ = terminate.recv() => stopper.stop(15),
-                _ = close.recv() => stopper.stop(1),
+                _ = interrupt.recv() => ordering.stop(2),
+                _ = terminate.recv() => ordering.stop(15),
+                _ = close.recv() => ordering.stop(1),
             }
         }
     });
-    Ok(shutdown)
+    Ok((stopper, shutdown))
 }
 
 #[cfg(test)]

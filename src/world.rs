@@ -2,6 +2,7 @@
 //! to stop, and the place where effects are carried out.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 
 use clap::CommandFactory as _;
 
@@ -13,6 +14,7 @@ use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, Choice, Host};
 use crate::inputs::Cli;
+use crate::launcher::Launcher;
 use crate::shutdown::Shutdown;
 
 /// The outside world, as values.
@@ -27,6 +29,8 @@ pub struct World {
     pub interactive: bool,
     /// Who uses us; a machine, unless it is known better.
     pub setting: Setting,
+    /// Who started this process on behalf of a CI system, where that is to be watched.
+    pub launcher: Option<Launcher>,
     /// Where jitter comes from.
     pub rng: fastrand::Rng,
     screen: RefCell<Screen>,
@@ -38,8 +42,8 @@ impl World {
     /// Puts a world together.
     pub fn new(env: Env, clock: Clock, shutdown: Shutdown, interactive: bool, screen: Screen) -> Self {
         let (screen, failed) = (RefCell::new(screen), RefCell::default());
-        let (setting, rng) = (Setting::Ci, fastrand::Rng::new());
-        Self { env, clock, shutdown, interactive, setting, rng, screen, failed }
+        let (setting, launcher, rng) = (Setting::Ci, None, fastrand::Rng::new());
+        Self { env, clock, shutdown, interactive, setting, launcher, rng, screen, failed }
     }
 
     /// Finds the host.
@@ -55,7 +59,14 @@ impl World {
 
     /// Events that a host turns into effects. The first are about the environment.
     pub fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
-        let events = Events::new(move |event| self.apply(host.event(event)));
+        let events = Events::new(move |event| {
+            self.apply(host.event(event));
+            // From here on `post` knows what it may have to end. If the launcher was gone before
+            // that, `post` may be over already, so nothing may be created any more.
+            if matches!(event, Event::Creating { .. }) {
+                self.look_for_launcher();
+            }
+        });
         self.misspelt().into_iter().for_each(|warning| events.emit(Event::Warned(warning)));
         events
     }
@@ -79,6 +90,25 @@ impl World {
                  `http://proxy.example:3128`, with `/`, `#`, `@` and the like in a password percent-encoded."
             )));
         }
+    }
+
+    /// Orders a stop when the launcher is gone; never ends.
+    pub async fn watch_launcher(&self) -> Infallible {
+        if let Some(launcher) = &self.launcher {
+            launcher.watch().await;
+            self.say_that_the_launcher_is_gone();
+        }
+        std::future::pending().await
+    }
+
+    fn look_for_launcher(&self) {
+        if self.launcher.as_ref().is_some_and(Launcher::look) {
+            self.say_that_the_launcher_is_gone();
+        }
+    }
+
+    fn say_that_the_launcher_is_gone(&self) {
+        self.apply(vec![Effect::Log("The action's launcher is gone, so the run ends as on SIGTERM.".to_owned())]);
     }
 
     /// Carries effects out. What does not work is said, and remembered.

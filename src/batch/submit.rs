@@ -306,6 +306,10 @@ impl Submitter<'_> {
     /// Sends one create. When a signal or the deadline comes while it is under
     /// way, its reply is given a last chance, so that the batch can be cancelled.
     async fn post(&self, new: &NewBatch<'_>) -> Result<Result<Batch, Failure>, Stop> {
+        // A create that was not sent yet needs no last chance.
+        if let Some(signal) = self.guard.shutdown.ordered() {
+            return Err(Stop::Signal(signal));
+        }
         let was_in_doubt = std::mem::replace(&mut self.progress.borrow_mut().in_doubt, true);
         let mut reply = std::pin::pin!(self.api.create_batch(new));
         match self.guard.guard(&mut reply).await {

@@ -7,8 +7,10 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::Driver;
+use futures_util::future::join_all;
+
 use super::submit::Progress;
+use super::{Driver, Ended};
 use crate::events::Event;
 use crate::patience::Stop;
 use crate::wire::Status;
@@ -41,6 +43,20 @@ impl Pauses {
 }
 
 impl Driver<'_> {
+    /// After a signal, what was submitted before it is no better than what it broke off.
+    pub async fn end_submitted(&self, all: Vec<Ended>) -> Vec<Ended> {
+        let signal = all.iter().find_map(|ended| match ended.stop {
+            Some(Stop::Signal(signal) | Stop::Detached(signal)) => Some(signal),
+            _ => None,
+        });
+        let Some(signal) = signal else { return all };
+        let end = async |ended: Ended| match ended {
+            Ended { progress, stop: None } => self.end(RefCell::new(progress), Some(Stop::Signal(signal))).await,
+            ended => ended,
+        };
+        join_all(all.into_iter().map(end)).await
+    }
+
     /// Waits until there may be room, and makes ready for another try.
     pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
         let Some(batch) = progress.borrow_mut().batch.take() else { return Ok(()) };

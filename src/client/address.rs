@@ -51,6 +51,11 @@ pub(super) fn shown(base: &Url) -> Shown {
     Shown { url: url.into(), is_query_hidden }
 }
 
+/// A base URL without what may be a secret, or none where it is no address.
+pub fn public_address(text: &str) -> Option<String> {
+    base_url(text).ok().map(|base| shown(&base).url)
+}
+
 /// What in a base URL's query may be a secret, by its parameter's name, in every form in which a server may echo it.
 pub(super) fn query_secrets(base: &Url) -> Vec<(String, String)> {
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
@@ -121,7 +126,7 @@ pub(super) fn join(base: &Url, path: &str, query: &[(&'static str, String)]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{base_url, host_api, is_local, is_plain_page, join, query_secrets, shown};
+    use super::{base_url, host_api, is_local, is_plain_page, join, public_address, query_secrets, shown};
 
     fn joined(base: &str, path: &str) -> Option<String> {
         join(&base_url(base).unwrap(), path, &[]).map(String::from)
@@ -176,6 +181,7 @@ mod tests {
             assert!(secrets.iter().any(|(_, secret)| secret == form), "{form}: {secrets:?}");
         }
         assert!(!secrets.iter().any(|(_, secret)| secret.contains("2024")));
+        assert_eq!(public_address("not an address"), None);
     }
 
     #[test]

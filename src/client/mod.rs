@@ -22,7 +22,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
 use self::address::is_loopback;
-pub use self::address::{Shown, is_local, is_plain_page};
+pub use self::address::{Shown, is_local, is_plain_page, public_address};
 use self::reach::Names;
 pub use self::redact::{Kind, Secrets};
 pub use self::trace::Traces;

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{attended, connect, failed, show, stopped};
+use super::{attended, connect, failed, post, show, stopped};
 use crate::api::Api;
 use crate::batch::CANCELLING;
 use crate::batch::cancel::Canceller;
@@ -26,13 +26,17 @@ const LOOK_BACK: i64 = 8 * 86_400;
 const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch's end";
 
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
-pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
+pub async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
+    let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, world, host) } else { Ok(()) };
     let (check, token) = (inputs.check, plan::github_token(inputs.github_token.as_ref()));
     let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref());
     let work = async {
-        let done = cancel_batches(inputs, world, host, &events).await;
+        let done = match secrets {
+            Ok(()) => cancel_batches(inputs, world, host, &events).await,
+            Err(error) => Err(error),
+        };
         if let Some(id) = check {
             let wishes = token.map(|token| Wishes { check_run: true, token, ..Wishes::default() });
             if let (Ok(wishes), Ok(ca_bundle)) = (wishes, ca_bundle)
@@ -46,6 +50,18 @@ pub async fn cancel(inputs: inputs::Cancel, world: &World) -> Exit {
     };
     let done = Box::pin(attended(work, world, &events, ON_SIGNAL)).await;
     world.exit(done.map_or_else(|error| failed(&error, &events), |()| Exit::Ok))
+}
+
+/// Takes what the run left in the host's state for the inputs, but for its secrets, which must be here.
+fn take_over(inputs: &mut inputs::Cancel, world: &World, host: &dyn Host) -> Result<(), Error> {
+    let left = host.unfinished();
+    let (connection, secrets) = post::recall(&left, &world.env);
+    let is_armed = !left.batches.is_empty() || !left.creates.is_empty();
+    let token = world.env.candidates("github-token").concat();
+    inputs.github_token = token.first().map(|token| inputs::Unchecked((*token).to_owned()));
+    (inputs.batch_id, inputs.create, inputs.check) = (left.batches, left.creates, left.check);
+    (inputs.connection, inputs.pending) = (connection, None);
+    if is_armed { secrets } else { Ok(()) }
 }
 
 async fn cancel_batches(

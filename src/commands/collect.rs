@@ -16,12 +16,12 @@ use super::check::check_quietly;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::run::title;
-use super::sent::is_closed;
-use super::{attended, board, connect, failed, on_signal, pending, publish, skipped, write_report};
+use super::sent::{is_closed, is_over};
+use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
-use crate::batch::{Driver, Ended};
+use crate::batch::{Driver, Ended, Parting};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
@@ -57,8 +57,11 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
             publish(host, board.as_ref(), world, &events, &report).await;
             return Ok(Exit::Ok);
         }
+        let connection = inputs.connection.clone();
         let (plan, server) = Collecting::new(inputs, host)?;
+        let told = post::told(&connection, &server.connection.base_url);
         let api = connect(server, world.clock).await?;
+        events.emit(Event::Connecting { inputs: told });
         let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
         events.emit(Event::Started { title: title(&api), timeout: plan.timeout, deadline: rfc3339(ends) });
         let scene =
@@ -188,12 +191,18 @@ impl<'a> Collection<'a> {
         let mut batches = without_replaced(self.look(ids).await?);
         self.at_hand = at_hand::find(self.scene, &batches).await?;
         self.take_up(&batches)?;
-        let mut stop = None;
+        self.watch(&batches);
+        let (mut stop, mut left) = (None, Vec::new());
         for batch in &mut batches {
             let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
             *batch = self.scene.api.shown_batch(progress.batch.as_ref().unwrap_or(batch));
+            // Only what was to be cancelled and was not is left to `post`.
+            if matches!(ended, Some(Stop::Signal(_) | Stop::Deadline)) && !is_over(batch) {
+                left.push(batch.id.clone());
+            }
             stop = stop.or(ended);
         }
+        self.scene.events.emit(Event::Settled { batch_ids: left, creates: Vec::new() });
         self.tell_of(&batches, &Places::default());
         self.batches.clone_from(&batches);
         let telling = telling(&batches);
@@ -234,6 +243,15 @@ impl<'a> Collection<'a> {
         let now = self.scene.world.clock.unix();
         let is_recent = |(batch, _): &(Batch, String)| batch.ended_at().is_some_and(|ended| now - ended < RECENT);
         !doubtful.is_empty() && doubtful.iter().all(is_recent)
+    }
+
+    /// If whoever kills this process wants the batches cancelled, `post` does that.
+    fn watch(&self, batches: &[Batch]) {
+        let running = batches.iter().filter(|batch| !is_over(batch)).map(|batch| batch.id.clone());
+        let batch_ids: Vec<String> = running.collect();
+        if self.scene.plan.on_abort == Parting::Cancel && !batch_ids.is_empty() {
+            self.scene.events.emit(Event::Watching { batch_ids });
+        }
     }
 
     /// One look at each batch.

@@ -9,6 +9,7 @@ mod gather;
 pub mod list;
 pub mod operations;
 pub mod pending;
+mod post;
 pub mod run;
 mod sent;
 mod split;
@@ -124,7 +125,7 @@ fn on_signal(on_abort: Parting) -> &'static str {
     }
 }
 
-/// Does the work. Meanwhile long silences are broken, and signals answered: that
+/// Does the work. Meanwhile long silences are broken, the launcher is watched, and signals are answered: that
 /// one was heard, what it does (`on_signal`), and what a second one would do.
 async fn attended<T>(work: impl Future<Output = T>, world: &World, events: &Events<'_>, on_signal: &'static str) -> T {
     let answers = async {
@@ -139,6 +140,7 @@ async fn attended<T>(work: impl Future<Output = T>, world: &World, events: &Even
         // Before the work, which says what it does about it.
         never = answers => match never {},
         done = work => done,
+        never = world.watch_launcher() => match never {},
         never = events.keep_alive() => match never {},
     }
 }

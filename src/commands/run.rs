@@ -10,7 +10,7 @@ use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
 use super::split::{Piece, Sender};
-use super::{attended, board, connect, failed, on_signal, publish, skipped, write_report};
+use super::{attended, board, connect, failed, on_signal, post, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -70,7 +70,12 @@ async fn carry_out(
         }
         let (plan, server) = plan(host)?;
         let on_signal = on_signal(plan.on_abort);
+        let told = post::told(connection, &server.connection.base_url);
         let mut run = Run::begin(plan, server, host, board.as_ref(), world, &events).await?;
+        // A sandbox in this process leaves nothing to anybody.
+        if !run.plan.in_process {
+            events.emit(Event::Connecting { inputs: told });
+        }
         let living = async {
             let exit = Box::pin(run.go()).await;
             publish(host, board.as_ref(), world, &events, &run.report).await;
@@ -305,7 +310,14 @@ impl<'a> Run<'a> {
         let sender = Sender { source, journal, events: self.events, at_once: self.plan.max_in_flight };
         let key = |shard: &Shard, part: Part| self.key(shard, part.attempt);
         let is_halved = |key: &str| journal::is_halved(&self.earlier, &origin, key);
-        let send = sender.send(pieces, key, is_halved, drive);
+        let send = async {
+            let all = sender.send(pieces, key, is_halved, drive).await;
+            if self.plan.waits {
+                return all;
+            }
+            let (pieces, ended): (Vec<Piece>, Vec<Ended>) = all.into_iter().unzip();
+            pieces.into_iter().zip(alone.end_submitted(ended).await).collect()
+        };
         let Some(board) = self.board else { return send.await };
         let (running, over) = tokio::sync::oneshot::channel::<()>();
         let send = async {
@@ -443,13 +455,20 @@ impl<'a> Run<'a> {
             let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
             self.warn(&format!("Batch {id} goes on, and nobody waits for it until the next run or `collect` does."));
         }
-        if all.iter().all(Sent::is_settled) {
-            self.events.emit(Event::Settled);
-        }
+        self.settle(all);
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
         self.is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && all.iter().all(Sent::is_closed);
         Ok(verdict)
+    }
+
+    /// Tells what is left for `post` to end. `submit` hands over whatever it could submit.
+    fn settle(&self, all: &[Sent]) {
+        let is_handed_over = |sent: &Sent| !self.plan.waits && sent.ended.stop.is_none();
+        let left: Vec<&Sent> = all.iter().filter(|sent| !sent.is_settled() && !is_handed_over(sent)).collect();
+        let batch_ids = left.iter().filter_map(|sent| Some(sent.batch()?.id.clone())).collect();
+        let creates = left.iter().filter(|sent| sent.batch().is_none()).filter_map(|sent| sent.create()).collect();
+        self.events.emit(Event::Settled { batch_ids, creates });
     }
 }
 

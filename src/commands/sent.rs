@@ -51,17 +51,28 @@ impl Sent {
         End { stop: stop.as_ref(), batch: progress.batch.as_ref(), is_foreign: progress.is_foreign(), in_doubt }
     }
 
-    /// Whether nothing runs at the provider that this run would have to end.
+    /// Whether nothing runs at the provider that this run would have to end. What was
+    /// handed over goes on because that was asked for.
     pub(super) fn is_settled(&self) -> bool {
         let progress = &self.ended.progress;
-        let is_over = |batch: &Batch| batch.status.is_terminal() || batch.status == Status::Cancelling;
-        progress.is_foreign() || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
+        let is_handed_over = matches!(self.ended.stop, Some(Stop::HandedOver | Stop::Detached(_)));
+        is_handed_over || progress.is_foreign() || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
+    }
+
+    /// The mark of its last create.
+    pub(super) fn create(&self) -> Option<String> {
+        self.ended.progress.create.as_ref().map(|(create, _)| create.clone())
     }
 
     /// Whether nothing is left at the provider that a later run should take up.
     pub(super) fn is_closed(&self) -> bool {
         is_closed(self.ended.stop.as_ref(), self.batch(), self.ended.progress.in_doubt)
     }
+}
+
+/// Whether a batch needs no more ending.
+pub(super) fn is_over(batch: &Batch) -> bool {
+    batch.status.is_terminal() || batch.status == Status::Cancelling
 }
 
 /// Whether nothing is left at the provider that a later run should take up:

@@ -6,6 +6,7 @@
 //! [`Board`], which makes the calls; GitHub alone has one. Hosts do not know each
 //! other; this file alone knows their names.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::effects::Effect;
@@ -40,6 +41,10 @@ pub trait Host {
     fn identity(&self) -> Identity;
     /// How long a run may last here, with time left for a cancel; none where no limit is known.
     fn time_limit(&self) -> Option<Duration>;
+    /// What an earlier process of the same step left to be ended.
+    fn unfinished(&self) -> Unfinished {
+        Unfinished::default()
+    }
     /// What to do about an event.
     fn event(&self, event: &Event) -> Vec<Effect>;
     /// What to do about a sentence that closes a command without a report.
@@ -61,6 +66,19 @@ pub struct Identity {
     pub repo: Option<String>,
     /// The host, run, attempt, job and step, as `github/123/1/build/evaluate`, at most 512 characters of ASCII.
     pub run: Option<String>,
+}
+
+/// What a process left to be ended by whoever comes after it.
+#[derive(Clone, Debug, Default)]
+pub struct Unfinished {
+    /// The marks of creates whose batch is not known.
+    pub creates: Vec<String>,
+    /// The batches.
+    pub batches: Vec<String>,
+    /// The check that is still open.
+    pub check: Option<u64>,
+    /// How the provider was reached: inputs by their names, as [`Event::Connecting`] told them.
+    pub inputs: BTreeMap<String, String>,
 }
 
 /// The input `ci`: which host to speak to.

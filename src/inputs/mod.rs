@@ -148,6 +148,9 @@ pub struct Cancel {
     /// The token to do that with [default: GITHUB_TOKEN, where it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
+    /// End what an earlier process of this step on GitHub left, as its state says, and believe no input beside that but the secrets; for the action's `post` [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub from_state: Option<bool>,
     /// Cancel every batch of this repository that is still running; only names them unless `yes` is given [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub pending: Option<bool>,

@@ -5,6 +5,7 @@
 //! precedence: a signal, our own failure, the requests, a refusal, the
 //! deadline, the batch, the answers.
 
+mod handed_over;
 mod rows;
 mod signals;
 mod unfetched;
@@ -150,6 +151,13 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Ve
         return judge(worst, rows, max_failed);
     }
     let counts = rows.map(|rows| rows.counts);
+    let kept = counts.map(|counts| {
+        format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
+    });
+    if let Some(mut verdict) = handed_over::in_part(ends) {
+        verdict.reason += &kept.unwrap_or_default();
+        return verdict;
+    }
     let is_over = |end: &End<'_>| end.batch.is_some_and(|batch| batch.status.is_terminal());
     let in_time =
         matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
@@ -159,9 +167,6 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Ve
             Some(Stop::Signal(number) | Stop::Detached(number)) => interrupted(*number, ends),
             _ => judge(worst, None, max_failed),
         };
-        let kept = counts.map(|counts| {
-            format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
-        });
         let reason = format!("{stopped} of {} batches did not come to their end. {}", ends.len(), verdict.reason);
         verdict.reason = reason + &kept.unwrap_or_default();
         return verdict;

@@ -62,7 +62,7 @@ test('exit codes are the step\'s, and post cancels what a killed run left', asyn
     assert.ok(records.some((record) => record.jobID === job && record.jobResult === 'failure'), job);
   }
   const post = of(records, 'killed', '1', 'Post');
-  assert.match(text(post), /post asks: cancel --create=the-mark --timeout=60s/);
+  assert.match(text(post), /post asks: cancel --from-state --timeout=60s for the-mark/);
   assert.equal(commands(post, 'error').length, 0);
   const place = (id, stage) => records.indexOf(of(records, 'killed', id, stage).at(-1));
   assert.ok(place('1', 'Post') > place('2', 'Main') && place('2', 'Main') > 0, 'post comes after the last step');

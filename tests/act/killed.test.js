@@ -2,29 +2,9 @@
 // that is not ours, with the sandbox in a process of its own.
 'use strict';
 const assert = require('node:assert/strict');
-const { spawn } = require('node:child_process');
 const fs = require('node:fs');
-const path = require('node:path');
 const { describe, test } = require('node:test');
-const { setTimeout: sleep } = require('node:timers/promises');
-const { COPY, commands, exitCode, of, start, text } = require('./lab.js');
-
-const BINARY = path.join(COPY ?? '', 'dist', 'bin', 'x86_64-unknown-linux-musl', 'batchstep');
-
-/** A sandbox for as long as the test runs: its address, and what it was asked. */
-async function serve(t, ...faults) {
-  const args = ['sandbox', '--port', '0', '--takes', '1m', ...faults.flatMap((fault) => ['--fault', fault])];
-  const child = spawn(BINARY, args, { env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
-  let said = '';
-  for await (const chunk of child.stderr) if ((said += chunk).includes('\n')) break;
-  const url = /http:\S+/.exec(said)[0];
-  const tally = async () => (await fetch(new URL('/sandbox/tally', url))).json();
-  const until = async (holds) => {
-    while (!holds(await tally())) await sleep(50);
-  };
-  return { tally, until, url };
-}
+const { commands, exitCode, of, serve, start, text } = require('./lab.js');
 
 /** The run of batchstep that talks to this sandbox. */
 function runOf(url) {
@@ -71,6 +51,17 @@ describe('post cancels the batch', { concurrency: 3, timeout: 120_000 }, () => {
       await assertCancelled(sandbox, records);
     });
   }
+
+  test('of a run inside of a composite action, though post finds the inputs of the step around it', async (t) => {
+    const sandbox = await serve(t);
+    const { end } = start('nested.yml', { expected: 1, args: ['--env', `BASE_URL=${sandbox.url}`] });
+    await sandbox.until(polls);
+    process.kill(runOf(sandbox.url), 'SIGKILL');
+    const records = await end;
+    const [batch, ...others] = (await sandbox.tally()).batches;
+    assert.deepEqual([batch.status, others], ['cancelled', []], text(records));
+    assert.ok(text(records).includes(`Batch \`${batch.id}\` is cancelled.`), text(records));
+  });
 
   // act knows no patience: it kills the launcher outright.
   test('of a job that is cancelled', async (t) => {

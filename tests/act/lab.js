@@ -6,8 +6,10 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
 
 const COPY = process.env.ACTION_COPY;
+const BINARY = path.join(COPY ?? '', 'dist', 'bin', 'x86_64-unknown-linux-musl', 'batchstep');
 
 /** Runs a workflow of this directory, or one that is given as an object: `end` is the log's records, in order. */
 function start(workflow, { cwd = COPY, expected = 0, args = [] } = {}) {
@@ -39,6 +41,21 @@ function ended(child) {
   return new Promise((resolve, reject) => child.on('error', reject).on('close', (code) => resolve({ ...said, code })));
 }
 
+/** A sandbox for as long as the test runs: its address, and what it was asked. */
+async function serve(t, ...faults) {
+  const args = ['sandbox', '--port', '0', '--takes', '1m', ...faults.flatMap((fault) => ['--fault', fault])];
+  const child = spawn(BINARY, args, { env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
+  t.after(() => child.kill('SIGKILL'));
+  let said = '';
+  for await (const chunk of child.stderr) if ((said += chunk).includes('\n')) break;
+  const url = /http:\S+/.exec(said)[0];
+  const tally = async () => (await fetch(new URL('/sandbox/tally', url))).json();
+  const until = async (holds) => {
+    while (!holds(await tally())) await sleep(50);
+  };
+  return { tally, until, url };
+}
+
 /** The records of one step in one stage of a job. */
 const of = (records, job, id, stage = 'Main') =>
   records.filter((record) => record.jobID === job && record.stepID?.[0] === id && record.stage === stage);
@@ -54,4 +71,4 @@ function exitCode(records) {
   return code ? Number(code[1]) : 0;
 }
 
-module.exports = { COPY, act, commands, exitCode, of, passed, printed, start, text };
+module.exports = { COPY, act, commands, exitCode, of, passed, printed, serve, start, text };

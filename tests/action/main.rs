@@ -18,6 +18,7 @@ mod github_objects;
 #[expect(dead_code, reason = "it serves other tests too")]
 mod github_server;
 mod hostile;
+mod post;
 mod probe;
 mod runner;
 #[path = "../real/wire.rs"]

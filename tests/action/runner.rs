@@ -31,6 +31,8 @@ pub(crate) enum Interrupt {
     Cancel,
     /// Launcher and binary are gone at once, as when memory runs out.
     Kill,
+    /// The launcher alone is gone at once.
+    KillLauncher,
 }
 
 /// A step of an action in a workspace of its own.
@@ -70,7 +72,7 @@ impl Step {
     /// A step of batchstep with these inputs beside the binary's path.
     pub(crate) fn new(requests: &str, inputs: &[(&str, &str)]) -> Self {
         let binary = ("binary-path", env!("CARGO_BIN_EXE_batchstep"));
-        let step = Self::of("dist", &[inputs, &[binary]].concat());
+        let step = Self::of("dist", &[&[binary], inputs].concat());
         std::fs::write(step.dir.path().join("requests.jsonl"), requests).unwrap();
         step
     }
@@ -118,6 +120,7 @@ impl Step {
                 kill("KILL", child.id()).await;
             }
             Interrupt::Kill => self.kill_all("KILL").await,
+            Interrupt::KillLauncher => kill("KILL", child.id()).await,
         }
         self.left(child).await
     }
@@ -130,6 +133,17 @@ impl Step {
     /// Runs `post` with the state that the main step left.
     pub(crate) async fn post(&self, left: &Left) -> Left {
         let child = self.node("post.js", &left.state).spawn().unwrap();
+        self.left_by(child, "post.js").await
+    }
+
+    /// The same where the runner gives `post` the inputs of another step, and these variables.
+    pub(crate) async fn post_finding(&self, left: &Left, inputs: &[(&str, &str)], env: &[(&str, &str)]) -> Left {
+        let mut command = self.node("post.js", &left.state);
+        for (name, _) in &self.inputs {
+            command.env_remove(format!("INPUT_{name}"));
+        }
+        command.envs(inputs.iter().map(|(name, value)| (format!("INPUT_{}", name.to_uppercase()), value)));
+        let child = command.envs(env.iter().copied()).spawn().unwrap();
         self.left_by(child, "post.js").await
     }
 

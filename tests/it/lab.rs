@@ -10,6 +10,7 @@ use batchstep::clock::Clock;
 use batchstep::effects::Screen;
 use batchstep::env::{Env, Setting};
 use batchstep::inputs::Cli;
+use batchstep::launcher::Launcher;
 use batchstep::sandbox::{Options, Sandbox, Tally, script};
 use batchstep::shutdown;
 use batchstep::world::World;
@@ -37,6 +38,8 @@ pub(crate) struct Lab {
     pub(crate) setting: Setting,
     /// Where the runs' jitter begins.
     pub(crate) seed: u64,
+    /// How long after a command's start whoever launched it is gone, if ever.
+    pub(crate) launcher_dies: Option<Duration>,
     sandbox: Sandbox,
     pub(crate) base_url: String,
 }
@@ -67,7 +70,8 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(request).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
-        Self { dir, clock, env: Env::default(), setting: Setting::Ci, seed: 42, sandbox, base_url }
+        let (env, setting, launcher_dies) = (Env::default(), Setting::Ci, None);
+        Self { dir, clock, env, setting, seed: 42, launcher_dies, sandbox, base_url }
     }
 
     /// Another machine with the same requests, which shares nothing but the server.
@@ -75,7 +79,8 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         std::fs::copy(self.dir.path().join("requests.jsonl"), dir.path().join("requests.jsonl")).unwrap();
         let (env, sandbox, base_url) = (self.env.clone(), self.sandbox.clone(), self.base_url.clone());
-        Self { dir, clock: self.clock, env, setting: self.setting, seed: self.seed, sandbox, base_url }
+        let (setting, seed, launcher_dies) = (self.setting, self.seed, None);
+        Self { dir, clock: self.clock, env, setting, seed, launcher_dies, sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -122,7 +127,12 @@ impl Lab {
 
     /// A submission with these inputs beside the usual ones.
     pub(crate) async fn submit(&self, inputs: &[&str]) -> Ran {
-        self.step(&["submit", &self.requests()], inputs, &[]).await
+        self.submit_signalled(inputs, &[]).await
+    }
+
+    /// A submission that gets these signals, each so long after its start.
+    pub(crate) async fn submit_signalled(&self, inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
+        self.step(&["submit", &self.requests()], inputs, signals).await
     }
 
     /// A collection with these inputs beside the usual ones.
@@ -190,7 +200,11 @@ impl Lab {
         let log = Log::new();
         let (stopper, shutdown) = shutdown::channel();
         let screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
+        let started = Instant::now();
+        let launcher = |after| Launcher::new(move || started.elapsed() >= after, stopper.clone(), &shutdown);
+        let launcher = self.launcher_dies.map(launcher);
         let mut world = World::new(self.env.clone(), self.clock, shutdown, false, screen);
+        world.launcher = launcher;
         world.rng = fastrand::Rng::with_seed(self.seed);
         world.setting = self.setting;
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
@@ -206,7 +220,6 @@ impl Lab {
             server.to_vec()
         };
         let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(&server)).unwrap().command;
-        let started = Instant::now();
         let signalling = async {
             for (after, signal) in signals {
                 tokio::time::sleep_until(started + *after).await;

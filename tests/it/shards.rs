@@ -11,7 +11,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A lab whose requests go to so many models in turn.
-async fn mixed(takes: Duration, faults: &str, models: usize) -> Lab {
+pub(crate) async fn mixed(takes: Duration, faults: &str, models: usize) -> Lab {
     let lab = Lab::new(takes, faults).await;
     let line = |index: usize| {
         let body = format!(r#"{{"model":"m{}","messages":[{{"role":"user","content":"Hi"}}]}}"#, index % models);

@@ -178,7 +178,7 @@ async fn a_run_whose_batches_others_cancel_goes_on_until_it_has_one() {
 }
 
 /// What the runner would hand to `post`: the last value of each name.
-fn state(path: &std::path::Path) -> std::collections::BTreeMap<String, String> {
+pub(crate) fn state(path: &std::path::Path) -> std::collections::BTreeMap<String, String> {
     let text = std::fs::read_to_string(path).unwrap();
     let mut lines = text.lines();
     let mut pairs = std::collections::BTreeMap::new();

@@ -23,7 +23,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
   test('a release is downloaded, verified and run; the second run needs no network', async (t) => {
     const { bytes, entry } = lab.release();
     const server = await lab.serve(t, (_, response) => response.end(bytes));
-    const action = lab.releasing(`${server.url}/download/cli/v1.2.3`, entry);
+    const action = lab.releasing(`${server.url}/download`, entry);
     const first = await action.launch();
     assert.equal(first.out, `Downloaded batchstep 1.2.3 for ${lab.TARGET}; its SHA-256 is the pinned one.\nran: []\n`);
     assert.equal(first.code, 7);
@@ -79,8 +79,46 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
   test('a manifest without targets, or without this one, says what to do instead', async () => {
     const empty = lab.launcher({ version: '0.1.0', base_url: 'https://localhost', targets: {} });
     refused(empty, await empty.launch(), /names no release to download: use a release tag, or name a binary with the input binary-path/);
-    const other = lab.launcher({ version: '0.1.0', base_url: 'https://localhost', targets: { 'sparc-sun-solaris': lab.release().entry } });
+    const other = lab.launcher({ version: '0.1.0', base_url: 'https://localhost/v0.1.0', targets: { 'sparc-sun-solaris': lab.release().entry } });
     refused(other, await other.launch(), /is not pinned for .*dist\/bin\//);
+  });
+
+  test('an address without the version is refused before any request', async (t) => {
+    const server = await lab.serve(t, (_, response) => response.end());
+    for (const path of ['/latest', '/cli/v1.2.30', '/v1.2.3/mirror']) {
+      const action = lab.launcher({ version: '1.2.3', base_url: server.url + path, targets: { [lab.TARGET]: lab.release().entry } });
+      refused(action, await action.launch(), /The address https:\S+ is not that of release 1\.2\.3: name a binary/);
+    }
+    assert.deepEqual(server.asked, []);
+  });
+
+  test('a download without an end is broken off, by its bytes', async (t) => {
+    const megabyte = Buffer.alloc(1 << 20);
+    const server = await lab.serve(t, (_, response) => {
+      const more = () => {
+        while (!response.destroyed && response.write(megabyte));
+      };
+      response.on('drain', more);
+      more();
+    });
+    const action = lab.releasing(server.url, lab.release().entry);
+    refused(action, await action.launch(), /The download is larger than 64 MiB, so it is not the release\./);
+    assert.equal(server.asked.length, 1);
+  });
+
+  test('a download that trickles is broken off, by its time over all tries', async (t) => {
+    const { bytes, entry } = lab.release();
+    const server = await lab.serve(t, (_, response) => {
+      // Never idle for long, and never over.
+      const timer = setInterval(() => response.write(bytes.subarray(0, 1)), 20);
+      response.on('close', () => clearInterval(timer));
+    });
+    const action = lab.releasing(server.url, entry);
+    // Minutes are seconds here.
+    const hurry = "const { timeout } = AbortSignal; AbortSignal.timeout = (span) => timeout.call(AbortSignal, span / 60);";
+    const hurried = lab.write(path.join(action.dir, 'hurry.js'), hurry);
+    refused(action, await action.launch({ NODE_OPTIONS: `--require ${hurried}` }), /asset\.tar\.gz cannot be downloaded within 5 minutes\./);
+    assert.equal(server.asked.length, 1);
   });
 
   test('404 is final', async (t) => {
@@ -98,7 +136,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
     });
     const result = await lab.releasing(server.url, entry).launch();
     assert.equal(result.code, 7, result.out);
-    assert.deepEqual([server.asked, store.asked], [['/asset.tar.gz', '/again'], ['/blob?signature=s3cret']]);
+    assert.deepEqual([server.asked, store.asked], [[`${lab.RELEASE}/asset.tar.gz`, '/again'], ['/blob?signature=s3cret']]);
     assert.doesNotMatch(result.out, /s3cret/);
   });
 
@@ -193,14 +231,14 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
     const { bytes, entry } = lab.release();
     const path = '/batchstep/batchstep/releases/download/cli/v1.2.3/asset.tar.gz';
     const mirror = await lab.serve(t, (_, response) => response.end(bytes));
-    const action = lab.releasing('https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3', entry);
+    const action = lab.releasing('https://github.com/batchstep/batchstep/releases/download', entry);
     const result = await action.launch({ GITHUB_SERVER_URL: `${mirror.url}/` });
     assert.equal(result.code, 7, result.out);
     assert.deepEqual(mirror.asked, [path]);
     // GitHub itself is not reached from here: the proxy shows who was asked.
     const empty = await lab.serve(t, (_, response) => response.writeHead(404).end());
     const proxy = await lab.proxy(t);
-    const other = lab.releasing('https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3', entry);
+    const other = lab.releasing('https://github.com/batchstep/batchstep/releases/download', entry);
     const fallen = await other.launch({ GITHUB_SERVER_URL: empty.url, HTTPS_PROXY: proxy.url, NO_PROXY: 'localhost' });
     assert.equal(fallen.code, 1);
     assert.match(fallen.out, /^https:\/\/localhost:\d+\/batchstep.*404\. Trying https:\/\/github\.com\/batchstep.* instead\.$/m);
@@ -210,7 +248,7 @@ describe('download', { concurrency: 4, timeout: 120_000 }, () => {
 
   test('on GitHub itself there is no mirror to ask', { skip: lab.proxyless }, async (t) => {
     const proxy = await lab.proxy(t);
-    const action = lab.releasing('https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3', lab.release().entry);
+    const action = lab.releasing('https://github.com/batchstep/batchstep/releases/download', lab.release().entry);
     const result = await action.launch({ GITHUB_SERVER_URL: 'https://github.com', HTTPS_PROXY: proxy.url });
     refused(action, result, /https:\/\/github\.com\/batchstep\/batchstep\/releases\/download\/cli\/v1\.2\.3\/asset\.tar\.gz cannot be downloaded/);
     assert.doesNotMatch(result.out, /instead/);

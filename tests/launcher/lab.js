@@ -130,8 +130,11 @@ function launcher(manifest) {
   };
 }
 
+/** Where a server has the release. */
+const RELEASE = '/cli/v1.2.3';
+
 /** A launcher whose manifest names a release on a server. */
-const releasing = (url, entry) => launcher({ version: '1.2.3', base_url: url, targets: { [TARGET]: entry } });
+const releasing = (url, entry) => launcher({ version: '1.2.3', base_url: `${url}${RELEASE}`, targets: { [TARGET]: entry } });
 
 function start(file, cwd, env) {
   const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -148,4 +151,4 @@ function start(file, cwd, env) {
   return { child, end, says };
 }
 
-module.exports = { TARGET, certificates, directory, launcher, proxy, proxyless, release, releasing, script, serve, write };
+module.exports = { RELEASE, TARGET, certificates, directory, launcher, proxy, proxyless, release, releasing, script, serve, write };

@@ -30,6 +30,23 @@ describe('launch', { concurrency: 4, timeout: 120_000 }, () => {
     assert.equal(result.out, `0 ${action.dir} 5s\n`);
   });
 
+  test('a shell around the binary still has every input', async () => {
+    const inputs = { 'INPUT_MAX-FAILED': '5', 'INPUT_POLL-INTERVAL': '5s', INPUT_POLL_INTERVAL: 'as it was', INPUT_REQUESTS: 'r' };
+    const result = await lab.launcher().launch({ ...given('echo "$INPUT_MAX_FAILED, $INPUT_POLL_INTERVAL, $INPUT_REQUESTS"'), ...inputs });
+    assert.equal(result.out, '5, as it was, r\n');
+  });
+
+  test('the binary knows the process that passes signals on, and post the binary', async () => {
+    const action = lab.launcher();
+    const state = lab.write(path.join(action.dir, 'state'), 'earlier=1\n');
+    const binary = given('echo "$BATCHSTEP_LAUNCHER_PID $PPID"');
+    const launched = action.start({ ...binary, GITHUB_STATE: state });
+    const result = await launched.end;
+    assert.equal(result.out, `${launched.child.pid} ${launched.child.pid}\n`);
+    const [, name, , value] = /^earlier=1\n(\w+)<<(.+)\n(.+)\n\2\n$/.exec(fs.readFileSync(state, 'utf8'));
+    assert.deepEqual([name, value], ['binary', binary['INPUT_BINARY-PATH']]);
+  });
+
   test('what cannot be run here is refused in words', async () => {
     const action = lab.launcher();
     const at = (name, bytes, mode = 0o755) => lab.write(path.join(action.dir, name), bytes, mode);
@@ -109,6 +126,20 @@ echo ready; while :; do sleep 0.05; done`));
       BATCHSTEP_API_KEY: 'short',
     });
     assert.equal(result.out, '::add-mask::sk-a%25key-of-length\n::add-mask::sk-from-elsewhere\n::add-mask::token:with:colons\n::add-mask::12345678\nstarted\n');
+    const others = await lab.launcher().launch({
+      ...given('echo started'),
+      INPUT_API_KEY: 'key-that-a-shell-keeps',
+      PLUGIN_API_KEY: 'key-of-a-plugin',
+      PLUGIN_HEADERS: 'A: plugin-one,B: plugin-two',
+      'INPUT_GITHUB-TOKEN': 'ghs_of-an-input',
+      BATCHSTEP_GITHUB_TOKEN: 'ghs_of-our-own',
+      GITHUB_TOKEN: 'ghs_of-the-job',
+      'INPUT_BASE-URL': 'https://gateway.example/v1?api-version=2026-01-preview&sig=signature%2Fof%2Fit',
+      BATCHSTEP_BASE_URL: 'https://no-query.example/v1',
+    });
+    const masked = others.out.split('\n').filter((line) => line.startsWith('::add-mask::')).map((line) => line.slice(12));
+    const expected = ['key-that-a-shell-keeps', 'key-of-a-plugin', 'plugin-one,B: plugin-two', 'plugin-one', 'plugin-two', 'ghs_of-an-input'];
+    assert.deepEqual(masked, [...expected, 'ghs_of-our-own', 'ghs_of-the-job', 'signature%252Fof%252Fit', 'signature/of/it']);
     const failing = await lab.launcher().launch({ 'INPUT_API-KEY': 'line-one\nline-two', 'INPUT_BINARY-PATH': '/none' });
     assert.match(failing.out, /^::add-mask::line-one%0Aline-two\n::error /);
     assert.equal((await lab.launcher().launch({ ...given('echo started'), 'INPUT_API-KEY': '1234567' })).out, 'started\n');

@@ -2,6 +2,8 @@
 'use strict';
 const test = require('node:test');
 const assert = require('node:assert/strict');
+const fs = require('node:fs');
+const path = require('node:path');
 const { manifest } = require('../../.github/pin-release.js');
 
 const HASH = 'a'.repeat(64);
@@ -18,6 +20,7 @@ const sums = (assets) => [...assets, 'source.tar.gz'].map((asset) => `${HASH} *$
 test('every target is pinned with its asset, hash and path', () => {
   const pinned = manifest('cli/v1.2.3', sums(ASSETS));
   assert.equal(pinned.version, '1.2.3');
+  // The assets' names hold no version; the launcher takes only an address that ends in it.
   assert.equal(pinned.base_url, 'https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3');
   assert.deepEqual(Object.values(pinned.targets).map((target) => target.asset), ASSETS);
   assert.deepEqual(pinned.targets['x86_64-unknown-linux-musl'], {
@@ -33,6 +36,16 @@ test('a release that lacks a target, has one too many or one twice is not pinned
   assert.throws(() => manifest('cli/v1.2.3', sums([...ASSETS, 'batchstep-riscv64gc-unknown-linux-musl.tar.gz'])), /riscv64gc/);
   assert.throws(() => manifest('cli/v1.2.3', sums([...ASSETS, ASSETS[0]])), /twice/);
   assert.throws(() => manifest('cli/v1.2.3', sums(ASSETS).replaceAll(HASH, 'a'.repeat(63))), /not what the action expects/);
+});
+
+test('an attestation counts only from the release workflow and the tag itself', () => {
+  const workflow = fs.readFileSync(path.join(__dirname, '../../.github/workflows/pin-release.yml'), 'utf8').replace(/\\\n\s+/g, '');
+  const [verify, ...others] = workflow.match(/gh attestation verify .*/g);
+  assert.deepEqual(others, []);
+  const signer = / --signer-workflow "\$GITHUB_REPOSITORY\/(\S+)"/.exec(verify)[1];
+  assert.match(verify, / --repo "\$GITHUB_REPOSITORY" .* --source-ref "refs\/tags\/\$TAG"/);
+  // That workflow is the one that attests.
+  assert.match(fs.readFileSync(path.join(__dirname, '../..', signer), 'utf8'), /uses: actions\/attest@/);
 });
 
 test('only the tag of a release names one', () => {

@@ -8,7 +8,9 @@ const { describe, test } = require('node:test');
 const lab = require('./lab.js');
 
 const armed = { STATE_armed: 'true', STATE_create: '0b9ff0f4-c0de' };
-const given = (body) => ({ 'INPUT_BINARY-PATH': lab.script(body) });
+// The inputs are another step's: nothing in them is believed.
+const others = { 'INPUT_BINARY-PATH': '/none', 'INPUT_BATCH-ID': 'batch_of_others', INPUT_PENDING: 'true', INPUT_COMMAND: 'run' };
+const given = (body) => ({ ...others, STATE_binary: lab.script(body) });
 
 /** Runs post.js with a summary file; its result and what the summary says then. */
 async function post(env, action = lab.launcher()) {
@@ -23,22 +25,22 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
     for (const state of [{}, { STATE_armed: 'false', STATE_create: 'x' }, { STATE_armed: '', STATE_create: 'x' }]) {
       const result = await post({ ...given('echo ran'), ...state });
       assert.deepEqual([result.out, result.summary], ['', '']);
-      assert.equal((await post({ 'INPUT_BINARY-PATH': '/none', ...state })).out, '');
+      assert.equal((await post({ STATE_binary: '/none', ...state })).out, '');
     }
   });
 
-  test('cancels by the mark, with a limit', async () => {
-    const result = await post({ ...given('for word; do echo "[$word]"; done'), ...armed });
-    assert.equal(result.out, '[cancel]\n[--create=0b9ff0f4-c0de]\n[--timeout=60s]\n[--]\n');
+  test('has the binary that main ran cancel what the state names, with a limit', async () => {
+    const binary = given('for word; do echo "[$word]"; done; echo "$STATE_create $STATE_batch $INPUT_API_KEY"');
+    const result = await post({ ...binary, ...armed, STATE_batch: 'batch_1', 'INPUT_API-KEY': 'short' });
+    assert.equal(result.out, '[cancel]\n[--from-state]\n[--timeout=60s]\n0b9ff0f4-c0de batch_1 short\n');
     assert.equal(result.summary, '');
   });
 
-  test('names the batch where it is known, and a check that nobody concluded', async () => {
-    const echo = given('echo "$*"');
-    const known = await post({ ...echo, ...armed, STATE_batch: '-b 1', STATE_check: '7' });
-    assert.equal(known.out, 'cancel --create=0b9ff0f4-c0de --timeout=60s --check=7 -- -b 1\n');
-    const check = await post({ ...echo, STATE_armed: 'false', STATE_batch: 'batch_1', STATE_check: '7' });
-    assert.equal(check.out, 'cancel --timeout=60s --check=7 --\n');
+  test('a check that nobody concluded is a reason, and no batch then', async () => {
+    const check = { STATE_armed: 'false', STATE_batch: 'batch_1', STATE_check: '7' };
+    assert.equal((await post({ ...given('echo "$*"'), ...check })).out, 'cancel --from-state --timeout=60s\n');
+    const failed = await post({ ...given('exit 4'), ...check });
+    assert.equal(failed.out, '::error title=batchstep::Check 7 of a run that is gone could not be concluded. Cancelling ended with exit code 4.\n');
   });
 
   test('masks first here as well', async () => {
@@ -55,11 +57,16 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
   });
 
   test('a binary that is gone, or a mark that is, is told the same way', async () => {
-    assert.match((await post({ ...armed, 'INPUT_BINARY-PATH': '/none' })).out, /may still run .* \/none cannot be run: there is no such file\.\n$/);
+    assert.match((await post({ ...armed, ...others, STATE_binary: '/none' })).out, /may still run .* \/none cannot be run: there is no such file\.\n$/);
     const markless = await post({ ...given('echo ran'), STATE_armed: 'true' });
     assert.match(markless.out, /^::error .*batchstep_create = unknown\. The mark of the batch is not known\.\n$/);
     const blind = await post({ ...given('exit 4'), ...armed, GITHUB_STEP_SUMMARY: '' });
     assert.match(blind.out, /^::error .*exit code 4\.\n$/);
+  });
+
+  test('where it is to look is told, and where the batch is', async () => {
+    const state = { STATE_base_url: 'https://gateway.example/v1', STATE_batch: 'batch_1' };
+    assert.match((await post({ ...given('exit 2'), ...armed, ...state })).summary, /Look at the provider at https:\/\/gateway\.example\/v1 for the one batch_1, or with/);
   });
 
   test("uses main's download", async (t) => {
@@ -68,8 +75,10 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
     const server = await lab.serve(t, (_, response) => response.end(bytes));
     const action = lab.releasing(server.url, entry);
     await action.launch();
-    const result = await post(armed, action);
-    assert.equal(result.out, 'ran: [cancel --create=0b9ff0f4-c0de --timeout=60s --]\n');
+    for (const binary of ['', '/gone-since-then']) {
+      const result = await post({ ...armed, ...others, STATE_binary: binary }, action);
+      assert.equal(result.out, 'ran: [cancel --from-state --timeout=60s]\n');
+    }
     assert.equal(server.asked.length, 1);
   });
 });

@@ -90,7 +90,7 @@ describe('release', { concurrency: 2, timeout: 120_000, skip }, () => {
     const { bytes, manifest } = release();
     bytes[bytes.length >> 1] ^= 1;
     const server = await lab.serve(t, (_, response) => response.end(bytes));
-    const action = lab.launcher({ ...manifest, base_url: server.url });
+    const action = lab.launcher({ ...manifest, base_url: `${server.url}/cli/v${version}` });
     const result = await action.launch({ INPUT_PROVIDER: 'sandbox', INPUT_REQUESTS: REQUESTS });
     assert.equal(result.code, 1);
     assert.match(result.out, /^::error title=batchstep::https:\S+ is not the file that was released: .* It was not unpacked\.\n$/);

@@ -7,6 +7,7 @@
 
 mod annotations;
 mod ids;
+mod state;
 mod summary;
 
 use std::cell::RefCell;
@@ -15,8 +16,9 @@ use std::time::Duration;
 
 use self::annotations::{MOST_ANNOTATIONS, annotation, annotations};
 use self::ids::Ids;
+use self::state::Left;
 use self::summary::Summary;
-use super::{Host, Identity, closing_table, log, run_name};
+use super::{Host, Identity, Unfinished, closing_table, log, run_name};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::events::Event;
@@ -36,17 +38,14 @@ pub(super) struct GitHub {
     summary: Summary,
     workspace: Option<PathBuf>,
     said: RefCell<Said>,
+    left: RefCell<Left>,
+    unfinished: Unfinished,
 }
 
 /// What was said so far.
 #[derive(Default)]
 struct Said {
     ids: Ids,
-    /// The marks of creates whose batch is not known.
-    creates: Vec<String>,
-    /// The batches that this run would have to end.
-    running: Vec<String>,
-    armed: bool,
     warnings: usize,
 }
 
@@ -66,6 +65,8 @@ impl GitHub {
             summary: Summary::new(env, summary),
             workspace: env.get("GITHUB_WORKSPACE").map(PathBuf::from),
             said: RefCell::default(),
+            left: RefCell::default(),
+            unfinished: state::unfinished(env),
         }
     }
 
@@ -79,12 +80,9 @@ impl GitHub {
     }
 
     /// Tells `post` what it would have to end if this process is killed from here on.
-    fn arm(&self, armed: bool) -> Option<Effect> {
-        let mut said = self.said.borrow_mut();
-        said.armed = armed;
-        let state =
-            [("create", said.creates.join("\n")), ("batch", said.running.join("\n")), ("armed", armed.to_string())];
-        self.remember_for_post(&state)
+    fn tell_post(&self, change: impl FnOnce(&mut Left)) -> Option<Effect> {
+        change(&mut self.left.borrow_mut());
+        self.remember_for_post(&self.left.borrow().pairs())
     }
 
     fn export_ids(&self) -> Option<Effect> {
@@ -123,35 +121,43 @@ impl Host for GitHub {
         Some(TIME_LIMIT)
     }
 
+    fn unfinished(&self) -> Unfinished {
+        self.unfinished.clone()
+    }
+
     fn event(&self, event: &Event) -> Vec<Effect> {
         self.said.borrow_mut().ids.hear(event);
+        let mut state = None;
         match event {
+            Event::Connecting { inputs } => return self.remember_for_post(inputs).into_iter().collect(),
             Event::Creating { create, armed, .. } => {
-                remember(&mut self.said.borrow_mut().creates, create);
-                return self.arm(*armed).into_iter().collect();
+                return self.tell_post(|left| left.creating(create, *armed)).into_iter().collect();
             }
-            Event::Settled => {
-                return self.remember_for_post(&[("armed", "false".to_owned())]).into_iter().collect();
+            Event::Watching { batch_ids } => {
+                let watch = |left: &mut Left| {
+                    batch_ids.iter().for_each(|id| left.found(id));
+                    left.arm(true);
+                };
+                return self.tell_post(watch).into_iter().collect();
+            }
+            Event::Settled { batch_ids, creates } => {
+                return self.tell_post(|left| left.settle(batch_ids, creates)).into_iter().collect();
             }
             Event::Uploaded { .. } => {}
             Event::Created { create, batch_id, .. } => {
-                let mut said = self.said.borrow_mut();
-                said.creates.retain(|known| known != create);
-                remember(&mut said.running, batch_id);
+                state = self.tell_post(|left| left.created(create, batch_id));
             }
             Event::Attached { batch_id, attachment, armed, instead_of, .. } => {
-                let mut said = self.said.borrow_mut();
-                // What was made before it is given up.
-                if let Some((batch, _)) = instead_of {
-                    said.running.retain(|known| known != batch);
-                }
-                if !attachment.is_foreign {
-                    remember(&mut said.running, batch_id);
-                }
-                let armed = *armed || said.armed && !(said.running.is_empty() && said.creates.is_empty());
-                drop(said);
-                let state = self.arm(armed);
-                return state.into_iter().chain(self.export_ids()).chain(log(event)).collect();
+                state = self.tell_post(|left| {
+                    // What was made before it is given up.
+                    if let Some((batch, _)) = instead_of {
+                        left.gave_up(batch);
+                    }
+                    if !attachment.is_foreign {
+                        left.found(batch_id);
+                    }
+                    left.arm(*armed);
+                });
             }
             Event::CheckOpened { id, .. } => {
                 let state = self.remember_for_post(&[("check", id.to_string())]);
@@ -172,8 +178,6 @@ impl Host for GitHub {
             _ => return log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
-        let armed = self.said.borrow().armed;
-        let state = if let Event::Created { .. } = event { self.arm(armed) } else { None };
         state.into_iter().chain(self.export_ids()).chain(log(event)).collect()
     }
 
@@ -323,7 +327,13 @@ mod tests {
         };
         assert_eq!(state(host.event(&creating(true))), ["create=c1", "batch=", "armed=true"]);
         assert_eq!(state(host.event(&created)), ["create=", "batch=b1", "armed=true"]);
-        assert_eq!(state(host.event(&Event::Settled)).last().unwrap(), "armed=false");
+        let settled = |ids: &[&str]| {
+            let batch_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+            Event::Settled { batch_ids, creates: Vec::new() }
+        };
+        // What was handed over is named no more; what could not be ended still is.
+        assert_eq!(state(host.event(&settled(&["b1"]))), ["create=", "batch=b1", "armed=true"]);
+        assert_eq!(state(host.event(&settled(&[]))), ["create=", "batch=", "armed=false"]);
         assert_eq!(state(host.event(&creating(false))).last().unwrap(), "armed=false");
         let opened = Event::CheckOpened { id: 7, name: "batchstep: x".into(), sha: "abc".into() };
         assert_eq!(state(host.event(&opened)).last().unwrap(), "check=7");
