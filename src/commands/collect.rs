@@ -360,9 +360,10 @@ impl<'a> Collection<'a> {
     /// answers could not be fetched.
     async fn gather(&mut self, batches: &[Batch]) -> Result<(Rows, Vec<(Batch, String)>), Stop> {
         self.phases.begin("collect");
-        let guard = self.scene.looking();
         // Reading the requests again is not cut short by a deadline.
-        let order = guard.unless_signalled(self.order(batches)).await??;
+        let reading = self.scene.looking();
+        let order = reading.unless_signalled(self.order(batches)).await??;
+        let guard = self.scene.looking();
         let gatherer = Gatherer {
             api: self.scene.api,
             guard: &guard,
