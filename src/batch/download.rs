@@ -18,6 +18,7 @@ use super::inflate;
 use super::promise::FileState;
 use crate::api::Api;
 use crate::client::Download;
+use crate::error::Exit;
 use crate::events::Event;
 use crate::own_files;
 use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
@@ -141,21 +142,27 @@ impl Downloader<'_> {
         Ok(came)
     }
 
-    /// Fetches a batch's input file, if the provider gives it back: not every one does.
+    /// Fetches a batch's input file, if the provider gives it back within the guard's
+    /// deadline: not every one does, and answers can be told without it.
     pub async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
         self.make_dir()?;
-        let try_it = self.guard.guard(self.api.file_content(id, 0)).await?;
+        let try_it = self.guard.guard(self.api.file_content(id, 0)).await;
         let is_refused =
             |failure: &Failure| failure.status().is_some() && !matches!(failure.advice(), Advice::Again(_));
-        if try_it.as_ref().err().is_some_and(is_refused) {
-            return Ok(None);
+        match try_it {
+            Ok(Err(failure)) if is_refused(&failure) => return Ok(None),
+            Err(stop @ (Stop::Signal(_) | Stop::Detached(_))) => return Err(stop),
+            _ => {}
         }
-        drop(try_it);
         let mut copy = Copy::new("input", id, number, self.dir);
         let doing = format!("downloading the input file {id}");
-        let patience = Patience::Until(self.guard.deadline.max(Instant::now() + BEFORE));
-        self.guard.bear(&doing, patience, async || self.attempt(&mut copy, &mut 0).await).await?;
-        Ok(Some(copy.path))
+        let patience = Patience::Until(self.guard.deadline);
+        match self.guard.bear(&doing, patience, async || self.attempt(&mut copy, &mut 0).await).await {
+            Ok(()) => Ok(Some(copy.path)),
+            Err(Stop::Failed(error)) if error.exit == Exit::Refused => Ok(None),
+            Err(Stop::Deadline) => Ok(None),
+            Err(stop) => Err(stop),
+        }
     }
 
     /// Makes the directory that the files go to.

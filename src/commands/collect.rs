@@ -381,8 +381,7 @@ impl<'a> Collection<'a> {
             rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
         };
-        let allowance = if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE };
-        let mut answers = Answers::with_allowance(allowance);
+        let mut answers = Answers::with_allowance(self.allowance());
         let Gathered { results, doubtful } =
             gatherer.gather(batches.iter().map(want).collect(), &mut answers, Arc::new(order)).await?;
         gatherer.tidy_up();
@@ -392,6 +391,11 @@ impl<'a> Collection<'a> {
         self.tell_of(&batches, &Places::default());
         gather::record(results, self.output_dir, self.scene.events, &mut self.report);
         Ok((rows, doubtful))
+    }
+
+    /// How long may be spent on files that cannot be had at once.
+    fn allowance(&self) -> Duration {
+        if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE }
     }
 
     /// The order of the requests, from wherever it can be had.
@@ -421,7 +425,8 @@ impl<'a> Collection<'a> {
 
     /// The provider's copy of the requests, if it gives it back.
     async fn given_back(&self, batches: &[Batch]) -> Result<Option<(Source, Checked)>, Stop> {
-        let (guard, dir) = (self.scene.looking(), self.output_dir.join(".download"));
+        let guard = self.scene.guard(Instant::now() + self.allowance());
+        let dir = self.output_dir.join(".download");
         let downloader = Downloader { api: self.scene.api, guard: &guard, dir: &dir };
         let mut paths = Vec::new();
         for (number, batch) in in_order(firsts(batches).collect()).into_iter().enumerate() {
