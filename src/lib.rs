@@ -32,6 +32,7 @@ mod own_files;
 pub mod part;
 pub mod patience;
 mod reasons;
+pub mod refusal;
 pub mod retry;
 pub mod shutdown;
 pub mod usage;
