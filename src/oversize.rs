@@ -102,8 +102,8 @@ fn names_a_line(words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_failed, is_refusal};
-    use crate::retry::{Failure, Refusal};
     use crate::api_error::ApiError;
+    use crate::retry::{Failure, Refusal};
     use crate::wire::Batch;
 
     fn refusal(status: u16, code: &str, message: &str) -> bool {

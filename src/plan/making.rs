@@ -137,7 +137,10 @@ mod tests {
         let pairs: Vec<(&str, &str)> = extras.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let routes = [("headers x-litellm-model", "gpt"), ("headers openai-beta", "v2")];
         assert_eq!(pairs, [&[("upload-fields openai-beta", "field")], &routes[..]].concat());
-        assert!(ROUTING.iter().all(|name| *name == name.to_ascii_lowercase()), "headers have their names in lower case");
+        assert!(
+            ROUTING.iter().all(|name| *name == name.to_ascii_lowercase()),
+            "headers have their names in lower case"
+        );
     }
 
     #[test]
