@@ -250,7 +250,7 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
                 let before = left.batch.take();
                 let known = |id: &str| before.clone().filter(|batch| batch.id == id);
                 // `collect`, to which every batch is another's, makes none so that was created here.
-                let foreign = *foreign && !known(batch_id).is_some_and(|batch| !batch.foreign);
+                let foreign = *foreign && known(batch_id).is_none_or(|batch| batch.foreign);
                 let create = known(batch_id).and_then(|batch| batch.create);
                 left.duplicate =
                     instead_of.as_ref().map(|id| known(id).unwrap_or(Named { id: id.clone(), ..Named::default() }));
