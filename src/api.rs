@@ -2,11 +2,11 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::api_error::ApiError;
 use crate::client::{Client, Download, Reply, Shown, Traces};
 use crate::providers::{Call, NewBatch, Provider, UploadForm};
 use crate::requests::outgoing::Outgoing;
-use crate::retry::{Failure, shorten};
-
+use crate::retry::{Failure, Refusal, shorten};
 use crate::wire::{self, Batch, File, Page, Status};
 
 /// A provider and the client that reaches it.
@@ -79,18 +79,19 @@ impl Api {
         sent: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(File, Reply), Failure> {
         let reply = self.client.upload(&self.provider.upload(form), name, file, sent).await?;
+        let reply = self.succeeded(reply)?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Reads a file's object.
     pub async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
-        let reply = self.client.send(&self.provider.get_file(id)).await?;
+        let reply = self.send(self.provider.get_file(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
     pub async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
-        self.client.send(&self.provider.delete_file(id)).await
+        self.send(self.provider.delete_file(id)).await
     }
 
     /// Begins to download a file's bytes, from `offset` on if the server can.
@@ -98,7 +99,7 @@ impl Api {
         self.client.download(&self.provider.file_content(id), offset).await
     }
 
-    /// Creates a batch. Never to be repeated blindly: see `submit.rs`.
+    /// Creates a batch. Never to be repeated blindly: see `batch/create.rs`.
     pub async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
         self.batch(self.provider.create_batch(batch)).await
     }
@@ -115,17 +116,28 @@ impl Api {
 
     /// Lists batches, newest first: up to `limit` after the batch named.
     pub async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
-        let reply = self.client.send(&self.provider.list_batches(limit, after)).await?;
+        let reply = self.send(self.provider.list_batches(limit, after)).await?;
         let page = wire::page(&reply.body).map_err(|error| self.garbled(&reply, &error))?;
         page.batches.iter().try_for_each(|batch| self.usable(batch.ids()))?;
         Ok((page, reply))
     }
 
     async fn batch(&self, call: Call) -> Result<(Batch, Reply), Failure> {
-        let reply = self.client.send(&call).await?;
+        let reply = self.send(call).await?;
         let batch: Batch = self.object(&reply)?;
         self.usable(batch.ids())?;
         Ok((batch, reply))
+    }
+
+    async fn send(&self, call: Call) -> Result<Reply, Failure> {
+        self.succeeded(self.client.send(&call).await?)
+    }
+
+    /// A reply that is a success in what it says, too: some gateways send errors as 200.
+    fn succeeded(&self, reply: Reply) -> Result<Reply, Failure> {
+        let Some(error) = ApiError::inside(&reply.body) else { return Ok(reply) };
+        let shown = Box::new(error.shown(|text| self.shown(text)));
+        Err(Failure::FailedInside(Refusal { status: 200, error: Box::new(error), shown, ..Refusal::default() }))
     }
 
     fn file(&self, reply: &Reply) -> Result<File, Failure> {

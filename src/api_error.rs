@@ -43,6 +43,8 @@ pub struct ApiError {
     pub kind: Option<String>,
     /// `error.message`, or the body's own text.
     pub message: Option<String>,
+    /// The field it is about, as OpenAI names it.
+    pub param: Option<String>,
     /// The status that it names, or that its message begins with.
     pub status: Option<u16>,
 }
@@ -74,7 +76,8 @@ impl ApiError {
     /// The error as it may be shown, each text passed through `cut`.
     pub fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
         let show = |text: &Option<String>| text.as_deref().map(&cut);
-        Self { code: show(&self.code), kind: show(&self.kind), message: show(&self.message), status: self.status }
+        let (code, kind, message) = (show(&self.code), show(&self.kind), show(&self.message));
+        Self { code, kind, message, param: show(&self.param), status: self.status }
     }
 
     /// The best word for it: a code that is a word, else the type, else the code's number.
@@ -107,6 +110,7 @@ impl ApiError {
             None => {}
         }
         put(&mut self.code, member("code").or_else(|| member("error_code")).and_then(scalar));
+        put(&mut self.param, member("param").and_then(scalar));
         if inner.is_none() {
             // Anthropic's outer type says only that it is an error.
             put(&mut self.kind, member("type").and_then(scalar).filter(|kind| kind != "error"));

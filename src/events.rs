@@ -100,11 +100,22 @@ pub enum Event {
         /// Why.
         why: String,
     },
-    /// The provider failed a batch because too much is enqueued; it is tried again.
+    /// The provider takes no more at the moment: it failed a batch, or refused a create. It is tried again.
     Crowded {
+        /// The batch that it failed.
+        batch_id: Option<String>,
+        /// What it says.
+        why: String,
+        /// When at the latest.
+        again_in: Duration,
+    },
+    /// A batch failed since the provider could not use its file yet; it is created again.
+    FileUnready {
         /// The batch.
         batch_id: String,
-        /// When at the latest.
+        /// The file.
+        file_id: String,
+        /// When.
         again_in: Duration,
     },
     /// The requests go into several batches; this is one of them.
@@ -312,10 +323,15 @@ impl Event {
             Self::PassedOver { batch_id, why } => {
                 format!("Batch {batch_id} of the same requests is passed over: {why}")
             }
-            Self::Crowded { batch_id, again_in } => {
-                let enqueued = "too many tokens are enqueued at the provider";
-                let when = format!("when another batch is over, or in {}", span(*again_in));
-                format!("Batch {batch_id} has to wait: {enqueued}; it is created again {when}")
+            Self::Crowded { batch_id, why, again_in } => {
+                let what = batch_id.as_ref().map_or("The create".to_owned(), |id| format!("Batch {id}"));
+                let again = if batch_id.is_some() { "created" } else { "sent" };
+                let when = format!("when another batch of this run is over, or in {}", span(*again_in));
+                format!("{what} has to wait: {why}; it is {again} again {when}")
+            }
+            Self::FileUnready { batch_id, file_id, again_in } => {
+                let again = format!("it is created again in {}", span(*again_in));
+                format!("Batch {batch_id} failed since the provider could not use file {file_id} yet; {again}")
             }
             Self::Planned { part: (number, of), requests, bytes, endpoint, model } => {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
@@ -383,7 +399,7 @@ impl Event {
         Some(match self {
             Self::Started { .. } => "checking the requests".to_owned(),
             Self::Uploading { sent, total } => format!("uploading, {} of {}", size(*sent), size(*total)),
-            Self::Uploaded { .. } => "waiting for the uploaded file".to_owned(),
+            Self::Uploaded { .. } => "creating the batch".to_owned(),
             Self::Creating { .. } => "creating the batch".to_owned(),
             Self::ReplyLost { .. } => "looking for the batch whose reply was lost".to_owned(),
             Self::Created { batch_id, .. } | Self::Attached { batch_id, .. } => format!("waiting for batch {batch_id}"),

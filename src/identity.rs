@@ -18,7 +18,8 @@ pub const USER_PAIRS: usize = 9;
 
 const V: &str = "batchstep_v";
 const KEY: &str = "batchstep_key";
-const CREATE: &str = "batchstep_create";
+/// The mark of the intended create.
+pub const CREATE: &str = "batchstep_create";
 const REPO: &str = "batchstep_repo";
 const RUN: &str = "batchstep_run";
 const CHECK: &str = "batchstep_check";
@@ -172,6 +173,8 @@ impl FromStr for Check {
 pub struct Seen<'b> {
     /// The work.
     pub key: Option<&'b str>,
+    /// The intended create.
+    pub create: Option<&'b str>,
     /// The repository.
     pub repo: Option<&'b str>,
     /// Host, run id, attempt, job and step.
@@ -194,6 +197,7 @@ impl<'b> Seen<'b> {
         let (part, whole) = part.map(|mark| mark.split_once(OF).unwrap_or((mark, ""))).unzip();
         Self {
             key: get(KEY),
+            create: get(CREATE),
             repo: get(REPO),
             run: get(RUN),
             check: get(CHECK),
@@ -201,6 +205,16 @@ impl<'b> Seen<'b> {
             whole: whole.filter(|key| !key.is_empty()).or_else(|| get(KEY)),
             requests: requests.filter(|fingerprint| !fingerprint.is_empty()),
         }
+    }
+
+    /// What the marks say against the batch being of this work and this repository,
+    /// as far as these are known. Marks that are not there say nothing.
+    pub fn against(&self, key: Option<&str>, repo: Option<&str>) -> Option<String> {
+        let differs = |theirs: Option<&str>, ours: Option<&str>| theirs.zip(ours).is_some_and(|(a, b)| a != b);
+        if differs(self.key, key) {
+            return Some("it is of other requests".to_owned());
+        }
+        differs(self.repo, repo).then(|| format!("it belongs to the repository {}", self.repo.unwrap_or_default()))
     }
 
     /// Whether the batch was made by this very run of a workflow: then it may be cancelled by it.

@@ -196,10 +196,21 @@ pub struct Left {
     pub file_id: Option<String>,
     /// A create whose batch is not known.
     pub create: Option<Intent>,
-    /// The batch, and whether another run made it.
-    pub batch: Option<(String, bool)>,
+    /// The batch.
+    pub batch: Option<Named>,
     /// Another batch of the same work, which was about to be cancelled.
-    pub duplicate: Option<String>,
+    pub duplicate: Option<Named>,
+}
+
+/// A batch that a journal names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Named {
+    /// Its id.
+    pub id: String,
+    /// Whether another run made it.
+    pub foreign: bool,
+    /// The mark of the create that made it, where the journal knows it.
+    pub create: Option<String>,
 }
 
 impl Left {
@@ -231,12 +242,19 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
                 let create = Some(Intent { mark: create.clone(), first, last: *at });
                 (left, took_up) = (Left { file_id: Some(file_id.clone()), create, ..Left::default() }, true);
             }
-            Record::Created { batch_id, .. } => (left.batch, took_up) = (Some((batch_id.clone(), false)), true),
+            Record::Created { batch_id, create, .. } => {
+                let (id, create) = (batch_id.clone(), Some(create.clone()));
+                (left.batch, took_up) = (Some(Named { id, foreign: false, create }), true);
+            }
             Record::Attached { batch_id, foreign, instead_of, .. } => {
+                let before = left.batch.take();
+                let known = |id: &str| before.clone().filter(|batch| batch.id == id);
                 // `collect`, to which every batch is another's, makes none so that was created here.
-                let is_ours = left.batch.as_ref().is_some_and(|(id, foreign)| id == batch_id && !foreign);
-                (left.batch, took_up) = (Some((batch_id.clone(), *foreign && !is_ours)), true);
-                left.duplicate.clone_from(instead_of);
+                let foreign = *foreign && known(batch_id).is_none_or(|batch| batch.foreign);
+                let create = known(batch_id).and_then(|batch| batch.create);
+                left.duplicate =
+                    instead_of.as_ref().map(|id| known(id).unwrap_or(Named { id: id.clone(), ..Named::default() }));
+                (left.batch, took_up) = (Some(Named { id: batch_id.clone(), foreign, create }), true);
             }
             _ => {}
         }
@@ -259,8 +277,8 @@ pub fn is_halved(earlier: &[Line], origin: &str, key: &str) -> bool {
     is_halved
 }
 
-/// The batches that earlier runs left, of whatever work: what `collect` takes where none is named.
-pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
+/// The batches that earlier runs left, each with the key of its work: what `collect` takes where none is named.
+pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Named)> {
     let mut keys: Vec<&str> = Vec::new();
     for Line { record, .. } in earlier {
         if let Record::Created { key, .. } | Record::Attached { key, .. } = record
@@ -269,12 +287,21 @@ pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<String> {
             keys.push(key);
         }
     }
-    keys.into_iter().filter_map(|key| left(earlier, origin, key).batch).map(|(batch_id, _)| batch_id).collect()
+    let mut open: Vec<(String, Named)> = Vec::new();
+    for key in keys {
+        // `collect` writes one without marks down by no key.
+        if let Some(batch) = left(earlier, origin, key).batch
+            && open.iter().all(|(_, other)| other.id != batch.id)
+        {
+            open.push((key.to_owned(), batch));
+        }
+    }
+    open
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Intent, Journal, Left, Line, Record, is_halved, left, open_batches};
+    use super::{Clock, Intent, Journal, Left, Line, Named, Record, is_halved, left, open_batches};
     use std::io::Write as _;
 
     fn uploaded(key: &str, file: &str) -> Record {
@@ -306,7 +333,7 @@ mod tests {
     }
 
     fn batch(records: &[Record]) -> Option<(String, bool)> {
-        left(&lines(records), "o", "k").batch
+        left(&lines(records), "o", "k").batch.map(|batch| (batch.id, batch.foreign))
     }
 
     #[tokio::test(start_paused = true)]
@@ -370,7 +397,20 @@ mod tests {
         // A run of other work in the same directory.
         let other = [run(), created("other", "x"), closed()];
         assert_eq!(after(&other), Some(("b".into(), false)));
-        assert_eq!(open_batches(&lines(&[&left_by_first[..], &other].concat()), "o"), ["b"]);
+        let open = open_batches(&lines(&[&left_by_first[..], &other].concat()), "o");
+        let expected = [("k".into(), Named { id: "b".into(), foreign: false, create: Some("c".into()) })];
+        assert_eq!(open, expected);
+        let collected = lines(&[&left_by_first[..], &[run(), attached("", "b")]].concat());
+        assert_eq!(open_batches(&collected, "o"), expected, "once, by whatever key");
+    }
+
+    #[test]
+    fn a_batch_that_was_given_up_keeps_the_mark_of_its_create() {
+        let instead_of = Some("b".into());
+        let yielded = Record::Attached { key: "k".into(), batch_id: "older".into(), foreign: true, instead_of };
+        let left = left(&lines(&[run(), create("k", "c"), created("k", "b"), yielded]), "o", "k");
+        assert_eq!(left.batch, Some(Named { id: "older".into(), foreign: true, create: None }));
+        assert_eq!(left.duplicate, Some(Named { id: "b".into(), foreign: false, create: Some("c".into()) }));
     }
 
     #[test]
@@ -381,7 +421,8 @@ mod tests {
         assert!(of(&sent) && of(&[&sent[..], &[run(), closed()]].concat()));
         assert!(!of(&[]) && !of(&[run(), halved("other")]) && !is_halved(&lines(&sent), "elsewhere", "k"));
         assert!(!of(&[&sent[..], &[closed()]].concat()));
-        assert_eq!((batch(&sent), open_batches(&lines(&sent), "o")), (None, vec!["h".to_owned()]));
+        let open: Vec<String> = open_batches(&lines(&sent), "o").into_iter().map(|(_, named)| named.id).collect();
+        assert_eq!((batch(&sent), open), (None, vec!["h".to_owned()]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -33,6 +33,7 @@ mod own_files;
 pub mod part;
 pub mod patience;
 mod reasons;
+pub mod refusal;
 pub mod retry;
 pub mod shutdown;
 pub mod usage;

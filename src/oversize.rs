@@ -102,8 +102,9 @@ fn names_a_line(words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_failed, is_refusal};
+    use crate::api_error::ApiError;
     use crate::retry::{Failure, Refusal};
-    use crate::wire::{ApiError, Batch};
+    use crate::wire::Batch;
 
     fn refusal(status: u16, code: &str, message: &str) -> bool {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());

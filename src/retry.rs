@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::wire::ApiError;
+use crate::api_error::ApiError;
 
 /// The longest `Retry-After` that is honoured.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
@@ -46,6 +46,8 @@ pub enum Failure {
     Interrupted(String),
     /// The server answered, and not with 2xx.
     Answered(Refusal),
+    /// The server answered 2xx, and the body says that it failed.
+    FailedInside(Refusal),
     /// The server answered 2xx with a body that is not what the API promises.
     Garbled(String),
     /// The id that the server gave cannot be part of an address; nothing was sent.
@@ -89,7 +91,10 @@ impl Failure {
             Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
             Self::Untrusted(_) => Advice::Lasting,
             Self::Misnamed(_) | Self::Changed | Self::Local(_) => Advice::Stop,
-            Self::Answered(refusal) if refusal.is_hopeless() => Advice::Stop,
+            Self::Answered(refusal) | Self::FailedInside(refusal) if is_for_good(&refusal.error) => Advice::Stop,
+            Self::FailedInside(refusal) if refusal.error.is_transient() => Advice::Again(None),
+            // Servers that answer so give no status to go by; the batch may be unknown to them.
+            Self::FailedInside(_) => Advice::Lasting,
             Self::Answered(refusal) => match refusal.status {
                 401 | 403 | 404 => Advice::Lasting,
                 501 => Advice::Stop,
@@ -103,24 +108,42 @@ impl Failure {
     pub fn is_ambiguous(&self) -> bool {
         match self {
             Self::Interrupted(_) | Self::Garbled(_) => true,
+            Self::FailedInside(refusal) => !is_for_good(&refusal.error),
             Self::Answered(refusal) => matches!(refusal.status, 408 | 500..=599),
             Self::Unsent(_) | Self::Untrusted(_) | Self::Misnamed(_) | Self::Changed | Self::Local(_) => false,
         }
     }
 
-    /// The HTTP status, if the server answered.
+    /// The HTTP status, if the server answered; that in the body, where the
+    /// answer calls itself a success.
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answered(refusal) => Some(refusal.status),
+            Self::FailedInside(refusal) => refusal.error.status,
+            _ => None,
+        }
+    }
+
+    /// What the server says is wrong, if it says so.
+    pub fn error(&self) -> Option<&ApiError> {
+        match self {
+            Self::Answered(refusal) | Self::FailedInside(refusal) => Some(&refusal.error),
             _ => None,
         }
     }
 
     /// The provider's code for it, or its type.
     pub fn code(&self) -> Option<&str> {
-        match self {
-            Self::Answered(refusal) => refusal.error.code.as_deref().or(refusal.error.kind.as_deref()),
-            _ => None,
+        let error = self.error()?;
+        error.code.as_deref().or(error.kind.as_deref())
+    }
+
+    /// Whether it says that the thing asked for does not exist, or says in a
+    /// success that it failed, and not how.
+    pub fn is_unknown_thing(&self) -> bool {
+        match (self, self.status()) {
+            (Self::FailedInside(_), None) => self.advice() == Advice::Lasting,
+            (_, status) => matches!(status, Some(404 | 410)),
         }
     }
 
@@ -151,11 +174,10 @@ impl Failure {
     }
 }
 
-impl Refusal {
-    fn is_hopeless(&self) -> bool {
-        let words = [self.error.code.as_deref(), self.error.kind.as_deref()];
-        words.into_iter().flatten().any(is_hopeless)
-    }
+/// Whether an error says that no waiting helps.
+fn is_for_good(error: &ApiError) -> bool {
+    let words = [error.code.as_deref(), error.kind.as_deref()];
+    words.into_iter().flatten().any(is_hopeless)
 }
 
 impl std::fmt::Display for Failure {
@@ -169,6 +191,10 @@ impl std::fmt::Display for Failure {
             Self::Changed => f.write_str("the requests file changed after it was checked"),
             Self::Local(why) => f.write_str(why),
             Self::Answered(refusal) => refusal.fmt(f),
+            Self::FailedInside(refusal) => {
+                f.write_str("a success that says it failed")?;
+                tell(&refusal.shown, f)
+            }
         }
     }
 }
@@ -176,16 +202,22 @@ impl std::fmt::Display for Failure {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "HTTP {}", self.status)?;
-        if let Some(code) = self.shown.code.as_ref().or(self.shown.kind.as_ref()) {
-            write!(f, " {code}")?;
-        }
-        if let Some(message) = &self.shown.message {
-            write!(f, ": {}", shorten(message, 300))?;
-        }
+        tell(&self.shown, f)?;
         if let Some(id) = &self.request_id {
             write!(f, " (request {id})")?;
         }
         Ok(())
+    }
+}
+
+/// The code and the sentence of an error.
+fn tell(error: &ApiError, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    if let Some(code) = error.code.as_ref().or(error.kind.as_ref()) {
+        write!(f, " {code}")?;
+    }
+    match &error.message {
+        Some(message) => write!(f, ": {}", shorten(message, 300)),
+        None => Ok(()),
     }
 }
 
@@ -284,6 +316,24 @@ mod tests {
         let error = ApiError { kind: Some("insufficient_quota".to_owned()), ..ApiError::default() };
         let typed = Failure::Answered(Refusal { status: 429, error: Box::new(error), ..Refusal::default() });
         assert_eq!(typed.advice(), Advice::Stop, "the type says it where there is no code");
+    }
+
+    #[test]
+    fn an_error_in_a_success_means_what_it_says() {
+        let inside = |json: &str| {
+            let error = Box::new(ApiError::inside(json.as_bytes()).unwrap());
+            Failure::FailedInside(Refusal { shown: error.clone(), error, ..Refusal::default() })
+        };
+        let quota = inside(r#"{"error":{"code":"insufficient_quota"}}"#);
+        assert_eq!((quota.advice(), quota.is_ambiguous()), (Advice::Stop, false));
+        let busy = inside(r#"{"error":{"message":"Overloaded"}}"#);
+        assert_eq!((busy.advice(), busy.is_ambiguous()), (Advice::Again(None), true));
+        let unknown = inside(r#"{"error":{"message":"batch b is unknown","type":"invalid_request_error"}}"#);
+        assert_eq!((unknown.advice(), unknown.is_ambiguous()), (Advice::Lasting, true));
+        assert!(unknown.is_unknown_thing() && answered(404).is_unknown_thing());
+        assert!(!busy.is_unknown_thing() && !answered(403).is_unknown_thing());
+        let told = "a success that says it failed invalid_request_error: batch b is unknown";
+        assert_eq!(unknown.to_string(), told);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-pub use crate::api_error::ApiError;
 use crate::bounded;
 use crate::opaque::is_id;
 pub use crate::reasons::{BatchError, Errors};

@@ -2,22 +2,22 @@
 //!
 //! Before anything is uploaded, the journal and then the provider's list are
 //! asked for a batch of the same key. What the journal names is resumed whatever
-//! has become of it; what the list shows must be of the same repository, and its
-//! file must have our name and size.
+//! has become of it, unless the provider shows that it is another; what the list
+//! shows must be of the same repository, and its file must have our name and size.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::search::{self, Found, cannot_list};
+use super::files::{Look, look_at};
+use super::search::{self, Found, LOOK_BACK, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::clock;
 use crate::events::Event;
 use crate::identity::{self, Seen};
-use crate::journal::{Intent, Left, Record};
+use crate::journal::Record;
 use crate::patience::{Patience, Stop};
-use crate::retry::Failure;
 use crate::values;
 use crate::wire::{Batch, File, Status};
 
@@ -25,8 +25,8 @@ use crate::wire::{Batch, File, Status};
 const AFTER_WINDOW: Duration = Duration::from_secs(2 * 3600);
 /// How far back a finished batch is taken up: OpenAI keeps files for thirty days.
 const FINISHED: Duration = Duration::from_secs(30 * 86_400);
-/// How long a batch that the journal names may be invisible before it counts as gone.
-const GONE: Duration = Duration::from_secs(120);
+/// How long the list may be in trouble right before a create.
+const AGAIN: Duration = Duration::from_secs(60);
 /// Of batches without any metadata so many are known by their file, which takes a call for each.
 const MOST_FILES: usize = 50;
 /// So many batches of the same work that are passed over are told of.
@@ -84,6 +84,16 @@ pub enum By {
     Twin,
 }
 
+/// Whether a batch's files are what they should be.
+pub(super) enum Verified {
+    /// They are, as far as they can be seen.
+    Yes,
+    /// They are not, for this reason.
+    No(String),
+    /// The provider does not show them, and nothing else tells.
+    Untold,
+}
+
 /// What a batch of the same work is to a run.
 #[derive(Debug, PartialEq)]
 enum Fit {
@@ -100,104 +110,59 @@ impl Submitter<'_> {
     /// progress has it; it may also be only the uploaded file, or nothing.
     pub async fn attach(&self, work: &Submission<'_>) -> Result<(), Stop> {
         if !self.progress.borrow().passed_over.is_empty() || !self.resume(work).await? {
-            self.look_for(work).await?;
+            let now = self.clock.unix();
+            let back = match work.reuse {
+                Reuse::Finished => FINISHED,
+                _ => values::window(&work.window) + AFTER_WINDOW,
+            };
+            let since = now - i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
+            let found = self.look_for(work, since, Patience::Before).await;
+            let found = found.map_err(|stop| match stop {
+                Stop::Failed(error) => Stop::Failed(error.hint("With `reuse: never` none is looked for.")),
+                stop => stop,
+            })?;
+            self.progress.borrow_mut().looked.get_or_insert((Instant::now(), now));
+            self.choose_of(work, found).await?;
         }
         Ok(())
     }
 
-    /// Takes up what the journal names. Tells whether that is a batch.
-    async fn resume(&self, work: &Submission<'_>) -> Result<bool, Stop> {
-        let Left { file_id, create, batch, duplicate } = &work.left;
-        if let Some(duplicate) = duplicate {
-            self.give_up(duplicate, "an older batch of the same requests stands for it").await?;
-        }
-        if let Some((batch_id, is_foreign)) = batch {
-            if let Some(batch) = self.revisit(batch_id).await? {
-                self.take_up(work, batch, By::Journal, *is_foreign)?;
-                return Ok(true);
-            }
-            self.pass_over(batch_id, "the journal names it, but the provider no longer has it");
-            return Ok(false);
-        }
-        let Some(file_id) = file_id else { return Ok(false) };
-        self.progress.borrow_mut().file_id = Some(file_id.clone());
-        if let Some(intent) = create
-            && let Some(batch) = self.settle_earlier(intent).await?
-        {
-            self.take_up(work, batch, By::Journal, false)?;
-            return Ok(true);
-        }
-        let is_there = self.file(file_id).await?.is_some_and(|file| is_ours(&file, work));
-        if !is_there {
-            self.progress.borrow_mut().file_id = None;
-        }
-        Ok(false)
-    }
-
-    /// A batch that the journal names; none if the provider does not know it any more.
-    async fn revisit(&self, batch_id: &str) -> Result<Option<Batch>, Stop> {
-        let mut gone: Option<Instant> = None;
-        let doing = format!("looking at batch {batch_id}");
-        self.guard
-            .bear(&doing, Patience::Running, async || match self.api.get_batch(batch_id).await {
-                Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
-                Err(failure) if failure.status() == Some(404) => {
-                    let since = *gone.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= GONE { Ok(None) } else { Err(failure) }
-                }
-                Err(failure) => Err(failure),
-            })
-            .await
-    }
-
-    /// Looks for the batch of a create that an earlier process was about to send.
-    async fn settle_earlier(&self, intent: &Intent) -> Result<Option<Batch>, Stop> {
-        {
-            let mut progress = self.progress.borrow_mut();
-            (progress.create, progress.in_doubt) = (Some((intent.mark.clone(), intent.first)), true);
-        }
-        self.guard.events.emit(Event::ReplyLost { trouble: "the run that sent it is gone".to_owned() });
-        // Both times are without their fractions: a second that may not have passed is not counted.
-        let ago = u64::try_from(self.clock.unix() - intent.last - 1).unwrap_or(0);
-        let lost = Failure::Interrupted("the run that sent the create is gone".to_owned());
-        let found = self.settle(&lost, Duration::from_secs(ago)).await.map_err(|stop| match stop {
-            Stop::Unknown(error) => Stop::Unknown(error.hint(
-                "If there is one, collect it with `batchstep collect BATCH_ID`. Once that is done, or if there is none, \
-                 remove `journal.jsonl` to run anew.",
-            )),
-            stop => stop,
-        })?;
-        self.progress.borrow_mut().in_doubt = false;
-        Ok(found)
-    }
-
-    /// Takes up what the provider's list shows.
-    async fn look_for(&self, work: &Submission<'_>) -> Result<(), Stop> {
-        let now = self.clock.unix();
-        let back = match work.reuse {
-            Reuse::Finished => FINISHED,
-            _ => values::window(&work.window) + AFTER_WINDOW,
+    /// Looks again, back to the first look, whose time this is. Clocks differ, and a look that
+    /// fails is none: the list is looked through after the create, too.
+    pub(super) async fn look_since(&self, work: &Submission<'_>, first: i64) -> Result<(), Stop> {
+        let patience = Patience::Until(self.guard.deadline.min(Instant::now() + AGAIN));
+        let found = match self.look_for(work, first - LOOK_BACK, patience).await {
+            Err(Stop::Failed(_)) => return Ok(()),
+            Err(Stop::Deadline) if Instant::now() < self.guard.deadline => return Ok(()),
+            found => found?,
         };
-        let since = now - i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
+        self.choose_of(work, found).await
+    }
+
+    /// Looks through the provider's list for batches of the same work. None where it has no list for us.
+    async fn look_for(&self, work: &Submission<'_>, since: i64, patience: Patience) -> Result<Option<Found>, Stop> {
         let scan = async || match search::scan(self.api, since, |batch| may_be(batch, work)).await {
             Ok(found) => Ok(Ok(found)),
             Err(failure) if cannot_list(&failure) => Ok(Err(failure)),
             Err(failure) => Err(failure),
         };
-        let doing = "looking for a batch of the same requests";
-        let found = self.guard.bear(doing, Patience::Before, scan).await.map_err(|stop| match stop {
-            Stop::Failed(error) => Stop::Failed(error.hint("With `reuse: never` none is looked for.")),
-            stop => stop,
-        })?;
-        let Found { batches, is_whole } = match found {
-            Ok(found) => found,
+        match self.guard.bear("looking for a batch of the same requests", patience, scan).await? {
+            Ok(found) => Ok(Some(found)),
             Err(failure) => {
                 self.progress.borrow_mut().unlisted = true;
                 let why = format!("The provider does not list batches ({failure})");
                 self.warn(format!("{why}: one that an earlier run left is found only by the journal in `output-dir`."));
-                return Ok(());
+                Ok(None)
             }
-        };
+        }
+    }
+
+    /// Takes up the best of what a look found.
+    async fn choose_of(&self, work: &Submission<'_>, found: Option<Found>) -> Result<(), Stop> {
+        if let Some((at, _)) = &mut self.progress.borrow_mut().looked {
+            *at = Instant::now();
+        }
+        let Some(Found { batches, is_whole }) = found else { return Ok(()) };
         if !is_whole {
             self.warn(
                 "The list of batches is too long to be searched to its end; an old one may be missed.".to_owned(),
@@ -223,63 +188,57 @@ impl Submitter<'_> {
         let orphans = running.clone();
         for batch in finished.into_iter().rev().chain(running).take(MOST_FILES) {
             match self.verify(&batch, work).await? {
-                Ok(()) => {
-                    let is_foreign = !Seen::of(&batch).is_of_run(work.repo.as_deref(), work.run.as_deref());
+                Verified::Yes => {
+                    let is_foreign = !self.is_own(&batch, work);
                     self.end_orphans(work, &orphans, &batch.id).await?;
                     return self.take_up(work, batch, By::List, is_foreign);
                 }
-                Err(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
-                Err(_) => {}
+                Verified::No(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
+                Verified::No(_) | Verified::Untold => {}
             }
         }
         Ok(())
     }
 
-    /// Whether a batch's files are what they should be. The inner error says why not.
-    pub(super) async fn verify(&self, batch: &Batch, work: &Submission<'_>) -> Result<Result<(), String>, Stop> {
+    /// Whether this very run made a batch, or this process did by a create whose reply it never saw.
+    pub(super) fn is_own(&self, batch: &Batch, work: &Submission<'_>) -> bool {
+        let progress = self.progress.borrow();
+        let is_from = |(create, _): &(String, i64)| identity::is_from(batch, create, None);
+        let is_from_us = progress.create.as_ref().is_some_and(is_from);
+        is_from_us || Seen::of(batch).is_of_run(work.repo.as_deref(), work.run.as_deref())
+    }
+
+    /// Whether a batch's files are what they should be.
+    pub(super) async fn verify(&self, batch: &Batch, work: &Submission<'_>) -> Result<Verified, Stop> {
         let is_marked = Seen::of(batch).key.is_some();
         let input = match &batch.input_file_id {
-            Some(id) => self.file(id).await?,
-            None => None,
+            Some(id) => look_at(self.api, self.guard, id).await?,
+            None => Look::Gone,
         };
         match input {
-            Some(file) if !is_ours(&file, work) => {
-                return Ok(Err("its file has another name or size".to_owned()));
+            Look::Here(file) if !is_ours(&file, work) => {
+                return Ok(Verified::No("its file has another name or size".to_owned()));
+            }
+            Look::Here(file) if !is_marked && (file.filename.is_none() || file.bytes.is_none()) => {
+                return Ok(Verified::No("its file is not known".to_owned()));
             }
             // Where there is no mark, nothing but the file itself can tell.
-            Some(file) if !is_marked && (file.filename.is_none() || file.bytes.is_none()) => {
-                return Ok(Err("its file is not known".to_owned()));
-            }
-            None if !is_marked => return Ok(Err("its file is not known".to_owned())),
-            _ => {}
+            Look::Gone if !is_marked => return Ok(Verified::No("its file is not known".to_owned())),
+            Look::Untold if !is_marked => return Ok(Verified::Untold),
+            Look::Here(_) | Look::Gone | Look::Untold => {}
         }
         if batch.status == Status::Completed {
             for id in [&batch.output_file_id, &batch.error_file_id].into_iter().flatten() {
-                if self.file(id).await?.is_none() {
-                    return Ok(Err(format!("its file {id} no longer exists")));
+                if matches!(look_at(self.api, self.guard, id).await?, Look::Gone) {
+                    return Ok(Verified::No(format!("its file {id} no longer exists")));
                 }
             }
         }
-        Ok(Ok(()))
-    }
-
-    /// A file's object; none where it does not exist. A server without this call
-    /// is taken at its word that there is one.
-    async fn file(&self, id: &str) -> Result<Option<File>, Stop> {
-        let doing = format!("looking at file {id}");
-        let look = async || match self.api.get_file(id).await {
-            Ok((file, _)) => Ok(Some(file)),
-            Err(failure) => match failure.status() {
-                Some(404) => Ok(None),
-                Some(405 | 501) => Ok(Some(File::default())),
-                _ => Err(failure),
-            },
-        };
-        self.guard.bear(&doing, Patience::Before, look).await
+        Ok(Verified::Yes)
     }
 
     /// Takes a batch up: from here on it is this run's to wait for.
-    fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) -> Result<(), Stop> {
+    pub(super) fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) -> Result<(), Stop> {
         self.note_attached(work, &batch, is_foreign, None)?;
         let answered = (work.reuse == Reuse::Finished && by == By::List && batch.status == Status::Completed)
             .then(|| Event::Answered { batch_id: batch.id.clone() });

@@ -1,17 +1,18 @@
-//! Cancelling: the request itself, and the command that ends batches which
-//! another process left behind.
+//! Cancelling: the request itself, the end of a run whose time is up, and the
+//! command that ends batches which another process left behind.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::submit::HURRIED;
-use super::{CANCELLING, search};
+use super::submit::{HURRIED, Progress};
+use super::{CANCELLING, Driver, search};
 use crate::api::Api;
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::patience::{Guard, Patience, Stop, refused};
 use crate::retry::{Advice, Backoff, Cadence, Failure};
@@ -19,20 +20,24 @@ use crate::wire::Batch;
 
 /// How long the list may lag behind a create whose reply nobody saw.
 const LAG: Duration = Duration::from_secs(60);
+/// How long a cancel at the deadline is tried before the batch is polled meanwhile.
+const PROMPT: Duration = Duration::from_secs(30);
 /// How far back a create may lie: a completion window and two hours.
 const WINDOW: i64 = 26 * 3600;
 
-/// One try at a cancel. None where the server says that the batch is over,
-/// which is not an error: the next poll tells how it ended.
+/// One try at a cancel, for everything that cancels. None where the server says
+/// that the batch is over, which is not an error: the next poll tells how it ended.
 pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, Failure> {
     match api.cancel_batch(batch_id).await {
         Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
         Err(failure) if failure.status() == Some(409) => Ok(None),
         // Not every server says it with a 409.
-        Err(failure) if failure.advice() == Advice::Stop => match api.get_batch(batch_id).await {
-            Ok((batch, _)) if batch.status.is_terminal() => Ok(None),
-            _ => Err(failure),
-        },
+        Err(failure) if matches!(failure.advice(), Advice::Stop | Advice::Lasting) => {
+            match api.get_batch(batch_id).await {
+                Ok((batch, _)) if batch.status.is_terminal() => Ok(None),
+                _ => Err(failure),
+            }
+        }
         Err(failure) => Err(failure),
     }
 }
@@ -66,6 +71,47 @@ pub(super) async fn insist(api: &Api, guard: &Guard<'_>, batch_id: &str) -> Resu
                 on_their_way.push(request(api, batch_id));
                 again = Instant::now() + HURRIED;
             }
+        }
+    }
+}
+
+impl Driver<'_> {
+    /// Cancels a batch and waits for its end. A provider that refuses the cancel, or does not
+    /// answer it, may bring the batch to its end all the same.
+    pub(super) async fn cancel_and_wait(&self, batch_id: &str, progress: &RefCell<Progress>) -> Result<(), Stop> {
+        let limit = Instant::now() + CANCELLING;
+        let mut cancelling = std::pin::pin!(self.cancel(batch_id, "time is up", progress, limit));
+        let asked = tokio::time::timeout(PROMPT, &mut cancelling).await;
+        let mut is_under_way = asked.is_err();
+        self.bear_refusal(batch_id, asked.unwrap_or(Ok(())))?;
+        let mut waiting = std::pin::pin!(self.wait(progress, Patience::Until(limit), None));
+        loop {
+            tokio::select! {
+                biased;
+                ended = &mut waiting => return ended,
+                asked = &mut cancelling, if is_under_way => {
+                    is_under_way = false;
+                    self.bear_refusal(batch_id, asked)?;
+                }
+            }
+        }
+    }
+
+    /// Says that a cancel was refused, which is no reason not to wait for the batch.
+    fn bear_refusal(&self, batch_id: &str, asked: Result<(), Stop>) -> Result<(), Stop> {
+        match asked {
+            Err(Stop::Failed(error)) if error.exit != Exit::Internal => {
+                let longest = crate::clock::span(CANCELLING);
+                let sentence = error.sentence();
+                self.guard.events.emit(Event::Warned(format!(
+                    "The provider does not cancel batch {batch_id} ({sentence}): it is waited for up to {longest}, and \
+                     may run and cost beyond that."
+                )));
+                Ok(())
+            }
+            // Whoever waits for the batch has no more time either.
+            Err(Stop::Deadline) => Ok(()),
+            asked => asked,
         }
     }
 }

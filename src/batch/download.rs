@@ -21,7 +21,7 @@ use crate::client::Download;
 use crate::error::Exit;
 use crate::events::Event;
 use crate::own_files;
-use crate::patience::{BEFORE, Guard, Patience, Stop, refused};
+use crate::patience::{Guard, Patience, Stop, refused};
 use crate::requests::lines::{LONGEST_ANSWER, Lines};
 use crate::results;
 use crate::retry::{Advice, Failure};

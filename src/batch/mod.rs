@@ -6,11 +6,15 @@
 
 pub mod attach;
 pub mod cancel;
+mod create;
 pub mod download;
 mod ending;
+pub mod evidence;
+mod files;
 mod inflate;
 pub mod phases;
 pub mod promise;
+mod resume;
 pub mod search;
 pub mod submit;
 mod twins;
@@ -19,13 +23,14 @@ mod waves;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::attach::Reuse;
+use self::files::Waiting;
 use self::phases::Phases;
 use self::submit::{Progress, Submission, Submitter};
 use self::twins::Looks;
+pub use self::waves::Room;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::error::Exit;
@@ -55,8 +60,8 @@ pub struct Driver<'a> {
     pub phases: &'a Phases,
     /// The longest wait between polls.
     pub poll_interval: Duration,
-    /// Rings when a batch of this run is over: there may be room for another.
-    pub room: Notify,
+    /// The room that the batches of this run share at the provider.
+    pub room: Room,
     /// What the deadline does to the batch.
     pub on_timeout: Parting,
     /// What a signal does to the batch.
@@ -85,14 +90,14 @@ pub struct Ended {
 impl Driver<'_> {
     /// Submits and waits; ends in good order whatever happens.
     pub async fn drive(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of(&work.key));
+        let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
         let stop = Box::pin(self.live(work, &progress)).await.err();
         self.end(progress, stop).await
     }
 
     /// Submits and does not wait.
     pub async fn submit(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of(&work.key));
+        let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
         let stop = Box::pin(self.obtain(work, &progress)).await.err();
         self.end(progress, stop).await
     }
@@ -100,7 +105,7 @@ impl Driver<'_> {
     /// Waits for a batch that others submitted.
     pub async fn attend(&self, key: &str, batch: Batch) -> Ended {
         let file_id = batch.input_file_id.clone();
-        let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key) });
+        let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key, None) });
         let stop = Box::pin(self.wait(&progress, Patience::Running, None)).await.err();
         self.end(progress, stop).await
     }
@@ -128,13 +133,17 @@ impl Driver<'_> {
     /// Obtains a batch and waits for its end. One that its own run cancels
     /// meanwhile is none: then another is obtained, in the end one of our own.
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
-        let mut pauses = waves::Pauses::default();
+        let (mut pauses, mut waiting) = (waves::Pauses::default(), Waiting::default());
         loop {
             Box::pin(self.obtain(work, progress)).await?;
+            let place = self.room.take();
             Box::pin(self.wait(progress, Patience::Running, Some(work))).await?;
-            self.room.notify_waiters();
+            drop(place);
             if waves::lacks_room(progress) && !pauses.are_over() {
                 self.wait_for_room(progress, &mut pauses).await?;
+                continue;
+            }
+            if self.waits_for_file(progress, &mut waiting).await? {
                 continue;
             }
             if !is_given_up(progress) {
@@ -182,7 +191,8 @@ impl Driver<'_> {
     }
 
     fn submitter<'s>(&'s self, progress: &'s RefCell<Progress>) -> Submitter<'s> {
-        Submitter { api: self.api, guard: self.guard, journal: self.journal, clock: self.clock, progress }
+        let Self { api, guard, journal, clock, room, .. } = self;
+        Submitter { api, guard, journal, clock: *clock, room, progress }
     }
 
     /// Polls until the batch is over. For a batch of our own, `work` is what is
@@ -263,11 +273,7 @@ impl Driver<'_> {
             return Some(Stop::HandedOver);
         }
         if let Some(batch_id) = ours(progress) {
-            let limit = Instant::now() + CANCELLING;
-            let ended = match self.cancel(&batch_id, "time is up", progress, limit).await {
-                Ok(()) => Box::pin(self.wait(progress, Patience::Until(limit), None)).await,
-                Err(stop) => Err(stop),
-            };
+            let ended = Box::pin(self.cancel_and_wait(&batch_id, progress)).await;
             if let Err(stop @ (Stop::Signal(_) | Stop::Failed(_) | Stop::Unknown(_))) = ended {
                 return Some(stop);
             }

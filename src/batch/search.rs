@@ -8,7 +8,7 @@ use crate::wire::{Batch, Page};
 /// How far before an intent its batch may claim to be created: clocks differ. What
 /// OpenAI lets an account create in that time, two thousand batches an hour, is
 /// within the pages that are looked through.
-const LOOK_BACK: i64 = 2 * 3600;
+pub(super) const LOOK_BACK: i64 = 2 * 3600;
 /// How many pages of a hundred are looked through.
 const PAGES: usize = 50;
 
@@ -59,7 +59,8 @@ pub async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64)
     if found.is_whole { Ok(found.batches) } else { Err(endless()) }
 }
 
-/// Whether an answer means that this server has no list of batches, or none for us.
+/// Whether an answer means that this server has no list of batches, or none for
+/// us, or none without something that only it knows.
 pub fn cannot_list(failure: &Failure) -> bool {
-    matches!(failure.status(), Some(403 | 404 | 405 | 501))
+    matches!(failure.status(), Some(400 | 403 | 404 | 405 | 410 | 422 | 501)) || failure.is_unknown_thing()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attach::By;
+use super::attach::{By, Verified};
 use super::cancel;
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
@@ -95,13 +95,13 @@ impl Submitter<'_> {
         };
         for older in found.iter().filter(|batch| is_older(batch, &ours)) {
             match self.verify(older, work).await {
-                Ok(Ok(())) => {
+                Ok(Verified::Yes) => {
                     self.end_orphans(work, &found, &older.id).await?;
                     return self.yield_to(work, older.clone(), &ours).await.map(|()| Some(true));
                 }
-                Ok(Err(_)) => {}
+                Ok(Verified::No(_)) => {}
                 // What cannot be known of another batch is no reason to leave ours alone.
-                Err(Stop::Failed(_)) => return Ok(None),
+                Ok(Verified::Untold) => return Ok(None),
                 Err(stop) => return Err(stop),
             }
         }

@@ -4,10 +4,11 @@
 //! the batch: then it is tried again when another is over, or after a while,
 //! since the room may be taken up by batches of others.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Notify;
 
 use super::submit::Progress;
 use super::{Driver, Ended};
@@ -36,9 +37,53 @@ impl Pauses {
         self.0 >= MOST
     }
 
-    fn next(&mut self) -> Duration {
+    pub(super) fn next(&mut self) -> Duration {
         self.0 += 1;
         LONGEST.min(FIRST * 2_u32.saturating_pow(self.0 - 1))
+    }
+}
+
+/// The room that the batches of a run share at the provider.
+#[derive(Default)]
+pub struct Room {
+    /// Rings when one is over: there may be room for another.
+    over: Notify,
+    /// How many are under way.
+    under_way: Cell<usize>,
+}
+
+/// A batch under way, until it is dropped.
+pub(super) struct Place<'r>(&'r Room);
+
+impl Room {
+    /// A batch takes its place.
+    pub(super) fn take(&self) -> Place<'_> {
+        self.under_way.set(self.under_way.get() + 1);
+        Place(self)
+    }
+
+    /// Whether a batch of this run takes up room.
+    pub(super) fn is_taken(&self) -> bool {
+        self.under_way.get() > 0
+    }
+
+    /// Waits until another batch is over and its room free, but no longer than that.
+    pub(super) async fn wait(&self, longest: Duration) {
+        let freed = async {
+            self.over.notified().await;
+            tokio::time::sleep(FREED).await;
+        };
+        tokio::select! {
+            () = freed => {}
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.set(self.0.under_way.get().saturating_sub(1));
+        self.0.over.notify_waiters();
     }
 }
 
@@ -59,23 +104,13 @@ impl Driver<'_> {
 
     /// Waits until there may be room, and makes ready for another try.
     pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
-        let Some(batch) = progress.borrow_mut().batch.take() else { return Ok(()) };
-        let pause = pauses.next();
+        let Some(batch_id) = progress.borrow().batch.as_ref().map(|batch| batch.id.clone()) else { return Ok(()) };
+        let again_in = pauses.next();
         self.phases.begin("waiting_for_room");
-        self.guard.events.emit(Event::Crowded { batch_id: batch.id.clone(), again_in: pause });
-        progress.borrow_mut().attached = None;
-        progress.borrow_mut().passed_over.push(batch.id);
-        let freed = async {
-            self.room.notified().await;
-            tokio::time::sleep(FREED).await;
-        };
-        let room = async {
-            tokio::select! {
-                () = freed => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        };
-        self.guard.guard(room).await
+        let why = "too many tokens are enqueued at the provider".to_owned();
+        self.guard.events.emit(Event::Crowded { batch_id: Some(batch_id.clone()), why, again_in });
+        progress.borrow_mut().pass_over_own(batch_id);
+        self.guard.guard(self.room.wait(again_in)).await
     }
 }
 

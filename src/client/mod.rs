@@ -26,12 +26,12 @@ pub use self::address::{Shown, is_local, is_plain_page, public_address};
 use self::reach::Names;
 pub use self::redact::{Kind, Secrets};
 pub use self::trace::Traces;
+use crate::api_error::ApiError;
 use crate::error::Error;
 use crate::providers::{Call, Method};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal, retry_after, shorten};
 use crate::values::{Header, Secret};
-use crate::wire::ApiError;
 
 /// How long a call that moves no file may take in all.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);

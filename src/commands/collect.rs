@@ -8,20 +8,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::at_hand::{self, firsts, without_replaced};
 use super::check::check_quietly;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
+use super::named;
 use super::run::title;
 use super::sent::{is_closed, is_over};
 use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, write_report};
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
-use crate::batch::{Driver, Ended, Parting};
+use crate::batch::{Driver, Ended, Parting, Room};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
@@ -29,7 +29,7 @@ use crate::events::Event;
 use crate::hosts::{Adopted, Board, Host, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
-use crate::journal::{self, Journal, Record};
+use crate::journal::{self, Journal, Named, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop};
 use crate::plan::{self, Collecting};
 use crate::report::{BatchReport, Coverage, Report};
@@ -123,6 +123,8 @@ pub(super) struct Collection<'a> {
     batches: Vec<Batch>,
     /// The requests, where they are at hand.
     at_hand: Option<at_hand::Read>,
+    /// Those of which the journal alone says whose they are: they are never cancelled.
+    unproven: Vec<String>,
     /// What is told of it.
     pub(super) report: Report,
 }
@@ -134,24 +136,30 @@ impl<'a> Collection<'a> {
         let report = Report::begin(scene.api.provider(), scene.api.origin(), scene.world.clock);
         // What was said of another run is no news of this one.
         let warned = if scene.plan.pending { scene.events.warnings().len() } else { 0 };
-        let (phases, batches, at_hand) = (Phases::default(), Vec::new(), None);
-        Ok(Self { scene, output_dir, journal, earlier, phases, is_closed: false, warned, batches, at_hand, report })
+        let (phases, batches, at_hand, unproven) = (Phases::default(), Vec::new(), None, Vec::new());
+        Ok(Self {
+            scene,
+            output_dir,
+            journal,
+            earlier,
+            phases,
+            is_closed: false,
+            warned,
+            batches,
+            at_hand,
+            unproven,
+            report,
+        })
     }
 
     /// The batches to collect: those named, else those that the journal knows of.
     fn ids(&self) -> Result<Vec<String>, Error> {
-        let named = named(&self.scene.plan.batch_ids)?;
-        if !named.is_empty() {
-            return Ok(named);
-        }
-        let ids = journal::open_batches(&self.earlier, &self.scene.api.origin());
-        if ids.is_empty() {
-            return Err(Error::usage(
-                "There is nothing to collect: no batch is named, and the journal in `output-dir` names none.",
-            )
-            .hint("Name the batches that `submit` printed, or use `--pending` with `--check-run` on GitHub."));
-        }
-        Ok(ids)
+        named::ids(&self.scene.plan.batch_ids, &self.open())
+    }
+
+    /// The batches that the journal knows of.
+    fn open(&self) -> Vec<(String, Named)> {
+        journal::open_batches(&self.earlier, &self.scene.api.origin())
     }
 
     /// Moves away what an earlier run left in the directory.
@@ -188,7 +196,11 @@ impl<'a> Collection<'a> {
     }
 
     async fn stages(&mut self, ids: &[String]) -> Result<Verdict, Stop> {
-        let mut batches = without_replaced(self.look(ids).await?);
+        let mut batches = self.look(ids).await?;
+        if self.scene.plan.batch_ids.is_empty() && !self.scene.plan.pending {
+            (batches, self.unproven) = named::weigh(self.scene, &self.open(), batches).await?;
+        }
+        batches = without_replaced(batches);
         self.at_hand = at_hand::find(self.scene, &batches).await?;
         self.take_up(&batches)?;
         self.watch(&batches);
@@ -341,6 +353,8 @@ impl<'a> Collection<'a> {
         // One that is over may still have to name its files.
         let guard =
             if batch.status.is_terminal() { self.scene.looking() } else { self.scene.guard(self.scene.deadline) };
+        let is_unproven = self.unproven.contains(&batch.id);
+        let parting = |asked: Parting| if is_unproven { Parting::Detach } else { asked };
         let driver = Driver {
             api: self.scene.api,
             guard: &guard,
@@ -348,9 +362,9 @@ impl<'a> Collection<'a> {
             clock: self.scene.world.clock,
             phases: &self.phases,
             poll_interval: self.scene.plan.poll_interval,
-            room: Notify::new(),
-            on_timeout: self.scene.plan.on_timeout,
-            on_abort: self.scene.plan.on_abort,
+            room: Room::default(),
+            on_timeout: parting(self.scene.plan.on_timeout),
+            on_abort: parting(self.scene.plan.on_abort),
         };
         let key = Seen::of(&batch).key.unwrap_or_default().to_owned();
         driver.attend(&key, batch).await
@@ -470,19 +484,6 @@ fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
         batches.sort_by_key(|batch| Seen::of(batch).part.map(|part| (part.number, part.piece.path())));
     }
     batches
-}
-
-/// The batches as they were named: by their ids, or in a list as the output `batch-ids` has it.
-fn named(words: &[String]) -> Result<Vec<String>, Error> {
-    let ids = words.iter().map(|word| match word.starts_with('[') {
-        true => serde_json::from_str(word)
-            .map_err(|error| Error::usage(format!("`batch-id` {word} is no list of ids.")).because(error)),
-        false => Ok(vec![word.clone()]),
-    });
-    let ids = ids.collect::<Result<Vec<Vec<String>>, Error>>()?.concat();
-    let checked = ids.iter().try_for_each(|id| values::id(id).map(drop));
-    checked.map_err(|why| Error::usage(format!("`batch-id` is wrong: {why}.")))?;
-    Ok(ids)
 }
 
 /// The batch that says most about how it ended: one that did not complete.

@@ -7,6 +7,7 @@ pub mod collect;
 mod earlier;
 mod gather;
 pub mod list;
+mod named;
 pub mod operations;
 pub mod pending;
 mod post;

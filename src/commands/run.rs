@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::check::check_requests;
@@ -14,7 +13,7 @@ use super::{attended, board, connect, failed, on_signal, post, publish, skipped,
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
-use crate::batch::{Driver, Ended, Parting};
+use crate::batch::{Driver, Ended, Parting, Room};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
@@ -345,7 +344,7 @@ impl<'a> Run<'a> {
             clock: self.world.clock,
             phases,
             poll_interval: self.plan.poll_interval,
-            room: Notify::new(),
+            room: Room::default(),
             on_timeout: self.plan.on_timeout,
             on_abort: self.plan.on_abort,
         }

@@ -142,5 +142,5 @@ fn refusal(ended: &Ended) -> Option<String> {
 }
 
 fn stopped(key: &str, error: Error) -> Ended {
-    Ended { progress: Progress::of(key), stop: Some(Stop::Failed(error)) }
+    Ended { progress: Progress::of(key, None), stop: Some(Stop::Failed(error)) }
 }

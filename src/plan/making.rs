@@ -8,10 +8,36 @@ use crate::hosts::Host;
 use crate::inputs::{Making, Work};
 use crate::providers::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
 use crate::requests::Rules;
-use crate::values::{self, Field};
+use crate::values::{self, Field, Header};
 
 /// The purpose of an upload where none is named.
 const PURPOSE: &str = "batch";
+/// Headers that route a call or select a version, so that other values may lead
+/// to other answers: OpenAI's and Anthropic's own, and those of the gateways
+/// LiteLLM, Portkey, Helicone, Envoy AI Gateway and TrueFoundry. Credentials
+/// (also Portkey's virtual keys) and the ids of traces are none of them.
+const ROUTING: [&str; 20] = [
+    "anthropic-beta",
+    "anthropic-version",
+    "openai-beta",
+    "openai-version",
+    "helicone-fallbacks",
+    "helicone-openai-api-base",
+    "helicone-target-provider",
+    "helicone-target-url",
+    "x-ai-eg-model",
+    "x-litellm-model",
+    "x-litellm-tags",
+    "x-portkey-aws-bedrock-model",
+    "x-portkey-azure-api-version",
+    "x-portkey-azure-deployment-id",
+    "x-portkey-azure-model-name",
+    "x-portkey-config",
+    "x-portkey-custom-host",
+    "x-portkey-provider",
+    "x-portkey-vertex-region",
+    "x-tfy-provider-name",
+];
 /// How much longer than the completion window a run may take: the batch has to be submitted and its answers fetched.
 const ENDS: Duration = Duration::from_secs(1_800);
 
@@ -64,9 +90,13 @@ pub(super) fn form(making: &Making) -> Result<UploadForm, Error> {
     upload_form(making.upload_purpose.as_ref(), making.expires_after, &making.upload_fields)
 }
 
-/// What else than bytes, endpoint and window changes the answers.
-pub(super) fn extras(form: &UploadForm) -> Vec<(String, String)> {
-    form.fields.iter().map(|(name, value)| (format!("upload-fields {name}"), value.clone())).collect()
+/// What else than bytes, endpoint and window changes the answers: fields of the
+/// upload, and headers that route the calls.
+pub(super) fn extras(form: &UploadForm, headers: &[Header]) -> Vec<(String, String)> {
+    let fields = form.fields.iter().map(|(name, value)| (format!("upload-fields {name}"), value.clone()));
+    let routes = headers.iter().filter(|header| ROUTING.contains(&header.name.as_str()));
+    let routes = routes.map(|header| (format!("headers {}", header.name), header.value.reveal().to_owned()));
+    fields.chain(routes).collect()
 }
 
 /// How long a run may take where nothing is said: what the host allows, else as
@@ -79,7 +109,7 @@ pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{rules, upload_form};
+    use super::{ROUTING, extras, rules, upload_form};
     use crate::inputs::Work;
     use crate::providers::{Name, choose};
 
@@ -97,6 +127,20 @@ mod tests {
         assert_eq!(limits(compatible, most, None), Some((most, None)));
         assert_eq!(limits(compatible, Some(0), None), None);
         assert_eq!(limits(compatible, None, Some(0)), None);
+    }
+
+    #[test]
+    fn headers_that_route_are_known_by_name() {
+        let headers = ["X-LiteLLM-Model: gpt", "x-portkey-virtual-key: vk", "x-trace-id: 7", "OpenAI-Beta: v2"];
+        let form = upload_form(None, None, &["openai-beta=field".parse().unwrap()]).unwrap();
+        let extras = extras(&form, &headers.map(|header| header.parse().unwrap()));
+        let pairs: Vec<(&str, &str)> = extras.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let routes = [("headers x-litellm-model", "gpt"), ("headers openai-beta", "v2")];
+        assert_eq!(pairs, [&[("upload-fields openai-beta", "field")], &routes[..]].concat());
+        assert!(
+            ROUTING.iter().all(|name| *name == name.to_ascii_lowercase()),
+            "headers have their names in lower case"
+        );
     }
 
     #[test]

@@ -24,6 +24,10 @@ impl Provider for Compatible {
         Key::Optional
     }
 
+    fn may_refuse_metadata(&self) -> bool {
+        true
+    }
+
     fn windows(&self) -> &'static [&'static str] {
         &[]
     }

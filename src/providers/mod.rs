@@ -136,6 +136,11 @@ pub trait Provider {
         &["24h"]
     }
 
+    /// Whether it may know no metadata, and refuse a create for having some.
+    fn may_refuse_metadata(&self) -> bool {
+        false
+    }
+
     /// Whether it wants a key.
     fn key(&self) -> Key {
         Key::Required

@@ -7,7 +7,7 @@
 //!
 //! | target | action | effect |
 //! |---|---|---|
-//! | an operation, or `any` | `429` or another status, with `code=WORD`, `retry-after=SPAN` | that answer; nothing is done |
+//! | an operation, or `any` | `429` or another status, with `code=WORD`, `param=WORD`, `retry-after=SPAN`, `message=TEXT` | that answer; nothing is done. With 200 the error comes as a success |
 //! | | `reset` | nothing is done, the connection closes |
 //! | | `drop` | it is done, the connection closes without a reply |
 //! | | `garbage` | it is done, the reply is 200 and not JSON |
@@ -16,6 +16,8 @@
 //! | | `redirect=URL` | 302 to there; `{id}` in it becomes the path's id |
 //! | `upload` | `too-large=BYTES` | 413 if its body has more bytes, as a gateway in front answers |
 //! | `create` | `too-many=N` | 400 if the file has more requests |
+//! | | `unknown=WORD` | refused where the body has that member; else it is done |
+//! | | `full=N` | 429 while N batches are under way; else it is done |
 //! | `content` | `cut=N` | the connection closes after N bytes of the body |
 //! | `list` | `lag=SPAN` | batches younger than that are not shown |
 //! | `rows` | `status=N` | the answer has that HTTP status; 0 stands in the output file |
@@ -52,6 +54,7 @@
 //!
 //! The operations are `upload`, `list-files`, `get-file`, `content`,
 //! `delete-file`, `create`, `list`, `get`, `cancel`.
+//! `message=TEXT` comes last: the text is the rest of the line.
 //! `after=N` passes over the first N matching calls, `times=N` strikes only the
 //! N after those, `for=1h` only within an hour of the first of them. For `rows`
 //! and `batch` a create counts as the call, for `file` an upload. `share=P%`
@@ -87,7 +90,15 @@ pub(super) enum Effect {
 /// What happens to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    Refuse { status: u16, code: Option<String>, retry_after: Option<Duration> },
+    Refuse {
+        status: u16,
+        code: Option<String>,
+        param: Option<String>,
+        message: Option<String>,
+        retry_after: Option<Duration>,
+    },
+    Unknown(String),
+    Full(usize),
     Reset,
     Drop,
     Garbage,
@@ -161,7 +172,11 @@ impl fmt::Display for Fault {
             Effect::Batch(fault) => write!(f, "batch {fault}")?,
             Effect::File(fault) => write!(f, "file {fault}")?,
         }
-        write!(f, "{}", self.when)
+        write!(f, "{}", self.when)?;
+        match &self.effect {
+            Effect::Call(_, Action::Refuse { message: Some(message), .. }) => write!(f, " message={message}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -183,10 +198,11 @@ impl fmt::Display for When {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refuse { status, code, retry_after } => {
+            // The message stands at the end of the line.
+            Self::Refuse { status, code, param, message: _, retry_after } => {
                 write!(f, "{status}")?;
-                if let Some(code) = code {
-                    write!(f, " code={code}")?;
+                for (name, word) in [("code", code), ("param", param)] {
+                    word.as_ref().map_or(Ok(()), |word| write!(f, " {name}={word}"))?;
                 }
                 retry_after.map_or(Ok(()), |span| write!(f, " retry-after={}", compact(&span)))
             }
@@ -196,6 +212,8 @@ impl fmt::Display for Action {
             Self::Stall => f.write_str("stall"),
             Self::Delay(span) => write!(f, "delay={}", compact(span)),
             Self::Redirect(url) => write!(f, "redirect={url}"),
+            Self::Unknown(member) => write!(f, "unknown={member}"),
+            Self::Full(most) => write!(f, "full={most}"),
             Self::Cut(bytes) => write!(f, "cut={bytes}"),
             Self::Lag(span) => write!(f, "lag={}", compact(span)),
             Self::TooLarge(bytes) => write!(f, "too-large={bytes}"),

@@ -50,12 +50,11 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
     // Even a refused upload is read to its end: an early reply would reach few clients.
     let body = receive(body, LARGEST).await?;
     let hold = pass(delay / 2, hold).await;
+    if let Some(refusal) = action.as_ref().and_then(|action| refused(&sandbox, action, &body, now)) {
+        let hold = pass(delay / 2, hold).await;
+        return finish(&sandbox, Err(refusal), &head.headers, hold);
+    }
     match &action {
-        Some(Action::Refuse { status, code, retry_after }) => {
-            let hold = pass(delay / 2, hold).await;
-            let refusal = Refusal { retry_after: *retry_after, ..Refusal::scripted(*status, code.as_deref()) };
-            return finish(&sandbox, Err(refusal), &head.headers, hold);
-        }
         Some(Action::TooLarge(most)) if body.len() as u64 > *most => {
             let hold = pass(delay / 2, hold).await;
             let page = Bytes::from_static(b"<html><body><h1>413 Request Entity Too Large</h1></body></html>");
@@ -121,6 +120,27 @@ fn authorised(headers: &HeaderMap) -> Result<(), Refusal> {
         key if key == "wrong" || key.contains("invalid") => Err(Refusal::wrong_key()),
         _ => Ok(()),
     }
+}
+
+/// The refusal that a fault asks for, if it strikes this call.
+fn refused(sandbox: &Sandbox, action: &Action, body: &[u8], now: Duration) -> Option<Refusal> {
+    match action {
+        Action::Refuse { status, code, param, message, retry_after } => {
+            let usual = Refusal::scripted(*status, code.as_deref());
+            let (param, message) = (param.clone(), message.clone().unwrap_or_else(|| usual.message.clone()));
+            Some(Refusal { param, message, retry_after: *retry_after, ..usual })
+        }
+        Action::Unknown(member) if names(body, member) => {
+            Some(Refusal::field(member, "unknown_parameter", format!("Unknown parameter: '{member}'.")))
+        }
+        Action::Full(most) if sandbox.world().under_way(now) >= *most => Some(Refusal::scripted(429, None)),
+        _ => None,
+    }
+}
+
+/// Whether a JSON body has this member.
+fn names(body: &[u8], member: &str) -> bool {
+    serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get(member).is_some())
 }
 
 /// A call whose body has arrived.

@@ -21,13 +21,17 @@ pub fn script(text: &str) -> Result<Vec<Fault>, String> {
 }
 
 /// The words of a line as they are consumed.
-struct Words<'a>(Vec<(&'a str, Option<&'a str>)>);
+struct Words<'a> {
+    words: Vec<(&'a str, Option<&'a str>)>,
+    /// The text at the end of the line.
+    message: Option<&'a str>,
+}
 
 impl<'a> Words<'a> {
     /// Takes out `name=value`; a `name` without a value is an error.
     fn take(&mut self, name: &str) -> Result<Option<&'a str>, String> {
-        let Some(at) = self.0.iter().position(|(word, _)| *word == name) else { return Ok(None) };
-        let value = self.0.remove(at).1.filter(|value| !value.is_empty());
+        let Some(at) = self.words.iter().position(|(word, _)| *word == name) else { return Ok(None) };
+        let value = self.words.remove(at).1.filter(|value| !value.is_empty());
         value.map(Some).ok_or_else(|| format!("`{name}` needs a value: `{name}=…`"))
     }
 
@@ -53,11 +57,13 @@ impl FromStr for Fault {
     type Err = String;
 
     fn from_str(line: &str) -> Result<Self, String> {
+        let (line, message) =
+            line.split_once(" message=").map_or((line, None), |(line, text)| (line, Some(text.trim())));
         let mut words = line.split_whitespace();
         let target = words.next().ok_or("a fault is written `TARGET ACTION`, such as `create drop times=1`")?;
         let action = words.next().ok_or_else(|| format!("`{target}` needs an action, such as `{target} drop`"))?;
         let (name, value) = split(action);
-        let mut rest = Words(words.map(split).collect());
+        let mut rest = Words { words: words.map(split).collect(), message };
         let when = When::take(&mut rest)?;
         let effect = match target {
             "rows" => Effect::Rows(RowFault::read(name, value)?),
@@ -74,8 +80,9 @@ impl FromStr for Fault {
                 Effect::Call(operation, Action::read(operation, name, value, &mut rest)?)
             }
         };
-        match rest.0.first() {
-            Some((word, _)) => Err(format!("`{word}` does not belong to `{target} {name}`")),
+        let left = rest.words.first().map(|(word, _)| *word).or(rest.message.map(|_| "message"));
+        match left {
+            Some(word) => Err(format!("`{word}` does not belong to `{target} {name}`")),
             None => Ok(Self { effect, when }),
         }
     }
@@ -111,11 +118,12 @@ impl When {
 impl Action {
     fn read(on: Option<Operation>, name: &str, value: Option<&str>, rest: &mut Words<'_>) -> Result<Self, String> {
         if let (Ok(status), None) = (name.parse::<u16>(), value) {
-            if !(400..600).contains(&status) {
-                return Err(format!("`{name}` must be a status from 400 to 599"));
+            if status != 200 && !(400..600).contains(&status) {
+                return Err(format!("`{name}` must be 200 or a status from 400 to 599"));
             }
-            let (code, retry_after) = (rest.take("code")?.map(str::to_owned), rest.take_span("retry-after")?);
-            return Ok(Self::Refuse { status, code, retry_after });
+            let (code, param) = (rest.take("code")?.map(str::to_owned), rest.take("param")?.map(str::to_owned));
+            let (message, retry_after) = (rest.message.take().map(str::to_owned), rest.take_span("retry-after")?);
+            return Ok(Self::Refuse { status, code, param, message, retry_after });
         }
         Ok(match (name, value) {
             ("reset", None) => Self::Reset,
@@ -131,11 +139,15 @@ impl Action {
                 Self::TooLarge(number(name, needed(name, value)?)?)
             }
             ("too-many", value) if on == Some(Operation::Create) => Self::TooMany(number(name, needed(name, value)?)?),
+            ("unknown", value) if on == Some(Operation::Create) => Self::Unknown(needed(name, value)?.to_owned()),
+            ("full", value) if on == Some(Operation::Create) => {
+                Self::Full(needed(name, value)?.parse().map_err(|_| "`full` must be a number of batches")?)
+            }
             ("lag", value) if on == Some(Operation::List) => Self::Lag(span(name, needed(name, value)?)?),
             _ => {
                 let target = on.map_or("any", Operation::word);
                 let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; upload takes too-large=BYTES, \
-                             create takes too-many=N, content takes cut=N, list takes lag=SPAN";
+                             create takes too-many=N, unknown=WORD, full=N, content takes cut=N, list takes lag=SPAN";
                 return unknown(target, name, known);
             }
         })
@@ -237,6 +249,10 @@ mod tests {
             "upload 503 retry-after=30s times=3",
             "create 429 code=insufficient_quota",
             "any 500 for=1h share=0.5%",
+            "create 400 code=x param=file_id times=3 message=File file-1 was not found.",
+            "get 200 message=batch b is unknown",
+            "create unknown=metadata",
+            "create full=2",
             "create drop times=1",
             "get reset after=2 times=5",
             "get garbage",
@@ -299,7 +315,9 @@ mod tests {
             ("upload too-large=5MB", "`too-large=5MB` must be a whole number"),
             ("content cut", "`cut` needs a value"),
             ("get delay", "`delay` needs a value"),
-            ("get 200", "`200` must be a status from 400 to 599"),
+            ("get 302", "`302` must be 200 or a status from 400 to 599"),
+            ("get unknown=x", "`unknown` is no action of `get`"),
+            ("get drop message=x y", "`message` does not belong to `get drop`"),
             ("get 500 times=many", "`times=many` must be a whole number"),
             ("get 500 share=5", "`share=5` must be a share"),
             ("get 500 for=5", "`for=5`: write a span"),

@@ -155,6 +155,11 @@ impl World {
         }
     }
 
+    /// How many batches have not ended.
+    pub(super) fn under_way(&self, now: Duration) -> usize {
+        self.batches.iter().filter(|batch| !batch.course.at(now).status.is_terminal()).count()
+    }
+
     pub(super) fn tally(&self, now: Duration) -> Tally {
         let batches: Vec<TallyBatch> = self.batches.iter().map(|batch| tallied(batch, now)).collect();
         let (mut good, mut again) = (HashSet::new(), HashSet::new());

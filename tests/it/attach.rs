@@ -24,9 +24,8 @@ fn assert_paid_once(lab: &Lab, ran: &Ran) {
 async fn the_journal_resumes_a_killed_run_wherever_it_was() {
     // Without metadata and list there is nothing else to go by.
     for faults in ["", "batch no-metadata\nlist 403"] {
-        // The upload takes no time; the file takes two seconds to be processed, the create none.
         for after in [1, 5, 10 * 60, 2 * 3600] {
-            let lab = Lab::new(HOUR, &format!("file slow=2s\n{faults}")).await;
+            let lab = Lab::new(HOUR, faults).await;
             let after = Duration::from_secs(after).min(HOUR + MINUTE - Duration::from_secs(30));
             kill_after(&lab, after, &["--poll-interval", "10m"]).await;
             let ran = lab.run(&[]).await;
@@ -212,4 +211,26 @@ async fn the_journal_of_another_server_is_not_gone_by() {
     other.dir = lab.dir;
     let ran = other.run(&[]).await;
     assert_paid_once(&other, &ran);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_header_that_routes_makes_other_work_and_a_trace_does_not() {
+    let lab = Lab::new(HOUR, "").await;
+    for (header, creates) in [
+        ("x-litellm-model: large-model-one", 1),
+        ("x-litellm-model: large-model-two", 2),
+        ("X-LiteLLM-Model: large-model-one", 2),
+        ("x-trace-id: trace-number-one", 3),
+        ("x-trace-id: trace-number-two", 3),
+    ] {
+        lab.forget();
+        assert_eq!(lab.submit(&["--headers", header]).await.exit, 0);
+        assert_eq!(lab.tally().creates, creates, "{header}");
+    }
+    // The requests at hand are known by the same key.
+    lab.forget();
+    let id = lab.tally().batches[0].id.clone();
+    let header = ["--headers", "X-LiteLLM-Model: large-model-one"];
+    let ran = lab.collect(&[&[id.as_str()], &header[..]].concat()).await;
+    assert_eq!((ran.exit, lab.calls("content")), (0, 1), "{}", ran.text());
 }

@@ -169,8 +169,9 @@ async fn a_check_for_answers_that_were_there_already_does_not_hang() {
 
 #[tokio::test(start_paused = true)]
 async fn of_two_submissions_at_once_both_get_the_verdict_of_the_batch_that_stays() {
-    // Both look before the other's create, and the second sees the first after its own.
-    let (lab, github) = (Lab::new(HOUR, "file slow=10s").await, GitHub::new("").await);
+    // Both look before the other's create, and the first, whose upload is slow, sees the second's after its own.
+    let slow = "upload 503 retry-after=8s times=1";
+    let (lab, github) = (Lab::new(HOUR, slow).await, GitHub::new("").await);
     let jobs = [pull_job(&lab, &github, 1, 7, HEAD), pull_job(&lab, &github, 2, 8, &sha('d'))];
     let second = async {
         tokio::time::sleep(5 * SECOND).await;

@@ -177,18 +177,3 @@ async fn a_status_nobody_knows_is_a_running_one() {
     assert_eq!(ran.exit, 0, "{}", ran.text());
     assert!(ran.text().contains("warming_up"), "{}", ran.text());
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_file_may_be_invisible_or_unprocessed_for_a_while() {
-    let lab = Lab::new(MINUTE, "file late=2s\nfile slow=20s").await;
-    assert_eq!(lab.run(&[]).await.exit, 0);
-    let lab = Lab::new(MINUTE, "file slow=5m").await;
-    let ran = lab.run(&[]).await;
-    assert!(ran.text().contains("still not processed"), "{}", ran.text());
-    let lab = Lab::new(MINUTE, "file error").await;
-    let ran = lab.run(&[]).await;
-    assert_eq!((ran.exit, lab.tally().creates), (4, 0), "{}", ran.text());
-    let lab = Lab::new(MINUTE, "file late=5m").await;
-    let ran = lab.run(&[]).await;
-    assert_eq!((ran.exit, lab.tally().creates), (4, 0), "{}", ran.text());
-}

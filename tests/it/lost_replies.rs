@@ -56,7 +56,7 @@ async fn without_one_good_look_nothing_is_sent_again() {
 
 #[tokio::test(start_paused = true)]
 async fn where_batches_cannot_be_listed_a_lost_create_stays_unknown() {
-    for status in [403, 404, 405, 501] {
+    for status in ["400", "403", "404", "405", "422", "501", "200 message=No route."] {
         let lab = Lab::new(HOUR, &format!("create drop\nlist {status}")).await;
         let ran = lab.run(&[]).await;
         assert_eq!((ran.exit, ran.outcome()), (4, "unknown"), "{status}: {}", ran.text());

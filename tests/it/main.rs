@@ -6,6 +6,7 @@ mod attach;
 mod cancel;
 mod chance;
 mod collect;
+mod evidence;
 mod gateways;
 mod github;
 mod github_objects;
@@ -21,6 +22,7 @@ mod odd_ids;
 mod odd_servers;
 #[cfg(unix)]
 mod odd_workspace;
+mod optional;
 mod parity;
 mod patterns;
 mod redaction;

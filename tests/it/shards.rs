@@ -224,3 +224,20 @@ async fn several_batches_are_collected_by_their_ids_with_the_requests_and_withou
     assert_eq!(order, expected);
     assert_eq!(lab.tally().rows_paid, 20);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_is_refused_while_our_own_batches_run_waits_for_them() {
+    let lab = mixed(30 * MINUTE, "create full=1", 3).await;
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+    assert_eq!((lab.tally().creates, statuses(&lab)), (3, vec!["completed".to_owned(); 3]));
+    assert!(ran.text().contains("The create has to wait: HTTP 429"), "{}", ran.text());
+    assert!(ran.took > 90 * MINUTE && ran.took < 95 * MINUTE, "one after the other: {:?}", ran.took);
+    // The batch of somebody else is no reason to wait longer than ten minutes.
+    let lab = mixed(2 * HOUR, "create full=1", 1).await;
+    assert_eq!(lab.submit(&["--reuse", "never"]).await.exit, 0);
+    let ran = lab.run(&["--reuse", "never"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
+    assert!(ran.took < 11 * MINUTE, "{:?}", ran.took);
+}

@@ -57,7 +57,9 @@ impl Ids {
                 self.add(batch_id, input_file_id);
             }
             // Another batch takes its place: of the same upload, or of one of our own.
-            Event::Crowded { batch_id, .. } | Event::PassedOver { batch_id, .. } => self.drop_batch(batch_id),
+            Event::Crowded { batch_id: Some(batch_id), .. }
+            | Event::FileUnready { batch_id, .. }
+            | Event::PassedOver { batch_id, .. } => self.drop_batch(batch_id),
             _ => {}
         }
     }
@@ -164,7 +166,10 @@ mod tests {
         let twin = attached("file-0", "batch_0", Some(("batch_1", "file-1")));
         assert_eq!(after(&[&ours[..], &[twin]].concat()), ["file-0", "batch_0", r#"["batch_0"]"#]);
 
-        let crowded = Event::Crowded { batch_id: "batch_1".to_owned(), again_in: Duration::ZERO };
+        let (batch_id, again_in) = ("batch_1".to_owned(), Duration::ZERO);
+        let unready = Event::FileUnready { batch_id: batch_id.clone(), file_id: "file-1".to_owned(), again_in };
+        assert_eq!(after(&[&ours[..], &[unready]].concat()), ["file-1", "", "[]"]);
+        let crowded = Event::Crowded { batch_id: Some(batch_id), why: "full".to_owned(), again_in };
         let again = [&ours[..], &[crowded]].concat();
         assert_eq!(after(&again), ["file-1", "", "[]"]);
         let again = [&again[..], &[created("file-1", "batch_2")]].concat();

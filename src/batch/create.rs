@@ -1,0 +1,335 @@
+//! Creating: one batch, and not two.
+//!
+//! A create is the one step that must not be repeated blindly, since every
+//! success is paid for. When its reply is lost, the batch is looked for by its
+//! `create` mark at growing distances before anything is sent again; where the
+//! provider cannot list batches, nothing is sent again at all. Right before it is
+//! sent, another run's batch of the same work is looked for: an upload may take
+//! minutes, and so may the provider until it takes a batch.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::attach::Reuse;
+use super::cancel;
+use super::files::{Unready, Waiting};
+use super::search::{self, cannot_list};
+use super::submit::{HURRIED, Progress, Submission, Submitter};
+use super::waves::Pauses;
+use crate::error::Error;
+use crate::events::Event;
+use crate::identity::{self, Seen};
+use crate::journal::Record;
+use crate::patience::{BEFORE, Patience, Stop, refused};
+use crate::providers::NewBatch;
+use crate::retry::{Advice, Backoff, Failure};
+use crate::wire::Batch;
+
+/// When to look for a batch whose reply was lost, counted from the loss.
+const LOOKS: [Duration; 5] = [
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+];
+/// How long the reply of a create under way is waited for once a signal came or time is up.
+const LAST_WORD: Duration = Duration::from_secs(2);
+/// How long a look at the list is fresh enough to create a batch on.
+const FRESH: Duration = Duration::from_secs(10);
+/// What is being done, for the log.
+const DOING: &str = "creating the batch";
+
+/// What the tries at one create have come to.
+struct Tries {
+    backoff: Backoff,
+    give_up: Instant,
+    /// How many replies were lost.
+    lost: u32,
+    file: Waiting,
+    pauses: Pauses,
+}
+
+impl Tries {
+    fn begin() -> Self {
+        let give_up = Instant::now() + BEFORE;
+        Self { backoff: Backoff::default(), give_up, lost: 0, file: Waiting::default(), pauses: Pauses::default() }
+    }
+}
+
+impl Submitter<'_> {
+    /// Creates the batch, and makes sure that there is one and not two. Where another
+    /// run has made one meanwhile, it is attached to instead.
+    pub async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
+        if self.looks_again(work).await? {
+            return Ok(());
+        }
+        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+        let create = identity::new_create();
+        self.progress.borrow_mut().create = Some((create.clone(), self.clock.unix()));
+        self.note_create()?;
+        let (mark, input_file_id) = (create.clone(), file_id.clone());
+        self.guard.events.emit(Event::Creating { create: mark, input_file_id, armed: work.armed });
+        let marks = identity::Marks {
+            key: &work.key,
+            create: &create,
+            repo: work.repo.as_deref(),
+            run: work.run.as_deref(),
+            check: work.check.as_deref(),
+            part: work.part,
+            whole: &work.whole,
+            requests: &work.requests,
+        };
+        let metadata = marks.metadata(&work.metadata);
+        let mut new = NewBatch {
+            input_file_id: &file_id,
+            endpoint: &work.shard.endpoint,
+            completion_window: &work.window,
+            metadata: &metadata,
+            output_expires_after: work.output_expires_after,
+        };
+        let mut tries = Tries::begin();
+        loop {
+            let failure = match self.post(&new).await? {
+                Ok(batch) if tries.lost == 0 => return self.created(batch, false),
+                Ok(batch) => return self.created(self.keep_older(batch).await, false),
+                Err(failure) => failure,
+            };
+            if !new.metadata.is_empty() && self.refuses_metadata(&failure, &work.metadata) {
+                new.metadata = &[];
+            } else if let Some(batch) = self.after(&failure, &mut tries).await? {
+                return self.created(batch, true);
+            } else if tries.lost == 0 && self.looks_again(work).await? {
+                return Ok(());
+            }
+            self.note_create()?;
+        }
+    }
+
+    /// Whether the server knows no metadata: then the batch is made without.
+    fn refuses_metadata(&self, failure: &Failure, user: &[(String, String)]) -> bool {
+        let is_over_it = failure.error().is_some_and(|error| error.is_over_metadata(user));
+        let refuses = matches!(failure, Failure::Answered(refusal) if matches!(refusal.status, 400 | 422));
+        let is_refused = refuses && is_over_it && self.api.provider().may_refuse_metadata();
+        if is_refused {
+            self.warn(format!(
+                "The provider takes no metadata ({failure}), so the batch is created without: only its file's name and \
+                 the journal in `output-dir` show whose it is."
+            ));
+        }
+        is_refused
+    }
+
+    /// After a create that failed: finds its batch, or waits until it may be sent again. An
+    /// error where it may not.
+    async fn after(&self, failure: &Failure, tries: &mut Tries) -> Result<Option<Batch>, Stop> {
+        if failure.is_ambiguous() {
+            tries.lost += 1;
+            self.guard.events.emit(Event::ReplyLost { trouble: failure.to_string() });
+            if let Some(batch) = self.settle(failure, Duration::ZERO).await? {
+                return Ok(Some(batch));
+            }
+        }
+        let advice = failure.advice();
+        if self.room.is_taken() && !tries.pauses.are_over() && is_crowded(failure) {
+            let (why, again_in) = (failure.to_string(), tries.pauses.next());
+            self.guard.events.emit(Event::Crowded { batch_id: None, why, again_in });
+            self.guard.guard(self.room.wait(again_in)).await?;
+            tries.give_up = Instant::now() + BEFORE;
+            return Ok(None);
+        }
+        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+        let ends = |error: Error, lost: u32| if lost == 0 { Stop::Failed(error) } else { self.unknown(error) };
+        let wait = match advice {
+            _ if failure.is_ambiguous() => Duration::ZERO,
+            Advice::Again(wished) => {
+                tries.backoff.next(&mut self.guard.rng.borrow_mut()).max(wished.unwrap_or_default())
+            }
+            Advice::Lasting | Advice::Stop if is_over_file(failure, &file_id) => {
+                match tries.file.next(self.api, self.guard, &file_id).await? {
+                    Unready::Again(wait) => {
+                        tries.give_up = Instant::now() + wait + BEFORE;
+                        wait
+                    }
+                    Unready::Late => return Err(ends(refused(DOING, failure), tries.lost)),
+                    Unready::Broken(why) => {
+                        let error = refused(DOING, failure);
+                        let why = self.api.shown(&why);
+                        let hint = format!("The provider says that it cannot use the uploaded file {file_id}: {why}.");
+                        return Err(ends(error.hint(hint), tries.lost));
+                    }
+                }
+            }
+            Advice::Lasting | Advice::Stop => return Err(ends(refused(DOING, failure), tries.lost)),
+        };
+        if Instant::now() + wait >= tries.give_up {
+            return Err(ends(refused(DOING, failure), tries.lost));
+        }
+        if !wait.is_zero() {
+            let (doing, trouble) = (DOING.to_owned(), failure.to_string());
+            let (times, again_in, state_unknown) = (1, wait, false);
+            self.guard.events.emit(Event::Troubled { doing, trouble, times, again_in, state_unknown });
+        }
+        self.guard.guard(tokio::time::sleep(wait)).await?;
+        Ok(None)
+    }
+
+    /// Looks again for a batch of the same work that another run has made meanwhile, unless the
+    /// last look is fresh. Tells whether it was attached to.
+    async fn looks_again(&self, work: &Submission<'_>) -> Result<bool, Stop> {
+        let Progress { looked, unlisted, .. } = self.progress.borrow().clone();
+        let Some((last, first)) = looked.filter(|_| work.reuse != Reuse::Never && !unlisted) else { return Ok(false) };
+        if last.elapsed() < FRESH {
+            return Ok(false);
+        }
+        self.look_since(work, first).await?;
+        Ok(self.progress.borrow().batch.is_some())
+    }
+
+    /// Sends one create. When a signal or the deadline comes while it is under
+    /// way, its reply is given a last chance, so that the batch can be cancelled.
+    async fn post(&self, new: &NewBatch<'_>) -> Result<Result<Batch, Failure>, Stop> {
+        // A create that was not sent yet needs no last chance.
+        if let Some(signal) = self.guard.shutdown.ordered() {
+            return Err(Stop::Signal(signal));
+        }
+        let was_in_doubt = std::mem::replace(&mut self.progress.borrow_mut().in_doubt, true);
+        let mut reply = std::pin::pin!(self.api.create_batch(new));
+        match self.guard.guard(&mut reply).await {
+            Ok(Ok((batch, _))) => Ok(Ok(batch)),
+            Ok(Err(failure)) => {
+                self.progress.borrow_mut().in_doubt = was_in_doubt || failure.is_ambiguous();
+                Ok(Err(failure))
+            }
+            Err(stop) => {
+                match tokio::time::timeout(LAST_WORD, reply).await {
+                    Ok(Ok((batch, _))) => self.created(batch, false)?,
+                    Ok(Err(failure)) if !failure.is_ambiguous() => self.progress.borrow_mut().in_doubt = was_in_doubt,
+                    Ok(Err(_)) | Err(_) => {}
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    /// Looks for the batch of a create whose reply was lost so long `ago`. None: it does not exist.
+    pub(super) async fn settle(&self, failure: &Failure, ago: Duration) -> Result<Option<Batch>, Stop> {
+        if self.progress.borrow().unlisted {
+            return Err(self.unknown(refused(DOING, failure)));
+        }
+        let now = Instant::now();
+        let last = LOOKS[LOOKS.len() - 1];
+        let mut looked = Err(failure.clone());
+        // Of the looks whose time is past only the last is worth making up for.
+        for look in LOOKS.into_iter().filter(|look| *look >= ago || *look == last) {
+            self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
+            looked = self.guard.guard(self.find()).await?;
+            match &mut looked {
+                Ok(found) if !found.is_empty() => return Ok(self.keep_oldest(std::mem::take(found)).await),
+                Err(failure) if cannot_list(failure) => {
+                    let warning =
+                        format!("The provider does not list batches ({failure}), so a lost reply cannot be settled.");
+                    self.guard.events.emit(Event::Warned(warning));
+                    return Err(self.unknown(refused(DOING, failure)));
+                }
+                _ => {}
+            }
+        }
+        match looked {
+            Ok(_) => Ok(None),
+            // Without one good look after the last second nothing may be sent again.
+            Err(_) => {
+                let patience = Patience::Until(self.guard.deadline.min(now + BEFORE));
+                let found = self.guard.bear("looking for the batch", patience, async || self.find().await).await;
+                match found {
+                    Ok(found) => Ok(self.keep_oldest(found).await),
+                    Err(Stop::Deadline) if Instant::now() < self.guard.deadline => {
+                        Err(self.unknown(refused(DOING, failure)))
+                    }
+                    Err(Stop::Failed(error)) => Err(self.unknown(error)),
+                    Err(stop) => Err(stop),
+                }
+            }
+        }
+    }
+
+    /// After a resend: if the first create arrived after all, the older batch stays.
+    async fn keep_older(&self, batch: Batch) -> Batch {
+        let why = match self.guard.guard(self.find()).await {
+            Ok(Ok(found)) => return self.keep_oldest(found).await.unwrap_or(batch),
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "the run is being ended".to_owned(),
+        };
+        self.warn(format!("Whether two batches were created could not be looked up ({why})."));
+        batch
+    }
+
+    /// Of several batches of one create the oldest stays and the others are cancelled.
+    pub async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
+        let mut found = found.into_iter();
+        let oldest = found.next()?;
+        for newer in found.filter(|newer| !newer.status.is_terminal()) {
+            let (is_ours, id) = (newer.metadata.contains_key(identity::CREATE), newer.id);
+            if !is_ours && !self.progress.borrow().is_file_ours {
+                self.warn_of_duplicate(&id, "nothing at the provider shows that it is this run's");
+                continue;
+            }
+            let why = format!("batch {} of the same create is older", oldest.id);
+            self.guard.events.emit(Event::Cancelling { batch_id: id.clone(), why });
+            // The cancel matters more than a journal, which shows at its next record that it fails.
+            drop(self.journal.note(Record::Cancel { batch_id: id.clone() }));
+            if let Err(why) = self.cancel_twin(&id).await {
+                self.warn_of_duplicate(&id, &why);
+            }
+        }
+        Some(oldest)
+    }
+
+    /// A few tries at a cancel; only one once a signal came.
+    pub(super) async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
+        let mut backoff = Backoff::default();
+        for last in [false, false, false, true] {
+            let failed = match tokio::time::timeout(HURRIED, cancel::request(self.api, batch_id)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(failure)) => failure.to_string(),
+                Err(_) => "no answer in time".to_owned(),
+            };
+            if last || self.guard.shutdown.ordered().is_some() {
+                return Err(failed);
+            }
+            let pause = backoff.next(&mut self.guard.rng.borrow_mut());
+            tokio::time::sleep(pause).await;
+        }
+        Ok(())
+    }
+
+    /// Every batch that came from this submission's create, oldest first.
+    pub async fn find(&self) -> Result<Vec<Batch>, Failure> {
+        let Progress { create, file_id, key, repo, .. } = self.progress.borrow().clone();
+        let (create, intended) = create.unwrap_or_default();
+        let mut found = search::find(self.api, &create, file_id.as_deref(), intended).await?;
+        // The mark may be from a journal, which need not be right.
+        found.retain(|batch| Seen::of(batch).against(Some(&key), repo.as_deref()).is_none());
+        Ok(found)
+    }
+
+    /// The create was sent and nobody can tell what became of it.
+    pub fn unknown(&self, error: Error) -> Stop {
+        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+        Stop::Unknown(error.hint(format!(
+            "A batch over file {file_id} may exist: look for it at the provider before you run again, or you may pay twice."
+        )))
+    }
+}
+
+/// Whether the refusal says that the uploaded file cannot be found or used yet.
+fn is_over_file(failure: &Failure, file_id: &str) -> bool {
+    let is_refusal = matches!(failure.status(), Some(400 | 404 | 422));
+    is_refusal && failure.error().is_some_and(|error| error.is_over_file(file_id))
+}
+
+/// Whether the provider takes no more at the moment, which the end of another batch may change.
+fn is_crowded(failure: &Failure) -> bool {
+    failure.status() == Some(429) && matches!(failure.advice(), Advice::Again(_))
+}

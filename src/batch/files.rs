@@ -1,0 +1,175 @@
+//! What a provider shows of a file, and a file that it cannot use yet.
+//!
+//! Not every server shows files, and no run needs that it does: a look that
+//! fails says nothing. A file that was uploaded seconds ago may be unknown to the
+//! call that makes a batch of it, or be processed for minutes. Nobody asks
+//! beforehand, since many a server never says that it is ready; only where it is
+//! refused, or a batch fails over it before any request was answered, the create
+//! is sent again.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Driver;
+use super::submit::Progress;
+use crate::api::Api;
+use crate::events::Event;
+use crate::patience::{BEFORE, Guard, Stop};
+use crate::refusal::{is_file_field, is_over_file};
+use crate::retry::{Advice, Backoff};
+use crate::wire::{Batch, BatchError, File, Status};
+
+/// How long one look at a file may take: what it tells is never needed.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// What a look at a file's object told.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// It is there.
+    Here(File),
+    /// The provider says that it does not exist.
+    Gone,
+    /// Nothing: the provider does not show it.
+    Untold,
+}
+
+/// Looks at a file's object, a few times where that may help.
+pub(super) async fn look_at(api: &Api, guard: &Guard<'_>, id: &str) -> Result<Look, Stop> {
+    let mut backoff = Backoff::default();
+    for last in [false, false, true] {
+        match guard.guard(tokio::time::timeout(LOOK, api.get_file(id))).await? {
+            Ok(Ok((file, _))) => return Ok(Look::Here(file)),
+            Ok(Err(failure)) if matches!(failure.status(), Some(404 | 410)) => return Ok(Look::Gone),
+            Ok(Err(failure)) if !matches!(failure.advice(), Advice::Again(_)) => return Ok(Look::Untold),
+            Ok(Err(_)) | Err(_) if last => break,
+            Ok(Err(_)) | Err(_) => {}
+        }
+        let pause = backoff.next(&mut guard.rng.borrow_mut());
+        guard.guard(tokio::time::sleep(pause)).await?;
+    }
+    Ok(Look::Untold)
+}
+
+/// What to do about a file that the provider cannot use.
+#[derive(Debug, PartialEq)]
+pub(super) enum Unready {
+    /// Try again after this pause.
+    Again(Duration),
+    /// It took too long.
+    Late,
+    /// The provider says that the file is in error, and why.
+    Broken(String),
+}
+
+/// How long a file has been unusable.
+#[derive(Default)]
+pub(super) struct Waiting {
+    since: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl Waiting {
+    /// Whether it is worth waiting for the file: for ten minutes, and until the
+    /// deadline while the provider says that it is being processed.
+    pub(super) async fn next(&mut self, api: &Api, guard: &Guard<'_>, file_id: &str) -> Result<Unready, Stop> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let file = match guard.guard(tokio::time::timeout(LOOK, api.get_file(file_id))).await? {
+            Ok(Ok((file, _))) => file,
+            Ok(Err(_)) | Err(_) => File::default(),
+        };
+        let status = file.status.unwrap_or_default().to_ascii_lowercase();
+        if matches!(status.as_str(), "error" | "failed") {
+            return Ok(Unready::Broken(file.status_details.unwrap_or_else(|| "no reason given".to_owned())));
+        }
+        if since.elapsed() >= BEFORE && !is_pending(&status) {
+            return Ok(Unready::Late);
+        }
+        Ok(Unready::Again(self.backoff.next(&mut guard.rng.borrow_mut())))
+    }
+}
+
+/// Whether a file's status says that it is not ready: OpenAI's and Azure's words, and those like them.
+fn is_pending(status: &str) -> bool {
+    let words = [
+        "uploaded",
+        "uploading",
+        "pending",
+        "running",
+        "notrunning",
+        "queued",
+        "processing",
+        "in_progress",
+        "validating",
+    ];
+    words.contains(&status)
+}
+
+impl Driver<'_> {
+    /// Where the batch failed over its file, waits until that may have changed, and
+    /// makes ready for another create of the same upload. Tells whether it did.
+    pub(super) async fn waits_for_file(
+        &self,
+        progress: &RefCell<Progress>,
+        waiting: &mut Waiting,
+    ) -> Result<bool, Stop> {
+        let failed = progress.borrow().batch.clone().filter(lacks_file);
+        let Some((batch, file_id)) = failed.zip(progress.borrow().file_id.clone()) else { return Ok(false) };
+        let again_in = match waiting.next(self.api, self.guard, &file_id).await? {
+            Unready::Again(pause) => pause,
+            Unready::Late | Unready::Broken(_) => return Ok(false),
+        };
+        self.phases.begin("waiting_for_file");
+        self.guard.events.emit(Event::FileUnready { batch_id: batch.id.clone(), file_id, again_in });
+        progress.borrow_mut().pass_over_own(batch.id);
+        self.guard.guard(tokio::time::sleep(again_in)).await?;
+        Ok(true)
+    }
+}
+
+/// Whether a batch failed, before any request was answered, since its file could not be found or used yet.
+fn lacks_file(batch: &Batch) -> bool {
+    let is_untouched = batch.counts.done().unwrap_or(0) == 0 && batch.output_file_id.is_none();
+    let is_over = |error: &BatchError| {
+        let message = error.message.as_deref().unwrap_or_default();
+        let names_it = error.param.as_deref().is_some_and(is_file_field);
+        error.line.is_none() && is_over_file(message, names_it || is_named(batch, message))
+    };
+    batch.status == Status::Failed && is_untouched && batch.errors.iter().any(is_over)
+}
+
+fn is_named(batch: &Batch, message: &str) -> bool {
+    batch.input_file_id.as_deref().is_some_and(|id| !id.is_empty() && message.contains(id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, is_pending, lacks_file};
+
+    #[test]
+    fn only_a_batch_that_could_not_find_its_file_is_created_again() {
+        let lacks = |json: &str| lacks_file(&crate::wire::object::<Batch>(json.as_bytes()).unwrap());
+        let failed = |rest: &str| format!(r#"{{"id":"b","status":"failed","input_file_id":"file-1",{rest}}}"#);
+        let error =
+            r#""errors":{"data":[{"code":"invalid_request","message":"Cannot find file file-1.","param":"file_id"}]}"#;
+        assert!(lacks(&failed(error)));
+        assert!(lacks(&failed(r#""errors":"file-1 does not exist""#)));
+        assert!(!lacks(&failed(&format!(r#"{error},"request_counts":{{"total":9,"completed":1}}"#))));
+        assert!(!lacks(&failed(error).replace("failed", "expired")));
+        for other in [
+            r#""errors":[{"message":"Cannot find file file-1.","line":3}]"#,
+            r#""errors":[{"message":"File file-1 could not be processed.","param":"file_id"}]"#,
+            r#""errors":[{"code":"token_limit_exceeded","message":"Enqueued token limit reached."}]"#,
+            r#""errors":null"#,
+        ] {
+            assert!(!lacks(&failed(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_ready_or_broken_is_not_pending() {
+        assert!(is_pending("uploaded") && is_pending("pending"));
+        assert!(!is_pending("processed") && !is_pending("error") && !is_pending(""));
+    }
+}
