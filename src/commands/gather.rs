@@ -195,7 +195,8 @@ impl Gatherer<'_> {
             let doubtful = answers.doubtful();
             let Some((batch, why)) = doubtful.first().filter(|_| !answers.allowance.is_zero()) else { break results };
             // What is new is looked at again soon.
-            pause = if told == *why { pause * 2 } else { FIRST_PAUSE }.min(LONGEST_PAUSE).min(answers.allowance);
+            pause =
+                if told == kind_of(why) { pause * 2 } else { FIRST_PAUSE }.min(LONGEST_PAUSE).min(answers.allowance);
             // A slow download that comes along is no trouble.
             let spent = if came > 0 { Duration::ZERO } else { begun.elapsed() };
             answers.allowance = answers.allowance.saturating_sub(pause + spent);
@@ -294,8 +295,8 @@ impl Gatherer<'_> {
 
     /// Says what is fetched again and why, once for each reason.
     fn tell(&self, batch: &Batch, why: &str, again_in: Duration, told: &mut String) {
-        if *told != why {
-            why.clone_into(told);
+        if told != kind_of(why) {
+            kind_of(why).clone_into(told);
             let doing = format!("collecting the answers of batch {}", batch.id);
             let trouble = why.to_owned();
             self.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
@@ -360,6 +361,11 @@ impl Gatherer<'_> {
             .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
             .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
     }
+}
+
+/// What a trouble is, without the id of the request that met it: that is another each time.
+fn kind_of(why: &str) -> &str {
+    why.split_once(" (request ").map_or(why, |(kind, _)| kind)
 }
 
 /// Puts what was gathered into the report.

@@ -181,7 +181,9 @@ async fn collect_leaves_alone_what_the_journal_names_wrongly() {
         assert_eq!((ran.exit, lab.calls("cancel")), (2, 1), "{faults}: {}", ran.text());
         assert!(ran.text().contains(&format!("The journal names batch {victim}, but {why}")), "{}", ran.text());
         // Who names it means it.
-        let named = lab.collect(&[&victim, "--timeout", "10m", "--on-timeout", "cancel"]).await;
+        let out = lab.out().display().to_string();
+        let words = ["collect", &victim, "--timeout", "10m", "--on-timeout", "cancel", "--output-dir", &out];
+        let named = lab.command(&words, &[]).await;
         assert_eq!((named.exit, lab.calls("cancel")), (6, 2), "{}", named.text());
     }
     // What nothing shows to be ours is collected, and not cancelled.

@@ -373,12 +373,12 @@ async fn a_refused_update_is_said_beside_the_check() {
 
 #[tokio::test(start_paused = true)]
 async fn a_check_that_its_run_concluded_meanwhile_is_left_alone() {
-    let (lab, github) = (Lab::new(HOUR, "content 503 for=5m").await, GitHub::new("").await);
+    let (lab, github) = (Lab::new(HOUR, "content 503 for=90s").await, GitHub::new("").await);
     submit(&pull_job(&lab, &github, 1, 7, HEAD), &[]).await;
     let before = comments(&github);
     tokio::time::sleep(2 * HOUR).await;
     let meanwhile = async {
-        tokio::time::sleep(2 * MINUTE).await;
+        tokio::time::sleep(70 * SECOND).await;
         let check = &mut github.state.lock().unwrap().checks[0];
         (check["status"], check["conclusion"]) = (json!("completed"), json!("timed_out"));
     };

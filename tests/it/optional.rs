@@ -69,7 +69,6 @@ async fn a_create_that_is_refused_over_the_file_is_sent_again() {
 #[tokio::test(start_paused = true)]
 async fn a_file_that_is_wrong_is_not_tried_again() {
     for fault in [
-        "create 400 param=file_id message=The file is too large: 300 MB.",
         "create 400 param=file_id message=Invalid file format for Batch API. Must be .jsonl",
         "create 422 param=endpoint message=Invalid endpoint.",
         "create 404",

@@ -61,6 +61,9 @@ async fn answers_that_cannot_be_fetched_are_left_for_later_and_not_bought_again(
         assert_eq!((first.exit, first.outcome()), (4, "uncollected"), "{fault}: {}", first.text());
         assert!(first.took >= HOUR + 10 * MINUTE && first.took < HOUR + 12 * MINUTE, "{fault}: {:?}", first.took);
         assert!(first.count("succeeded") >= kept, "{fault}: {}", first.text());
+        // What stays the same is said once, and looked at ever less often.
+        let said = first.text().matches("Trouble while collecting").count();
+        assert!(said <= 3 && lab.calls("content") < 60, "{fault}: {said}, {:?}", lab.tally().calls);
         let id = lab.tally().batches[0].id.clone();
         assert!(first.text().contains(&format!("batchstep collect {id}")), "{fault}: {}", first.text());
         // The next run with this journal collects what the first could not.

@@ -335,7 +335,7 @@ mod tests {
 
         | Batch | Status | Done | Input file | Output file | Error file |
         | --- | --- | ---: | --- | --- | --- |
-        | `batch_1` | `failed` | 0 of 0 | `file-in` |  |  |
+        | `batch_1` | `failed` |  | `file-in` |  |  |
 
         ### Time
 
