@@ -32,6 +32,11 @@ fn text(number: usize) -> String {
     format!("{text}{number}{}", format!(" {text}").repeat(1_000 / text.len()))
 }
 
+/// The same as an id may be: printable, and nothing that is not shown. No other is believed.
+fn id(number: usize) -> String {
+    text(number).chars().filter(|c| !c.is_control() && !matches!(c, '\u{ad}' | '\u{200d}' | '\u{202e}')).collect()
+}
+
 fn requests() -> String {
     let row = |number| {
         let body = json!({ "model": "m", "messages": [{ "role": "user", "content": text(number) }] });
@@ -55,7 +60,7 @@ fn rows() -> String {
 /// A batch whose ids are as hostile; `more` is what it says of its end.
 fn batch(more: &Value) -> Value {
     let mut batch = json!({
-        "id": text(0), "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": text(1),
+        "id": id(0), "object": "batch", "endpoint": "/v1/chat/completions", "input_file_id": id(1),
         "completion_window": "24h", "status": "validating", "created_at": 1,
     });
     more.as_object().into_iter().flatten().for_each(|(member, value)| batch[member] = value.clone());
@@ -93,7 +98,7 @@ async fn run(requests: &str, upload: (u16, Value), end: Value) -> (Step, Left) {
 fn uploaded() -> (u16, Value) {
     (
         200,
-        json!({ "id": text(1), "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch", "status": "processed" }),
+        json!({ "id": id(1), "object": "file", "bytes": 1, "created_at": 1, "filename": "x", "purpose": "batch", "status": "processed" }),
     )
 }
 
@@ -129,10 +134,10 @@ async fn two_thousand_hostile_answers_command_nothing_and_stay_below_the_limits(
     if node().is_none() {
         return;
     }
-    let end = json!({ "status": "completed", "output_file_id": text(2), "request_counts": { "total": ROWS, "completed": 0, "failed": ROWS } });
+    let end = json!({ "status": "completed", "output_file_id": id(2), "request_counts": { "total": ROWS, "completed": 0, "failed": ROWS } });
     let (step, left) = run(&requests(), uploaded(), end).await;
     assert_eq!((left.exit, left.outputs["failed"].as_str()), (7, "2000"), "{}", left.log);
-    assert_eq!((&left.outputs["batch-id"], &left.outputs["input-file-id"]), (&text(0), &text(1)));
+    assert_eq!((&left.outputs["batch-id"], &left.outputs["input-file-id"]), (&id(0), &id(1)));
     // It is whole: the last sentence is there.
     assert!(
         left.summary.contains("failed") && left.summary.ends_with("uploads them as an artifact.\n\n"),
