@@ -72,7 +72,11 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     let ran = action(
         dir.path(),
         "requests.jsonl",
-        &[("INPUT_MAX-FAILED", "50%"), ("INPUT_RETRIES", "0"), ("INPUT_FAULT", "rows missing share=30%")],
+        &[
+            ("INPUT_MAX-FAILED", "50%"),
+            ("INPUT_RETRIES", "0"),
+            ("INPUT_FAULT", "rows missing share=30%\nanswers uncounted"),
+        ],
     );
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
 
