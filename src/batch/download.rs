@@ -125,6 +125,8 @@ impl Downloader<'_> {
                 return Ok(came);
             }
             Ok(Err(failure @ Failure::Local(_))) => {
+                // Nobody resumes it, and the report may need the room.
+                drop(std::fs::remove_file(&copy.part));
                 return Err(Stop::Failed(refused(
                     &format!("downloading the {} file {}", copy.what, copy.id),
                     &failure,

@@ -34,7 +34,10 @@ fn assert_kept(finished: &Finished, workspace: &Workspace) {
     }
     for (path, bytes) in written {
         let text = String::from_utf8_lossy(&bytes);
-        for secret in [KEY, HEADER, PROJECT, &HEADER.replace('"', "\\\""), &KEY.replace('/', "\\/"), &escaped(KEY)] {
+        // The cancel of `post` has to name the project, and nobody else reads that file.
+        let is_state = path.ends_with("GITHUB_STATE");
+        let secrets = [KEY, HEADER, PROJECT, &HEADER.replace('"', "\\\""), &KEY.replace('/', "\\/"), &escaped(KEY)];
+        for secret in secrets.into_iter().filter(|secret| !(is_state && *secret == PROJECT)) {
             assert!(!text.contains(secret), "{} holds {secret}:\n{text}", path.display());
         }
     }
@@ -161,15 +164,13 @@ async fn an_id_that_echoes_a_credential_is_not_accepted() {
     for (how, echo) in echoes() {
         let (listener, port) = port().await;
         let batch = format!(r#"{{"id":"batch_{echo}","status":"in_progress"}}"#);
-        let list = format!(r#"{{"data":[{batch}]}}"#);
         serve(listener, move |line| match line {
-            _ if line.starts_with("GET /v1/batches?") => json(200, "", &list),
+            _ if line.starts_with("GET /v1/batches?") => json(403, "", "{}"),
             _ if line.contains("/batches") => json(200, "", &batch),
             _ => json(200, "", r#"{"id":"file-1","status":"processed"}"#),
         });
         let workspace = Workspace::new();
-        let finished = finish(run(&workspace, port).args(["--timeout", "3s"])).await;
-        assert_eq!(finished.status.code(), Some(4), "{how}: {}", finished.stderr);
+        let finished = finish(&mut run(&workspace, port)).await.expect(4);
         assert!(finished.stderr.contains("contains a credential"), "{how}: {}", finished.stderr);
         assert_eq!(workspace.report()["outcome"], "unknown", "{how}");
         assert_kept(&finished, &workspace);
