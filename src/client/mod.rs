@@ -119,11 +119,10 @@ impl Client {
             headers.insert(reqwest::header::AUTHORIZATION, bearer);
             secrets.add(key.clone(), Kind::Credential);
         }
-        for (name, value) in address::query_secrets(&base) {
-            if let Ok(value) = value.parse() {
-                let parameter = Header { name, value };
-                secrets.add(parameter.value.clone(), Kind::of_header(&parameter));
-            }
+        let parameter = |(name, value): (String, String)| Some(Header { name, value: value.parse().ok()? });
+        let query: Vec<Header> = address::query_secrets(&base).into_iter().filter_map(parameter).collect();
+        for parameter in &query {
+            secrets.add(parameter.value.clone(), Kind::of_header(parameter));
         }
         let roots = trust::roots(connection.ca_bundle.as_deref())?;
         let names = Names::new(&base);
@@ -131,7 +130,7 @@ impl Client {
             base,
             headers,
             secrets,
-            traces: Traces::of(connection),
+            traces: Traces::of(connection, &query),
             allow_http: connection.allow_http,
             simulated: Cell::new(false),
             proxied: build(roots.clone(), true, Some(names.clone()))?,

@@ -3,7 +3,7 @@
 use memchr::memmem::{self, Finder};
 
 use super::{Connection, Kind};
-use crate::values::Secret;
+use crate::values::{Header, Secret};
 
 /// Shorter ones would be found by chance, and are no secrets.
 const SHORTEST: usize = 8;
@@ -17,9 +17,11 @@ pub struct Traces {
 }
 
 impl Traces {
-    pub(super) fn of(connection: &Connection) -> Self {
+    /// The key, the credentials in headers, and those among the parameters of the base URL's query.
+    pub(super) fn of(connection: &Connection, query: &[Header]) -> Self {
         // A header that names something may hold a word of any answer, as that of the model.
-        let credentials = connection.headers.iter().filter(|header| Kind::of_header(header) == Kind::Credential);
+        let credentials =
+            connection.headers.iter().chain(query).filter(|header| Kind::of_header(header) == Kind::Credential);
         let secrets = connection.api_key.iter().chain(credentials.map(|header| &header.value));
         let mut traces = Self::default();
         for secret in secrets.map(Secret::reveal).filter(|secret| secret.len() >= SHORTEST) {
@@ -66,13 +68,14 @@ mod tests {
     use super::{Connection, Traces};
 
     fn traces(key: &str, header: &str) -> Traces {
-        Traces::of(&Connection {
+        let connection = Connection {
             base_url: "https://x.example".to_owned(),
             api_key: key.parse().ok(),
             headers: vec![format!("x-gateway: {header}").parse().unwrap()],
             ca_bundle: None,
             allow_http: false,
-        })
+        };
+        Traces::of(&connection, &[])
     }
 
     #[test]

@@ -225,7 +225,14 @@ impl<'a> Run<'a> {
                 break;
             }
             let from = all.iter().filter(|sent| sent.is_worth_retrying(&answers)).map(|sent| sent.shard.clone());
-            let Some(shards) = self.worth_retrying(source, from.collect(), gathered, attempt).await else { break };
+            let shards = match self.worth_retrying(guard, source, from.collect(), gathered, attempt).await {
+                Ok(Some(shards)) => shards,
+                Ok(None) => break,
+                Err(stop) => {
+                    collected = Some(Err(stop));
+                    break;
+                }
+            };
             let again = self.send(guard, source, shards, attempt).await;
             // What an earlier run made is no retry of this one's.
             retries -= u32::from(again.iter().any(|sent| sent.ended.progress.attached.is_none()));
@@ -250,20 +257,22 @@ impl<'a> Run<'a> {
     /// What failed in a way that another try may mend, as shards.
     async fn worth_retrying(
         &self,
+        guard: &Guard<'_>,
         source: &Source,
         from: Vec<Shard>,
         gathered: &Gathered,
         attempt: u32,
-    ) -> Option<Vec<Shard>> {
+    ) -> Result<Option<Vec<Shard>>, Stop> {
         let rows = gathered.results.worth_retrying();
         let (source, rules) = (source.clone(), self.plan.rules.clone());
         let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
-        let picked = picking.await.map_err(std::io::Error::other).and_then(|picked| picked);
+        let picked = guard.unless_signalled(picking).await?;
+        let picked = picked.map_err(std::io::Error::other).and_then(|picked| picked);
         let picked = picked.map_err(|error| self.warn(&format!("Failed requests cannot be sent once more: {error}.")));
-        let picked = picked.ok().filter(|shards| !shards.is_empty())?;
+        let Some(picked) = picked.ok().filter(|shards| !shards.is_empty()) else { return Ok(None) };
         let requests = picked.iter().map(|shard| shard.requests).sum();
         self.events.emit(Event::Retrying { requests, attempt });
-        Some(picked)
+        Ok(Some(picked))
     }
 
     /// Whether answers that were paid for could not be fetched: then nothing is sent
