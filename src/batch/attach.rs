@@ -149,9 +149,13 @@ impl Submitter<'_> {
         match self.guard.bear("looking for a batch of the same requests", patience, scan).await? {
             Ok(found) => Ok(Some(found)),
             Err(failure) => {
-                self.progress.borrow_mut().unlisted = true;
-                let why = format!("The provider does not list batches ({failure})");
-                self.warn(format!("{why}: one that an earlier run left is found only by the journal in `output-dir`."));
+                let is_known = std::mem::replace(&mut self.progress.borrow_mut().unlisted, true);
+                if !is_known {
+                    self.warn(format!(
+                        "The provider does not list batches ({failure}): one that an earlier run left is found only by \
+                         the journal in `output-dir`."
+                    ));
+                }
                 Ok(None)
             }
         }

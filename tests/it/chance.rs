@@ -105,7 +105,9 @@ async fn nothing_is_paid_twice_and_nothing_is_lost() {
                 // What nobody can know is said, and nothing is created.
                 (4, Memory::Journal) => {
                     assert_eq!(ran.outcome(), "unknown", "{case}");
-                    assert!(lab.tally().creates <= 1, "{case}");
+                    // One that failed in validation costs nothing, and is made again where only its file was late.
+                    let may_cost = lab.tally().batches.iter().filter(|batch| batch.status != "failed").count();
+                    assert!(may_cost <= 1, "{case}");
                 }
                 _ => panic!("{case}"),
             }
