@@ -423,13 +423,18 @@ fn progress(counts: Counts) -> String {
 
 /// `1 request`, `20 requests`.
 pub fn requests_count(count: u64) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
+    counted(count, "request", "requests")
+}
+
+/// `1 batch`, `2 batches`.
+pub fn counted(count: u64, one: &str, several: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// A size in the units vendors state their limits in: 1 MB is 1,000,000 bytes.
 pub fn size(bytes: u64) -> String {
     match bytes {
-        0..1_000 => format!("{bytes} bytes"),
+        0..1_000 => counted(bytes, "byte", "bytes"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
         1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
         _ => format!("{:.2} GB", bytes as f64 / 1e9),

@@ -25,6 +25,7 @@ pub mod env;
 pub mod error;
 pub mod events;
 pub mod identity;
+pub mod invocation;
 pub mod journal;
 pub mod launcher;
 mod opaque;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
-use crate::events::Event;
+use crate::events::{Event, counted};
 use crate::oversize;
 use crate::retry::{Advice, Backoff, Cadence, Failure};
 use crate::shutdown::Shutdown;
@@ -24,18 +24,43 @@ const LASTING: (Duration, u32) = (Duration::from_secs(120), 3);
 /// Why a stage ended early.
 #[derive(Debug)]
 pub enum Stop {
-    /// The deadline passed.
-    Deadline,
+    /// The deadline passed. If something kept failing until then: what, and how.
+    Deadline(Option<String>),
     /// A signal came, of this number.
     Signal(u8),
     /// A signal came, and what runs was left running, as was asked for.
     Detached(u8),
-    /// The deadline passed, and what runs was left running, as was asked for.
-    HandedOver,
+    /// The deadline passed, and what runs was left running, as was asked for. If something kept failing
+    /// until then: what, and how.
+    HandedOver(Option<String>),
     /// It failed for good.
     Failed(Error),
     /// A create was sent and its fate could not be learned.
     Unknown(Error),
+}
+
+impl Stop {
+    /// The same amid trouble, which is why no time was left. Trouble that it has already is more to the point.
+    #[must_use]
+    pub fn amid(self, trouble: Option<String>) -> Self {
+        match self {
+            Self::Deadline(None) => Self::Deadline(trouble),
+            stop => stop,
+        }
+    }
+
+    /// What kept failing until the deadline passed, as `polling batch_1 kept failing: HTTP 503`.
+    pub fn trouble(&self) -> Option<&str> {
+        match self {
+            Self::Deadline(trouble) | Self::HandedOver(trouble) => trouble.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What kept failing, and how, as a clause.
+pub fn kept_failing(doing: &str, failure: &Failure) -> String {
+    format!("{doing} kept failing: {failure}")
 }
 
 impl From<Error> for Stop {
@@ -79,7 +104,7 @@ impl Guard<'_> {
             biased;
             signal = self.shutdown.first() => Err(Stop::Signal(signal)),
             done = step => Ok(done),
-            () = tokio::time::sleep_until(limit) => Err(Stop::Deadline),
+            () = tokio::time::sleep_until(limit) => Err(Stop::Deadline(None)),
         }
     }
 
@@ -127,8 +152,10 @@ impl Guard<'_> {
             Patience::Before | Patience::Running => self.deadline,
         };
         let mut streak: Option<Streak> = None;
+        let mut trouble = None;
         loop {
-            let failure = match self.until(limit, attempt()).await? {
+            let tried = self.until(limit, attempt()).await.map_err(|stop| stop.amid(trouble.take()));
+            let failure = match tried? {
                 Ok(done) => {
                     if let Some(streak) = streak {
                         self.events.emit(Event::Recovered { doing: doing.to_owned(), after: streak.since.elapsed() });
@@ -151,7 +178,8 @@ impl Guard<'_> {
                 let (doing, trouble) = (doing.to_owned(), failure.to_string());
                 self.events.emit(Event::Troubled { doing, trouble, times: streak.times, again_in, state_unknown });
             }
-            self.until(limit, tokio::time::sleep(again_in)).await?;
+            trouble = Some(kept_failing(doing, &failure));
+            self.until(limit, tokio::time::sleep(again_in)).await.map_err(|stop| stop.amid(trouble.clone()))?;
         }
     }
 }
@@ -217,7 +245,8 @@ pub fn refused(doing: &str, failure: &Failure) -> Error {
 fn gave_up(doing: &str, failure: &Failure, streak: &Streak) -> Error {
     match failure.advice() {
         Advice::Again(_) => {
-            let tried = format!("{doing} for {} ({} times)", crate::clock::span(streak.since.elapsed()), streak.times);
+            let times = counted(streak.times.into(), "time", "times");
+            let tried = format!("{doing} for {} ({times})", crate::clock::span(streak.since.elapsed()));
             refused(&tried, failure)
         }
         Advice::Lasting | Advice::Stop => refused(doing, failure),

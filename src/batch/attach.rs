@@ -133,7 +133,7 @@ impl Submitter<'_> {
         let patience = Patience::Until(self.guard.deadline.min(Instant::now() + AGAIN));
         let found = match self.look_for(work, first - LOOK_BACK, patience).await {
             Err(Stop::Failed(_)) => return Ok(()),
-            Err(Stop::Deadline) if Instant::now() < self.guard.deadline => return Ok(()),
+            Err(Stop::Deadline(_)) if Instant::now() < self.guard.deadline => return Ok(()),
             found => found?,
         };
         self.choose_of(work, found).await

@@ -44,8 +44,14 @@ pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, 
 
 /// Cancels a batch where there is little time. The request is sent again while
 /// an earlier one has no reply, and none is dropped, since any of them may still
-/// be answered. After a second signal nothing is sent again. The caller ends it.
-pub(super) async fn insist(api: &Api, guard: &Guard<'_>, batch_id: &str) -> Result<Option<Batch>, Failure> {
+/// be answered. After a second signal nothing is sent again. The caller ends it,
+/// and finds in `last` what went wrong last.
+pub(super) async fn insist(
+    api: &Api,
+    guard: &Guard<'_>,
+    batch_id: &str,
+    last: &RefCell<Option<Failure>>,
+) -> Result<Option<Batch>, Failure> {
     let mut on_their_way: FuturesUnordered<_> = std::iter::once(request(api, batch_id)).collect();
     let (mut backoff, mut again) = (Backoff::default(), Instant::now() + HURRIED);
     let mut is_last = false;
@@ -57,6 +63,7 @@ pub(super) async fn insist(api: &Api, guard: &Guard<'_>, batch_id: &str) -> Resu
                     if is_last && on_their_way.is_empty() {
                         return Err(failure);
                     }
+                    *last.borrow_mut() = Some(failure);
                     again = Instant::now() + backoff.next(&mut guard.rng.borrow_mut());
                 }
                 done => return done,
@@ -88,7 +95,14 @@ impl Driver<'_> {
         loop {
             tokio::select! {
                 biased;
-                ended = &mut waiting => return ended,
+                ended = &mut waiting => return match ended {
+                    // Both had the same time: the cancel says what kept failing.
+                    Err(stop @ Stop::Deadline(None)) if is_under_way => {
+                        let asked = cancelling.as_mut().await;
+                        Err(stop.amid(asked.err().and_then(|stop| stop.trouble().map(str::to_owned))))
+                    }
+                    ended => ended,
+                },
                 asked = &mut cancelling, if is_under_way => {
                     is_under_way = false;
                     self.bear_refusal(batch_id, asked)?;
@@ -110,7 +124,7 @@ impl Driver<'_> {
                 Ok(())
             }
             // Whoever waits for the batch has no more time either.
-            Err(Stop::Deadline) => Ok(()),
+            Err(Stop::Deadline(_)) => Ok(()),
             asked => asked,
         }
     }
@@ -137,7 +151,11 @@ impl Canceller<'_> {
         loop {
             let look = async || search::find(self.api, create, None, since).await;
             let found = match self.guard.bear(doing, Patience::Until(limit), look).await {
-                Err(Stop::Deadline) => return Ok(Vec::new()),
+                Err(Stop::Deadline(None)) => return Ok(Vec::new()),
+                Err(Stop::Deadline(Some(trouble))) => {
+                    let message = format!("Whether a batch came from that create is not known: {trouble}");
+                    return Err(Stop::Failed(Error::refused(message)));
+                }
                 found => found?,
             };
             if !found.is_empty() {
@@ -145,7 +163,7 @@ impl Canceller<'_> {
             }
             let pause = cadence.next(&mut self.guard.rng.borrow_mut());
             match self.guard.until(limit, tokio::time::sleep(pause)).await {
-                Err(Stop::Deadline) => return Ok(Vec::new()),
+                Err(Stop::Deadline(_)) => return Ok(Vec::new()),
                 slept => slept?,
             }
         }
@@ -158,7 +176,10 @@ impl Canceller<'_> {
         let doing = format!("cancelling batch {batch_id}");
         let attempt = async || request(self.api, batch_id).await;
         match self.guard.bear(&doing, Patience::Until(self.limit()), attempt).await {
-            Err(Stop::Deadline) => Err(Stop::Failed(Error::refused(format!("Failed {doing} in time")))),
+            Err(Stop::Deadline(None)) => Err(Stop::Failed(Error::refused(format!("Failed {doing} in time")))),
+            Err(Stop::Deadline(Some(trouble))) => {
+                Err(Stop::Failed(Error::refused(format!("Failed {doing} in time; {trouble}"))))
+            }
             // Whoever wants the command to end wants the batch to end, too.
             Err(Stop::Signal(_)) => self.request_once(batch_id, &doing).await,
             asked => asked,
@@ -167,13 +188,18 @@ impl Canceller<'_> {
 
     /// Asks in the time that a signal leaves.
     async fn request_once(&self, batch_id: &str, doing: &str) -> Result<Option<Batch>, Stop> {
+        let last = RefCell::default();
         tokio::select! {
             biased;
-            asked = insist(self.api, self.guard, batch_id) => {
+            asked = insist(self.api, self.guard, batch_id, &last) => {
                 asked.map_err(|failure| Stop::Failed(refused(doing, &failure)))
             }
             () = self.guard.shutdown.grace() => {
-                Err(Stop::Failed(Error::refused(format!("Failed {doing} before the command was ended"))))
+                let error = Error::refused(format!("Failed {doing} before the command was ended"));
+                Err(Stop::Failed(match last.take() {
+                    Some(failure) => error.because(failure),
+                    None => error,
+                }))
             }
         }
     }
@@ -196,7 +222,7 @@ impl Canceller<'_> {
                 }
                 let pause = cadence.next(&mut self.guard.rng.borrow_mut());
                 match self.guard.until(limit, tokio::time::sleep(pause)).await {
-                    Err(Stop::Deadline) => return Ok(batch),
+                    Err(Stop::Deadline(_)) => return Ok(batch),
                     slept => slept?,
                 }
             }
@@ -205,7 +231,7 @@ impl Canceller<'_> {
             seen = match self.guard.bear_polling(&doing, Patience::Until(limit), &mut cadence, poll).await {
                 Ok((batch, _)) => Some(Batch { id: batch_id.to_owned(), ..batch }),
                 // The cancel was accepted; how it ends is for somebody else to see.
-                Err(Stop::Deadline) => return Ok(Batch { id: batch_id.to_owned(), ..Batch::default() }),
+                Err(Stop::Deadline(_)) => return Ok(Batch { id: batch_id.to_owned(), ..Batch::default() }),
                 Err(stop) => return Err(stop),
             };
         }

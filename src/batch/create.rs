@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::patience::{BEFORE, Patience, Stop, refused};
+use crate::patience::{BEFORE, Patience, Stop, kept_failing, refused};
 use crate::providers::NewBatch;
 use crate::retry::{Advice, Backoff, Failure};
 use crate::wire::Batch;
@@ -47,6 +47,8 @@ struct Tries {
     give_up: Instant,
     /// How many replies were lost.
     lost: u32,
+    /// What the last one failed with.
+    trouble: Option<String>,
     file: Waiting,
     pauses: Pauses,
 }
@@ -54,7 +56,14 @@ struct Tries {
 impl Tries {
     fn begin() -> Self {
         let give_up = Instant::now() + BEFORE;
-        Self { backoff: Backoff::default(), give_up, lost: 0, file: Waiting::default(), pauses: Pauses::default() }
+        Self {
+            backoff: Backoff::default(),
+            give_up,
+            lost: 0,
+            trouble: None,
+            file: Waiting::default(),
+            pauses: Pauses::default(),
+        }
     }
 }
 
@@ -90,15 +99,21 @@ impl Submitter<'_> {
             output_expires_after: work.output_expires_after,
         };
         let mut tries = Tries::begin();
+        let created = self.send(work, &mut new, &mut tries).await;
+        created.map_err(|stop| stop.amid(tries.trouble.take()))
+    }
+
+    /// Sends the create until there is a batch, or may not be any.
+    async fn send<'m>(&self, work: &Submission<'_>, new: &mut NewBatch<'m>, tries: &mut Tries) -> Result<(), Stop> {
         loop {
-            let failure = match self.post(&new).await? {
+            let failure = match self.post(new).await? {
                 Ok(batch) if tries.lost == 0 => return self.created(batch, false),
                 Ok(batch) => return self.created(self.keep_older(batch).await, false),
                 Err(failure) => failure,
             };
             if !new.metadata.is_empty() && self.refuses_metadata(&failure, &work.metadata) {
                 new.metadata = &[];
-            } else if let Some(batch) = self.after(&failure, &mut tries).await? {
+            } else if let Some(batch) = self.after(&failure, tries).await? {
                 return self.created(batch, true);
             } else if tries.lost == 0 && self.looks_again(work).await? {
                 return Ok(());
@@ -124,6 +139,7 @@ impl Submitter<'_> {
     /// After a create that failed: finds its batch, or waits until it may be sent again. An
     /// error where it may not.
     async fn after(&self, failure: &Failure, tries: &mut Tries) -> Result<Option<Batch>, Stop> {
+        tries.trouble = Some(kept_failing(DOING, failure));
         if failure.is_ambiguous() {
             tries.lost += 1;
             self.guard.events.emit(Event::ReplyLost { trouble: failure.to_string() });
@@ -244,8 +260,12 @@ impl Submitter<'_> {
                 let found = self.guard.bear("looking for the batch", patience, async || self.find().await).await;
                 match found {
                     Ok(found) => Ok(self.keep_oldest(found).await),
-                    Err(Stop::Deadline) if Instant::now() < self.guard.deadline => {
-                        Err(self.unknown(refused(DOING, failure)))
+                    Err(Stop::Deadline(trouble)) if Instant::now() < self.guard.deadline => {
+                        let error = refused(DOING, failure);
+                        Err(self.unknown(match trouble {
+                            Some(trouble) => error.hint(format!("Its batch was looked for in vain: {trouble}.")),
+                            None => error,
+                        }))
                     }
                     Err(Stop::Failed(error)) => Err(self.unknown(error)),
                     Err(stop) => Err(stop),
@@ -317,9 +337,7 @@ impl Submitter<'_> {
     /// The create was sent and nobody can tell what became of it.
     pub fn unknown(&self, error: Error) -> Stop {
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
-        Stop::Unknown(error.hint(format!(
-            "A batch over file {file_id} may exist: look for it at the provider before you run again, or you may pay twice."
-        )))
+        Stop::Unknown(error.hint(format!("A batch of file {file_id} may exist and cost: look for it at the provider.")))
     }
 }
 

@@ -133,7 +133,9 @@ impl Downloader<'_> {
                 )));
             }
             Ok(Err(failure)) => failure,
-            Err(Stop::Deadline) => Failure::Interrupted("time was up".to_owned()),
+            // What was wrong before says more.
+            Err(Stop::Deadline(_)) if copy.trouble.is_some() => return Ok(came),
+            Err(Stop::Deadline(_)) => Failure::Interrupted("time was up".to_owned()),
             Err(stop) => return Err(stop),
         };
         copy.trouble = Some(match (failure.status(), &copy.trouble) {
@@ -162,7 +164,7 @@ impl Downloader<'_> {
         match self.guard.bear(&doing, patience, async || self.attempt(&mut copy, &mut 0).await).await {
             Ok(()) => Ok(Some(copy.path)),
             Err(Stop::Failed(error)) if error.exit == Exit::Refused => Ok(None),
-            Err(Stop::Deadline) => Ok(None),
+            Err(Stop::Deadline(_)) => Ok(None),
             Err(stop) => Err(stop),
         }
     }

@@ -13,7 +13,8 @@ use super::submit::{HURRIED, Progress};
 use super::{Driver, cancel, ours};
 use crate::error::Error;
 use crate::events::Event;
-use crate::patience::Stop;
+use crate::patience::{Stop, kept_failing};
+use crate::retry::Failure;
 use crate::shutdown::GRACE;
 
 /// How long after a look in vain the next one is made.
@@ -22,10 +23,14 @@ const PAUSE: Duration = Duration::from_secs(1);
 impl Driver<'_> {
     /// A signal came, or we failed: one cancel within the grace, and no more.
     pub(super) async fn end_at_once(&self, progress: &RefCell<Progress>) {
+        let last = RefCell::default();
         let ended = tokio::select! {
             biased;
-            ended = self.find_and_cancel(progress) => ended,
-            () = self.grace() => Err("no answer in time".to_owned()),
+            ended = self.find_and_cancel(progress, &last) => ended,
+            () = self.grace() => Err(match last.take() {
+                Some(failure) => format!("it failed until there was no time left: {failure}"),
+                None => "no answer in time".to_owned(),
+            }),
         };
         let Err(failed) = ended else { return };
         let warning = match (ours(progress), progress.borrow().in_doubt) {
@@ -50,15 +55,20 @@ impl Driver<'_> {
         }
     }
 
-    async fn find_and_cancel(&self, progress: &RefCell<Progress>) -> Result<(), String> {
-        self.look_again(progress).await;
+    /// `last` is what went wrong last, for whoever has no more time.
+    async fn find_and_cancel(
+        &self,
+        progress: &RefCell<Progress>,
+        last: &RefCell<Option<Failure>>,
+    ) -> Result<(), String> {
+        self.look_again(progress, last).await;
         if progress.borrow().in_doubt {
             return Err("a second signal ended the search".to_owned());
         }
         let Some(batch_id) = ours(progress) else { return Ok(()) };
         // The cancel matters more than a journal that may be what failed.
         drop(self.announce_cancel(&batch_id, "the run is being ended"));
-        let cancelled = cancel::insist(self.api, self.guard, &batch_id).await;
+        let cancelled = cancel::insist(self.api, self.guard, &batch_id, last).await;
         if let Some(batch) = cancelled.map_err(|failure| failure.to_string())? {
             progress.borrow_mut().batch = Some(batch);
         }
@@ -67,13 +77,19 @@ impl Driver<'_> {
 
     /// Looks, for as long as it is polled, for the batch of a create in doubt. A
     /// look that is on its way when a second signal comes is the last.
-    async fn look_again(&self, progress: &RefCell<Progress>) {
+    async fn look_again(&self, progress: &RefCell<Progress>, last: &RefCell<Option<Failure>>) {
         while progress.borrow().in_doubt {
             let submitter = self.submitter(progress);
             let looked = tokio::time::timeout(HURRIED, submitter.find()).await;
-            if let Ok(Ok(found)) = looked
-                && let Some(batch) = submitter.keep_oldest(found).await
-            {
+            let looked = match looked {
+                Ok(Ok(found)) => found,
+                Ok(Err(failure)) => {
+                    *last.borrow_mut() = Some(failure);
+                    Vec::new()
+                }
+                Err(_) => Vec::new(),
+            };
+            if let Some(batch) = submitter.keep_oldest(looked).await {
                 // What matters now is the cancel; a journal that fails shows at its next record.
                 drop(submitter.created(batch, true));
                 return;
@@ -87,12 +103,22 @@ impl Driver<'_> {
     }
 
     /// The deadline passed while a create was in doubt: its batch is looked for.
-    pub(super) async fn find_lost(&self, progress: &RefCell<Progress>, limit: Instant) -> Result<(), Stop> {
-        match self.guard.until(limit, self.look_again(progress)).await {
+    pub(super) async fn find_lost(
+        &self,
+        progress: &RefCell<Progress>,
+        limit: Instant,
+        trouble: Option<&str>,
+    ) -> Result<(), Stop> {
+        let last = RefCell::default();
+        match self.guard.until(limit, self.look_again(progress, &last)).await {
             Ok(()) => Ok(()),
-            Err(Stop::Deadline) => Err(self
-                .submitter(progress)
-                .unknown(Error::refused("Time was up while a create was under way, and its batch was not found."))),
+            Err(Stop::Deadline(_)) => {
+                let latest = last.take().map(|failure| kept_failing("looking for it", &failure));
+                let trouble = latest.as_deref().or(trouble).map(|trouble| format!("; {trouble}")).unwrap_or_default();
+                Err(self.submitter(progress).unknown(Error::refused(format!(
+                    "Time was up while a create was under way, and its batch was not found{trouble}."
+                ))))
+            }
             Err(stop) => Err(stop),
         }
     }

@@ -112,8 +112,8 @@ impl Driver<'_> {
 
     async fn end(&self, progress: RefCell<Progress>, stop: Option<Stop>) -> Ended {
         let mut stop = stop;
-        if matches!(stop, Some(Stop::Deadline)) {
-            stop = self.end_for_time(&progress).await;
+        if let Some(Stop::Deadline(trouble)) = stop {
+            stop = self.end_for_time(&progress, trouble).await;
         }
         match &stop {
             Some(Stop::Signal(signal)) if self.detaches(&progress) => stop = Some(Stop::Detached(*signal)),
@@ -265,20 +265,23 @@ impl Driver<'_> {
 
     /// The deadline passed: cancel, wait for the end, keep what there is. None
     /// where the batch completed all the same, which then takes its own verdict.
-    async fn end_for_time(&self, progress: &RefCell<Progress>) -> Option<Stop> {
-        if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE).await {
+    async fn end_for_time(&self, progress: &RefCell<Progress>, mut trouble: Option<String>) -> Option<Stop> {
+        if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE, trouble.as_deref()).await {
             return Some(stop);
         }
         if self.on_timeout == Parting::Detach && running(progress).is_some() {
-            return Some(Stop::HandedOver);
+            return Some(Stop::HandedOver(trouble));
         }
         if let Some(batch_id) = ours(progress) {
             let ended = Box::pin(self.cancel_and_wait(&batch_id, progress)).await;
-            if let Err(stop @ (Stop::Signal(_) | Stop::Failed(_) | Stop::Unknown(_))) = ended {
-                return Some(stop);
+            match ended {
+                // What went wrong before has passed.
+                Ok(()) => trouble = None,
+                Err(Stop::Deadline(latest)) => trouble = latest.or(trouble),
+                Err(stop) => return Some(stop),
             }
         }
-        (!completed(progress)).then_some(Stop::Deadline)
+        (!completed(progress)).then_some(Stop::Deadline(trouble))
     }
 
     async fn cancel(

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::events::{counted, requests_count};
 use crate::results::Held;
 use crate::wire::{Batch, Status};
 
@@ -138,15 +139,17 @@ impl Account<'_> {
         let is_few = short <= FEW || short.saturating_mul(100) <= total.saturating_mul(FEW_PERCENT);
         if is_few && self.rests(&self.output) && self.rests(&self.error) {
             warnings.push(format!(
-                "Batch {} counts {promised} requests as done, but its files hold {held} answers and do not change any more.",
-                self.batch.id
+                "Batch {} counts {} as done, but its files hold {} and do not change any more.",
+                self.batch.id,
+                requests_count(promised),
+                counted(held, "answer", "answers")
             ));
             return settled(warnings);
         }
         if names_none {
-            return doubt(format!("it counts {promised} answers and names no file"));
+            return doubt(format!("it counts {} and names no file", counted(promised, "answer", "answers")));
         }
-        doubt(format!("its files hold {held} of the {promised} answers that it counts"))
+        doubt(format!("its files hold {held} of the {} that it counts", counted(promised, "answer", "answers")))
     }
 
     /// Whether a file has been what it is for long enough.

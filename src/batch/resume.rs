@@ -149,13 +149,7 @@ impl Submitter<'_> {
         // Both times are without their fractions: a second that may not have passed is not counted.
         let ago = u64::try_from(self.clock.unix() - intent.last - 1).unwrap_or(0);
         let lost = Failure::Interrupted("the run that sent the create is gone".to_owned());
-        let found = self.settle(&lost, Duration::from_secs(ago)).await.map_err(|stop| match stop {
-            Stop::Unknown(error) => Stop::Unknown(error.hint(
-                "If there is one, collect it with `batchstep collect BATCH_ID`. Once that is done, or if there is none, \
-                 remove `journal.jsonl` to run anew.",
-            )),
-            stop => stop,
-        })?;
+        let found = self.settle(&lost, Duration::from_secs(ago)).await?;
         self.progress.borrow_mut().in_doubt = false;
         Ok(found)
     }

@@ -147,7 +147,7 @@ impl Submitter<'_> {
         let why = match self.guard.bear(&doing, patience, async || cancel::request(self.api, batch_id).await).await {
             Ok(_) => return Ok(()),
             Err(Stop::Failed(error)) => error.sentence(),
-            Err(Stop::Deadline) => "no answer in time".to_owned(),
+            Err(Stop::Deadline(trouble)) => trouble.unwrap_or_else(|| "no answer in time".to_owned()),
             // Nobody else cancels it: the run's end is about the batch that is kept.
             Err(stop @ Stop::Signal(_)) if !self.is_kept(batch_id) => {
                 if let Err(why) = self.cancel_twin(batch_id).await {

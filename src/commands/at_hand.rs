@@ -8,7 +8,7 @@
 use super::check::check_quietly;
 use super::collect::Scene;
 use crate::error::{Error, Exit};
-use crate::events::Event;
+use crate::events::{Event, requests_count};
 use crate::identity::{self, Part, Seen};
 use crate::patience::{Patience, Stop};
 use crate::plan;
@@ -121,7 +121,7 @@ fn by_parts(firsts: &[&Batch]) -> Match {
 async fn by_size(scene: &Scene<'_>, firsts: &[&Batch], source: &Source, checked: &Checked) -> Result<Match, Stop> {
     let totals = firsts.iter().map(|batch| batch.counts.total.filter(|total| *total > 0));
     if let Some(total) = totals.sum::<Option<u64>>().filter(|total| *total != checked.total) {
-        return Ok(Match::No(format!("it has {} requests, and the batches have {total}", checked.total)));
+        return Ok(Match::No(format!("it has {}, and the batches have {total}", requests_count(checked.total))));
     }
     let mut bytes = Some(0);
     for batch in firsts {
@@ -146,7 +146,7 @@ async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
         Err(_) => Ok(None),
     };
     match scene.looking().bear(&format!("looking at file {id}"), Patience::Before, look).await {
-        Err(Stop::Failed(_) | Stop::Deadline) => Ok(None),
+        Err(Stop::Failed(_) | Stop::Deadline(_)) => Ok(None),
         looked => looked,
     }
 }
@@ -154,6 +154,14 @@ async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
 /// The batches that hold the requests; the others hold some of them once more.
 pub(super) fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
     batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
+}
+
+/// The batches in the order of their requests where their marks tell it, else as they were named.
+pub(super) fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
+    if batches.iter().all(|batch| Seen::of(batch).part.is_some()) {
+        batches.sort_by_key(|batch| Seen::of(batch).part.map(|part| (part.number, part.piece.path())));
+    }
+    batches
 }
 
 /// The batches without those that the provider refused as too large and whose halves are among the others.

@@ -14,9 +14,9 @@ use crate::events::Event;
 use crate::hosts::{Host, Wishes};
 use crate::identity::Seen;
 use crate::inputs;
+use crate::invocation::Invocation;
 use crate::patience::{Guard, Patience, Stop};
 use crate::plan::{self, Server};
-use crate::verdict::shell_word;
 use crate::world::World;
 
 /// How far back a batch may have been created that still runs: some windows are a week.
@@ -78,6 +78,7 @@ async fn cancel_batches(
         let hint = "Name batches, a create with `--create`, or all that run with `--pending`.";
         return Err(Error::usage("There is nothing to cancel.").hint(hint));
     }
+    let connection = inputs.connection.clone();
     let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
     let guard = Guard {
         deadline: Instant::now() + inputs.timeout.unwrap_or(CANCELLING),
@@ -113,7 +114,7 @@ async fn cancel_batches(
         ids.extend(found);
     }
     let uncertain = end(&canceller, &ids, why, world, host).await;
-    told(uncertain, &unfound, world, events)
+    told(uncertain, &unfound, &Invocation::new(&api, &connection, &world.env), world, events)
 }
 
 /// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.
@@ -152,17 +153,22 @@ async fn end<'i>(
 
 /// What the command comes to. The last trouble is its own error; after a signal
 /// that is what may still run, and the command that ends it.
-fn told(uncertain: Vec<(&str, Error)>, unfound: &[&str], world: &World, events: &Events<'_>) -> Result<(), Error> {
-    let creates = unfound.iter().map(|create| format!(" --create {}", shell_word(create)));
-    let words: String = uncertain.iter().map(|(id, _)| format!(" {}", shell_word(id))).chain(creates).collect();
-    let (_, mut errors): (Vec<&str>, Vec<Error>) = uncertain.into_iter().unzip();
+fn told(
+    uncertain: Vec<(&str, Error)>,
+    unfound: &[&str],
+    how: &Invocation,
+    world: &World,
+    events: &Events<'_>,
+) -> Result<(), Error> {
+    let (ids, mut errors): (Vec<&str>, Vec<Error>) = uncertain.into_iter().unzip();
+    let cancel = how.cancel_with(&ids, unfound).filter(|_| !ids.is_empty() || !unfound.is_empty());
     let last = match world.shutdown.ordered() {
         None => errors.pop(),
-        Some(signal) => Some(if words.is_empty() {
-            stopped(Stop::Signal(signal))
-        } else {
-            stopped(Stop::Signal(signal)).hint(format!("What may still run is ended by `batchstep cancel{words}`."))
-        }),
+        Some(signal) => {
+            let hints = cancel.map(|cancel| format!("What may still run is ended by `{cancel}`."));
+            let hints = how.with_needs(hints.into_iter().collect());
+            Some(hints.into_iter().fold(stopped(Stop::Signal(signal)), Error::hint))
+        }
     };
     errors.iter().for_each(|error| events.emit(Event::Warned(error.sentence())));
     last.map_or(Ok(()), Err)

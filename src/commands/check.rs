@@ -28,7 +28,7 @@ pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
         let checked = check_requests(&source, rules, &events).await?;
         let verdict = match checked.fault_count {
             0 => Verdict::valid(),
-            faults => Verdict::invalid(faults),
+            faults => Verdict::invalid(faults, None),
         };
         let exit = verdict.exit;
         let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);

@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::at_hand::{self, firsts, without_replaced};
+use super::at_hand::{self, firsts, in_order, without_replaced};
 use super::check::check_quietly;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::named;
-use super::run::title;
 use super::sent::{is_closed, is_over};
-use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, write_report};
+use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, title, write_report};
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
@@ -29,6 +28,7 @@ use crate::events::Event;
 use crate::hosts::{Adopted, Board, Host, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
+use crate::invocation::Invocation;
 use crate::journal::{self, Journal, Named, Record};
 use crate::patience::{BEFORE, Guard, Patience, Stop};
 use crate::plan::{self, Collecting};
@@ -62,10 +62,11 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
         let told = post::told(&connection, &server.connection.base_url);
         let api = connect(server, world.clock).await?;
         events.emit(Event::Connecting { inputs: told });
+        let how = Invocation::new(&api, &connection, &world.env);
         let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
         events.emit(Event::Started { title: title(&api), timeout: plan.timeout, deadline: rfc3339(ends) });
-        let scene =
-            Scene { host, world, events: &events, api: &api, plan: &plan, deadline: Instant::now() + plan.timeout };
+        let deadline = Instant::now() + plan.timeout;
+        let scene = Scene { host, world, events: &events, api: &api, how, plan: &plan, deadline };
         let collecting = async {
             if plan.pending {
                 return Box::pin(pending::collect(&scene, board.as_ref())).await;
@@ -93,6 +94,8 @@ pub(super) struct Scene<'a> {
     pub(super) world: &'a World,
     pub(super) events: &'a Events<'a>,
     pub(super) api: &'a Api,
+    /// How what is printed is to be typed.
+    pub(super) how: Invocation,
     pub(super) plan: &'a Collecting,
     pub(super) deadline: Instant,
 }
@@ -113,6 +116,8 @@ impl<'a> Scene<'a> {
 pub(super) struct Collection<'a> {
     scene: &'a Scene<'a>,
     output_dir: &'a Path,
+    /// How what is printed is to be typed.
+    how: Invocation,
     journal: Journal,
     earlier: Vec<journal::Line>,
     phases: Phases,
@@ -140,6 +145,7 @@ impl<'a> Collection<'a> {
         Ok(Self {
             scene,
             output_dir,
+            how: scene.how.clone().in_dir(output_dir),
             journal,
             earlier,
             phases,
@@ -174,8 +180,9 @@ impl<'a> Collection<'a> {
         self.tell_of(&ids.iter().map(unseen).collect::<Vec<Batch>>(), &Places::default());
         let verdict = match self.stages(ids).await {
             Ok(verdict) => verdict,
-            Err(stop) => verdict::judge(&End::of(&stop), None, self.max_failed(&[])),
+            Err(stop) => verdict::judge(&End::of(&stop), None, self.max_failed(&[]), &self.how),
         };
+        let verdict = Verdict { hints: self.how.with_needs(verdict.hints), ..verdict };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
         self.report.warnings = self.scene.events.warnings().split_off(self.warned);
@@ -204,15 +211,15 @@ impl<'a> Collection<'a> {
         self.at_hand = at_hand::find(self.scene, &batches).await?;
         self.take_up(&batches)?;
         self.watch(&batches);
-        let (mut stop, mut left) = (None, Vec::new());
+        let (mut stops, mut left) = (Vec::new(), Vec::new());
         for batch in &mut batches {
             let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
             *batch = self.scene.api.shown_batch(progress.batch.as_ref().unwrap_or(batch));
             // Only what was to be cancelled and was not is left to `post`.
-            if matches!(ended, Some(Stop::Signal(_) | Stop::Deadline)) && !is_over(batch) {
+            if matches!(ended, Some(Stop::Signal(_) | Stop::Deadline(_))) && !is_over(batch) {
                 left.push(batch.id.clone());
             }
-            stop = stop.or(ended);
+            stops.push(ended);
         }
         self.scene.events.emit(Event::Settled { batch_ids: left, creates: Vec::new() });
         self.tell_of(&batches, &Places::default());
@@ -220,34 +227,40 @@ impl<'a> Collection<'a> {
         let telling = telling(&batches);
         let max_failed = self.max_failed(&batches);
         self.report.max_failed = max_failed.to_string();
-        if let Some(stop) = stop.as_ref().filter(|stop| !matches!(stop, Stop::Deadline | Stop::HandedOver)) {
-            let end = End { stop: Some(stop), batch: telling, is_foreign: false, in_doubt: None };
-            return Ok(verdict::judge(&end, None, max_failed));
+        let how = self.how.clone();
+        let broken_off =
+            |stops: &[Option<Stop>]| verdict::judge_all(&End::all(&batches, stops), None, &[], max_failed, &how);
+        let is_late = |stop: &Stop| matches!(stop, Stop::Deadline(_) | Stop::HandedOver(_));
+        if stops.iter().flatten().any(|stop| !is_late(stop)) {
+            return Ok(broken_off(&stops));
         }
-        let running: Vec<&Batch> = batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
-        if !running.is_empty() && !matches!(stop, Some(Stop::Deadline)) {
-            return Ok(Verdict::pending(&running, self.scene.plan.fail_if_pending));
+        if batches.iter().any(|batch| !batch.status.is_terminal()) {
+            return Ok(match stops.iter().flatten().any(|stop| matches!(stop, Stop::Deadline(_))) {
+                true => broken_off(&stops),
+                false => {
+                    let trouble = stops.iter().flatten().find_map(Stop::trouble);
+                    Verdict::pending(&batches, self.scene.plan.pending_exit(), trouble, &how)
+                }
+            });
         }
-        let (rows, doubtful) = match running.is_empty() {
-            true => {
-                let (rows, doubtful) = match self.gather(&batches).await {
-                    // The verdict names a batch that is over.
-                    Err(stop @ Stop::Signal(_)) => {
-                        let end = End { stop: Some(&stop), batch: telling, is_foreign: false, in_doubt: None };
-                        return Ok(verdict::judge(&end, None, max_failed));
-                    }
-                    gathered => gathered?,
-                };
-                (Some(rows), doubtful)
+        let (rows, doubtful) = match self.gather(&batches).await {
+            // The verdict names batches that are over.
+            Err(Stop::Signal(signal)) => {
+                let stops: Vec<Option<Stop>> = batches.iter().map(|_| Some(Stop::Signal(signal))).collect();
+                return Ok(broken_off(&stops));
             }
-            false => (None, Vec::new()),
+            gathered => gathered?,
         };
+        let all: Vec<&str> = batches.iter().map(|batch| &*batch.id).collect();
         if self.scene.plan.timeout.is_zero() && self.may_come(&doubtful) {
-            return Ok(verdict::incomplete(&doubtful, self.scene.plan.pending_exit()));
+            return Ok(verdict::incomplete(&doubtful, &all, self.scene.plan.pending_exit(), &how));
         }
-        self.is_closed = doubtful.is_empty() && is_closed(stop.as_ref(), telling, false);
-        let end = End { stop: stop.as_ref(), batch: telling, is_foreign: false, in_doubt: None };
-        Ok(verdict::judge_all(&[end], rows, &doubtful, max_failed))
+        let stop = stops.iter().flatten().next();
+        self.is_closed = doubtful.is_empty() && is_closed(stop, telling, false);
+        // One that did not complete tells how they ended; all of them have to be collected together.
+        let telling: Vec<End<'_>> = telling.map(|batch| End::of_batch(stop, batch)).into_iter().collect();
+        let verdict = verdict::judge_all(&telling, Some(rows), &[], max_failed, &how);
+        Ok(verdict::or_uncollected(verdict, &doubtful, &all, Some(rows), &how))
     }
 
     /// Whether what could not be fetched may be on its way: all of these batches ended a moment ago.
@@ -476,14 +489,6 @@ impl<'a> Collection<'a> {
             self.report.input_file_id.clone_from(&batch.input_file_id);
         }
     }
-}
-
-/// The batches in the order of their requests where their marks tell it, else as they were named.
-fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
-    if batches.iter().all(|batch| Seen::of(batch).part.is_some()) {
-        batches.sort_by_key(|batch| Seen::of(batch).part.map(|part| (part.number, part.piece.path())));
-    }
-    batches
 }
 
 /// The batch that says most about how it ended: one that did not complete.

@@ -17,7 +17,7 @@ use crate::batch::promise::{Account, FileState, Finding};
 use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
-use crate::events::Event;
+use crate::events::{Event, counted, requests_count};
 use crate::journal::{Journal, Record};
 use crate::patience::{BEFORE, Guard, Stop};
 use crate::report::Report;
@@ -377,8 +377,9 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     let completed: u64 = first.filter_map(|batch| batch.request_counts.completed).sum();
     if completed > results.counts.succeeded {
         events.emit(Event::Warned(format!(
-            "The provider counts {completed} requests as completed, but its files hold {} good answers.",
-            results.counts.succeeded
+            "The provider counts {} as completed, but its files hold {}.",
+            requests_count(completed),
+            counted(results.counts.succeeded, "good answer", "good answers")
         )));
     }
     report.files.results = Some(output_dir.join("results.jsonl").display().to_string());

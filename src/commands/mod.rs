@@ -63,6 +63,12 @@ fn show(
     })
 }
 
+/// What runs, in the log's first line.
+fn title(api: &Api) -> String {
+    let name = api.provider().name();
+    format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin())
+}
+
 /// The report of a command that is passed over for want of a key, as the inputs wish.
 fn skipped(connection: &Connection, reporting: &Reporting, world: &World) -> Option<Report> {
     if !plan::is_skipped(connection, reporting) {
@@ -150,7 +156,10 @@ async fn attended<T>(work: impl Future<Output = T>, world: &World, events: &Even
 fn stopped(stop: Stop) -> Error {
     match stop {
         Stop::Failed(error) | Stop::Unknown(error) => error,
-        Stop::Deadline | Stop::HandedOver => Error::refused("Time was up."),
+        Stop::Deadline(None) | Stop::HandedOver(None) => Error::refused("Time was up."),
+        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => {
+            Error::refused(format!("Time was up; {trouble}"))
+        }
         Stop::Signal(signal) | Stop::Detached(signal) => {
             Error::new(Exit::Signal(signal), format!("{} ended the command.", name_of(signal)))
         }

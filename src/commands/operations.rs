@@ -10,6 +10,7 @@ use crate::effects::{Effect, NewFile};
 use crate::error::{Error, Exit};
 use crate::formats::json::inert;
 use crate::inputs::{self, Batch, File};
+use crate::invocation::Invocation;
 use crate::patience::refused;
 use crate::plan::{self, Server};
 use crate::providers::NewBatch;
@@ -50,7 +51,7 @@ pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
 }
 
 async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error> {
-    let api = connect(inputs.connection)?;
+    let api = connect(inputs.connection.clone())?;
     let new = NewBatch {
         input_file_id: &inputs.file_id,
         endpoint: &inputs.endpoint,
@@ -61,7 +62,12 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
     let created = api.create_batch(&new).await;
     let lost = created.as_ref().is_err_and(Failure::is_ambiguous);
     let created = told("creating the batch", created).map_err(|error| match lost {
-        true => error.hint("The batch may exist all the same: look with `batchstep batch list` before you try again."),
+        true => {
+            let how = Invocation::new(&api, &inputs.connection, &world.env);
+            let look = how.list().map(|list| format!("look with `{list}` before you try again, which may pay twice"));
+            let hints = look.map(|look| format!("The batch may exist all the same: {look}."));
+            how.with_needs(hints.into_iter().collect()).into_iter().fold(error, Error::hint)
+        }
         false => error,
     });
     print(&api, &created?.1, world)

@@ -208,11 +208,12 @@ impl Run {
 
     /// Collects the run if it is over, and concludes its checks.
     async fn collect(&self, scene: &Scene<'_>, name: &str, troubles: &mut Vec<String>) -> RunEntry {
-        if scene.plan.timeout.is_zero() && !self.is_over() {
-            let running: Vec<&Batch> = self.batches.iter().filter(|batch| !batch.status.is_terminal()).collect();
-            return self.entry(Verdict::pending(&running, scene.plan.fail_if_pending), scene.api.is_simulated());
-        }
         let dir = scene.plan.output_dir.join(name);
+        if scene.plan.timeout.is_zero() && !self.is_over() {
+            let how = scene.how.clone().in_dir(&dir);
+            let verdict = Verdict::pending(&self.batches, scene.plan.pending_exit(), None, &how);
+            return self.entry(verdict, scene.api.is_simulated());
+        }
         let ids: Vec<String> = self.batches.iter().map(|batch| batch.id.clone()).collect();
         let taken = place(&scene.plan.output_dir, &dir)
             .and_then(|()| Collection::begin(scene, &dir))

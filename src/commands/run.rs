@@ -9,7 +9,7 @@ use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
 use super::split::{Piece, Sender};
-use super::{attended, board, connect, failed, on_signal, post, publish, skipped, write_report};
+use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -21,6 +21,7 @@ use crate::events::Event;
 use crate::hosts::{Board, Host};
 use crate::identity::{self, Part};
 use crate::inputs;
+use crate::invocation::{self, Invocation};
 use crate::journal::{self, Journal, Line, Record};
 use crate::part;
 use crate::patience::{BEFORE, Guard, Stop};
@@ -39,22 +40,22 @@ const MOST_ATTEMPTS: u32 = 10;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
 pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
-    let (reporting, requests) = (inputs.reporting.clone(), inputs.work.requests.clone());
+    let (reporting, work) = (inputs.reporting.clone(), inputs.work.clone());
     let connection = inputs.connection.clone();
-    carry_out(world, &reporting, &requests, &connection, |host| Plan::run(inputs, host, world.setting(host))).await
+    carry_out(world, &reporting, &work, &connection, |host| Plan::run(inputs, host, world.setting(host))).await
 }
 
 /// `batchstep submit`: check, attach or submit, and leave.
 pub async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
-    let (reporting, requests) = (inputs.reporting.clone(), inputs.work.requests.clone());
+    let (reporting, work) = (inputs.reporting.clone(), inputs.work.clone());
     let connection = inputs.connection.clone();
-    carry_out(world, &reporting, &requests, &connection, |host| Plan::submit(inputs, host, world.setting(host))).await
+    carry_out(world, &reporting, &work, &connection, |host| Plan::submit(inputs, host, world.setting(host))).await
 }
 
 async fn carry_out(
     world: &World,
     reporting: &inputs::Reporting,
-    requests: &[String],
+    work: &inputs::Work,
     connection: &inputs::Connection,
     plan: impl FnOnce(&dyn Host) -> Result<(Plan, Server), Error>,
 ) -> Exit {
@@ -62,7 +63,7 @@ async fn carry_out(
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
     let done: Result<Exit, Error> = async {
         let ca_bundle = plan::ca_bundle(connection.ca_file.as_ref())?;
-        let board = board(host, world, &events, reporting, requests, ca_bundle.as_deref())?;
+        let board = board(host, world, &events, reporting, &work.requests, ca_bundle.as_deref())?;
         if let Some(report) = skipped(connection, reporting, world) {
             publish(host, board.as_ref(), world, &events, &report).await;
             return Ok(Exit::Ok);
@@ -70,7 +71,11 @@ async fn carry_out(
         let (plan, server) = plan(host)?;
         let on_signal = on_signal(plan.on_abort);
         let told = post::told(connection, &server.connection.base_url);
-        let mut run = Run::begin(plan, server, host, board.as_ref(), world, &events).await?;
+        let (api, reuse) = (connect(server, world.clock).await?, plan.reuse);
+        let how = Invocation::new(&api, connection, &world.env).in_dir(&plan.output_dir);
+        let how = how.of_run(reuse, invocation::check(work, connection.provider));
+        let how = if plan.in_process { how.in_process() } else { how };
+        let mut run = Run::begin(plan, api, how, host, board.as_ref(), world, &events)?;
         // A sandbox in this process leaves nothing to anybody.
         if !run.plan.in_process {
             events.emit(Event::Connecting { inputs: told });
@@ -96,6 +101,8 @@ struct Run<'a> {
     world: &'a World,
     events: &'a Events<'a>,
     api: Api,
+    /// How what is printed is to be typed.
+    how: Invocation,
     journal: Journal,
     /// What earlier runs wrote into it.
     earlier: Vec<Line>,
@@ -112,9 +119,10 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// Gets everything ready that can be wrong without the network.
-    async fn begin(
+    fn begin(
         plan: Plan,
-        server: Server,
+        api: Api,
+        how: Invocation,
         host: &'a dyn Host,
         board: Option<&'a Board>,
         world: &'a World,
@@ -122,7 +130,6 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Error> {
         let deadline = Instant::now() + plan.timeout;
         let ends = world.clock.unix().saturating_add(plan.timeout.as_secs().try_into().unwrap_or(i64::MAX));
-        let api = connect(server, world.clock).await?;
         let (journal, earlier) = Journal::open(&plan.output_dir, world.clock)?;
         let title = title(&api);
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
@@ -138,6 +145,7 @@ impl<'a> Run<'a> {
             world,
             events,
             api,
+            how,
             journal,
             earlier,
             phases,
@@ -153,8 +161,9 @@ impl<'a> Run<'a> {
     async fn go(&mut self) -> Exit {
         let verdict = match Box::pin(self.stages()).await {
             Ok(verdict) => verdict,
-            Err(stop) => verdict::judge(&End::of(&stop), None, self.plan.max_failed),
+            Err(stop) => verdict::judge(&End::of(&stop), None, self.plan.max_failed, &self.how),
         };
+        let verdict = Verdict { hints: self.how.with_needs(verdict.hints), ..verdict };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
         self.report.warnings = self.events.warnings();
@@ -184,7 +193,7 @@ impl<'a> Run<'a> {
         let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), self.events)).await??;
         self.report.asked(&source, &checked);
         if checked.fault_count > 0 {
-            return Ok(Verdict::invalid(checked.fault_count));
+            return Ok(Verdict::invalid(checked.fault_count, self.how.check()));
         }
         let Checked { total, ids, places, shards, digest, .. } = checked;
         self.fingerprint = identity::fingerprint(digest);
@@ -456,12 +465,16 @@ impl<'a> Run<'a> {
         };
         let batches: Vec<&Batch> = all.iter().filter_map(Sent::batch).collect();
         let verdict = match ends.iter().all(|end| end.stop.is_none()) && !self.plan.waits {
-            true => Verdict::submitted(&batches),
-            false => verdict::judge_all(&ends, rows, &doubtful, self.plan.max_failed),
+            true => Verdict::submitted(&batches, &self.how),
+            false => verdict::judge_all(&ends, rows, &doubtful, self.plan.max_failed, &self.how),
         };
-        for left in all.iter().filter(|sent| matches!(sent.ended.stop, Some(Stop::HandedOver))) {
+        for left in all.iter().filter(|sent| matches!(sent.ended.stop, Some(Stop::HandedOver(_)))) {
             let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
-            self.warn(&format!("Batch {id} goes on, and nobody waits for it until the next run or `collect` does."));
+            if !self.how.ends_with_process() {
+                self.warn(&format!(
+                    "Batch {id} goes on, and nobody waits for it until the next run or `collect` does."
+                ));
+            }
         }
         self.settle(all);
         // What was refused may work the next time, which then pays for nothing that is here already.
@@ -484,13 +497,8 @@ impl<'a> Run<'a> {
 fn told(stop: &Stop) -> String {
     match stop {
         Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
-        Stop::Deadline | Stop::HandedOver => "time was up.".to_owned(),
+        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
+        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
         Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
     }
-}
-
-/// What runs, in the log's first line.
-pub(super) fn title(api: &Api) -> String {
-    let name = api.provider().name();
-    format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin())
 }

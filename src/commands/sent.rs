@@ -30,7 +30,7 @@ impl Sent {
     /// The batch, if it is over and there is anybody left to collect for: not
     /// after a signal or a failure.
     pub(super) fn to_collect(&self) -> Option<&Batch> {
-        let may_collect = matches!(self.ended.stop, None | Some(Stop::Deadline));
+        let may_collect = matches!(self.ended.stop, None | Some(Stop::Deadline(_)));
         self.batch().filter(|batch| may_collect && batch.status.is_terminal())
     }
 
@@ -55,7 +55,7 @@ impl Sent {
     /// handed over goes on because that was asked for.
     pub(super) fn is_settled(&self) -> bool {
         let progress = &self.ended.progress;
-        let is_handed_over = matches!(self.ended.stop, Some(Stop::HandedOver | Stop::Detached(_)));
+        let is_handed_over = matches!(self.ended.stop, Some(Stop::HandedOver(_) | Stop::Detached(_)));
         is_handed_over || progress.is_foreign() || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
     }
 
@@ -80,9 +80,9 @@ pub(super) fn is_over(batch: &Batch) -> bool {
 pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool {
     match (stop, batch) {
         (_, None) => !in_doubt,
-        (None | Some(Stop::Deadline), Some(batch)) => batch.status.is_terminal(),
+        (None | Some(Stop::Deadline(_)), Some(batch)) => batch.status.is_terminal(),
         (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
-        (Some(Stop::Detached(_) | Stop::HandedOver | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
+        (Some(Stop::Detached(_) | Stop::HandedOver(_) | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
     }
 }
 

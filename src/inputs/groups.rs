@@ -13,7 +13,7 @@ use crate::providers;
 use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
 
 /// The work to do.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Work")]
 pub struct Work {
     /// Requests files, as paths or globs, read as one sequence; `-` is standard input [default: requests.jsonl].

@@ -26,6 +26,8 @@ use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
+/// Where results go where no directory is named.
+pub const OUTPUT_DIR: &str = "batch-results";
 /// The longest wait between polls where none is named.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// How often requests that failed are sent once more where nothing is said.
@@ -247,7 +249,7 @@ fn in_flight(most: Option<usize>) -> Result<usize, Error> {
 }
 
 fn output_dir(dir: Option<PathBuf>) -> PathBuf {
-    dir.unwrap_or_else(|| "batch-results".into())
+    dir.unwrap_or_else(|| OUTPUT_DIR.into())
 }
 
 impl Server {

@@ -83,9 +83,10 @@ impl Tally {
         }
         for held in batches.iter().filter(|held| held.is_misread()) {
             warnings.push(format!(
-                "Of {} that a batch answered, {} look empty. Perhaps this provider writes answers in a way that batchstep does not know, so they are not retried.",
+                "Of {} that a batch answered, {} {} empty. Perhaps this provider writes answers in a way that batchstep does not know, so they are not retried.",
                 requests_count(held.requests),
-                held.empty
+                held.empty,
+                if held.empty == 1 { "looks" } else { "look" }
             ));
         }
         let Self { counts, tokens, failures, retryable, missing, never_ran } = self;

@@ -1,38 +1,71 @@
-//! The verdict where several batches were under way at the deadline and go on.
+//! The verdict where batches were under way at the deadline and go on.
 
-use super::{End, Verdict, shell_word};
+use super::next::{self, come_back, named};
+use super::{End, Verdict};
+use crate::batch::attach::Reuse;
 use crate::error::{Exit, Outcome};
+use crate::invocation::Invocation;
 use crate::patience::Stop;
 
 /// The deadline passed while batches go on: as `on-timeout` asks, or since `submit` leaves
 /// what it could submit. What was not created yet is counted: nobody else would notice.
-pub(super) fn in_part(ends: &[End<'_>]) -> Option<Verdict> {
-    let is_late = |end: &End<'_>| matches!(end.stop, None | Some(Stop::Deadline | Stop::HandedOver));
-    let goes_on = |end: &&End<'_>| matches!(end.stop, None | Some(Stop::HandedOver));
-    let running = ends.iter().filter(goes_on).filter_map(|end| end.batch).filter(|batch| !batch.status.is_terminal());
-    let (names, words): (Vec<&str>, Vec<String>) =
-        running.map(|batch| (batch.id.as_str(), shell_word(&batch.id))).unzip();
-    if names.is_empty() || !ends.iter().all(is_late) {
+pub(super) fn in_part(ends: &[End<'_>], how: &Invocation) -> Option<Verdict> {
+    let is_late = |end: &End<'_>| matches!(end.stop, None | Some(Stop::Deadline(_) | Stop::HandedOver(_)));
+    let goes_on = |end: &End<'_>| matches!(end.stop, None | Some(Stop::HandedOver(_)));
+    let running = next::ids(ends, |end, batch| goes_on(end) && !batch.status.is_terminal());
+    if running.is_empty() || !ends.iter().all(is_late) {
         return None;
     }
     let uncreated = ends.iter().filter(|end| end.batch.is_none()).count();
-    let is_asked = ends.iter().any(|end| matches!(end.stop, Some(Stop::HandedOver)));
+    let is_asked = ends.iter().any(|end| matches!(end.stop, Some(Stop::HandedOver(_))));
     let (outcome, exit, asked) = match is_asked {
         true => (Outcome::Detached, Exit::Ok, ", as `on-timeout` asks"),
         false => (Outcome::TimedOut, Exit::TimedOut, ""),
     };
-    let (count, of, names) = (names.len(), ends.len(), names.join(", "));
-    let lacking = if uncreated == 0 { String::new() } else { format!(" {uncreated} of {of} were not created yet.") };
-    let reason = format!("Time was up; {count} of {of} batches go on{asked}: {names}.{lacking}");
-    let hint = match uncreated {
-        0 => {
-            let words = words.join(" ");
-            format!(
-                "Run again with the same requests to attach to them, or collect them with `batchstep collect {words}`."
-            )
-        }
-        _ => "Run again with the same requests: that attaches to the batches that go on and creates the others."
-            .to_owned(),
+    let trouble = ends.iter().find_map(|end| end.stop.and_then(Stop::trouble));
+    let (count, of, verb) = (running.len(), ends.len(), if running.len() == 1 { "goes" } else { "go" });
+    let lacking = match uncreated {
+        0 => String::new(),
+        1 => format!(" 1 of {of} was not created yet."),
+        _ => format!(" {uncreated} of {of} were not created yet."),
     };
-    Some(Verdict::new(outcome, exit, reason).hint(hint))
+    let reason = format!(
+        "Time was up; {count} of {of} batches {verb} on{asked}: {}.{lacking}{}",
+        running.join(", "),
+        amid(trouble)
+    );
+    Some(Verdict { hints: hints(ends, uncreated, how), ..Verdict::new(outcome, exit, reason) })
+}
+
+fn hints(ends: &[End<'_>], uncreated: usize, how: &Invocation) -> Vec<String> {
+    let over = next::ids(ends, |_, batch| batch.status.is_terminal());
+    let ours = next::ids(ends, |end, batch| !batch.status.is_terminal() && !end.is_foreign);
+    let all = next::all(ends);
+    let mut hints = come_back(&all, &over, &ours, how);
+    // What was not created is collected by nobody.
+    if uncreated > 0 && matches!(how.rerun(), Some(Reuse::Active | Reuse::Finished)) {
+        let (batches, _) = named(&all, "", "");
+        hints.insert(0, format!("Only a run with the same requests creates the others; it attaches to {batches}."));
+    }
+    hints
+}
+
+/// The deadline passed, and the one batch goes on.
+pub(super) fn whole(end: &End<'_>, how: &Invocation) -> Verdict {
+    let ends = [*end];
+    let ours = next::ids(&ends, |end, _| !end.is_foreign);
+    let all = next::all(&ends);
+    let reason = format!(
+        "Time was up; batch {} goes on, as `on-timeout` asks.{}",
+        all.concat(),
+        amid(end.stop.and_then(Stop::trouble))
+    );
+    Verdict { hints: come_back(&all, &[], &ours, how), ..Verdict::new(Outcome::Detached, Exit::Ok, reason) }
+}
+
+/// What kept failing until time was up, as a sentence after others.
+pub(super) fn amid(trouble: Option<&str>) -> String {
+    let Some(trouble) = trouble else { return String::new() };
+    let (first, rest) = trouble.split_at(trouble.chars().next().map_or(0, char::len_utf8));
+    format!(" {}{}.", first.to_uppercase(), rest.trim_end_matches('.'))
 }

@@ -6,15 +6,17 @@
 //! deadline, the batch, the answers.
 
 mod handed_over;
+mod next;
 mod rows;
 mod signals;
 mod unfetched;
 
 pub use self::rows::Rows;
 use self::signals::interrupted;
-pub use self::unfetched::{incomplete, uncollected};
+pub use self::unfetched::{incomplete, or_uncollected};
 use crate::error::{Error, Exit, Outcome};
-use crate::events::requests_count;
+use crate::events::{counted, requests_count};
+use crate::invocation::Invocation;
 use crate::patience::Stop;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
@@ -71,28 +73,40 @@ impl Verdict {
     }
 
     /// The verdict on a run that leaves its batch to `collect`.
-    pub fn submitted(batches: &[&Batch]) -> Self {
+    pub fn submitted(batches: &[&Batch], how: &Invocation) -> Self {
         let states: Vec<String> =
             batches.iter().map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
-        let ids: Vec<String> = batches.iter().map(|batch| shell_word(&batch.id)).collect();
-        Self::new(Outcome::Pending, Exit::Ok, format!("Submitted: {}.", states.join(", ")))
-            .hint(format!("Collect the answers with `batchstep collect {}`, on any machine.", ids.join(" ")))
+        let ids: Vec<&str> = batches.iter().map(|batch| &*batch.id).collect();
+        let verdict = Self::new(Outcome::Pending, Exit::Ok, format!("Submitted: {}.", states.join(", ")));
+        match how.collect(&ids) {
+            Some(collect) => verdict.hint(format!("Collect the answers with `{collect}`, on any machine.")),
+            None => verdict,
+        }
     }
 
-    /// The verdict on batches that are not over yet.
-    pub fn pending(running: &[&Batch], is_failure: bool) -> Self {
-        let exit = if is_failure { Exit::Pending } else { Exit::Ok };
+    /// The verdict on a run of which not all batches are over yet.
+    pub fn pending(batches: &[Batch], exit: Exit, trouble: Option<&str>, how: &Invocation) -> Self {
+        let ids: Vec<&str> = batches.iter().map(|batch| &*batch.id).collect();
+        let running = batches.iter().filter(|batch| !batch.status.is_terminal());
         let states: Vec<String> =
-            running.iter().map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
-        let reason = format!("Not over yet: {}.", states.join(", "));
-        Self::new(Outcome::Pending, exit, reason).hint("Collect again later; nothing was cancelled.")
+            running.map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
+        let reason = format!("Not over yet: {}.{}", states.join(", "), handed_over::amid(trouble));
+        let verdict = Self::new(Outcome::Pending, exit, reason);
+        match how.collect(&ids) {
+            Some(collect) => verdict.hint(format!("Collect again later with `{collect}`; nothing was cancelled.")),
+            None => verdict.hint("Collect again later; nothing was cancelled."),
+        }
     }
 
-    /// The verdict on a requests file that is not valid.
-    pub fn invalid(faults: u64) -> Self {
-        let faults = if faults == 1 { "1 fault".to_owned() } else { format!("{faults} faults") };
-        Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {faults}; nothing was uploaded."))
-            .hint("Mend the lines named and run again; `batchstep check` looks without uploading.")
+    /// The verdict on requests that are not valid; `check` is the command that checks them.
+    pub fn invalid(faults: u64, check: Option<&str>) -> Self {
+        let faults = counted(faults, "fault", "faults");
+        Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {faults}; nothing was uploaded.")).hint(
+            match check {
+                Some(check) => format!("Fix the lines named and run again; `{check}` checks without uploading."),
+                None => "Fix the lines named and try again.".to_owned(),
+            },
+        )
     }
 }
 
@@ -115,6 +129,16 @@ impl<'a> End<'a> {
         Self { stop: Some(stop), batch: None, is_foreign: false, in_doubt: None }
     }
 
+    /// Of a batch that nobody here made.
+    pub fn of_batch(stop: Option<&'a Stop>, batch: &'a Batch) -> Self {
+        Self { stop, batch: Some(batch), is_foreign: false, in_doubt: None }
+    }
+
+    /// Of batches that nobody here made, each with what broke it off.
+    pub fn all(batches: &'a [Batch], stops: &'a [Option<Stop>]) -> Vec<Self> {
+        batches.iter().zip(stops).map(|(batch, stop)| Self::of_batch(stop.as_ref(), batch)).collect()
+    }
+
     /// Whether a signal broke it off.
     pub fn is_signalled(&self) -> bool {
         matches!(self.stop, Some(Stop::Signal(_) | Stop::Detached(_)))
@@ -127,78 +151,95 @@ impl<'a> End<'a> {
             Some(Stop::Detached(_)) => 1,
             Some(Stop::Failed(error)) => 1 + error.exit.code().min(100),
             Some(Stop::Unknown(_)) => 1 + Exit::Refused.code(),
-            Some(Stop::Deadline) => 110,
-            Some(Stop::HandedOver) => 111,
-            None => 112,
+            // A batch that goes on says more than one that was not created.
+            Some(Stop::Deadline(_)) => match self.batch {
+                Some(batch) if !batch.status.is_terminal() => 110,
+                Some(_) => 111,
+                None => 112,
+            },
+            Some(Stop::HandedOver(_)) => 113,
+            None => 114,
         }
     }
 }
 
 /// Judges a run: what weighs most counts, and only then the requests. `doubtful`
 /// are the batches of which answers that were paid for could not be fetched.
-pub fn judge_all(ends: &[End<'_>], rows: Option<Rows>, doubtful: &[(Batch, String)], max_failed: MaxFailed) -> Verdict {
-    let verdict = judge_ends(ends, rows, max_failed);
-    let outranks =
-        matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
-    if doubtful.is_empty() || outranks { verdict } else { uncollected(doubtful, rows) }
+pub fn judge_all(
+    ends: &[End<'_>],
+    rows: Option<Rows>,
+    doubtful: &[(Batch, String)],
+    max_failed: MaxFailed,
+    how: &Invocation,
+) -> Verdict {
+    or_uncollected(judge_ends(ends, rows, max_failed, how), doubtful, &next::all(ends), rows, how)
 }
 
-fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed) -> Verdict {
+fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
     let Some(worst) = ends.iter().min_by_key(|end| end.rank()) else {
         return Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch.");
     };
     if ends.len() == 1 {
-        return judge(worst, rows, max_failed);
+        return judge(worst, rows, max_failed, how);
     }
-    let counts = rows.map(|rows| rows.counts);
-    let kept = counts.map(|counts| {
-        format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
-    });
-    if let Some(mut verdict) = handed_over::in_part(ends) {
+    let kept = rows.map(|rows| format!(" {}.", kept(rows.counts)));
+    if let Some(mut verdict) = handed_over::in_part(ends, how) {
         verdict.reason += &kept.unwrap_or_default();
         return verdict;
     }
     let is_over = |end: &End<'_>| end.batch.is_some_and(|batch| batch.status.is_terminal());
     let in_time =
-        matches!(worst.stop, Some(Stop::Deadline)) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
+        matches!(worst.stop, Some(Stop::Deadline(_))) && ends.iter().all(is_over) && rows.is_some_and(Rows::all_ran);
     if worst.stop.is_some() && !in_time {
-        let stopped = ends.iter().filter(|end| end.stop.is_some()).count();
-        let mut verdict = match worst.stop {
-            Some(Stop::Signal(number) | Stop::Detached(number)) => interrupted(*number, ends),
-            _ => judge(worst, None, max_failed),
-        };
-        let reason = format!("{stopped} of {} batches did not come to their end. {}", ends.len(), verdict.reason);
-        verdict.reason = reason + &kept.unwrap_or_default();
+        let is_cut_short = |end: &&End<'_>| matches!(end.stop, Some(Stop::Deadline(_))) || !is_over(end);
+        let stopped = ends.iter().filter(|end| end.stop.is_some()).filter(is_cut_short).count();
+        let mut verdict = judge_among(worst, ends, None, max_failed, how);
+        if stopped > 0 {
+            let of = ends.len();
+            verdict.reason = format!("{stopped} of {of} batches did not come to their end. {}", verdict.reason);
+        }
+        verdict.reason += &kept.unwrap_or_default();
         return verdict;
     }
     // The one that says most is one that did not complete.
     let is_whole = |end: &&End<'_>| end.batch.is_some_and(|batch| batch.status == Status::Completed);
     let telling = ends.iter().find(|end| !is_whole(end)).unwrap_or(worst);
-    judge(telling, rows, max_failed)
+    judge_among(telling, ends, rows, max_failed, how)
 }
 
 /// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
-pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed) -> Verdict {
-    let End { stop, batch, is_foreign, .. } = *end;
-    if let Some(batch) = batch.filter(|batch| is_foreign && !batch.status.is_terminal())
-        && matches!(stop, Some(Stop::Deadline))
-    {
-        return left_alone(batch);
-    }
-    match (stop, batch, rows) {
-        (Some(Stop::Signal(number) | Stop::Detached(number)), ..) => interrupted(*number, &[*end]),
-        (Some(Stop::HandedOver), batch, _) => handed_over(batch),
-        (Some(Stop::Failed(error)), batch, _) => {
-            with_running(Verdict::of_error(error, Outcome::of_error(error.exit)), batch)
+pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
+    judge_among(end, &[*end], rows, max_failed, how)
+}
+
+/// Judges by the end that says most; hints are about all batches of the run.
+fn judge_among(
+    end: &End<'_>,
+    ends: &[End<'_>],
+    rows: Option<Rows>,
+    max_failed: MaxFailed,
+    how: &Invocation,
+) -> Verdict {
+    let verdict = match (end.stop, end.batch, rows) {
+        (Some(Stop::Signal(number) | Stop::Detached(number)), ..) => return interrupted(*number, ends, how),
+        (Some(Stop::HandedOver(_)), ..) => return handed_over::whole(end, how),
+        (Some(Stop::Deadline(_)), Some(batch), _) if end.is_foreign && !batch.status.is_terminal() => {
+            return left_alone(end, batch, how);
         }
-        (Some(Stop::Unknown(error)), _, _) => Verdict::of_error(error, Outcome::Unknown),
-        (Some(Stop::Deadline), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
+        (Some(Stop::Failed(error)), ..) => Verdict::of_error(error, Outcome::of_error(error.exit)),
+        (Some(Stop::Unknown(error)), ..) => {
+            let mut verdict = Verdict::of_error(error, Outcome::Unknown);
+            verdict.hints.extend(next::unknown(&next::all(ends), how));
+            verdict
+        }
+        (Some(Stop::Deadline(_)), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
             ended(batch, rows, max_failed)
         }
-        (Some(Stop::Deadline), batch, rows) => timed_out(batch, rows.map(|rows| rows.counts)),
+        (Some(stop @ Stop::Deadline(_)), batch, rows) => timed_out(batch, rows.map(|rows| rows.counts), stop.trouble()),
         (None, Some(batch), Some(rows)) => ended(batch, rows, max_failed),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
-    }
+    };
+    next::running(ends, how).into_iter().fold(verdict, Verdict::hint)
 }
 
 /// The verdict on what `collect --pending` did; `troubles` are what else went wrong.
@@ -229,56 +270,37 @@ pub fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_
     }
 }
 
-/// Names the batch that goes on without us.
-fn with_running(verdict: Verdict, batch: Option<&Batch>) -> Verdict {
-    match batch {
-        Some(batch) if !batch.status.is_terminal() => verdict.hint(format!(
-            "Batch {} may still run and cost: look with `batchstep batch get {id}`, end it with `batchstep batch cancel {id}`.",
-            batch.id,
-            id = shell_word(&batch.id)
-        )),
-        _ => verdict,
-    }
+/// Time was up before the batch of another run that was waited for was over.
+fn left_alone(end: &End<'_>, batch: &Batch, how: &Invocation) -> Verdict {
+    let amid = handed_over::amid(end.stop.and_then(Stop::trouble));
+    let reason = format!("Time was up; batch {} belongs to another run and was left running.{amid}", batch.id);
+    let hints = next::come_back(&[&batch.id], &[], &[], how);
+    Verdict { hints, ..Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason) }
 }
 
-/// The deadline passed, and the batch goes on.
-fn handed_over(batch: Option<&Batch>) -> Verdict {
-    let id = batch.map(|batch| batch.id.as_str()).unwrap_or_default();
-    Verdict::new(Outcome::Detached, Exit::Ok, format!("Time was up; batch {id} goes on, as `on-timeout` asks.")).hint(
-        format!(
-            "Run again with the same requests to attach to it, or collect it with `batchstep collect {}`.",
-            shell_word(id)
-        ),
+fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str>) -> Verdict {
+    let verdict =
+        |reason: String| Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason + &handed_over::amid(trouble));
+    let Some(batch) = batch else {
+        return verdict("Time was up before a batch existed; nothing was created.".to_owned());
+    };
+    if !batch.status.is_terminal() {
+        return verdict(format!("Time was up; batch {} was not seen to end within eleven minutes.", batch.id));
+    }
+    let is_kept = match counts {
+        Some(counts) => kept(counts),
+        None => "its answers were not collected".to_owned(),
+    };
+    verdict(format!("Time was up; batch {} ended {}: {is_kept}.", batch.id, batch.status.word())).hint(
+        "Raise `timeout`, and the job's own limit above it, before you run again: another run pays for all requests again.",
     )
 }
 
-/// Time was up before the batch of another run that was waited for was over.
-fn left_alone(batch: &Batch) -> Verdict {
-    let reason = format!("Time was up; batch {} belongs to another run and was left running.", batch.id);
-    Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason)
-        .hint("Run again with the same requests to attach to it once more.")
-}
-
-fn timed_out(batch: Option<&Batch>, counts: Option<Counts>) -> Verdict {
-    let Some(batch) = batch else {
-        return Verdict::new(
-            Outcome::TimedOut,
-            Exit::TimedOut,
-            "Time was up before a batch existed; nothing was created.",
-        );
-    };
-    if !batch.status.is_terminal() {
-        let reason = format!("Time was up; batch {} was not seen to end within eleven minutes.", batch.id);
-        return with_running(Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason), Some(batch));
-    }
-    let kept = match counts {
-        Some(counts) => {
-            format!("{} of {} were answered well and are kept", counts.succeeded, requests_count(counts.total))
-        }
-        None => "its answers were not collected".to_owned(),
-    };
-    let reason = format!("Time was up; batch {} ended {}: {kept}.", batch.id, batch.status.word());
-    Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason).hint("Raise `timeout`, and the job's own limit above it.")
+/// How many answers there are although the run was broken off.
+fn kept(counts: Counts) -> String {
+    let verbs = if counts.succeeded == 1 { ("was", "is") } else { ("were", "are") };
+    let (answered, total) = (counts.succeeded, requests_count(counts.total));
+    format!("{answered} of {total} {} answered well and {} kept", verbs.0, verbs.1)
 }
 
 fn ended(batch: &Batch, rows: Rows, max_failed: MaxFailed) -> Verdict {
@@ -289,7 +311,14 @@ fn ended(batch: &Batch, rows: Rows, max_failed: MaxFailed) -> Verdict {
         return nothing_usable(batch);
     }
     if bad == 0 {
-        return Verdict::new(Outcome::Succeeded, Exit::Ok, format!("All {total} were answered."));
+        return Verdict::new(
+            Outcome::Succeeded,
+            Exit::Ok,
+            match counts.total {
+                1 => "The one request was answered.".to_owned(),
+                _ => format!("All {total} were answered."),
+            },
+        );
     }
     let fared = format!("{} failed and {} missing of {total}", counts.failed, counts.missing);
     let how = if batch.status == Status::Completed {
@@ -323,16 +352,10 @@ fn nothing_usable(batch: &Batch) -> Verdict {
                 );
             }
             verdict.hint(
-                "Each fault is listed with its line; the provider's limits may be stricter than `batchstep check`.",
+                "Each fault is listed with its line; the provider's limits may be stricter than those checked here.",
             )
         }
     }
-}
-
-/// An id as a word that can be pasted into a shell: ids are the provider's text.
-pub(crate) fn shell_word(id: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
-    if !id.is_empty() && id.chars().all(plain) { id.to_owned() } else { format!("'{}'", id.replace('\'', r"'\''")) }
 }
 
 fn first_error(batch: &Batch) -> String {
@@ -348,9 +371,9 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all, shell_word,
-    };
+    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all};
+
+    use crate::invocation::samples::usual;
 
     fn batch(status: Status) -> Batch {
         Batch { id: "batch_1".into(), status, ..Batch::default() }
@@ -389,7 +412,7 @@ mod tests {
             (Failed, rows(0, 0, 9), Outcome::Failed, 5),
         ];
         for (status, rows, outcome, code) in table {
-            let verdict = judge(&end(None, &batch(status.clone())), Some(rows), MaxFailed::Count(1));
+            let verdict = judge(&end(None, &batch(status.clone())), Some(rows), MaxFailed::Count(1), &usual());
             assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {rows:?}");
         }
     }
@@ -397,17 +420,19 @@ mod tests {
     #[test]
     fn what_broke_the_run_off_comes_first() {
         let done = batch(Status::Completed);
-        let judged = |stop| judge(&end(Some(&stop), &done), Some(expired(8, 1)), MaxFailed::Count(0));
+        let judged = |stop| judge(&end(Some(&stop), &done), Some(expired(8, 1)), MaxFailed::Count(0), &usual());
         assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
         assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
         assert_eq!(judged(Stop::Unknown(Error::refused("x"))).outcome, Outcome::Unknown);
-        assert_eq!(judged(Stop::Deadline).exit, Exit::TimedOut);
+        assert_eq!(judged(Stop::Deadline(None)).exit, Exit::TimedOut);
     }
 
     #[test]
     fn a_cancel_that_came_too_late_changes_nothing() {
-        let late = |status, rows| judge(&end(Some(&Stop::Deadline), &batch(status)), Some(rows), MaxFailed::Count(0));
+        let late = |status, rows| {
+            judge(&end(Some(&Stop::Deadline(None)), &batch(status)), Some(rows), MaxFailed::Count(0), &usual())
+        };
         assert_eq!(late(Status::Cancelled, rows(9, 0, 0)).outcome, Outcome::Succeeded);
         assert_eq!(late(Status::Cancelled, rows(7, 2, 0)).exit, Exit::AnswersFailed);
         assert_eq!(late(Status::Cancelled, rows(7, 0, 2)).exit, Exit::TimedOut);
@@ -419,26 +444,22 @@ mod tests {
     fn answers_that_could_not_be_fetched_outrank_their_number() {
         let done = batch(Status::Completed);
         let doubtful = [(done.clone(), "its output file is not there".to_owned())];
-        let judged =
-            |stop: Option<&Stop>| judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9));
+        let judged = |stop: Option<&Stop>| {
+            judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9), &usual())
+        };
         let verdict = judged(None);
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Uncollected, Exit::Refused));
         assert!(verdict.hints[0].contains("batchstep collect batch_1"), "{verdict:?}");
-        assert_eq!(judged(Some(&Stop::Deadline)).outcome, Outcome::Uncollected);
+        assert_eq!(judged(Some(&Stop::Deadline(None))).outcome, Outcome::Uncollected);
         assert_eq!(judged(Some(&Stop::Signal(15))).exit, Exit::Signal(15));
         assert_eq!(judged(Some(&Stop::Failed(Error::internal("x")))).exit, Exit::Internal);
     }
 
     #[test]
-    fn an_id_cannot_reach_a_shell() {
-        assert_eq!(shell_word("batch_6-x/y.z"), "batch_6-x/y.z");
-        assert_eq!(shell_word("x; rm '~'"), r"'x; rm '\''~'\'''");
-    }
-
-    #[test]
     fn a_batch_that_goes_on_is_named() {
         let running = batch(Status::InProgress);
-        let verdict = judge(&end(Some(&Stop::Failed(Error::refused("No."))), &running), None, MaxFailed::Count(0));
-        assert!(verdict.hints[0].contains("batchstep batch cancel batch_1"), "{verdict:?}");
+        let verdict =
+            judge(&end(Some(&Stop::Failed(Error::refused("No."))), &running), None, MaxFailed::Count(0), &usual());
+        assert!(verdict.hints[0].contains("batchstep cancel batch_1"), "{verdict:?}");
     }
 }

@@ -1,35 +1,59 @@
 //! The verdict where answers are at the provider and not here.
 
-use super::{Rows, Verdict, shell_word};
+use super::{Rows, Verdict};
 use crate::error::{Exit, Outcome};
-use crate::events::requests_count;
+use crate::invocation::Invocation;
 use crate::wire::Batch;
 
+/// The verdict unless answers could not be fetched and nothing outranks that.
+pub fn or_uncollected(
+    verdict: Verdict,
+    doubtful: &[(Batch, String)],
+    all: &[&str],
+    rows: Option<Rows>,
+    how: &Invocation,
+) -> Verdict {
+    let outranks =
+        matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
+    if doubtful.is_empty() || outranks { verdict } else { uncollected(doubtful, all, rows, how) }
+}
+
 /// Answers that were paid for are at the provider, and could not be fetched.
-/// They were paid for, so the run fails and stays open.
-pub fn uncollected(doubtful: &[(Batch, String)], rows: Option<Rows>) -> Verdict {
+/// They were paid for, so the run fails and stays open. `all` are the run's batches:
+/// only together do they have an answer for every request.
+fn uncollected(doubtful: &[(Batch, String)], all: &[&str], rows: Option<Rows>, how: &Invocation) -> Verdict {
     let why: Vec<String> = doubtful.iter().map(|(batch, why)| format!("batch {}: {why}", batch.id)).collect();
-    let kept = rows.map(|Rows { counts, .. }| {
-        format!(" {} of {} were answered well and are kept.", counts.succeeded, requests_count(counts.total))
-    });
+    let kept = rows.map(|rows| format!(" {}.", super::kept(rows.counts)));
     let reason = format!(
         "Answers that the provider counts could not be fetched ({}).{}",
         why.join("; "),
         kept.unwrap_or_default()
     );
-    let ids: Vec<String> = doubtful.iter().map(|(batch, _)| shell_word(&batch.id)).collect();
-    Verdict::new(Outcome::Uncollected, Exit::Refused, reason)
-        .hint(format!("These answers are paid for. Fetch them later with `batchstep collect {}`.", ids.join(" ")))
-        .hint(
-            "A run that keeps this `output-dir` fetches them, too. A run without it may pay for them again, and so does \
-             `retry-on: missing`.",
-        )
+    let verdict = Verdict::new(Outcome::Uncollected, Exit::Refused, reason);
+    let Some(collect) = how.collect(&with_doubtful(all, doubtful)) else {
+        return verdict.hint("The sandbox ran inside this process and ended with it: its answers are gone.");
+    };
+    verdict.hint(format!("These answers are paid for. Fetch them later with `{collect}`.")).hint(
+        "A run that keeps this `output-dir` fetches them, too. A run without it may pay for them again, and so does \
+         `retry-on: missing`.",
+    )
+}
+
+/// All batches of a run, with those of its retries of which answers are doubtful.
+fn with_doubtful<'a>(all: &[&'a str], doubtful: &'a [(Batch, String)]) -> Vec<&'a str> {
+    let others = doubtful.iter().map(|(batch, _)| &*batch.id).filter(|id| !all.contains(id));
+    all.iter().copied().chain(others).collect()
 }
 
 /// The verdict of a collection that does not wait, on batches that ended a moment ago:
 /// their files may still be on their way. `exit` is that of a batch that is still pending.
-pub fn incomplete(doubtful: &[(Batch, String)], exit: Exit) -> Verdict {
+pub fn incomplete(doubtful: &[(Batch, String)], all: &[&str], exit: Exit, how: &Invocation) -> Verdict {
     let why: Vec<String> = doubtful.iter().map(|(batch, why)| format!("batch {}: {why}", batch.id)).collect();
-    let reason = format!("The batch has ended, but not all answers are there yet ({}).", why.join("; "));
-    Verdict::new(Outcome::Pending, exit, reason).hint("Collect again in some minutes.")
+    let ended = if all.len() == 1 { "The batch has ended" } else { "The batches have ended" };
+    let reason = format!("{ended}, but not all answers are there yet ({}).", why.join("; "));
+    let verdict = Verdict::new(Outcome::Pending, exit, reason);
+    match how.collect(&with_doubtful(all, doubtful)) {
+        Some(collect) => verdict.hint(format!("Collect again in some minutes, with `{collect}`.")),
+        None => verdict,
+    }
 }

@@ -209,7 +209,7 @@ impl Lab {
         world.setting = self.setting;
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
         let server = match words {
-            ["sandbox", ..] => &[],
+            ["sandbox" | "check", ..] => &[],
             _ if words.contains(&"--base-url") => &server[2..],
             _ => &server[..],
         };
@@ -219,7 +219,10 @@ impl Lab {
         } else {
             server.to_vec()
         };
-        let command = Cli::try_parse_from(["batchstep"].iter().chain(words).chain(&server)).unwrap().command;
+        // What comes after the flags' end is no flag any more.
+        let (words, last) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
+        let typed = ["batchstep"].iter().chain(words).chain(&server).chain(last);
+        let command = Cli::try_parse_from(typed).unwrap().command;
         let signalling = async {
             for (after, signal) in signals {
                 tokio::time::sleep_until(started + *after).await;

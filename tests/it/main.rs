@@ -12,6 +12,7 @@ mod github;
 mod github_objects;
 mod github_server;
 mod handed_over;
+mod hints;
 mod lab;
 mod launcher;
 mod ledger;

@@ -123,7 +123,7 @@ async fn a_second_signal_ends_the_waiting_and_says_what_may_still_run() {
     assert_eq!((ran.exit, ran.outcome()), (130, "cancelled"), "{}", ran.text());
     assert_eq!(ran.took, 63 * SECOND, "two seconds for what is on its way");
     let id = lab.tally().batches[0].id.clone();
-    assert!(ran.text().contains(&format!("`batchstep cancel {id}` ends it")), "{}", ran.text());
+    assert!(ran.text().contains(&format!("`batchstep cancel {id} --base-url {}` ends it", lab.base_url)), "{}", ran.text());
     assert_eq!(ran.report["batches"][0]["id"], id);
     let (at, first) = ran.log.iter().find(|(_, line)| line.starts_with("SIGINT:")).unwrap();
     assert!(*at == 60 * SECOND && first.contains("a second signal"), "{}", ran.text());
@@ -131,7 +131,7 @@ async fn a_second_signal_ends_the_waiting_and_says_what_may_still_run() {
     let lab = Lab::new(HOUR, "create drop\nlist 503 after=1").await;
     let ran = lab.run_signalled(&[], &[(10 * SECOND, 2), (11 * SECOND, 15)]).await;
     assert!(ran.exit == 130 && ran.took <= 12 * SECOND, "{:?} {}", ran.took, ran.text());
-    let create = ran.text().split("batchstep cancel --create ").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    let create = ran.text().split("batchstep cancel --create ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     assert_eq!(create, create_of(&lab));
 }
 
@@ -161,14 +161,14 @@ async fn cancelling_from_outside_asks_once_more_and_says_what_may_still_run() {
         let id = lab.tally().batches[0].id.clone();
         let ended = lab.command(&["cancel", &id], &[(SECOND, 2), (2 * SECOND, 2)]).await;
         assert_eq!(ended.exit, 130, "{faults}: {}", ended.text());
-        let says_so = ended.text().contains(&format!("ended by `batchstep cancel {id}`"));
+        let says_so = ended.text().contains(&format!("ended by `batchstep cancel {id} --base-url"));
         assert_eq!(says_so, !is_sure, "{faults}: {}", ended.text());
         assert!(ended.took <= 4 * SECOND, "{faults}: {:?}", ended.took);
         assert!(!lab.is_anything_running(), "{faults}: {}", ended.text());
     }
     let lab = Lab::new(HOUR, "list stall").await;
     let ended = lab.command(&["cancel", "--create", "a-mark"], &[(SECOND, 2)]).await;
-    assert!(ended.text().contains("`batchstep cancel --create a-mark`"), "{}", ended.text());
+    assert!(ended.text().contains("`batchstep cancel --create a-mark --base-url"), "{}", ended.text());
     assert_eq!((ended.exit, ended.took), (130, SECOND));
 }
 

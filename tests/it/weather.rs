@@ -106,7 +106,7 @@ async fn a_refusal_while_a_batch_runs_must_last_to_be_believed() {
         assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{status}: {}", ran.text());
         assert!(ran.took > 2 * MINUTE && ran.took < 10 * MINUTE, "{status}: {:?}", ran.took);
         let id = lab.tally().batches[0].id.clone();
-        assert!(ran.text().contains(&format!("batchstep batch cancel {id}")), "{}", ran.text());
+        assert!(ran.text().contains(&format!("batchstep cancel {id}")), "{}", ran.text());
     }
     let lab = Lab::new(HOUR, "get 429 code=insufficient_quota after=3").await;
     let ran = lab.run(&[]).await;

@@ -120,7 +120,7 @@ async fn a_second_signal_ends_the_waiting_and_leaves_the_report() {
     assert!(finished.took < LAST_REPLY, "took {:?}", finished.took);
     let id = &served.tally().await.batches[0].id;
     assert_eq!(workspace.report()["batches"][0]["id"].as_str(), Some(id.as_str()));
-    assert!(finished.stderr.contains(&format!("`batchstep cancel {id}` ends it")), "{}", finished.stderr);
+    assert!(finished.stderr.contains(&format!("`batchstep cancel {id} --")), "{}", finished.stderr);
 }
 
 /// These have nothing to put in order, so the first signal ends them.

@@ -6,7 +6,7 @@ use crate::client;
 use crate::effects::{char_border, safe};
 use crate::env::Env;
 use crate::error::Outcome;
-use crate::events::requests_count;
+use crate::events::{counted, requests_count};
 use crate::formats::{markdown_paragraph, markdown_within};
 use crate::identity;
 use crate::report::{BatchFault, Report};
@@ -196,7 +196,7 @@ pub(super) fn in_progress(report: &Report, batch_ids: &[String]) -> Value {
     sentences.extend(report.requests.key.as_ref().map(|key| format!("Key: `{key}`")));
     sentences.extend(batch_ids.iter().take(MOST_BATCHES).map(|id| format!("Batch: `{id}`")));
     if batch_ids.len() > MOST_BATCHES {
-        sentences.push(format!("And {} batches more.", batch_ids.len() - MOST_BATCHES));
+        sentences.push(format!("And {} more.", counted((batch_ids.len() - MOST_BATCHES) as u64, "batch", "batches")));
     }
     let mut summary: String = sentences.iter().map(|sentence| markdown_paragraph(sentence)).collect();
     summary += &name_batches(batch_ids.iter().map(String::as_str));

@@ -1,0 +1,259 @@
+//! The commands that we print: each as it has to be typed to reach the same provider
+//! and the same directory, with all that differs from the defaults.
+//!
+//! Keys and headers are never printed. A query that may hold a secret is read from the
+//! variable `BATCHSTEP_BASE_URL` instead. A sandbox inside this process ends with it, so
+//! that no command can reach its batches: then there is none.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+
+use crate::api::Api;
+use crate::batch::attach::Reuse;
+use crate::env::Env;
+use crate::inputs::{Connection, Unchecked, Work};
+use crate::plan::OUTPUT_DIR;
+use crate::providers::{self, Name};
+
+/// The variable from which a base URL is read whose query is not shown.
+const BASE_URL: &str = "\"$BATCHSTEP_BASE_URL\"";
+
+/// How this provider and this directory are reached from a shell.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// The flags by which the provider is reached, each with a space before it. None where it ends with this process.
+    connection: Option<String>,
+    /// Where results and the journal go.
+    output_dir: PathBuf,
+    /// What another run of the same requests does; none where the command was no run.
+    rerun: Option<Reuse>,
+    /// The command that checks the same requests without uploading them.
+    check: Option<String>,
+    /// Inputs that were typed and are not printed.
+    unprinted: Vec<&'static str>,
+}
+
+impl Invocation {
+    /// How the provider that `connection` names is reached.
+    pub fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
+        let provider = api.provider();
+        let mut flags = String::new();
+        if provider.name() != providers::choose(Name::Openai).name() {
+            flags += &format!(" --provider {}", provider.name());
+        }
+        let (usual, shown) = (provider.base_url(), api.shown_base_url());
+        if shown.is_query_hidden {
+            flags += &format!(" --base-url {BASE_URL}");
+        } else if usual.is_none_or(|usual| usual.trim_end_matches('/') != shown.url.trim_end_matches('/')) {
+            flags += &format!(" --base-url {}", shell_word(&shown.url));
+        }
+        if connection.allow_http.unwrap_or(false) {
+            flags += " --allow-http";
+        }
+        if let Some(path) = &connection.ca_file {
+            flags += &format!(" --ca-file {}", shell_word(&path.display().to_string()));
+        }
+        let (output_dir, unprinted) = (OUTPUT_DIR.into(), unprinted(connection, env));
+        Self { connection: Some(flags), output_dir, rerun: None, check: None, unprinted }
+    }
+
+    /// Of a command that keeps its results and its journal here.
+    #[must_use]
+    pub fn in_dir(self, output_dir: &Path) -> Self {
+        Self { output_dir: output_dir.to_owned(), ..self }
+    }
+
+    /// Of a run over this work, of which another takes up these batches.
+    #[must_use]
+    pub fn of_run(self, reuse: Reuse, check: Option<String>) -> Self {
+        Self { rerun: Some(reuse), check, ..self }
+    }
+
+    /// Of a run whose provider is a sandbox in this process.
+    #[must_use]
+    pub fn in_process(self) -> Self {
+        Self { connection: None, ..self }
+    }
+
+    /// Whether the provider ends with this process, and its batches with it.
+    pub fn ends_with_process(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    /// What another run of the same requests would take up, where the command is a run.
+    pub fn rerun(&self) -> Option<Reuse> {
+        self.rerun.filter(|_| !self.ends_with_process())
+    }
+
+    /// The command that waits for these batches and fetches their answers into the same directory.
+    pub fn collect(&self, ids: &[&str]) -> Option<String> {
+        let dir = match self.output_dir == Path::new(OUTPUT_DIR) {
+            true => String::new(),
+            false => format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string())),
+        };
+        // A word that begins like a list is read as one.
+        if ids.iter().any(|id| id.starts_with('[')) {
+            return self.command("collect", &[&serde_json::json!(ids).to_string()], &dir);
+        }
+        self.command("collect", ids, &dir)
+    }
+
+    /// The command that cancels these batches and waits for their end.
+    pub fn cancel(&self, ids: &[&str]) -> Option<String> {
+        self.command("cancel", ids, "")
+    }
+
+    /// The command that cancels these batches, and those of the creates with these marks.
+    pub fn cancel_with(&self, ids: &[&str], creates: &[&str]) -> Option<String> {
+        let join = |mark: &str| if mark.starts_with('-') { '=' } else { ' ' };
+        let creates: String =
+            creates.iter().map(|mark| format!(" --create{}{}", join(mark), shell_word(mark))).collect();
+        self.command("cancel", ids, &creates)
+    }
+
+    /// The command that prints a batch.
+    pub fn get(&self, id: &str) -> Option<String> {
+        self.command("batch get", &[id], "")
+    }
+
+    /// The command that lists the newest batches.
+    pub fn list(&self) -> Option<String> {
+        self.command("batch list", &[], "")
+    }
+
+    /// The command that checks the same requests without uploading them.
+    pub fn check(&self) -> Option<&str> {
+        self.check.as_deref()
+    }
+
+    /// The journal, for a shell.
+    pub fn journal(&self) -> String {
+        shell_word(&self.output_dir.join("journal.jsonl").display().to_string())
+    }
+
+    /// These hints, and what their commands need that is not printed.
+    pub fn with_needs(&self, mut hints: Vec<String>) -> Vec<String> {
+        let is_needed =
+            |hint: &String| hint.contains("`batchstep ") && self.check().is_none_or(|it| !hint.contains(it));
+        if !self.unprinted.is_empty() && hints.iter().any(is_needed) {
+            let names: Vec<String> = self.unprinted.iter().map(|name| format!("`{name}`")).collect();
+            hints.push(format!("Commands need the same {} as this one; they are not printed.", names.join(", ")));
+        }
+        hints
+    }
+
+    /// A command with its ids first, unless one of them looks like a flag.
+    fn command(&self, name: &str, ids: &[&str], flags: &str) -> Option<String> {
+        let flags = format!("{flags}{}", self.connection.as_ref()?);
+        let words: String = ids.iter().map(|id| format!(" {}", shell_word(id))).collect();
+        Some(match ids.iter().any(|id| id.starts_with('-')) {
+            true => format!("batchstep {name}{flags} --{words}"),
+            false => format!("batchstep {name}{words}{flags}"),
+        })
+    }
+}
+
+/// The command that checks this work without uploading it; none where that came on standard input.
+pub fn check(work: &Work, provider: Option<Name>) -> Option<String> {
+    if work.requests.iter().any(|path| path == "-") {
+        return None;
+    }
+    let mut flags = String::new();
+    let number = |name: &str, number: Option<u64>| number.map(|it| format!(" --{name} {it}")).unwrap_or_default();
+    if let Some(endpoint) = &work.endpoint {
+        flags += &format!(" --endpoint {}", shell_word(endpoint));
+    }
+    flags += &(number("max-requests", work.max_requests) + &number("max-bytes", work.max_bytes));
+    let provider = provider.filter(|name| *name != Name::Openai).and_then(|name| name.to_possible_value());
+    if let Some(name) = provider {
+        flags += &format!(" --provider {}", name.get_name());
+    }
+    let words: String = work.requests.iter().map(|path| format!(" {}", shell_word(path))).collect();
+    Some(match work.requests.iter().any(|path| path.starts_with('-')) {
+        true => format!("batchstep check{flags} --{words}"),
+        false => format!("batchstep check{words}{flags}"),
+    })
+}
+
+/// The inputs that were typed as flags and are not printed: what the environment has is there the next time, too.
+fn unprinted(connection: &Connection, env: &Env) -> Vec<&'static str> {
+    let text = |Unchecked(text): &Unchecked| text.clone();
+    let typed = [
+        ("api-key", connection.api_key.iter().map(text).collect::<Vec<String>>()),
+        ("headers", connection.headers.iter().map(text).collect()),
+        ("organization", connection.organization.iter().cloned().collect()),
+        ("project", connection.project.iter().cloned().collect()),
+    ];
+    let is_typed = |(name, values): &(&'static str, Vec<String>)| {
+        !values.is_empty() && !env.candidates(name).iter().any(|theirs| theirs == values)
+    };
+    typed.into_iter().filter(is_typed).map(|(name, _)| name).collect()
+}
+
+/// A text as a word that can be pasted into a shell: ids are the provider's text.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use super::{Invocation, Reuse};
+
+    /// That of a run at the default provider, in the default directory.
+    pub(crate) fn usual() -> Invocation {
+        Invocation {
+            connection: Some(String::new()),
+            output_dir: super::OUTPUT_DIR.into(),
+            rerun: Some(Reuse::Active),
+            check: None,
+            unprinted: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::samples::usual;
+    use super::{Invocation, shell_word};
+
+    #[test]
+    fn an_id_cannot_reach_a_shell() {
+        assert_eq!(shell_word("batch_6-x/y.z"), "batch_6-x/y.z");
+        assert_eq!(shell_word("x; rm '~'"), r"'x; rm '\''~'\'''");
+    }
+
+    #[test]
+    fn an_id_that_looks_like_a_flag_or_a_list_is_none() {
+        let other = Invocation { connection: Some(" --provider compatible".to_owned()), ..usual() };
+        let other = other.in_dir(Path::new("my results"));
+        let collect = |ids: &[&str]| other.collect(ids).unwrap();
+        let flags = "--output-dir 'my results' --provider compatible";
+        assert_eq!(collect(&["b", "c d"]), format!("batchstep collect b 'c d' {flags}"));
+        assert_eq!(collect(&["b", "-x"]), format!("batchstep collect {flags} -- b -x"));
+        assert_eq!(collect(&["[b"]), format!("batchstep collect '[\"[b\"]' {flags}"));
+        assert_eq!(other.get("-x").unwrap(), "batchstep batch get --provider compatible -- -x");
+        assert_eq!(usual().cancel_with(&["b"], &["-m"]).unwrap(), "batchstep cancel b --create=-m");
+    }
+
+    #[test]
+    fn nothing_leads_into_a_process_that_is_gone() {
+        let gone = usual().in_process();
+        assert_eq!((gone.collect(&["b"]), gone.cancel(&["b"]), gone.get("b"), gone.rerun()), (None, None, None, None));
+    }
+
+    #[test]
+    fn what_is_not_printed_is_named_where_a_command_needs_it() {
+        let typed = Invocation { unprinted: vec!["headers"], ..usual() };
+        assert_eq!(typed.with_needs(vec!["Wait.".to_owned()]).len(), 1);
+        let hints = typed.with_needs(vec!["Look with `batchstep batch get b`.".to_owned()]);
+        assert!(hints[1].contains("the same `headers`"), "{hints:?}");
+    }
+}
