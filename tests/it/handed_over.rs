@@ -111,7 +111,8 @@ async fn a_submission_that_runs_out_of_time_names_what_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_does_not_hide_what_kept_failing() {
-    let upload = "Time was up before a batch existed; nothing was created. Uploading the requests kept failing: HTTP 503";
+    let upload =
+        "Time was up before a batch existed; nothing was created. Uploading the requests kept failing: HTTP 503";
     for (faults, inputs, said) in [
         ("get 503", &DETACH[..], " kept failing: HTTP 503"),
         ("get 503 after=3", &["--timeout", "1h"], " kept failing: HTTP 503"),

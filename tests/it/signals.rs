@@ -123,7 +123,11 @@ async fn a_second_signal_ends_the_waiting_and_says_what_may_still_run() {
     assert_eq!((ran.exit, ran.outcome()), (130, "cancelled"), "{}", ran.text());
     assert_eq!(ran.took, 63 * SECOND, "two seconds for what is on its way");
     let id = lab.tally().batches[0].id.clone();
-    assert!(ran.text().contains(&format!("`batchstep cancel {id} --base-url {}` ends it", lab.base_url)), "{}", ran.text());
+    assert!(
+        ran.text().contains(&format!("`batchstep cancel {id} --base-url {}` ends it", lab.base_url)),
+        "{}",
+        ran.text()
+    );
     assert_eq!(ran.report["batches"][0]["id"], id);
     let (at, first) = ran.log.iter().find(|(_, line)| line.starts_with("SIGINT:")).unwrap();
     assert!(*at == 60 * SECOND && first.contains("a second signal"), "{}", ran.text());
