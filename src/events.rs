@@ -80,7 +80,7 @@ pub enum Event {
         /// Whether the reply was lost and the batch found by its mark.
         found: bool,
     },
-    /// A batch that is there already is taken up instead of one of our own.
+    /// An existing batch is reused instead of creating one.
     Attached {
         /// Its id.
         batch_id: String,
@@ -140,7 +140,7 @@ pub enum Event {
         /// What the provider said.
         why: String,
     },
-    /// Requests that failed are sent once more.
+    /// Requests that failed are sent again.
     Retrying {
         /// How many.
         requests: u64,
@@ -291,7 +291,7 @@ impl Event {
     /// The log line, or none where the event is only progress.
     pub fn line(&self) -> Option<String> {
         Some(match self {
-            Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; looking once, without waiting"),
+            Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; checking once, without waiting"),
             Self::Started { title, timeout, deadline } => {
                 format!("{title}; the deadline is in {} ({deadline})", span(*timeout))
             }
@@ -321,17 +321,17 @@ impl Event {
                 format!("{}; nothing is uploaded", attachment.sentence(batch_id))
             }
             Self::PassedOver { batch_id, why } => {
-                format!("Batch {batch_id} of the same requests is passed over: {why}")
+                format!("Batch {batch_id} of the same requests is not reused: {why}")
             }
             Self::Crowded { batch_id, why, again_in } => {
                 let what = batch_id.as_ref().map_or("The create".to_owned(), |id| format!("Batch {id}"));
                 let again = if batch_id.is_some() { "created" } else { "sent" };
                 let when = format!("when another batch of this run is over, or in {}", span(*again_in));
-                format!("{what} has to wait: {why}; it is {again} again {when}")
+                format!("{what} has to wait: {why}; it will be {again} again {when}")
             }
             Self::FileUnready { batch_id, file_id, again_in } => {
-                let again = format!("it is created again in {}", span(*again_in));
-                format!("Batch {batch_id} failed since the provider could not use file {file_id} yet; {again}")
+                let again = format!("it will be created again in {}", span(*again_in));
+                format!("Batch {batch_id} failed because the provider could not use file {file_id} yet; {again}")
             }
             Self::Planned { part: (number, of), requests, bytes, endpoint, model } => {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
@@ -340,10 +340,12 @@ impl Event {
             }
             Self::Halved { requests, halves: [first, second], why } => {
                 let requests = requests_count(*requests);
-                format!("The provider takes smaller batches ({why}): {requests} go in two, {first} and {second}")
+                format!(
+                    "The provider accepts only smaller batches ({why}): {requests} are split into {first} and {second}"
+                )
             }
             Self::Retrying { requests, attempt } => {
-                format!("Sending {} that failed once more (try {attempt})", requests_count(*requests))
+                format!("Resending {} that failed (attempt {attempt})", requests_count(*requests))
             }
             Self::Polled { changed: false, .. } => return None,
             Self::Polled { batch_id, status, counts, age, .. } => {
@@ -362,7 +364,7 @@ impl Event {
                 format!("{}: {what}; a second signal ends it without waiting for replies", name_of(*signal))
             }
             Self::InterruptedAgain { signal } => {
-                format!("{}, the second signal: replies are waited for no longer than a moment", name_of(*signal))
+                format!("{}, the second signal: waiting for replies only a moment longer", name_of(*signal))
             }
             Self::Cancelling { batch_id, why } => format!("Cancelling batch {batch_id}: {why}"),
             Self::Ended { batch_id, status, counts } => {
@@ -377,7 +379,7 @@ impl Event {
             }
             Self::Forgotten { place, kept } => format!("Removed {place}, the oldest: {kept} earlier runs are kept"),
             Self::Answered { batch_id } => {
-                format!("You already have these answers: batch {batch_id} gave them; `--reuse never` pays again")
+                format!("You already have these answers: batch {batch_id} has them; `--reuse never` pays again")
             }
             Self::Downloaded { what, bytes, took } => {
                 format!("Downloaded the {what} file, {} in {}", size(*bytes), span(*took))

@@ -1,4 +1,4 @@
-//! Bears trouble: repeats an attempt until it works, cannot work, or time is up.
+//! Retries: repeats an attempt until it succeeds, cannot succeed, or time is up.
 //!
 //! What a failure means is decided in `retry.rs`; this is the loop around it,
 //! and the only place that waits between attempts. Every wait and every attempt
@@ -16,9 +16,9 @@ use crate::oversize;
 use crate::retry::{Advice, Backoff, Cadence, Failure};
 use crate::shutdown::Shutdown;
 
-/// How long transient trouble is borne before a batch exists.
+/// How long transient failures are retried before a batch exists.
 pub const BEFORE: Duration = Duration::from_secs(600);
-/// How long, and how often in a row, a 401, 403 or 404 may come before it is believed.
+/// How long, and how many times in a row, a 401, 403 or 404 must come before it counts as final.
 const LASTING: (Duration, u32) = (Duration::from_secs(120), 3);
 
 /// Why a stage ended early.
@@ -35,7 +35,7 @@ pub enum Stop {
     HandedOver(Option<String>),
     /// It failed for good.
     Failed(Error),
-    /// A create was sent and its fate could not be learned.
+    /// A create was sent, and whether it made a batch could not be found out.
     Unknown(Error),
 }
 
@@ -69,24 +69,24 @@ impl From<Error> for Stop {
     }
 }
 
-/// How much trouble a call may make.
+/// How long failures of a call are retried.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Patience {
-    /// Nothing is running yet: ten minutes, and refusals are final.
+    /// No batch exists yet: for ten minutes, and refusals are final.
     Before,
-    /// A batch is running: until the deadline, and a refusal may pass.
+    /// A batch is running: until the deadline, and a refusal may be transient.
     Running,
     /// The batch is over or being ended: until this instant, deadline or not.
     Until(Instant),
 }
 
-/// What ends a wait, and who hears of trouble.
+/// What ends a wait, and where failures are reported.
 pub struct Guard<'a> {
-    /// When the run must be over.
+    /// When the run must end.
     pub deadline: Instant,
     /// The order to stop.
     pub shutdown: &'a Shutdown,
-    /// Who hears of trouble.
+    /// Where failures are reported.
     pub events: &'a Events<'a>,
     /// Jitter.
     pub rng: RefCell<fastrand::Rng>,
@@ -233,22 +233,32 @@ impl Streak {
 
 /// The error that ends the run when `doing` failed for good.
 pub fn refused(doing: &str, failure: &Failure) -> Error {
-    let error = match failure {
-        Failure::Changed => Error::new(Exit::Invalid, format!("Failed {doing}")),
-        Failure::Local(_) => Error::internal(format!("Failed {doing}")),
-        _ => Error::refused(format!("Failed {doing}")),
-    };
-    let kind = if oversize::is_refusal(failure) { Kind::TooLarge } else { Kind::Usual };
-    failure.hints().into_iter().fold(error.of(kind).because(failure.clone()), Error::hint)
+    final_error(&format!("{} failed", capitalized(doing)), failure)
 }
 
 fn gave_up(doing: &str, failure: &Failure, streak: &Streak) -> Error {
     match failure.advice() {
         Advice::Again(_) => {
+            let lasted = crate::clock::span(streak.since.elapsed());
             let times = counted(streak.times.into(), "time", "times");
-            let tried = format!("{doing} for {} ({times})", crate::clock::span(streak.since.elapsed()));
-            refused(&tried, failure)
+            final_error(&format!("{} failed for {lasted} ({times})", capitalized(doing)), failure)
         }
         Advice::Lasting | Advice::Stop => refused(doing, failure),
     }
+}
+
+fn final_error(sentence: &str, failure: &Failure) -> Error {
+    let error = match failure {
+        Failure::Changed => Error::new(Exit::Invalid, sentence),
+        Failure::Local(_) => Error::internal(sentence),
+        _ => Error::refused(sentence),
+    };
+    let kind = if oversize::is_refusal(failure) { Kind::TooLarge } else { Kind::Usual };
+    failure.hints().into_iter().fold(error.of(kind).because(failure.clone()), Error::hint)
+}
+
+/// `uploading the requests` as the beginning of a sentence.
+fn capitalized(doing: &str) -> String {
+    let mut rest = doing.chars();
+    rest.next().map(|first| first.to_uppercase().collect::<String>() + rest.as_str()).unwrap_or_default()
 }

@@ -19,13 +19,13 @@ pub struct Work {
     /// Requests files, as paths or globs, read as one sequence; `-` is standard input [default: requests.jsonl].
     #[arg(value_name = "REQUESTS")]
     pub requests: Vec<String>,
-    /// The endpoint of every request, as `/v1/chat/completions` [default: what the lines say].
+    /// The endpoint of every request, such as `/v1/chat/completions` [default: what the lines say].
     #[arg(long, value_name = "PATH")]
     pub endpoint: Option<String>,
-    /// How many requests a batch may have at most [default: the provider's limit].
+    /// Maximum number of requests in a batch [default: the provider's limit].
     #[arg(long, value_name = "COUNT")]
     pub max_requests: Option<u64>,
-    /// How many bytes of requests a batch may have at most, as `10MB` or `10MiB` [default: the provider's limit].
+    /// Maximum size of a batch's requests, such as `10MB` or `10MiB` [default: the provider's limit].
     #[arg(long, value_name = "SIZE", value_parser = values::bytes)]
     pub max_bytes: Option<u64>,
 }
@@ -34,25 +34,25 @@ pub struct Work {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Work")]
 pub struct Making {
-    /// How long the provider may take [default: 24h].
+    /// How long the provider may take to answer [default: 24h].
     #[arg(long, value_name = "WINDOW")]
     pub completion_window: Option<String>,
-    /// Metadata for the batch, as `key=value`; up to nine, one a line or one a flag.
+    /// Metadata for the batch, as `key=value`; up to nine, one per line or one per flag.
     #[arg(long, value_name = "KEY=VALUE")]
     pub metadata: Vec<Pair>,
-    /// Let the uploaded file expire after this time, `1h` to `30days` [default: the provider's].
+    /// Expire the uploaded file after this time, `1h` to `30days` [default: the provider's].
     #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
     pub expires_after: Option<Duration>,
-    /// Let the output file expire after this time, `1h` to `30days` [default: the provider's].
+    /// Expire the output file after this time, `1h` to `30days` [default: the provider's].
     #[arg(long, value_name = "SPAN", value_parser = values::file_life)]
     pub output_expires_after: Option<Duration>,
-    /// The purpose that the requests are uploaded with [default: batch].
+    /// The `purpose` to upload the requests with [default: batch].
     #[arg(long, value_name = "PURPOSE")]
     pub upload_purpose: Option<String>,
-    /// More form fields for the upload, as `name=value`; one a line or one a flag.
+    /// Additional form fields for the upload, as `name=value`; one per line or one per flag.
     #[arg(long, value_name = "NAME=VALUE")]
     pub upload_fields: Vec<Field>,
-    /// How many batches may be under way at a time, where the requests need several [default: 8].
+    /// How many batches may run at the same time, if the requests need several [default: 8].
     #[arg(long, value_name = "COUNT")]
     pub max_in_flight: Option<usize>,
 }
@@ -64,7 +64,7 @@ pub struct Connection {
     /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub provider: Option<providers::Name>,
-    /// Where the API answers, as `https://api.openai.com/v1` [default: the provider's].
+    /// The base address of the API, such as `https://api.openai.com/v1` [default: the provider's].
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// The API key.
@@ -76,13 +76,13 @@ pub struct Connection {
     /// The project to act for (header `OpenAI-Project`).
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
-    /// More headers for every call, as `Name: value`; one a line or one a flag. Their values are secrets.
+    /// Additional headers for every call, as `Name: value`; one per line or one per flag. Their values are treated as secrets.
     #[arg(long, value_name = "NAME: VALUE", value_parser = unchecked)]
     pub headers: Vec<Unchecked>,
-    /// A PEM file of certificates to trust beside the system's.
+    /// A PEM file of certificates to trust in addition to the system's.
     #[arg(long, value_name = "PATH")]
     pub ca_file: Option<PathBuf>,
-    /// Allow plain http to other machines [default: false].
+    /// Allow plain http to machines other than this one [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub allow_http: Option<bool>,
 }
@@ -97,22 +97,22 @@ pub struct Waiting {
     /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_timeout: Option<Parting>,
-    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
+    /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<Parting>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
-    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active; finished at a terminal].
+    /// Which existing batches of the same requests to reuse: active, finished (completed ones too) or never [default: active; finished at a terminal].
     #[arg(long, value_name = "WHICH", hide_possible_values = true)]
     pub reuse: Option<Reuse>,
-    /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: 0].
+    /// How many requests may fail or be missing: a count or a share, such as `25` or `2%` [default: 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
-    /// How often requests are sent once more whose failure may pass: 429, 5xx, expired, no answer [default: 1].
+    /// How many times to resend requests that failed with a transient error (429, 5xx, expired, no answer) [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
     pub retries: Option<u32>,
-    /// More failures to retry: statuses, codes, or `missing` (answers that the provider counts but does not deliver, which may pay for them twice); with commas, one a line or one a flag.
+    /// Additional failures to retry: statuses, codes, or `missing` (answers that the provider counts but does not deliver; you may pay for them twice); separated by commas, one per line or one per flag.
     #[arg(long, value_name = "WORD", value_delimiter = ',', help_heading = "Verdict")]
     pub retry_on: Vec<RetryWord>,
 }
@@ -124,13 +124,13 @@ pub struct Submitting {
     /// How long submitting may take [default: 5h30m on GitHub, else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
-    /// What a cancelled job does to its batch: cancel it, or detach and leave it running [default: detach].
+    /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<Parting>,
-    /// Which batches of the same requests are taken up: active, finished (completed ones too) or never [default: active; finished at a terminal].
+    /// Which existing batches of the same requests to reuse: active, finished (completed ones too) or never [default: active; finished at a terminal].
     #[arg(long, value_name = "WHICH", hide_possible_values = true)]
     pub reuse: Option<Reuse>,
-    /// How many requests may fail or be missing, for `collect --pending` to judge by [default: 0].
+    /// How many requests may fail or be missing; `collect --pending` applies it [default: 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
 }
@@ -139,22 +139,22 @@ pub struct Submitting {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Collecting {
-    /// How long to wait for the batches; 0 looks once [default: 5h30m on GitHub, else 24h30m; 0 with `pending`].
+    /// How long to wait for the batches; 0 checks once [default: 5h30m on GitHub, else 24h30m; 0 with `pending`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What happens to the batches when time is up: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_timeout: Option<Parting>,
-    /// What a cancelled job does to the batches: detach and leave them running, or cancel them [default: detach].
+    /// What happens to the batches when the job is cancelled: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<Parting>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
-    /// Fail with exit code 8 while a batch is not over [default: false].
+    /// Fail with exit code 8 if a batch is still running [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub fail_if_pending: Option<bool>,
-    /// How many requests may fail or be missing: a count or a share, as `25` or `2%` [default: what `submit` was told, else 0].
+    /// How many requests may fail or be missing: a count or a share, such as `25` or `2%` [default: what `submit` was given, else 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
 }
@@ -163,25 +163,25 @@ pub struct Collecting {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Reporting")]
 pub struct Reporting {
-    /// Where results, report and journal go [default: batch-results].
+    /// Directory for the results, the report and the journal [default: batch-results].
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
-    /// Write the job summary where the CI system has one [default: true].
+    /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub summary: Option<bool>,
-    /// Keep one comment with the summary on the pull request, on GitHub [default: false].
+    /// Post the summary as one comment on the GitHub pull request and keep it up to date [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub comment: Option<bool>,
-    /// Show a check on the head commit, with annotations for faulty lines, on GitHub [default: false].
+    /// Show a check on the head commit on GitHub, with annotations for faulty lines [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub check_run: Option<bool>,
-    /// The token that `comment` and `check-run` are done with [default: GITHUB_TOKEN, where it is set].
+    /// The token used for `comment` and `check-run` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
-    /// The CI system to speak to: auto, github or terminal [default: auto].
+    /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub ci: Option<Choice>,
-    /// Without a key, say so and end well: pull requests from forks get no secrets [default: false].
+    /// Without a key, print a notice and succeed instead of failing: pull requests from forks get no secrets [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub skip_without_key: Option<bool>,
 }
@@ -190,10 +190,10 @@ pub struct Reporting {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sandbox")]
 pub struct Simulation {
-    /// How long a batch of the sandbox takes [default: 3s].
+    /// How long a batch in the sandbox takes [default: 3s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub takes: Option<Duration>,
-    /// Trouble the sandbox makes, as `get 503 for=1h`, or `@PATH` for a file of it; one a line or one a flag.
+    /// Failures for the sandbox to simulate, such as `get 503 for=1h`, or `@PATH` to read them from a file; one per line or one per flag.
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
 }

@@ -33,17 +33,17 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check, submit, wait, collect and report: the whole life of a batch.
+    /// Check, submit, wait, collect and report: the whole job.
     Run(Box<Run>),
-    /// Check and submit, and do not wait: `collect` comes back for the answers.
+    /// Check and submit without waiting; `collect` fetches the answers later.
     Submit(Box<Submit>),
-    /// Wait for batches that were submitted, download, reconcile and report.
+    /// Wait for submitted batches, download the answers, put them in order and report.
     Collect(Box<Collect>),
-    /// Check the requests; no network, no key.
+    /// Check the requests, without network or key.
     Check(Check),
-    /// Cancel batches and wait for their end.
+    /// Cancel batches and wait until they have ended.
     Cancel(Box<Cancel>),
-    /// Serve the built-in simulator of the API on a loopback port.
+    /// Serve the built-in API simulator on a loopback port.
     Sandbox(Sandbox),
     /// The API's batch operations, one call each, JSON on standard output.
     #[command(subcommand)]
@@ -99,13 +99,13 @@ pub struct Submit {
 /// What `collect` takes.
 #[derive(Debug, Args)]
 pub struct Collect {
-    /// The batches, or the output `batch-ids` as it is [default: those that the journal in `output-dir` names].
+    /// The batches to collect: ids, or the output `batch-ids` as it is [default: those in the journal in `output-dir`].
     #[arg(value_name = "BATCH_ID", help_heading = "Work")]
     pub batch_id: Vec<String>,
-    /// Collect every batch of this repository whose check is not concluded yet; needs `check-run` [default: false].
+    /// Collect every batch of this repository whose check is still in progress; needs `check-run` [default: false].
     #[arg(long, value_name = "BOOL", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub pending: Option<bool>,
-    /// The requests that the batches were made of; where they are not at hand, the provider's copy serves [default: requests.jsonl].
+    /// The requests that the batches were made of; without them, the provider's copy is used [default: requests.jsonl].
     #[arg(long, value_name = "PATH", help_heading = "Work")]
     pub requests: Vec<String>,
     /// The connection.
@@ -125,10 +125,10 @@ pub struct Check {
     /// The work.
     #[command(flatten)]
     pub work: Work,
-    /// Whose limits to check against: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    /// The provider whose limits apply: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
     pub provider: Option<providers::Name>,
-    /// The CI system to speak to: auto, github or terminal [default: auto].
+    /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,
 }
@@ -139,31 +139,31 @@ pub struct Cancel {
     /// The batches.
     #[arg(value_name = "BATCH_ID", value_parser = values::id)]
     pub batch_id: Vec<String>,
-    /// Without a batch, find it by the mark of its create, which a run leaves in its journal and, on GitHub, in its state.
+    /// Find the batch by the mark of its create instead; a run leaves the mark in its journal and, on GitHub, in its state.
     #[arg(long, value_name = "ID")]
     pub create: Vec<String>,
-    /// Conclude the run's check on GitHub as cancelled, by its id, which a run leaves in its state.
+    /// Also end the run's check on GitHub as cancelled, by its id; a run leaves the id in its state.
     #[arg(long, value_name = "ID")]
     pub check: Option<u64>,
-    /// The token to do that with [default: GITHUB_TOKEN, where it is set].
+    /// The token used for `check` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
-    /// End what an earlier process of this step on GitHub left, as its state says, and believe no input beside that but the secrets; for the action's `post` [default: false].
+    /// End what an earlier process of this step on GitHub left, according to its state; of the inputs only the secrets are used. For the action's `post` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub from_state: Option<bool>,
-    /// Cancel every batch of this repository that is still running; only names them unless `yes` is given [default: false].
+    /// Cancel every batch of this repository that is still running; without `yes`, only list them [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub pending: Option<bool>,
-    /// Do it without asking [default: false].
+    /// With `pending`, cancel instead of only listing [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub yes: Option<bool>,
-    /// How long to look for it and to wait for its end [default: 11m].
+    /// How long to look for the batch and to wait until it has ended [default: 11m].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// The connection.
     #[command(flatten)]
     pub connection: Connection,
-    /// The CI system to speak to: auto, github or terminal [default: auto].
+    /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,
 }
@@ -171,7 +171,7 @@ pub struct Cancel {
 /// What `sandbox` takes.
 #[derive(Debug, Args)]
 pub struct Sandbox {
-    /// The loopback port to serve on; 0 takes a free one [default: 8080].
+    /// The loopback port to serve on; 0 picks a free one [default: 8080].
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
     /// How it behaves.

@@ -1,6 +1,6 @@
-//! Faults of the requests file, and the words they are told in.
+//! Faults of the requests file, and the words that describe them.
 //!
-//! A fault says where, what was found, what was expected and how to mend it, so
+//! A fault says where, what was found, what was expected and how to fix it, so
 //! that nobody has to look the rule up. Foreign text is cut short here; it is
 //! made safe to print where it is printed.
 
@@ -29,7 +29,7 @@ pub struct Fault {
     pub found: String,
     /// What was expected, as a clause of its own.
     pub expected: String,
-    /// How to mend it.
+    /// How to fix it.
     pub mend: String,
 }
 

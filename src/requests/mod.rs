@@ -278,7 +278,7 @@ mod tests {
         let compatible = Rules { known_endpoints_only: false, ..rules };
         let checked = check(&source, &compatible).unwrap();
         assert_eq!((checked.fault_count, checked.endpoint.as_deref()), (0, Some("/v1/rerank")));
-        assert_snapshot!(checked.warnings.join("\n"), @"`/v1/rerank` is none of OpenAI's endpoints for batches; whether the server knows it will be seen.");
+        assert_snapshot!(checked.warnings.join("\n"), @"`/v1/rerank` is not one of OpenAI's batch endpoints; the server may not support it.");
     }
 
     #[test]

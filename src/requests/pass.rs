@@ -160,7 +160,7 @@ impl<'a> Pass<'a> {
         match endpoints::find(endpoint) {
             Some(endpoint) => row.lacks(endpoint).into_iter().for_each(|finding| self.fault(finding)),
             None if self.warnings.is_empty() => {
-                let known = "is none of OpenAI's endpoints for batches; whether the server knows it will be seen";
+                let known = "is not one of OpenAI's batch endpoints; the server may not support it";
                 self.warnings.push(format!("{} {known}.", quoted(endpoint)));
             }
             None => {}

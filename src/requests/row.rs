@@ -113,7 +113,7 @@ impl<'de> Row<'de> {
     pub(crate) fn findings(&self, addressed: Addressed) -> Vec<Finding> {
         let mut findings = Vec::new();
         findings.extend(self.repeated.map(|field| {
-            Finding::new("given twice", "which one counts is anybody's guess", "remove one of them").of(field)
+            Finding::new("given twice", "it is ambiguous which one applies", "remove one of them").of(field)
         }));
         findings.extend(self.id_findings());
         let may_lack = |seen: &Seen<'_>| addressed == Addressed::ByBatch && seen.is_nothing();
@@ -327,7 +327,7 @@ mod tests {
         requests.jsonl:1: `url` is an empty string; each request names its endpoint: write a string that is not empty
         requests.jsonl:1: `body` is an array; an object holds the request's parameters: write an object
         "#);
-        assert_snapshot!(of(&[&chat("a").replacen('{', r#"{"custom_id":"b","#, 1)]), @"requests.jsonl:1: `custom_id` is given twice; which one counts is anybody's guess: remove one of them");
+        assert_snapshot!(of(&[&chat("a").replacen('{', r#"{"custom_id":"b","#, 1)]), @"requests.jsonl:1: `custom_id` is given twice; it is ambiguous which one applies: remove one of them");
     }
 
     #[test]

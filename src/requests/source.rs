@@ -130,7 +130,7 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>, Error> {
         }
         Ok(metadata) if !metadata.is_file() => {
             let hint = "A pipe can be read only once; give `-` to read standard input.";
-            return Err(unavailable(format!("`{pattern}` is no regular file.")).hint(hint));
+            return Err(unavailable(format!("`{pattern}` is not a regular file.")).hint(hint));
         }
         Ok(_) => return Ok(vec![literal]),
         Err(error) if error.kind() != io::ErrorKind::NotFound && !is_pattern(pattern) => {
@@ -139,7 +139,7 @@ fn expand(pattern: &str) -> Result<Vec<PathBuf>, Error> {
         Err(_) if !is_pattern(pattern) => return Err(unavailable(format!("`{pattern}` does not exist."))),
         Err(_) => {}
     }
-    let wrong = |error| Error::usage(format!("`{pattern}` is no valid pattern.")).because(error);
+    let wrong = |error| Error::usage(format!("`{pattern}` is not a valid pattern.")).because(error);
     let found: Result<Vec<PathBuf>, _> = glob::glob(pattern).map_err(wrong)?.collect();
     let mut found = found.map_err(|error| unavailable(format!("`{pattern}` cannot be searched.")).because(error))?;
     found.retain(|path| path.is_file());

@@ -48,7 +48,7 @@ async fn a_batch_that_ended_meanwhile_is_collected_by_the_journal() {
     // Now it is closed: a third run is a new one.
     let ran = lab.run(&[]).await;
     assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{}", ran.text());
-    assert!(ran.text().contains("is passed over: it was completed by another run"), "{}", ran.text());
+    assert!(ran.text().contains("is not reused: it was completed by another run"), "{}", ran.text());
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +114,7 @@ async fn what_failed_expired_or_was_cancelled_is_passed_over() {
         assert_ne!(lab.run(&[]).await.exit, 0, "{word}");
         let ran = lab.run(&["--reuse", "finished"]).await;
         assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{word}: {}", ran.text());
-        assert!(ran.text().contains(&format!("is passed over: it is {word}")), "{}", ran.text());
+        assert!(ran.text().contains(&format!("is not reused: it is {word}")), "{}", ran.text());
     }
 }
 

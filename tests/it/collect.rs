@@ -162,7 +162,7 @@ async fn a_look_at_what_is_not_over_is_pending() {
         let ran = other.collect(&[&[id.as_str()], inputs].concat()).await;
         assert_eq!((ran.exit, ran.outcome(), ran.report["exit_code"].as_u64()), (exit, "pending", Some(exit.into())));
         assert!(ran.took < MINUTE && ran.text().contains("nothing was cancelled"), "{}", ran.text());
-        assert!(ran.log[0].1.ends_with("; looking once, without waiting"), "{}", ran.text());
+        assert!(ran.log[0].1.ends_with("; checking once, without waiting"), "{}", ran.text());
     }
     tokio::time::sleep(2 * HOUR).await;
     let ran = other.collect(&[&id, "--timeout", "0", "--fail-if-pending"]).await;

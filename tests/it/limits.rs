@@ -47,7 +47,7 @@ async fn what_is_refused_as_too_large_goes_in_halves() {
             (uploads, creates, 20),
             "{fault}"
         );
-        assert!(ran.text().contains("20 requests go in two, 10 and 10"), "{fault}: {}", ran.text());
+        assert!(ran.text().contains("20 requests are split into 10 and 10"), "{fault}: {}", ran.text());
         assert_eq!(ran.report["batches"].as_array().unwrap().len(), 4, "{fault}");
         // A later run meets the same refusal and finds the same batches, also without the journal.
         lab.forget();
