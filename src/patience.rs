@@ -13,7 +13,7 @@ use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
 use crate::events::{Event, counted};
 use crate::oversize;
-use crate::retry::{Advice, Backoff, Cadence, Failure};
+use crate::retry::{Advice, Backoff, Cadence, Failure, is_hopeless};
 use crate::shutdown::Shutdown;
 
 /// How long transient failures are retried before a batch exists.
@@ -165,7 +165,7 @@ impl Guard<'_> {
                 Err(failure) => failure,
             };
             let streak = streak.get_or_insert_with(Streak::default);
-            streak.count(&failure);
+            streak.count(&failure, patience);
             if streak.is_final(&failure, patience) {
                 return Err(Stop::Failed(gave_up(doing, &failure, streak)));
             }
@@ -180,6 +180,18 @@ impl Guard<'_> {
             }
             trouble = Some(kept_failing(doing, &failure));
             self.until(limit, tokio::time::sleep(again_in)).await.map_err(|stop| stop.amid(trouble.clone()))?;
+        }
+    }
+}
+
+/// Whether a failure is believed only if it lasts. While a batch runs, that holds for every
+/// refusal but one over the account: gateways answer a poll with anything for a moment.
+fn is_lasting(failure: &Failure, patience: Patience) -> bool {
+    match failure.advice() {
+        Advice::Lasting => true,
+        Advice::Again(_) => false,
+        Advice::Stop => {
+            patience == Patience::Running && failure.status().is_some() && !failure.code().is_some_and(is_hopeless)
         }
     }
 }
@@ -200,9 +212,9 @@ impl Default for Streak {
 }
 
 impl Streak {
-    fn count(&mut self, failure: &Failure) {
+    fn count(&mut self, failure: &Failure, patience: Patience) {
         self.times += 1;
-        if failure.advice() == Advice::Lasting {
+        if is_lasting(failure, patience) {
             self.refused_since.get_or_insert_with(Instant::now);
             self.refusals += 1;
         } else {
@@ -212,9 +224,9 @@ impl Streak {
 
     fn is_final(&self, failure: &Failure, patience: Patience) -> bool {
         match failure.advice() {
-            Advice::Stop => true,
             Advice::Lasting if patience == Patience::Before => true,
-            Advice::Lasting => {
+            Advice::Stop if !is_lasting(failure, patience) => true,
+            Advice::Stop | Advice::Lasting => {
                 let lasted = self.refused_since.is_some_and(|since| since.elapsed() >= LASTING.0);
                 lasted && self.refusals >= LASTING.1
             }

@@ -45,6 +45,8 @@ pub struct Copy {
     pub id: String,
     path: PathBuf,
     part: PathBuf,
+    /// The lines of an attempt before the one at hand.
+    kept: PathBuf,
     so_far: Partial,
     whole: Option<Whole>,
     trouble: Option<Trouble>,
@@ -78,7 +80,8 @@ impl Copy {
     pub fn new(what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
         let path = dir.join(format!("{what}-{number}.jsonl"));
         let part = dir.join(format!("{what}-{number}.jsonl.part"));
-        Self { what, id: id.to_owned(), path, part, so_far: Partial::default(), whole: None, trouble: None }
+        let kept = dir.join(format!("{what}-{number}.kept.jsonl"));
+        Self { what, id: id.to_owned(), path, part, kept, so_far: Partial::default(), whole: None, trouble: None }
     }
 
     /// Where it stands.
@@ -91,11 +94,45 @@ impl Copy {
         }
     }
 
-    /// The lines that are here: those of the last whole copy, else the whole lines of what came.
-    pub fn lines(&mut self) -> std::io::Result<Option<PathBuf>> {
-        if self.whole.is_some() {
-            return Ok(Some(self.path.clone()));
+    /// The same file under another id. The lines that are here of `before` are kept until there are more.
+    pub fn in_place_of(before: Option<Self>, what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
+        let copy = Self::new(what, id, number, dir);
+        // What cannot be kept is fetched again.
+        if let Some(mut before) = before
+            && let Ok(Some(lines)) = before.lines()
+            && lines != copy.kept
+        {
+            drop(std::fs::rename(lines, &copy.kept));
         }
+        copy
+    }
+
+    /// The lines that are here: those of the last whole copy, else the whole lines of what
+    /// came, or those of an earlier attempt if they are more.
+    pub fn lines(&mut self) -> std::io::Result<Option<PathBuf>> {
+        let now = if self.whole.is_some() { Some(self.path.clone()) } else { self.whole_lines()? };
+        if !self.kept.exists() {
+            return Ok(now);
+        }
+        let is_more = match &now {
+            Some(now) => answers(&self.kept)? > answers(now)?,
+            None => true,
+        };
+        Ok(if is_more { Some(self.kept.clone()) } else { now })
+    }
+
+    /// Keeps the lines of an attempt that is about to be begun again, if no earlier one has more.
+    fn keep(&mut self) -> std::io::Result<()> {
+        if self.whole.is_none()
+            && let Some(part) = self.whole_lines()?
+            && (!self.kept.exists() || answers(&part)? > answers(&self.kept)?)
+        {
+            std::fs::rename(part, &self.kept)?;
+        }
+        Ok(())
+    }
+
+    fn whole_lines(&mut self) -> std::io::Result<Option<PathBuf>> {
         if self.so_far.bytes == 0 || !self.part.exists() {
             return Ok(None);
         }
@@ -197,23 +234,29 @@ impl Downloader<'_> {
             let count = |path| answers(path).map_err(|error| self.local(&error));
             count(&copy.part)? >= count(&copy.path)?
         };
+        if !is_better {
+            // Replicas differ, or another page is in the file's place: what is here stays.
+            return Err(Failure::Garbled("the file now holds fewer answers than before".to_owned()));
+        }
         let is_changed = copy.whole.as_ref().is_none_or(|whole| whole.bytes != sent);
-        if is_better {
-            std::fs::rename(&copy.part, &copy.path).map_err(|error| self.local(&error))?;
-            let bytes = std::fs::metadata(&copy.path).map_err(|error| self.local(&error))?.len();
-            let since = copy.whole.as_ref().filter(|_| !is_changed).map_or_else(Instant::now, |whole| whole.since);
-            copy.whole = Some(Whole { bytes: sent, kind, since });
-            if is_changed {
-                self.guard.events.emit(Event::Downloaded { what: copy.what, bytes, took: started.elapsed() });
-            }
+        std::fs::rename(&copy.part, &copy.path).map_err(|error| self.local(&error))?;
+        let bytes = std::fs::metadata(&copy.path).map_err(|error| self.local(&error))?.len();
+        let since = copy.whole.as_ref().filter(|_| !is_changed).map_or_else(Instant::now, |whole| whole.since);
+        copy.whole = Some(Whole { bytes: sent, kind, since });
+        if is_changed {
+            self.guard.events.emit(Event::Downloaded { what: copy.what, bytes, took: started.elapsed() });
         }
         Ok(())
     }
 
     /// Streams to the temporary file: goes on where it broke off, or begins again.
     async fn stream(&self, mut download: Download, copy: &mut Copy, came: &mut u64) -> Result<(), Failure> {
+        let Partial { bytes, total } = copy.so_far;
+        let goes_on = bytes > 0 && download.starts_at == bytes && download.total == total;
+        if !goes_on {
+            copy.keep().map_err(|error| self.local(&error))?;
+        }
         let so_far = &mut copy.so_far;
-        let goes_on = so_far.bytes > 0 && download.starts_at == so_far.bytes && download.total == so_far.total;
         if !goes_on && download.starts_at != 0 {
             *so_far = Partial::default();
             return Err(Failure::Garbled("the download did not go on where it broke off".to_owned()));

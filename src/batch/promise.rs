@@ -13,6 +13,8 @@ use crate::wire::{Batch, Status};
 /// How long a file must be absent before it counts as gone, and stay the same
 /// before it counts as all that there will be.
 pub const SETTLED: Duration = Duration::from_secs(120);
+/// How long a batch that counts answers may take to name a file, promised or not.
+const NAMED: Duration = Duration::from_secs(30);
 /// The provider may have dropped so many answers of a batch.
 const FEW: u64 = 10;
 /// Or so many of a hundred.
@@ -74,7 +76,7 @@ pub fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
     if matches!(batch.status, Status::Failed | Status::Cancelled) {
         return 0;
     }
-    let total = requests.or(batch.counts.total).unwrap_or(u64::MAX);
+    let total = requests.or(batch.counts.total.filter(|total| *total > 0)).unwrap_or(u64::MAX);
     batch.counts.done().unwrap_or(0).min(total)
 }
 
@@ -98,7 +100,7 @@ impl Account<'_> {
         for (what, state) in files {
             match state {
                 FileState::Broken(why) => return doubt(format!("its {what} file has not arrived whole: {why}")),
-                FileState::Absent { .. } if self.counted(what) == Some(0) => {
+                FileState::Absent { .. } if what == "error" && self.counted(what) == Some(0) => {
                     warnings.push(self.unneeded(what, "it does not exist"));
                 }
                 FileState::Absent { lasted } if *lasted >= SETTLED => {
@@ -126,7 +128,7 @@ impl Account<'_> {
     fn compare(&self, gone: u64, is_gone: bool, mut warnings: Vec<String>) -> Finding {
         let settled = |warnings| Finding::Settled { warnings, is_gone };
         let names_none = self.output == FileState::Unnamed && self.error == FileState::Unnamed;
-        if names_none && self.batch.status == Status::Completed && self.batch.counts.done().is_none() {
+        if names_none && self.may_name_files() {
             return doubt("it names no file of answers".to_owned());
         }
         let promised = promised(self.batch, self.requests);
@@ -150,6 +152,17 @@ impl Account<'_> {
             return doubt(format!("it counts {} and names no file", counted(promised, "answer", "answers")));
         }
         doubt(format!("its files hold {held} of the {} that it counts", counted(promised, "answer", "answers")))
+    }
+
+    /// Whether a batch that names no file may still do so.
+    fn may_name_files(&self) -> bool {
+        match (&self.batch.status, self.batch.counts.done()) {
+            // Nobody knows how many answers there are.
+            (Status::Completed | Status::Expired, None) => true,
+            (Status::Completed, Some(0)) => self.waited < SETTLED,
+            (_, Some(done)) => done > 0 && self.waited < NAMED,
+            (_, None) => false,
+        }
     }
 
     /// Whether a file has been what it is for long enough.

@@ -129,8 +129,8 @@ impl Submitter<'_> {
         self.guard
             .bear(&doing, Patience::Running, async || match self.api.get_batch(batch_id).await {
                 Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
-                Err(failure) if is_no_id(&failure) => Ok(None),
-                Err(failure) if failure.is_unknown_thing() => {
+                Err(Failure::Misnamed(_)) => Ok(None),
+                Err(failure) if failure.is_unknown_thing() || is_no_id(&failure) => {
                     let since = *gone.get_or_insert_with(Instant::now);
                     if since.elapsed() >= GONE { Ok(None) } else { Err(failure) }
                 }
@@ -157,5 +157,5 @@ impl Submitter<'_> {
 
 /// Whether the server refuses to look for such an id at all: then it is none of its own.
 fn is_no_id(failure: &Failure) -> bool {
-    matches!(failure, Failure::Misnamed(_)) || matches!(failure.status(), Some(400 | 410 | 422))
+    matches!(failure.status(), Some(400 | 410 | 422))
 }

@@ -6,7 +6,7 @@
 //! only its own copy's size to go by.
 
 use super::check::check_quietly;
-use super::collect::Scene;
+use super::scene::Scene;
 use crate::error::{Error, Exit};
 use crate::events::{Event, requests_count};
 use crate::identity::{self, Part, Seen};

@@ -15,22 +15,21 @@ use super::check::check_quietly;
 use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
 use super::named;
+use super::scene::Scene;
 use super::sent::{is_closed, is_over};
 use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, title, write_report};
-use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
 use crate::batch::{Driver, Ended, Parting, Room};
 use crate::clock::rfc3339;
-use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
-use crate::hosts::{Adopted, Board, Host, Unadopted};
+use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
 use crate::invocation::Invocation;
 use crate::journal::{self, Journal, Named, Record};
-use crate::patience::{BEFORE, Guard, Patience, Stop};
+use crate::patience::{BEFORE, Patience, Stop};
 use crate::plan::{self, Collecting};
 use crate::report::{BatchReport, Coverage, Report};
 use crate::requests::places::Places;
@@ -45,6 +44,8 @@ use crate::world::World;
 const LOOKING: Duration = Duration::from_secs(60);
 /// How long after a batch's end its files may be on their way, in seconds.
 const RECENT: i64 = 3600;
+/// How far ahead of ours the provider's clock may be, in seconds. A time beyond that says nothing.
+const AHEAD: i64 = 7200;
 
 /// `batchstep collect`: wait, download, reconcile, report.
 pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
@@ -86,30 +87,6 @@ pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
     }
     .await;
     world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
-}
-
-/// What all collections of one command share.
-pub(super) struct Scene<'a> {
-    pub(super) host: &'a dyn Host,
-    pub(super) world: &'a World,
-    pub(super) events: &'a Events<'a>,
-    pub(super) api: &'a Api,
-    /// How what is printed is to be typed.
-    pub(super) how: Invocation,
-    pub(super) plan: &'a Collecting,
-    pub(super) deadline: Instant,
-}
-
-impl<'a> Scene<'a> {
-    /// Guards what must be done by `deadline`.
-    pub(super) fn guard(&self, deadline: Instant) -> Guard<'a> {
-        Guard { deadline, shutdown: &self.world.shutdown, events: self.events, rng: self.world.rng.clone().into() }
-    }
-
-    /// Guards a look, which has its time even where none is left for waiting.
-    pub(super) fn looking(&self) -> Guard<'a> {
-        self.guard(self.deadline.max(Instant::now() + BEFORE))
-    }
 }
 
 /// The batches of one run, and what becomes of them.
@@ -266,7 +243,9 @@ impl<'a> Collection<'a> {
     /// Whether what could not be fetched may be on its way: all of these batches ended a moment ago.
     fn may_come(&self, doubtful: &[(Batch, String)]) -> bool {
         let now = self.scene.world.clock.unix();
-        let is_recent = |(batch, _): &(Batch, String)| batch.ended_at().is_some_and(|ended| now - ended < RECENT);
+        let is_recent = |(batch, _): &(Batch, String)| {
+            batch.ended_at().is_some_and(|ended| (-AHEAD..RECENT).contains(&(now - ended)))
+        };
         !doubtful.is_empty() && doubtful.iter().all(is_recent)
     }
 
@@ -286,7 +265,7 @@ impl<'a> Collection<'a> {
         let mut batches: Vec<Batch> = Vec::new();
         for id in ids {
             let look = async || self.scene.api.get_batch(id).await;
-            let (batch, _) = guard.bear(&format!("looking at batch {id}"), Patience::Before, look).await?;
+            let (batch, _) = guard.bear(&format!("looking at batch {id}"), Patience::Running, look).await?;
             batches.push(Batch { id: id.clone(), ..batch });
         }
         Ok(batches)
@@ -404,12 +383,12 @@ impl<'a> Collection<'a> {
         let want = |batch| Wanted {
             batch,
             attempt: attempt(batch),
-            requests: batch.counts.total,
+            requests: batch.counts.total.filter(|total| *total > 0),
             rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
         };
         let mut answers = Answers::with_allowance(self.allowance());
-        let Gathered { results, doubtful } =
+        let Gathered { results, doubtful, .. } =
             gatherer.gather(batches.iter().map(want).collect(), &mut answers, Arc::new(order)).await?;
         gatherer.tidy_up();
         let rows = Rows::of(&results);
@@ -456,6 +435,10 @@ impl<'a> Collection<'a> {
         let dir = self.output_dir.join(".download");
         let downloader = Downloader { api: self.scene.api, guard: &guard, dir: &dir };
         let mut paths = Vec::new();
+        // A retry's batch holds only some of the requests.
+        if firsts(batches).next().is_none() {
+            return Ok(None);
+        }
         for (number, batch) in in_order(firsts(batches).collect()).into_iter().enumerate() {
             let Some(id) = &batch.input_file_id else { return Ok(None) };
             let Some(path) = downloader.fetch_if_given(id, number).await? else { return Ok(None) };

@@ -25,10 +25,12 @@ use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
 use crate::values::RetryOn;
-use crate::wire::Batch;
+use crate::wire::{Batch, Counts};
 
 /// The first wait before a doubtful file is fetched again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
+/// A batch that lacks answers, and was not looked at again yet.
+const UNCONFIRMED: &str = "it lacks answers";
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -94,8 +96,21 @@ pub(super) struct Fetched {
     finding: Finding,
     /// Since when its answers are waited for.
     since: Instant,
+    /// What the last look at the batch showed.
+    look: Look,
     /// Whether any line of its files names a request.
     pub(super) names_any: bool,
+}
+
+/// What was seen of a batch since it was first seen to be over: a server's first word may be wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It was not looked at again.
+    None,
+    /// It is over.
+    Over,
+    /// It is at work.
+    AtWork,
 }
 
 /// What was gathered.
@@ -103,6 +118,8 @@ pub(super) struct Gathered {
     pub(super) results: Results,
     /// The batches of which promised answers could not be fetched, each with the reason.
     pub(super) doubtful: Vec<(Batch, String)>,
+    /// The ids of all batches whose files were asked for.
+    pub(super) ids: Vec<String>,
 }
 
 impl Answers {
@@ -159,7 +176,7 @@ impl Fetched {
             if let Some(id) = id
                 && copy.as_ref().is_none_or(|copy| copy.id != *id)
             {
-                *copy = Some(Copy::new(what, id, number, dir));
+                *copy = Some(Copy::in_place_of(copy.take(), what, id, number, dir));
             }
         }
     }
@@ -168,7 +185,14 @@ impl Fetched {
         let state = |copy: &Option<Copy>| copy.as_ref().map_or(FileState::Unnamed, Copy::state);
         let (output, error) = (state(&self.output), state(&self.error));
         let (batch, requests, waited) = (&self.batch, self.requests, self.since.elapsed());
-        Account { batch, requests, held, output, error, waited }.examine()
+        match (Account { batch, requests, held, output, error, waited }.examine(), self.look) {
+            (_, Look::AtWork) => Finding::Doubtful("the provider says that it is at work again".to_owned()),
+            // Before anything counts as missing, the batch is looked at once more.
+            (Finding::Settled { .. }, Look::None) if requests.is_none_or(|requests| held.requests < requests) => {
+                Finding::Doubtful(UNCONFIRMED.to_owned())
+            }
+            (finding, _) => finding,
+        }
     }
 }
 
@@ -210,7 +234,8 @@ impl Gatherer<'_> {
             (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
             group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
         }
-        Ok(Gathered { results, doubtful: answers.doubtful() })
+        let ids = answers.all.iter().map(|fetched| fetched.batch.id.clone()).collect();
+        Ok(Gathered { results, doubtful: answers.doubtful(), ids })
     }
 
     /// Adds a batch to those that are gathered.
@@ -232,6 +257,7 @@ impl Gatherer<'_> {
             error,
             finding,
             since: Instant::now(),
+            look: Look::None,
             names_any: false,
         };
         fetched.name_files(answers.all.len(), &self.dir());
@@ -282,20 +308,21 @@ impl Gatherer<'_> {
                 continue;
             }
             let looked = self.guard.until(Instant::now() + BEFORE, self.api.get_batch(&fetched.batch.id)).await;
-            if let Ok((batch, _)) = looked?
-                && batch.status.is_terminal()
-            {
-                let id = std::mem::take(&mut fetched.batch.id);
-                fetched.batch = Batch { id, ..batch };
-                fetched.name_files(index, dir);
+            let Ok((batch, _)) = looked? else { continue };
+            if !batch.status.is_terminal() {
+                fetched.look = Look::AtWork;
+                continue;
             }
+            fetched.look = Look::Over;
+            fetched.batch = later(&fetched.batch, batch);
+            fetched.name_files(index, dir);
         }
         Ok(())
     }
 
     /// Says what is fetched again and why, once for each reason.
     fn tell(&self, batch: &Batch, why: &str, again_in: Duration, told: &mut String) {
-        if told != kind_of(why) {
+        if told != kind_of(why) && why != UNCONFIRMED {
             kind_of(why).clone_into(told);
             let doing = format!("collecting the answers of batch {}", batch.id);
             let trouble = why.to_owned();
@@ -360,6 +387,23 @@ impl Gatherer<'_> {
         Ok(reconciled
             .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
             .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
+    }
+}
+
+/// A batch as a later look shows it. What was counted or named once stays so: accounts do not shrink.
+fn later(before: &Batch, now: Batch) -> Batch {
+    let (counts, known) = (now.counts, before.counts);
+    Batch {
+        id: before.id.clone(),
+        counts: Counts {
+            total: counts.total.max(known.total),
+            completed: counts.completed.max(known.completed),
+            failed: counts.failed.max(known.failed),
+        },
+        output_file_id: now.output_file_id.clone().or_else(|| before.output_file_id.clone()),
+        error_file_id: now.error_file_id.clone().or_else(|| before.error_file_id.clone()),
+        endpoint: before.endpoint.clone().or_else(|| now.endpoint.clone()),
+        ..now
     }
 }
 

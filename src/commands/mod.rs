@@ -12,6 +12,7 @@ pub mod operations;
 pub mod pending;
 mod post;
 pub mod run;
+mod scene;
 mod sent;
 mod split;
 

@@ -1,7 +1,7 @@
 //! Which batches `collect` takes: those that the user names, else those of the
 //! journal that the provider does not show to be others.
 
-use super::collect::Scene;
+use super::scene::Scene;
 use crate::batch::evidence::{self, Claim, Evidence};
 use crate::error::Error;
 use crate::events::Event;

@@ -8,7 +8,8 @@
 use std::path::Path;
 
 use super::at_hand;
-use super::collect::{Collection, Scene};
+use super::collect::Collection;
+use super::scene::Scene;
 use super::stopped;
 use crate::batch::search;
 use crate::error::{Error, Exit, Outcome};

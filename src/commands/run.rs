@@ -248,7 +248,9 @@ impl<'a> Run<'a> {
             all.extend(again);
             match self.collect(&gatherer, &all, &mut answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
-                Some(Err(stop)) => self.warn(&format!("What was sent once more was not collected: {}", told(&stop))),
+                Some(Err(stop)) => {
+                    self.warn(&format!("The answers to the retry were not collected: {}", sent::told(&stop)));
+                }
                 Some(Ok(gathered)) => collected = Some(Ok(gathered)),
                 None => {}
             }
@@ -287,7 +289,8 @@ impl<'a> Run<'a> {
     /// Whether answers that were paid for could not be fetched: then nothing is sent
     /// again, unless the user pays for it knowingly.
     fn is_uncollected(&self, gathered: &Gathered) -> bool {
-        !gathered.doubtful.is_empty() && !self.plan.retry_on.covers_missing()
+        let pays_again = self.plan.retries > 0 && self.plan.retry_on.covers_missing();
+        !gathered.doubtful.is_empty() && !pays_again
     }
 
     /// Drives these shards through their lives.
@@ -442,13 +445,14 @@ impl<'a> Run<'a> {
         ends.extend(all.iter().filter(|sent| sent.part.attempt > 1).map(Sent::end).filter(End::is_signalled));
         for late in all.iter().filter(|sent| sent.part.attempt > 1 && !sent.end().is_signalled()) {
             if let Some(stop) = &late.ended.stop {
-                self.warn(&format!("What was sent once more did not end well: {}", told(stop)));
+                self.warn(&format!("The retry did not end well: {}", sent::told(stop)));
             }
         }
         let failed;
-        let mut doubtful = Vec::new();
+        let (mut doubtful, mut here) = (Vec::new(), Vec::new());
         let rows = match collected {
             Some(Ok(gathered)) => {
+                here.clone_from(&gathered.ids);
                 if self.is_uncollected(&gathered) {
                     doubtful.clone_from(&gathered.doubtful);
                 }
@@ -479,7 +483,8 @@ impl<'a> Run<'a> {
         self.settle(all);
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
-        self.is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && all.iter().all(Sent::is_closed);
+        let is_here = all.iter().all(|sent| sent.is_closed() && sent.is_fetched(&here));
+        self.is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && is_here;
         Ok(verdict)
     }
 
@@ -490,15 +495,5 @@ impl<'a> Run<'a> {
         let batch_ids = left.iter().filter_map(|sent| Some(sent.batch()?.id.clone())).collect();
         let creates = left.iter().filter(|sent| sent.batch().is_none()).filter_map(|sent| sent.create()).collect();
         self.events.emit(Event::Settled { batch_ids, creates });
-    }
-}
-
-/// What broke an attempt off, in a sentence.
-fn told(stop: &Stop) -> String {
-    match stop {
-        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
-        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
-        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
-        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
     }
 }

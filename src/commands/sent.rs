@@ -64,6 +64,12 @@ impl Sent {
         self.ended.progress.create.as_ref().map(|(create, _)| create.clone())
     }
 
+    /// Whether its answers, if it came to any, are among those of the batches that are `here`.
+    pub(super) fn is_fetched(&self, here: &[String]) -> bool {
+        let is_paid = |batch: &&Batch| matches!(batch.status, Status::Completed | Status::Expired);
+        self.batch().filter(is_paid).is_none_or(|batch| here.contains(&batch.id))
+    }
+
     /// Whether nothing is left at the provider that a later run should take up.
     pub(super) fn is_closed(&self) -> bool {
         is_closed(self.ended.stop.as_ref(), self.batch(), self.ended.progress.in_doubt)
@@ -127,4 +133,14 @@ pub(super) fn shards(all: &[Sent]) -> Vec<ShardReport> {
         batch_id: sent.batch().map(|batch| batch.id.clone()),
     };
     if first.len() > 1 { first.iter().map(report).collect() } else { Vec::new() }
+}
+
+/// What broke an attempt off, in a sentence.
+pub(super) fn told(stop: &Stop) -> String {
+    match stop {
+        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
+        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
+        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
+        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
+    }
 }

@@ -208,17 +208,10 @@ impl Lab {
         world.rng = fastrand::Rng::with_seed(self.seed);
         world.setting = self.setting;
         let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
-        let server = match words {
-            ["sandbox" | "check", ..] => &[],
-            _ if words.contains(&"--base-url") => &server[2..],
-            _ => &server[..],
-        };
         // Of an input that is given twice clap would complain.
-        let server = if words.contains(&"--provider") {
-            [&server[..server.len() - 4], &server[server.len() - 2..]].concat()
-        } else {
-            server.to_vec()
-        };
+        let is_offline = matches!(words, ["sandbox" | "check", ..]);
+        let flags = server.chunks(2).filter(|flag| !is_offline && !words.contains(&flag[0]));
+        let server: Vec<&str> = flags.flatten().copied().collect();
         // What comes after the flags' end is no flag any more.
         let (words, last) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
         let typed = ["batchstep"].iter().chain(words).chain(&server).chain(last);

@@ -177,3 +177,48 @@ async fn a_cancel_that_came_too_late_is_judged_by_the_answers() {
     assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
     assert!(ran.took < 40 * MINUTE + 30 * SECOND, "{:?}", ran.took);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_signal_while_answers_are_fetched_leaves_them_to_the_next_run() {
+    for (faults, inputs) in [
+        ("content stall times=9", &[][..]),
+        ("answers page=9h", &[][..]),
+        ("content stall times=9", &["--on-abort", "detach"][..]),
+    ] {
+        let lab = Lab::new(HOUR, faults).await;
+        let ended = lab.run_signalled(inputs, &[(HOUR + 5 * MINUTE, 15)]).await;
+        assert_eq!(ended.exit, 143, "{faults}: {}", ended.text());
+        tokio::time::sleep(10 * HOUR).await;
+        let next = lab.run(&[]).await;
+        assert_eq!((next.exit, lab.tally().creates), (0, 1), "{faults}: {}", next.text());
+        next.assert_complete(20);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_odd_reply_to_a_poll_ends_nothing() {
+    for odd in ["400", "405", "410", "422", "451", "redirect=/x", "501"] {
+        let lab = Lab::new(HOUR, &format!("get {odd} after=3 times=1")).await;
+        let ran = ran(&lab, &[]).await;
+        assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{odd}: {}", ran.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_survives_odd_replies_about_its_batch() {
+    for odd in ["400", "404", "422"] {
+        let lab = Lab::new(HOUR, &format!("get {odd} after=2 times=2")).await;
+        assert!(tokio::time::timeout(15 * SECOND, lab.run(&[])).await.is_err(), "it is killed");
+        let next = lab.run(&[]).await;
+        assert_eq!((next.exit, lab.tally().creates), (0, 1), "{odd}: {}", next.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_of_zero_are_no_word_that_there_is_nothing() {
+    for faults in ["answers undercounted\nanswers late=90s", "answers undercounted\nanswers absent=90s"] {
+        let lab = Lab::new(HOUR, faults).await;
+        let ran = ran(&lab, &[]).await;
+        assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{faults}: {}", ran.text());
+    }
+}
