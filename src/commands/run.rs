@@ -9,7 +9,7 @@ use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
 use super::split::{Piece, Sender};
-use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, write_report};
+use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, told, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -490,15 +490,5 @@ impl<'a> Run<'a> {
         let batch_ids = left.iter().filter_map(|sent| Some(sent.batch()?.id.clone())).collect();
         let creates = left.iter().filter(|sent| sent.batch().is_none()).filter_map(|sent| sent.create()).collect();
         self.events.emit(Event::Settled { batch_ids, creates });
-    }
-}
-
-/// What broke an attempt off, in a sentence.
-fn told(stop: &Stop) -> String {
-    match stop {
-        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
-        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
-        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
-        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
     }
 }

@@ -214,7 +214,7 @@ impl Lab {
             _ => &server[..],
         };
         // Of an input that is given twice clap would complain.
-        let server = if words.contains(&"--provider") {
+        let server = if !server.is_empty() && words.contains(&"--provider") {
             [&server[..server.len() - 4], &server[server.len() - 2..]].concat()
         } else {
             server.to_vec()
