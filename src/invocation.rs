@@ -138,7 +138,7 @@ impl Invocation {
             |hint: &String| hint.contains("`batchstep ") && self.check().is_none_or(|it| !hint.contains(it));
         if !self.unprinted.is_empty() && hints.iter().any(is_needed) {
             let names: Vec<String> = self.unprinted.iter().map(|name| format!("`{name}`")).collect();
-            hints.push(format!("Commands need the same {} as this one; they are not printed.", names.join(", ")));
+            hints.push(format!("Commands are printed without {}, which they need.", names.join(" and ")));
         }
         hints
     }
@@ -254,6 +254,6 @@ mod tests {
         let typed = Invocation { unprinted: vec!["headers"], ..usual() };
         assert_eq!(typed.with_needs(vec!["Wait.".to_owned()]).len(), 1);
         let hints = typed.with_needs(vec!["Look with `batchstep batch get b`.".to_owned()]);
-        assert!(hints[1].contains("the same `headers`"), "{hints:?}");
+        assert!(hints[1].contains("without `headers`"), "{hints:?}");
     }
 }

@@ -167,6 +167,16 @@ fn stopped(stop: Stop) -> Error {
     }
 }
 
+/// What broke an attempt off, in a sentence.
+fn told(stop: &Stop) -> String {
+    match stop {
+        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
+        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
+        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
+        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
+    }
+}
+
 /// Tells of an error that left nothing to report on.
 fn failed(error: &Error, events: &Events<'_>) -> Exit {
     events.emit(Event::failed(error));

@@ -9,7 +9,7 @@ use super::earlier;
 use super::gather::{self, Answers, Gathered, Gatherer, Order};
 use super::sent::{self, Sent};
 use super::split::{Piece, Sender};
-use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, write_report};
+use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, told, write_report};
 use crate::api::Api;
 use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
@@ -249,7 +249,7 @@ impl<'a> Run<'a> {
             match self.collect(&gatherer, &all, &mut answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
                 Some(Err(stop)) => {
-                    self.warn(&format!("The answers to the retry were not collected: {}", sent::told(&stop)));
+                    self.warn(&format!("The answers to the retry were not collected: {}", told(&stop)));
                 }
                 Some(Ok(gathered)) => collected = Some(Ok(gathered)),
                 None => {}
@@ -445,7 +445,7 @@ impl<'a> Run<'a> {
         ends.extend(all.iter().filter(|sent| sent.part.attempt > 1).map(Sent::end).filter(End::is_signalled));
         for late in all.iter().filter(|sent| sent.part.attempt > 1 && !sent.end().is_signalled()) {
             if let Some(stop) = &late.ended.stop {
-                self.warn(&format!("The retry did not end well: {}", sent::told(stop)));
+                self.warn(&format!("The retry did not end well: {}", told(stop)));
             }
         }
         let failed;

@@ -134,13 +134,3 @@ pub(super) fn shards(all: &[Sent]) -> Vec<ShardReport> {
     };
     if first.len() > 1 { first.iter().map(report).collect() } else { Vec::new() }
 }
-
-/// What broke an attempt off, in a sentence.
-pub(super) fn told(stop: &Stop) -> String {
-    match stop {
-        Stop::Failed(error) | Stop::Unknown(error) => error.sentence(),
-        Stop::Deadline(None) | Stop::HandedOver(None) => "time was up.".to_owned(),
-        Stop::Deadline(Some(trouble)) | Stop::HandedOver(Some(trouble)) => format!("time was up; {trouble}."),
-        Stop::Signal(_) | Stop::Detached(_) => "a signal came.".to_owned(),
-    }
-}

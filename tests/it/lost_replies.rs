@@ -63,7 +63,7 @@ async fn where_batches_cannot_be_listed_a_lost_create_stays_unknown() {
         assert_eq!((lab.calls("create"), lab.calls("list")), (1, 1), "{status}");
         assert!(ran.text().contains("The provider does not list batches"), "{}", ran.text());
         let file = ran.report["input_file_id"].as_str().unwrap();
-        assert!(ran.text().contains(&format!("A batch over file {file} may exist")), "{}", ran.text());
+        assert!(ran.text().contains(&format!("A batch of file {file} may exist")), "{}", ran.text());
         // A run without such an accident needs no list.
         let lab = Lab::new(HOUR, &format!("list {status}")).await;
         assert_eq!(lab.run(&[]).await.exit, 0);
