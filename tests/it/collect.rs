@@ -199,7 +199,9 @@ async fn an_unknown_batch_is_refused() {
     let lab = Lab::new(MINUTE, "").await;
     let ran = lab.collect(&["batch_4711"]).await;
     assert_eq!((ran.exit, ran.outcome()), (4, "refused"), "{}", ran.text());
-    assert!(ran.text().contains("batch_4711") && ran.took < MINUTE, "{}", ran.text());
+    // One that was submitted a moment ago may be invisible for a while.
+    let took = ran.took;
+    assert!(ran.text().contains("batch_4711") && took < 3 * MINUTE, "{took:?}: {}", ran.text());
 }
 
 #[tokio::test(start_paused = true)]
