@@ -97,6 +97,11 @@ pub enum Record {
         /// The batch.
         batch_id: String,
     },
+    /// A signal had the work's batch cancelled, while other work of the run has answers to fetch.
+    Dropped {
+        /// The work.
+        key: String,
+    },
     /// The run ended in good order.
     Closed {
         /// Its outcome.
@@ -230,6 +235,7 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
             Record::Run { origin: at, .. } => (is_there, took_up) = (at == origin, false),
             _ if !is_there => {}
             Record::Closed { .. } if took_up => left = Left::default(),
+            Record::Dropped { key: of } if of == key => left = Left::default(),
             Record::Uploaded { key: of, .. } | Record::Create { key: of, .. } if of != key => {}
             Record::Created { key: of, .. } | Record::Attached { key: of, .. } if of != key => {}
             Record::Halved { key: of } if of != key => {}
@@ -371,6 +377,9 @@ mod tests {
         assert_eq!((cut_off.create, cut_off.file_id.as_deref()), (intent, Some("f")));
         assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), Some(("b".into(), false)));
         assert_eq!(batch(&[run(), created("k", "b"), closed()]), None);
+        let dropped = |key: &str| Record::Dropped { key: key.into() };
+        assert_eq!(batch(&[run(), created("k", "b"), dropped("k")]), None);
+        assert_eq!(batch(&[run(), created("k", "b"), dropped("other")]), Some(("b".into(), false)));
         assert!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k").is_nothing());
         assert!(left(&lines(&[run(), created("k", "b")]), "o", "other").is_nothing());
     }

@@ -113,8 +113,8 @@ struct Run<'a> {
     check: Option<String>,
     /// What tells the requests from others.
     fingerprint: String,
-    /// Whether nothing is left at the provider that a later run should take up.
-    is_closed: bool,
+    /// What the journal is told once all is reported.
+    closing: Vec<Record>,
 }
 
 impl<'a> Run<'a> {
@@ -137,7 +137,7 @@ impl<'a> Run<'a> {
         let mut report = Report::begin(api.provider(), api.origin(), world.clock);
         report.max_failed = plan.max_failed.to_string();
         let phases = Phases::default();
-        let (check, fingerprint, is_closed) = (None, String::new(), false);
+        let (check, fingerprint, closing) = (None, String::new(), Vec::new());
         Ok(Self {
             plan,
             host,
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
             report,
             check,
             fingerprint,
-            is_closed,
+            closing,
         })
     }
 
@@ -173,15 +173,13 @@ impl<'a> Run<'a> {
         write_report(&mut self.report, &self.plan.output_dir, exit)
     }
 
-    /// The journal's closing record, once all is told: until then a run that is
-    /// killed would have to be taken up.
+    /// The journal's closing records, once all is reported: until then a run that is
+    /// killed has to be resumed.
     fn close(&self) {
-        let outcome = self.report.outcome.word().to_owned();
-        if self.is_closed
-            && let Err(error) = self.journal.note(Record::Closed { outcome })
-        {
-            self.events
-                .emit(Event::Warned(format!("{} The next run collects the same batch again.", error.sentence())));
+        for record in &self.closing {
+            if let Err(error) = self.journal.note(record.clone()) {
+                self.warn(&format!("{} The next run collects the same batch again.", error.sentence()));
+            }
         }
     }
 
@@ -484,7 +482,9 @@ impl<'a> Run<'a> {
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
         let is_here = all.iter().all(|sent| sent.is_closed() && sent.is_fetched(&here));
-        self.is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && is_here;
+        let is_closed = self.plan.waits && !is_refused && doubtful.is_empty() && is_here;
+        let outcome = verdict.outcome.word().to_owned();
+        self.closing = if is_closed { vec![Record::Closed { outcome }] } else { sent::dropped(all) };
         Ok(verdict)
     }
 

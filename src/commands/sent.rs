@@ -3,6 +3,7 @@
 use super::gather::{Answers, Wanted};
 use crate::batch::Ended;
 use crate::identity::Part;
+use crate::journal::Record;
 use crate::patience::Stop;
 use crate::report::{BatchReport, ShardReport};
 use crate::requests::places::Places;
@@ -133,4 +134,12 @@ pub(super) fn shards(all: &[Sent]) -> Vec<ShardReport> {
         batch_id: sent.batch().map(|batch| batch.id.clone()),
     };
     if first.len() > 1 { first.iter().map(report).collect() } else { Vec::new() }
+}
+
+/// What a signal had cancelled: a later run makes it anew, and only fetches the rest.
+pub(super) fn dropped(all: &[Sent]) -> Vec<Record> {
+    let is_cancelled = |batch: &Batch| matches!(batch.status, Status::Cancelling | Status::Cancelled);
+    let is_dropped =
+        |sent: &&Sent| matches!(sent.ended.stop, Some(Stop::Signal(_))) && sent.batch().is_some_and(is_cancelled);
+    all.iter().filter(is_dropped).map(|sent| Record::Dropped { key: sent.key.clone() }).collect()
 }

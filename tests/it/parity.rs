@@ -245,6 +245,7 @@ fn the_journals_steps_are_documented() {
         Record::Cancel { batch_id: text() },
         Record::Ended { batch_id: text(), status: text() },
         Record::Collect { batch_id: text() },
+        Record::Dropped { key: text() },
         Record::Closed { outcome: text() },
     ];
     let steps = records.map(|record| {

@@ -222,3 +222,15 @@ async fn counts_of_zero_are_no_word_that_there_is_nothing() {
         assert_eq!((ran.exit, lab.tally().creates), (0, 1), "{faults}: {}", ran.text());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_signal_only_what_was_cancelled_is_made_again() {
+    let lab = Lab::new(HOUR, "batch stuck=in_progress after=1 times=1").await;
+    let inputs = ["--max-requests", "10", "--retries", "0"];
+    let ended = lab.run_signalled(&inputs, &[(2 * HOUR, 15)]).await;
+    assert_eq!((ended.exit, lab.tally().creates), (143, 2), "{}", ended.text());
+    let next = lab.run(&inputs).await;
+    assert_eq!((next.exit, lab.tally().creates), (0, 3), "{}", next.text());
+    next.assert_complete(20);
+    assert_eq!(lab.completed().len(), 2, "{:?}", lab.tally());
+}
