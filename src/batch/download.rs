@@ -235,6 +235,9 @@ impl Downloader<'_> {
             count(&copy.part)? >= count(&copy.path)?
         };
         if !is_better {
+            if let Some(whole) = &mut copy.whole {
+                whole.since = Instant::now();
+            }
             // Replicas differ, or another page is in the file's place: what is here stays.
             return Err(Failure::Garbled("the file now holds fewer answers than before".to_owned()));
         }
