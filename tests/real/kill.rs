@@ -131,7 +131,7 @@ impl Trial {
 
     /// Nobody can know: nothing is created, and somebody who looked says how it goes on.
     async fn take_the_way_out(&self, ran: &Finished) {
-        assert!(ran.stderr.contains("remove `journal.jsonl` to run anew"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("remove batch-results/journal.jsonl and run again"), "{}", ran.stderr);
         let creates = self.served.tally().await.creates;
         assert_eq!(self.again().await.status.code(), Some(4), "it stays unknown");
         assert_eq!(self.served.tally().await.creates, creates, "nothing is created");
