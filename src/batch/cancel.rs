@@ -84,7 +84,7 @@ pub(super) async fn insist(
 
 impl Driver<'_> {
     /// Cancels a batch and waits for its end. A provider that refuses the cancel, or does not
-    /// answer it, may bring the batch to its end all the same.
+    /// answer it, may still end the batch.
     pub(super) async fn cancel_and_wait(&self, batch_id: &str, progress: &RefCell<Progress>) -> Result<(), Stop> {
         let limit = Instant::now() + CANCELLING;
         let mut cancelling = std::pin::pin!(self.cancel(batch_id, "time is up", progress, limit));

@@ -263,7 +263,7 @@ impl Submitter<'_> {
                     Err(Stop::Deadline(trouble)) if Instant::now() < self.guard.deadline => {
                         let error = refused(DOING, failure);
                         Err(self.unknown(match trouble {
-                            Some(trouble) => error.hint(format!("Its batch was looked for in vain: {trouble}.")),
+                            Some(trouble) => error.hint(format!("The search for its batch failed: {trouble}.")),
                             None => error,
                         }))
                     }

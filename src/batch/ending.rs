@@ -17,7 +17,7 @@ use crate::patience::{Stop, kept_failing};
 use crate::retry::Failure;
 use crate::shutdown::GRACE;
 
-/// How long after a look in vain the next one is made.
+/// How long after a look that found nothing the next one is made.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Driver<'_> {

@@ -1,7 +1,7 @@
 //! Decompresses what a server compressed although nobody asked for it.
 //!
 //! No `Accept-Encoding` is sent, so that downloads can be resumed and have a
-//! length. Some gateways compress all the same.
+//! length. Some gateways compress anyway.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};

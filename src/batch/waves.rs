@@ -2,7 +2,7 @@
 //!
 //! Providers limit the tokens that may be enqueued, and say so late, by failing
 //! the batch: then it is tried again when another is over, or after a while,
-//! since the room may be taken up by batches of others.
+//! since batches of other runs may use up the room.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

@@ -151,7 +151,7 @@ async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
     }
 }
 
-/// The batches that hold the requests; the others hold some of them once more.
+/// The batches that hold the requests; the others are retries of some of them.
 pub(super) fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
     batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
 }

@@ -92,7 +92,7 @@ async fn cancel_batches(
     let looks = inputs.create.iter().map(|create| canceller.find(create));
     for (create, found) in inputs.create.iter().zip(join_all(looks).await) {
         let found = match found {
-            // What was found before it came is cancelled all the same.
+            // What was found before it came is still cancelled.
             Err(Stop::Signal(_)) => {
                 unfound.push(create.as_str());
                 continue;

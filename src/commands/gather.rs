@@ -187,7 +187,7 @@ impl Fetched {
         let (batch, requests, waited) = (&self.batch, self.requests, self.since.elapsed());
         match (Account { batch, requests, held, output, error, waited }.examine(), self.look) {
             (_, Look::AtWork) => Finding::Doubtful("the provider says that it is at work again".to_owned()),
-            // Before anything counts as missing, the batch is looked at once more.
+            // Before anything counts as missing, the batch is read again.
             (Finding::Settled { .. }, Look::None) if requests.is_none_or(|requests| held.requests < requests) => {
                 Finding::Doubtful(UNCONFIRMED.to_owned())
             }

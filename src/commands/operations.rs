@@ -65,7 +65,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
         true => {
             let how = Invocation::new(&api, &inputs.connection, &world.env);
             let look = how.list().map(|list| format!("look with `{list}` before you try again, which may pay twice"));
-            let hints = look.map(|look| format!("The batch may exist all the same: {look}."));
+            let hints = look.map(|look| format!("The batch may exist anyway: {look}."));
             how.with_needs(hints.into_iter().collect()).into_iter().fold(error, Error::hint)
         }
         false => error,

@@ -473,9 +473,7 @@ impl<'a> Run<'a> {
         for left in all.iter().filter(|sent| matches!(sent.ended.stop, Some(Stop::HandedOver(_)))) {
             let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
             if !self.how.ends_with_process() {
-                self.warn(&format!(
-                    "Batch {id} goes on, and nobody waits for it until the next run or `collect` does."
-                ));
+                self.warn(&format!("Batch {id} is still running. Run again or use `collect` to get its answers."));
             }
         }
         self.settle(all);

@@ -165,7 +165,11 @@ async fn a_deadline_can_hand_over_to_the_next_run() {
     let lab = Lab::new(10 * HOUR, "").await;
     let ran = lab.run(&["--timeout", "1h", "--on-timeout", "detach"]).await;
     assert_eq!((ran.exit, ran.outcome(), lab.calls("cancel")), (0, "detached", 0), "{}", ran.text());
-    assert!(ran.text().contains("Warning: Batch") && ran.text().contains("nobody waits for it"), "{}", ran.text());
+    assert!(
+        ran.text().contains("Warning: Batch") && ran.text().contains("is still running. Run again"),
+        "{}",
+        ran.text()
+    );
     assert!(ran.took <= HOUR + MINUTE);
     let next = lab.run(&[]).await;
     assert_paid_once(&lab, &next);
