@@ -266,7 +266,7 @@ impl Env {
 
 /// Whether a text is the address of a proxy that our HTTP client can use: `http://user:password@host:port`, or less of it.
 fn is_proxy(text: &str) -> bool {
-    let Ok(uri) = text.parse::<hyper::Uri>() else { return false };
+    let Ok(uri) = text.parse::<http::Uri>() else { return false };
     let is_http = uri.scheme_str().is_none_or(|scheme| matches!(scheme, "http" | "https"));
     let Some(authority) = uri.authority().filter(|_| is_http) else { return false };
     let at_host = authority.as_str().rsplit('@').next().unwrap_or_default();

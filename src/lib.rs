@@ -37,6 +37,7 @@ mod reasons;
 pub mod refusal;
 pub mod retry;
 pub mod shutdown;
+pub mod simulator;
 pub mod usage;
 pub mod values;
 pub mod wire;
@@ -45,8 +46,6 @@ pub mod world;
 pub mod formats;
 pub mod hosts;
 pub mod providers;
-// The simulator of the API, a program of its own behind real HTTP.
-pub mod sandbox;
 
 use commands::{cancel, check, collect, operations, run};
 use error::{Error, Exit};

@@ -278,7 +278,7 @@ impl Client {
 
     async fn reply(&self, sent: reqwest::Result<reqwest::Response>) -> Result<Reply, Failure> {
         let response = sent.map_err(|error| self.failure(error))?;
-        if response.headers().contains_key(crate::sandbox::MARK) {
+        if response.headers().contains_key(crate::simulator::MARK) {
             self.simulated.set(true);
         }
         if !response.status().is_success() {

@@ -31,7 +31,6 @@ use crate::patience::Stop;
 use crate::plan::{self, Server};
 use crate::providers::{self, Name};
 use crate::report::Report;
-use crate::sandbox::Sandbox;
 use crate::shutdown::name_of;
 use crate::verdict::Verdict;
 use crate::world::World;
@@ -185,13 +184,13 @@ fn failed(error: &Error, events: &Events<'_>) -> Exit {
 
 /// Connects to the server, starting the sandbox in this process if that is what is asked for.
 async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
-    let Server { provider, mut connection, sandbox } = server;
-    if let Some(options) = sandbox {
+    let Server { provider, mut connection, simulator } = server;
+    if let Some(simulator) = simulator {
         let listening = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
         let failed = |error: std::io::Error| Error::internal("The sandbox found no loopback port.").because(error);
         let listener = listening.map_err(failed)?;
         connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
-        tokio::spawn(Sandbox::new(options, clock).serve(listener));
+        tokio::spawn(simulator.serve(listener, clock));
     }
     Ok(Api::new(Client::new(&connection)?, provider))
 }

@@ -16,7 +16,7 @@ use crate::plan::{self, Server};
 use crate::providers::NewBatch;
 use crate::requests::source;
 use crate::retry::{Failure, shorten};
-use crate::sandbox::Sandbox;
+use crate::simulator::Simulator;
 use crate::world::World;
 
 /// How many pairs of metadata the API takes.
@@ -129,6 +129,7 @@ async fn content(inputs: inputs::FileContent) -> Result<(), Error> {
 
 /// `batchstep sandbox`: serves the simulator until a signal comes.
 pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
+    let simulator = Simulator::new(inputs.simulation)?;
     let port = inputs.port.unwrap_or(8080);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
         Error::usage(format!("`port` {port} cannot be served on."))
@@ -140,7 +141,7 @@ pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error
     world.apply(vec![Effect::Log(format!(
         "SIMULATED: the sandbox serves http://{address}/v1 until it is stopped; use it with `--provider sandbox --base-url http://{address}/v1`"
     ))]);
-    Sandbox::new(plan::options(inputs.simulation)?, world.clock).serve(listener).await;
+    simulator.serve(listener, world.clock).await;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use crate::inputs::{self, Making, Unchecked};
 use crate::providers::{self, Key, Name, Provider, UploadForm};
 use crate::requests::Rules;
 use crate::retry;
-use crate::sandbox;
+use crate::simulator::Simulator;
 use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 
 /// The completion window where none is named.
@@ -36,8 +36,6 @@ const RETRIES: u32 = 1;
 const IN_FLIGHT: usize = 8;
 /// The headers that servers take in place of the API key.
 const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
-/// How long a batch of the sandbox takes where nothing is said.
-const TAKES: Duration = Duration::from_secs(3);
 
 /// A run, planned.
 pub struct Plan {
@@ -88,7 +86,7 @@ pub struct Server {
     /// The connection; without an address where the sandbox is in the process.
     pub connection: client::Connection,
     /// The sandbox to start in the process.
-    pub sandbox: Option<sandbox::Options>,
+    pub simulator: Option<Simulator>,
 }
 
 impl Plan {
@@ -98,8 +96,10 @@ impl Plan {
         let (window, metadata) = making(&run.making, server.provider.as_ref())?;
         let form = form(&run.making)?;
         // A simulated batch is over in seconds, so its polls must be too.
-        let poll =
-            server.sandbox.as_ref().map(|sandbox| (sandbox.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
+        let poll = server
+            .simulator
+            .as_ref()
+            .map(|simulator| (simulator.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
         let plan = Self {
             rules: rules(&run.work, server.provider.as_ref())?,
             requests: patterns(run.work.requests),
@@ -112,9 +112,9 @@ impl Plan {
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             waits: true,
             on_timeout: run.waiting.on_timeout.unwrap_or_default(),
-            on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.sandbox.as_ref())),
+            on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.simulator.as_ref())),
             reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
-            in_process: server.sandbox.is_some(),
+            in_process: server.simulator.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or_default(),
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on)?,
@@ -225,8 +225,8 @@ fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
 
 /// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
 /// back for it, a person has. A sandbox in this process ends with it, and leaves nothing to come back for.
-fn on_abort(setting: Setting, sandbox: Option<&sandbox::Options>) -> Parting {
-    match (setting, sandbox) {
+fn on_abort(setting: Setting, simulator: Option<&Simulator>) -> Parting {
+    match (setting, simulator) {
         (Setting::Person, None) => Parting::Detach,
         _ => Parting::Cancel,
     }
@@ -264,7 +264,7 @@ impl Server {
                 .hint("A real server would do real work under a simulated name: use `--provider compatible` for it."));
         }
         let connection = connect(connection, base_url, provider.as_ref())?;
-        Ok(Self { provider, connection, sandbox: None })
+        Ok(Self { provider, connection, simulator: None })
     }
 
     /// A server for a run: the sandbox is started in the process unless an address is named.
@@ -280,7 +280,7 @@ impl Server {
         // Taken by the listener before it serves; never sent to.
         connection.base_url = Some("http://127.0.0.1/v1".to_owned());
         let server = Self::remote(connection)?;
-        Ok(Self { sandbox: Some(options(simulation)?), ..server })
+        Ok(Self { simulator: Some(Simulator::new(simulation)?), ..server })
     }
 }
 
@@ -321,21 +321,6 @@ pub fn ca_bundle(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Error> {
     let Some(path) = path else { return Ok(None) };
     let unread = |error| Error::usage(format!("`ca-file` {} cannot be read.", path.display())).because(error);
     std::fs::read(path).map(Some).map_err(unread)
-}
-
-/// The sandbox's options with their defaults.
-pub fn options(simulation: inputs::Simulation) -> Result<sandbox::Options, Error> {
-    let mut faults = Vec::new();
-    for fault in &simulation.fault {
-        let script = match fault.strip_prefix('@') {
-            Some(path) => std::fs::read_to_string(path)
-                .map_err(|error| Error::usage(format!("`fault` names {path}, which cannot be read.")).because(error))?,
-            None => fault.clone(),
-        };
-        let wrong = |why| Error::usage(format!("`fault` is wrong: {why}")).hint("docs/sandbox.md lists them all.");
-        faults.extend(sandbox::script(&script).map_err(wrong)?);
-    }
-    Ok(sandbox::Options { takes: simulation.takes.unwrap_or(TAKES), faults })
 }
 
 /// The requests' patterns with their default.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use batchstep::sandbox::Tally;
+use batchstep_sandbox::Tally;
 
 use crate::bench::{Served, calls, requests};
 use crate::github_server::{GitHub, HEAD, TOKEN};

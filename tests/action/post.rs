@@ -1,7 +1,7 @@
 //! `post` after runs that ended well, and where the runner gives it the inputs of
 //! another step, as it does inside of composite actions.
 
-use batchstep::sandbox::Tally;
+use batchstep_sandbox::Tally;
 
 use crate::bench::{Served, calls, requests};
 use crate::runner::{Interrupt, Left, Step, node};

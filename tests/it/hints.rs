@@ -43,7 +43,7 @@ fn words(command: &str, lab: &Lab) -> Vec<String> {
     shlex::split(&command).unwrap().split_off(1)
 }
 
-fn status<'l>(batches: &'l [batchstep::sandbox::TallyBatch], id: &str) -> &'l str {
+fn status<'l>(batches: &'l [batchstep_sandbox::TallyBatch], id: &str) -> &'l str {
     batches.iter().find(|batch| batch.id == id).map_or("", |batch| &batch.status)
 }
 

@@ -11,9 +11,9 @@ use batchstep::effects::Screen;
 use batchstep::env::{Env, Setting};
 use batchstep::inputs::Cli;
 use batchstep::launcher::Launcher;
-use batchstep::sandbox::{Options, Sandbox, Tally, script};
 use batchstep::shutdown;
 use batchstep::world::World;
+use batchstep_sandbox::{Options, Sandbox, Tally, script};
 use clap::Parser as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Lab {
 
     pub(crate) async fn with_requests(takes: Duration, faults: &str, requests: usize) -> Self {
         let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
-        let sandbox = Sandbox::new(Options { takes, faults: script(faults).unwrap() }, clock);
+        let sandbox = Sandbox::new(Options { takes, faults: script(faults).unwrap() }, move || clock.now());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         tokio::spawn(sandbox.clone().serve(listener));

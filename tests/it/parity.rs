@@ -200,16 +200,16 @@ fn the_fault_table_is_complete_and_its_examples_parse() {
     let mut examples = String::new();
     for row in table("docs/sandbox.md", "## Faults") {
         let script = row.last().map(|example| example.trim_matches('`')).unwrap_or_default();
-        assert_eq!(batchstep::sandbox::script(script).map(|faults| faults.len()), Ok(1), "{script}");
+        assert_eq!(batchstep_sandbox::script(script).map(|faults| faults.len()), Ok(1), "{script}");
         examples += &format!("{script}\n");
     }
     for block in text.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()) {
-        batchstep::sandbox::script(block).unwrap_or_else(|wrong| panic!("{wrong} in\n{block}"));
+        batchstep_sandbox::script(block).unwrap_or_else(|wrong| panic!("{wrong} in\n{block}"));
     }
     for (wrong, target) in
         [("get x", ""), ("rows x", "rows "), ("answers x", "answers "), ("batch x", "batch "), ("file x", "file ")]
     {
-        let told = batchstep::sandbox::script(wrong).expect_err("no such action");
+        let told = batchstep_sandbox::script(wrong).expect_err("no such action");
         let (_, known) = told.split_once("it takes ").expect("the actions are listed");
         for action in ["upload", "create", "content", "list"]
             .iter()
@@ -225,7 +225,7 @@ fn the_fault_table_is_complete_and_its_examples_parse() {
         }
     }
     for operation in ["upload", "list-files", "get-file", "content", "delete-file", "create", "list", "get", "cancel"] {
-        assert!(batchstep::sandbox::script(&format!("{operation} drop")).is_ok());
+        assert!(batchstep_sandbox::script(&format!("{operation} drop")).is_ok());
         assert!(text.contains(&format!("`{operation}`")), "docs/sandbox.md does not name `{operation}`");
     }
 }

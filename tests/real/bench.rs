@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use batchstep::clock::Clock;
-use batchstep::sandbox::{Options, Sandbox, Tally, script};
+use batchstep_sandbox::{Options, Sandbox, Tally, script};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -221,7 +221,10 @@ pub(crate) fn calls(tally: &Tally, operation: &str) -> u64 {
 /// A sandbox in the test's own process, on a listener that the test made.
 pub(crate) fn sandbox_on(listener: TcpListener, faults: &str) -> Sandbox {
     let options = Options { takes: Duration::from_millis(300), faults: script(faults).unwrap() };
-    let sandbox = Sandbox::new(options, Clock::system());
+    let sandbox = {
+        let clock = Clock::system();
+        Sandbox::new(options, move || clock.now())
+    };
     tokio::spawn(sandbox.clone().serve(listener));
     sandbox
 }

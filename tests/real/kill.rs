@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batchstep::sandbox::Tally;
+use batchstep_sandbox::Tally;
 use futures_util::StreamExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
@@ -165,7 +165,7 @@ impl Trial {
 
     async fn twice(&self) -> usize {
         let tally: Tally = self.served.tally().await;
-        let over = |batch: &&batchstep::sandbox::TallyBatch| ["completed", "cancelled"].contains(&&*batch.status);
+        let over = |batch: &&batchstep_sandbox::TallyBatch| ["completed", "cancelled"].contains(&&*batch.status);
         assert_eq!(tally.batches.iter().filter(over).count(), tally.batches.len(), "{tally:?}");
         tally.batches.iter().filter(|batch| batch.status == "completed").count() - 1
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use batchstep::sandbox::Tally;
+use batchstep_sandbox::Tally;
 use tokio::process::Child;
 use tokio::time::{Instant, timeout};
 

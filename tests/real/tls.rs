@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use batchstep::sandbox::Sandbox;
+use batchstep_sandbox::Sandbox;
 use tokio::io::BufReader;
 
 use crate::bench::{PATIENCE, Workspace, batchstep, finish, line_with, port, sandbox_on};

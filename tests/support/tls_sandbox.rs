@@ -11,7 +11,7 @@ mod tls;
 use std::path::PathBuf;
 
 use batchstep::clock::Clock;
-use batchstep::sandbox::{Options, Sandbox};
+use batchstep_sandbox::{Options, Sandbox};
 use tokio::net::TcpListener;
 
 fn main() {
@@ -22,7 +22,10 @@ fn main() {
         let (plain_at, secure_at) = (plain.local_addr().unwrap(), secure.local_addr().unwrap());
         let acceptor = tls::authority(&ca, &["127.0.0.1"]);
         println!("http://{plain_at}/v1\nhttps://{secure_at}/v1");
-        let sandbox = Sandbox::new(Options::default(), Clock::system());
+        let sandbox = {
+            let clock = Clock::system();
+            Sandbox::new(Options::default(), move || clock.now())
+        };
         tokio::join!(sandbox.serve(plain), tls::terminate(secure, acceptor, plain_at.port()));
     });
 }

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use http_body_util::{BodyExt as _, Limited};
-use hyper::header::HeaderMap;
 use octocrab::{Octocrab, OctocrabBuilder};
 use serde_json::Value;
 

@@ -67,7 +67,7 @@ use std::time::Duration;
 use super::course::Stage;
 use super::delivery::DeliveryFault;
 use super::operation::Operation;
-use crate::values::MaxFailed;
+use super::share::Share;
 
 /// One line of a fault script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl fmt::Display for When {
         if let Some(during) = &self.during {
             write!(f, " for={}", compact(during))?;
         }
-        self.share.map_or(Ok(()), |share| write!(f, " share={}", MaxFailed::Share(share)))
+        self.share.map_or(Ok(()), |share| write!(f, " share={}", Share(share)))
     }
 }
 

@@ -25,6 +25,7 @@ mod refusal;
 mod routes;
 mod rows;
 mod script;
+mod share;
 mod specimen;
 mod tally;
 mod upload;
@@ -45,7 +46,6 @@ pub use faults::Fault;
 pub use script::script;
 pub use tally::{Tally, TallyBatch};
 
-use crate::clock::Clock;
 use world::World;
 
 /// The header that every answer of a sandbox carries.
@@ -69,14 +69,15 @@ impl Default for Options {
 /// A simulated provider. Clones share one world.
 #[derive(Clone)]
 pub struct Sandbox {
-    clock: Clock,
+    /// The time of day, counted from the Unix epoch.
+    now: Arc<dyn Fn() -> Duration + Send + Sync>,
     world: Arc<Mutex<World>>,
 }
 
 impl Sandbox {
-    /// A sandbox without files or batches.
-    pub fn new(options: Options, clock: Clock) -> Self {
-        Self { clock, world: Arc::new(Mutex::new(World::new(options.takes, options.faults))) }
+    /// A sandbox without files or batches. `now` tells the time of day, counted from the Unix epoch.
+    pub fn new(options: Options, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { now: Arc::new(now), world: Arc::new(Mutex::new(World::new(options.takes, options.faults))) }
     }
 
     /// Serves the API at `/v1` on the listener until the future is dropped, and its connections with it.
@@ -100,7 +101,11 @@ impl Sandbox {
 
     /// What it has been asked for so far.
     pub fn tally(&self) -> Tally {
-        self.world().tally(self.clock.now())
+        self.world().tally(self.now())
+    }
+
+    fn now(&self) -> Duration {
+        (self.now)()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {

@@ -9,7 +9,7 @@ use super::course::Stage;
 use super::delivery::DeliveryFault;
 use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, When};
 use super::operation::Operation;
-use crate::values::{self, MaxFailed};
+use super::share::{Share, duration};
 
 /// Reads a script: one fault a line, `#` begins a comment.
 pub fn script(text: &str) -> Result<Vec<Fault>, String> {
@@ -46,7 +46,7 @@ impl<'a> Words<'a> {
 }
 
 fn span(name: &str, text: &str) -> Result<Duration, String> {
-    values::duration(text).map_err(|expected| format!("`{name}={text}`: {expected}"))
+    duration(text).map_err(|expected| format!("`{name}={text}`: {expected}"))
 }
 
 fn number(name: &str, text: &str) -> Result<u64, String> {
@@ -106,7 +106,7 @@ impl When {
         let share = match words.take("share")? {
             None => None,
             Some(text) => match text.parse() {
-                Ok(MaxFailed::Share(millionths)) => Some(millionths),
+                Ok(Share(millionths)) => Some(millionths),
                 _ => return Err(format!("`share={text}` must be a share such as `1%`")),
             },
         };

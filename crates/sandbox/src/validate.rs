@@ -7,9 +7,19 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::wire::BatchError;
+/// One reason why a batch failed, as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct BatchError {
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    /// The field it is about.
+    pub(super) param: Option<String>,
+    /// The line of the input file, from 1.
+    pub(super) line: Option<u64>,
+}
 
 /// The most requests that a batch may hold, and the most embedding inputs.
 const MOST: usize = 50_000;

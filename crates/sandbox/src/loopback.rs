@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::{Options, Sandbox, Tally, script};
-use crate::clock::Clock;
 
 const ENDPOINT: &str = "/v1/chat/completions";
 
@@ -23,7 +22,8 @@ impl Bench {
     async fn new(takes: &str, faults: &str) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = Options { takes: humantime::parse_duration(takes).unwrap(), faults: script(faults).unwrap() };
-        let sandbox = Sandbox::new(options, Clock::starting_at(Duration::from_secs(1_700_000_000)));
+        let begun = Instant::now();
+        let sandbox = Sandbox::new(options, move || Duration::from_secs(1_700_000_000) + begun.elapsed());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(sandbox.clone().serve(listener));

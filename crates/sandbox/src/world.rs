@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::batch::{Batch, Settled};
 use super::course::Course;
+use super::course::Status;
 use super::create::Create;
 use super::faults::{BatchFault, Fault};
 use super::files::{File, Files};
@@ -24,7 +25,6 @@ use super::tally::{Tally, TallyBatch};
 use super::upload::Upload;
 use super::validate::{Checked, Manners, broken_input, no_input, scripted, too_many, validate};
 use super::weather::{Strike, Weather};
-use crate::wire::Status;
 
 /// Everything that the sandbox knows.
 pub(super) struct World {

@@ -6,10 +6,41 @@
 
 use std::time::Duration;
 
-use crate::wire::Status;
-
 /// How long a batch may run.
 pub(super) const WINDOW: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a batch says of itself, in OpenAI's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Status {
+    #[default]
+    Validating,
+    Failed,
+    InProgress,
+    Finalizing,
+    Completed,
+    Expired,
+    Cancelling,
+    Cancelled,
+}
+
+impl Status {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Validating => "validating",
+            Self::Failed => "failed",
+            Self::InProgress => "in_progress",
+            Self::Finalizing => "finalizing",
+            Self::Completed => "completed",
+            Self::Expired => "expired",
+            Self::Cancelling => "cancelling",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    pub(super) fn is_terminal(self) -> bool {
+        matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
+    }
+}
 
 /// The states that a batch passes on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use super::course::Status;
 use super::course::{Course, Moment};
 use super::create::Create;
 use super::delivery::{self, DeliveryFault};
 use super::faults::BatchFault;
 use super::rows::{Ground, Harvest, Rows, Untried};
-use crate::wire::{BatchError, Status};
+use super::validate::BatchError;
 
 /// One batch.
 pub(super) struct Batch {

@@ -42,7 +42,7 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
         let refusal = Refusal::new(404, format!("Invalid URL ({} {path})", head.method));
         return finish(&sandbox, Err(refusal), &head.headers, hold);
     };
-    let now = sandbox.clock.now();
+    let now = sandbox.now();
     let Strike { action, lag, delay } = sandbox.world().called(operation, now);
     if action == Some(Action::Reset) {
         return Err(Closed);
@@ -109,7 +109,7 @@ fn beside_the_api(sandbox: &Sandbox, method: &str, path: &str, headers: &HeaderM
     if headers.contains_key(header::AUTHORIZATION) {
         return Some(Err(Refusal::new(400, "This address takes no credentials.")));
     }
-    Some(sandbox.world().content(id, sandbox.clock.now()).map(Reply::Content))
+    Some(sandbox.world().content(id, sandbox.now()).map(Reply::Content))
 }
 
 /// Any key will do but those that say themselves that they are wrong.
@@ -157,7 +157,7 @@ struct Call<'a> {
 impl Call<'_> {
     fn act(self, sandbox: &Sandbox, headers: &HeaderMap) -> Result<Reply, Refusal> {
         let Call { operation, id, query, lag, most, body } = self;
-        let (now, mut world) = (sandbox.clock.now(), sandbox.world());
+        let (now, mut world) = (sandbox.now(), sandbox.world());
         let object = match operation {
             Operation::Upload => {
                 let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());

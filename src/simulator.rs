@@ -1,0 +1,105 @@
+//! The sandbox, served by this program: in the process of a run, or by `batchstep sandbox`.
+//!
+//! `crates/sandbox` is the simulator. A build without the feature `sandbox` has none, and says so.
+
+#[cfg(feature = "sandbox")]
+pub use with::Simulator;
+#[cfg(not(feature = "sandbox"))]
+pub use without::Simulator;
+
+/// The header that every answer of a sandbox carries. A report made from such answers is stamped
+/// SIMULATED, whatever the provider is called.
+pub const MARK: &str = "x-batchstep-sandbox";
+
+#[cfg(feature = "sandbox")]
+mod with {
+    use std::time::Duration;
+
+    use batchstep_sandbox::{Fault, Options, Sandbox, script};
+    use tokio::net::TcpListener;
+
+    use crate::clock::Clock;
+    use crate::error::Error;
+    use crate::inputs::Simulation;
+
+    /// How long a batch of the sandbox takes where nothing is said.
+    const TAKES: Duration = Duration::from_secs(3);
+
+    /// A sandbox that is not served yet.
+    pub struct Simulator {
+        /// How long its batches take.
+        pub takes: Duration,
+        faults: Vec<Fault>,
+    }
+
+    impl Simulator {
+        /// Reads how the sandbox is to behave.
+        ///
+        /// # Errors
+        /// Ends in exit 2 if a fault is wrong, or a file of faults cannot be read.
+        pub fn new(simulation: Simulation) -> Result<Self, Error> {
+            let mut faults = Vec::new();
+            for fault in &simulation.fault {
+                let unread =
+                    |path, error| Error::usage(format!("`fault` names {path}, which cannot be read.")).because(error);
+                let text = match fault.strip_prefix('@') {
+                    Some(path) => std::fs::read_to_string(path).map_err(|error| unread(path, error))?,
+                    None => fault.clone(),
+                };
+                let wrong =
+                    |why| Error::usage(format!("`fault` is wrong: {why}")).hint("docs/sandbox.md lists them all.");
+                faults.extend(script(&text).map_err(wrong)?);
+            }
+            Ok(Self { takes: simulation.takes.unwrap_or(TAKES), faults })
+        }
+
+        /// Serves it until the future is dropped.
+        pub async fn serve(self, listener: TcpListener, clock: Clock) {
+            let options = Options { takes: self.takes, faults: self.faults };
+            Sandbox::new(options, move || clock.now()).serve(listener).await;
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        #[test]
+        fn the_mark_is_the_one_that_the_sandbox_sets() {
+            assert_eq!(super::super::MARK, batchstep_sandbox::MARK);
+        }
+    }
+}
+
+#[cfg(not(feature = "sandbox"))]
+mod without {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+
+    use crate::clock::Clock;
+    use crate::error::Error;
+    use crate::inputs::Simulation;
+
+    /// There is none.
+    pub struct Simulator {
+        /// How long its batches take.
+        pub takes: Duration,
+        never: Infallible,
+    }
+
+    impl Simulator {
+        /// Says that there is none.
+        ///
+        /// # Errors
+        /// Always ends in exit 2.
+        pub fn new(_: Simulation) -> Result<Self, Error> {
+            Err(Error::usage("This batchstep was built without the sandbox.")
+                .hint("Build it with the feature `sandbox`, which is on by default."))
+        }
+
+        /// Never called.
+        pub async fn serve(self, _: TcpListener, _: Clock) {
+            match self.never {}
+        }
+    }
+}
