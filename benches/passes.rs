@@ -6,10 +6,7 @@ use std::hint::black_box;
 use std::io;
 use std::path::PathBuf;
 
-use batchstep::requests::source::{self, Source};
-use batchstep::requests::{self, Checked, Rules};
-use batchstep::results::{AnswersFile, Policy, reconcile};
-use batchstep::values::RetryOn;
+use batchstep::internals::{AnswersFile, Checked, Policy, RetryOn, Rules, Source, reconcile, resolve};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 
@@ -32,12 +29,12 @@ fn requests(piece: &str, length: usize) -> (Source, TempDir, usize) {
     let path = dir.path().join("requests.jsonl");
     std::fs::write(&path, (0..rows).map(line).collect::<String>()).expect("the requests are written");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let source = runtime.block_on(source::resolve(&[path.display().to_string()])).expect("the requests are found");
+    let source = runtime.block_on(resolve(&[path.display().to_string()])).expect("the requests are found");
     (source, dir, rows)
 }
 
 fn check(source: &Source) -> Checked {
-    let checked = requests::check(source, &Rules::default()).expect("the requests are read");
+    let checked = batchstep::internals::check(source, &Rules::default()).expect("the requests are read");
     assert_eq!(checked.fault_count, 0);
     checked
 }

@@ -10,54 +10,54 @@ use crate::retry::{Failure, Refusal, shorten};
 use crate::wire::{self, Batch, File, Page, Status};
 
 /// A provider and the client that reaches it.
-pub struct Api {
+pub(crate) struct Api {
     client: Client,
     provider: Box<dyn Provider>,
 }
 
 impl Api {
     /// Joins a provider and a client.
-    pub fn new(client: Client, provider: Box<dyn Provider>) -> Self {
+    pub(crate) fn new(client: Client, provider: Box<dyn Provider>) -> Self {
         Self { client, provider }
     }
 
     /// The provider.
-    pub fn provider(&self) -> &dyn Provider {
+    pub(crate) fn provider(&self) -> &dyn Provider {
         self.provider.as_ref()
     }
 
     /// The scheme, host and port that the calls go to.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         self.client.origin()
     }
 
     /// The base URL as it may be shown.
-    pub fn shown_base_url(&self) -> Shown {
+    pub(crate) fn shown_base_url(&self) -> Shown {
         self.client.shown_base_url()
     }
 
     /// Whether the answers are made up: so says the provider, or so said the server.
-    pub fn is_simulated(&self) -> bool {
+    pub(crate) fn is_simulated(&self) -> bool {
         self.provider.is_simulated() || self.client.is_simulated()
     }
 
     /// What our secrets are found by in lines that stay as they are.
-    pub fn traces(&self) -> Traces {
+    pub(crate) fn traces(&self) -> Traces {
         self.client.traces()
     }
 
     /// A text of the server's as it may be shown: without the secrets that we sent.
-    pub fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         self.client.shown(text)
     }
 
     /// JSON of the server's as it may be printed: without the secrets that we sent.
-    pub fn shown_json(&self, json: &[u8]) -> String {
+    pub(crate) fn shown_json(&self, json: &[u8]) -> String {
         String::from_utf8_lossy(&self.client.shown_body(json)).into_owned()
     }
 
     /// A batch as it may be shown. Decisions read the batch as it came.
-    pub fn shown_batch(&self, batch: &Batch) -> Batch {
+    pub(crate) fn shown_batch(&self, batch: &Batch) -> Batch {
         let mut batch = batch.clone();
         if let Status::Other(word) = &mut batch.status {
             *word = self.shown(word);
@@ -71,7 +71,7 @@ impl Api {
     }
 
     /// Uploads a requests file.
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         name: &str,
         file: Outgoing,
@@ -84,38 +84,38 @@ impl Api {
     }
 
     /// Reads a file's object.
-    pub async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
+    pub(crate) async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
         let reply = self.send(self.provider.get_file(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
-    pub async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
+    pub(crate) async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
         self.send(self.provider.delete_file(id)).await
     }
 
     /// Begins to download a file's bytes, from `offset` on if the server can.
-    pub async fn file_content(&self, id: &str, offset: u64) -> Result<Download, Failure> {
+    pub(crate) async fn file_content(&self, id: &str, offset: u64) -> Result<Download, Failure> {
         self.client.download(&self.provider.file_content(id), offset).await
     }
 
     /// Creates a batch. Never to be repeated blindly: see `batch/create.rs`.
-    pub async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
+    pub(crate) async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
         self.batch(self.provider.create_batch(batch)).await
     }
 
     /// Reads a batch.
-    pub async fn get_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
+    pub(crate) async fn get_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
         self.batch(self.provider.get_batch(id)).await
     }
 
     /// Cancels a batch. A batch that is over answers 409.
-    pub async fn cancel_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
+    pub(crate) async fn cancel_batch(&self, id: &str) -> Result<(Batch, Reply), Failure> {
         self.batch(self.provider.cancel_batch(id)).await
     }
 
     /// Lists batches, newest first: up to `limit` after the batch named.
-    pub async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
+    pub(crate) async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
         let reply = self.send(self.provider.list_batches(limit, after)).await?;
         let page = wire::page(&reply.body).map_err(|error| self.garbled(&reply, &error))?;
         page.batches.iter().try_for_each(|batch| self.usable(batch.ids()))?;

@@ -36,7 +36,7 @@ const CONTENT: [&str; 14] = [
 
 /// An error, from wherever the server put it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ApiError {
+pub(crate) struct ApiError {
     /// `error.code`, as text.
     pub code: Option<String>,
     /// `error.type`.
@@ -51,7 +51,7 @@ pub struct ApiError {
 
 impl ApiError {
     /// Reads the body of an answer that is not 2xx.
-    pub fn read(body: &[u8]) -> Self {
+    pub(crate) fn read(body: &[u8]) -> Self {
         match bounded::read(body) {
             Ok(value) => Self::of(&value),
             // Of what is no JSON, or more than anybody could mean, the beginning says enough.
@@ -64,7 +64,7 @@ impl ApiError {
 
     /// Finds the error in JSON that is about one: `{"error": {…}}`, `{"error": "…"}`,
     /// `{"detail": […]}`, or the object itself.
-    pub fn of(value: &Value) -> Self {
+    pub(crate) fn of(value: &Value) -> Self {
         let mut error = Self::default();
         error.take(value, 0);
         let of_code = || error.code.as_deref()?.parse().ok().filter(|code| (400..600).contains(code));
@@ -74,14 +74,14 @@ impl ApiError {
     }
 
     /// The error as it may be shown, each text passed through `cut`.
-    pub fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
+    pub(crate) fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
         let show = |text: &Option<String>| text.as_deref().map(&cut);
         let (code, kind, message) = (show(&self.code), show(&self.kind), show(&self.message));
         Self { code, kind, message, param: show(&self.param), status: self.status }
     }
 
     /// The best word for it: a code that is a word, else the type, else the code's number.
-    pub fn word(&self) -> Option<&str> {
+    pub(crate) fn word(&self) -> Option<&str> {
         let is_number = |code: &&str| code.bytes().all(|byte| byte.is_ascii_digit());
         let code = self.code.as_deref();
         code.filter(|code| !is_number(code)).or(self.kind.as_deref()).or(code)
@@ -222,7 +222,7 @@ fn number(value: &Value) -> Option<u16> {
 /// The status that a message begins with: `Error code: 429 - …`, `429 Too Many
 /// Requests`, `HTTP 503: …`, `Request failed with status code 502`. A number
 /// within prose is none.
-pub fn status_of_message(message: &str) -> Option<u16> {
+pub(crate) fn status_of_message(message: &str) -> Option<u16> {
     /// What may come before the status.
     const BEFORE: [&str; 17] = [
         "error",

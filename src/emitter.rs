@@ -16,7 +16,7 @@ use crate::events::Event;
 const SILENCE: Duration = Duration::from_secs(240);
 
 /// Where events go.
-pub struct Events<'a> {
+pub(crate) struct Events<'a> {
     listener: Box<dyn Fn(&Event) + 'a>,
     started: Instant,
     spoke: Cell<Instant>,
@@ -27,7 +27,7 @@ pub struct Events<'a> {
 
 impl<'a> Events<'a> {
     /// Hands every event to `listener`.
-    pub fn new(listener: impl Fn(&Event) + 'a) -> Self {
+    pub(crate) fn new(listener: impl Fn(&Event) + 'a) -> Self {
         let now = Instant::now();
         Self {
             listener: Box::new(listener),
@@ -40,7 +40,7 @@ impl<'a> Events<'a> {
     }
 
     /// Tells of an event.
-    pub fn emit(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         if let Some(doing) = event.doing() {
             self.doing.replace(doing);
         }
@@ -62,12 +62,12 @@ impl<'a> Events<'a> {
     }
 
     /// All warnings so far, for the report.
-    pub fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         self.warnings.borrow().clone()
     }
 
     /// Waits until the run has other batches than these, and tells their ids.
-    pub async fn batches_beyond(&self, known: &[String]) -> Vec<String> {
+    pub(crate) async fn batches_beyond(&self, known: &[String]) -> Vec<String> {
         let mut batches = self.batches.subscribe();
         match batches.wait_for(|batches| batches != known).await.as_deref() {
             Ok(batches) => batches.clone(),
@@ -77,7 +77,7 @@ impl<'a> Events<'a> {
     }
 
     /// Breaks silences for as long as it is polled; never ends.
-    pub async fn keep_alive(&self) -> Infallible {
+    pub(crate) async fn keep_alive(&self) -> Infallible {
         loop {
             tokio::time::sleep_until(self.spoke.get() + SILENCE).await;
             if self.spoke.get().elapsed() >= SILENCE {

@@ -13,7 +13,7 @@ use crate::wire::{Counts, Status};
 
 /// One fact of a run.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// The run began; it will cancel what is still running after `timeout`.
     Started {
         /// What runs, for the reader: `1.2.3`, provider and origin.
@@ -59,8 +59,6 @@ pub enum Event {
     Creating {
         /// The mark by which the batch can be found if the reply is lost.
         create: String,
-        /// The file it names.
-        input_file_id: String,
         /// Whether the batch should be cancelled if this process is killed.
         armed: bool,
     },
@@ -283,13 +281,13 @@ pub enum Event {
 
 impl Event {
     /// The failure of a command that has nothing else to report.
-    pub fn failed(error: &Error) -> Self {
+    pub(crate) fn failed(error: &Error) -> Self {
         let (outcome, hints) = (Outcome::of_error(error.exit), error.hints.clone());
         Self::Failed { outcome, sentence: error.sentence(), hints }
     }
 
     /// The log line, or none where the event is only progress.
-    pub fn line(&self) -> Option<String> {
+    pub(crate) fn line(&self) -> Option<String> {
         Some(match self {
             Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; checking once, without waiting"),
             Self::Started { title, timeout, deadline } => {
@@ -397,7 +395,7 @@ impl Event {
 
 impl Event {
     /// What is going on from this event on, where it tells: `waiting for batch_1 (in_progress)`.
-    pub fn doing(&self) -> Option<String> {
+    pub(crate) fn doing(&self) -> Option<String> {
         Some(match self {
             Self::Started { .. } => "checking the requests".to_owned(),
             Self::Uploading { sent, total } => format!("uploading, {} of {}", size(*sent), size(*total)),
@@ -424,17 +422,17 @@ fn progress(counts: Counts) -> String {
 }
 
 /// `1 request`, `20 requests`.
-pub fn requests_count(count: u64) -> String {
+pub(crate) fn requests_count(count: u64) -> String {
     counted(count, "request", "requests")
 }
 
 /// `1 batch`, `2 batches`.
-pub fn counted(count: u64, one: &str, several: &str) -> String {
+pub(crate) fn counted(count: u64, one: &str, several: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { several })
 }
 
 /// A size in the units vendors state their limits in: 1 MB is 1,000,000 bytes.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => counted(bytes, "byte", "bytes"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),

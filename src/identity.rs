@@ -7,19 +7,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-pub use crate::part::Part;
+pub(crate) use crate::part::Part;
 use crate::values::MaxFailed;
 use crate::wire::Batch;
 
 /// The `batchstep_v` mark: how to read the others.
 const VERSION: &str = "1";
 /// How many pairs the user gets: sixteen are allowed, seven may be ours.
-pub const USER_PAIRS: usize = 9;
+pub(crate) const USER_PAIRS: usize = 9;
 
 const V: &str = "batchstep_v";
 const KEY: &str = "batchstep_key";
 /// The mark of the intended create.
-pub const CREATE: &str = "batchstep_create";
+pub(crate) const CREATE: &str = "batchstep_create";
 const REPO: &str = "batchstep_repo";
 const RUN: &str = "batchstep_run";
 const CHECK: &str = "batchstep_check";
@@ -35,7 +35,13 @@ const SHORT_DIGEST: usize = 32;
 /// requests are sent once more, which attempt at them it is; and what else
 /// changes the answers, as pairs in any order. The origin, the API key, metadata
 /// and expiry do not matter.
-pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32, extras: &[(String, String)]) -> String {
+pub(crate) fn key(
+    digest: blake3::Hash,
+    endpoint: &str,
+    window: &str,
+    attempt: u32,
+    extras: &[(String, String)],
+) -> String {
     let mut hasher = blake3::Hasher::new_derive_key("batchstep 2026-11 key of a batch");
     hasher.update(digest.as_bytes());
     for part in [endpoint, window] {
@@ -57,12 +63,12 @@ pub fn key(digest: blake3::Hash, endpoint: &str, window: &str, attempt: u32, ext
 }
 
 /// Tells the requests of a run from others: the digest of all their bytes, shortened.
-pub fn fingerprint(digest: blake3::Hash) -> String {
+pub(crate) fn fingerprint(digest: blake3::Hash) -> String {
     digest.to_hex()[..SHORT_DIGEST].to_owned()
 }
 
 /// Names the work of several shards, whose keys these are.
-pub fn key_of_all(keys: &[String]) -> String {
+pub(crate) fn key_of_all(keys: &[String]) -> String {
     if let [key] = keys {
         return key.clone();
     }
@@ -74,17 +80,17 @@ pub fn key_of_all(keys: &[String]) -> String {
 }
 
 /// The name a requests file is uploaded under. OpenAI wants it to end in `.jsonl`.
-pub fn file_name(key: &str) -> String {
+pub(crate) fn file_name(key: &str) -> String {
     format!("batchstep-{key}.jsonl")
 }
 
 /// A fresh id for one intended create.
-pub fn new_create() -> String {
+pub(crate) fn new_create() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
 /// What a batch is marked with.
-pub struct Marks<'a> {
+pub(crate) struct Marks<'a> {
     /// The work.
     pub key: &'a str,
     /// The intended create.
@@ -105,7 +111,7 @@ pub struct Marks<'a> {
 
 impl Marks<'_> {
     /// The metadata's pairs: ours, then the user's.
-    pub fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
+    pub(crate) fn metadata(&self, user: &[(String, String)]) -> Vec<(String, String)> {
         // The only batch of a run has the run's own key.
         let of = if self.whole == self.key { String::new() } else { format!("{OF}{}", self.whole) };
         let part = format!("{}{of}{FROM}{}", self.part, self.requests);
@@ -125,7 +131,7 @@ impl Marks<'_> {
 
 /// Whether a batch came from this create: by its mark, or, where the provider
 /// dropped the metadata, by the file, which only this run knows.
-pub fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> bool {
+pub(crate) fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> bool {
     match batch.metadata.get(CREATE) {
         Some(mark) => mark == create,
         None => file_id.is_some() && batch.input_file_id.as_deref() == file_id,
@@ -135,7 +141,7 @@ pub fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> bool {
 /// The check that shows a run, as its mark says it: `ID/SHA/PULL/MAX-FAILED`, the
 /// pull request empty where there is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Check {
+pub(crate) struct Check {
     /// Its id at the host.
     pub id: u64,
     /// The commit it is on.
@@ -170,7 +176,7 @@ impl FromStr for Check {
 
 /// The marks that a batch bears; none of them need be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Seen<'b> {
+pub(crate) struct Seen<'b> {
     /// The work.
     pub key: Option<&'b str>,
     /// The intended create.
@@ -191,7 +197,7 @@ pub struct Seen<'b> {
 
 impl<'b> Seen<'b> {
     /// Reads a batch's marks.
-    pub fn of(batch: &'b Batch) -> Self {
+    pub(crate) fn of(batch: &'b Batch) -> Self {
         let get = |name| batch.metadata.get(name).map(String::as_str);
         let (part, requests) = get(PART).map(|mark| mark.split_once(FROM).unwrap_or((mark, ""))).unzip();
         let (part, whole) = part.map(|mark| mark.split_once(OF).unwrap_or((mark, ""))).unzip();
@@ -209,7 +215,7 @@ impl<'b> Seen<'b> {
 
     /// What the marks say against the batch being of this work and this repository,
     /// as far as these are known. Marks that are not there say nothing.
-    pub fn against(&self, key: Option<&str>, repo: Option<&str>) -> Option<String> {
+    pub(crate) fn against(&self, key: Option<&str>, repo: Option<&str>) -> Option<String> {
         let differs = |theirs: Option<&str>, ours: Option<&str>| theirs.zip(ours).is_some_and(|(a, b)| a != b);
         if differs(self.key, key) {
             return Some("it is of other requests".to_owned());
@@ -218,13 +224,13 @@ impl<'b> Seen<'b> {
     }
 
     /// Whether the batch was made by this very run of a workflow: then it may be cancelled by it.
-    pub fn is_of_run(&self, repo: Option<&str>, run: Option<&str>) -> bool {
+    pub(crate) fn is_of_run(&self, repo: Option<&str>, run: Option<&str>) -> bool {
         let id = |run: &str| run.split('/').take(2).map(str::to_owned).collect::<Vec<_>>();
         repo.is_some() && self.repo == repo && run.is_some() && self.run.map(id) == run.map(id)
     }
 
     /// Whether the batch was made by an earlier attempt at the same step of the same run.
-    pub fn is_of_earlier_attempt(&self, repo: Option<&str>, run: Option<&str>) -> bool {
+    pub(crate) fn is_of_earlier_attempt(&self, repo: Option<&str>, run: Option<&str>) -> bool {
         let parts = |run: Option<&str>| -> Option<(Vec<String>, u64)> {
             let mut parts: Vec<String> = run?.split('/').map(str::to_owned).collect();
             let attempt = (parts.len() == 5).then(|| parts.remove(2))?;

@@ -21,7 +21,7 @@ const BASE_URL: &str = "\"$BATCHSTEP_BASE_URL\"";
 
 /// How this provider and this directory are reached from a shell.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// The flags by which the provider is reached, each with a space before it. None where it ends with this process.
     connection: Option<String>,
     /// Where results and the journal go.
@@ -36,7 +36,7 @@ pub struct Invocation {
 
 impl Invocation {
     /// How the provider that `connection` names is reached.
-    pub fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
+    pub(crate) fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
         let provider = api.provider();
         let mut flags = String::new();
         if provider.name() != providers::choose(Name::Openai).name() {
@@ -60,34 +60,34 @@ impl Invocation {
 
     /// Of a command that keeps its results and its journal here.
     #[must_use]
-    pub fn in_dir(self, output_dir: &Path) -> Self {
+    pub(crate) fn in_dir(self, output_dir: &Path) -> Self {
         Self { output_dir: output_dir.to_owned(), ..self }
     }
 
     /// Of a run over this work, of which another takes up these batches.
     #[must_use]
-    pub fn of_run(self, reuse: Reuse, check: Option<String>) -> Self {
+    pub(crate) fn of_run(self, reuse: Reuse, check: Option<String>) -> Self {
         Self { rerun: Some(reuse), check, ..self }
     }
 
     /// Of a run whose provider is a sandbox in this process.
     #[must_use]
-    pub fn in_process(self) -> Self {
+    pub(crate) fn in_process(self) -> Self {
         Self { connection: None, ..self }
     }
 
     /// Whether the provider ends with this process, and its batches with it.
-    pub fn ends_with_process(&self) -> bool {
+    pub(crate) fn ends_with_process(&self) -> bool {
         self.connection.is_none()
     }
 
     /// What another run of the same requests would take up, where the command is a run.
-    pub fn rerun(&self) -> Option<Reuse> {
+    pub(crate) fn rerun(&self) -> Option<Reuse> {
         self.rerun.filter(|_| !self.ends_with_process())
     }
 
     /// The command that waits for these batches and fetches their answers into the same directory.
-    pub fn collect(&self, ids: &[&str]) -> Option<String> {
+    pub(crate) fn collect(&self, ids: &[&str]) -> Option<String> {
         let dir = match self.output_dir == Path::new(OUTPUT_DIR) {
             true => String::new(),
             false => format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string())),
@@ -100,12 +100,12 @@ impl Invocation {
     }
 
     /// The command that cancels these batches and waits for their end.
-    pub fn cancel(&self, ids: &[&str]) -> Option<String> {
+    pub(crate) fn cancel(&self, ids: &[&str]) -> Option<String> {
         self.command("cancel", ids, "")
     }
 
     /// The command that cancels these batches, and those of the creates with these marks.
-    pub fn cancel_with(&self, ids: &[&str], creates: &[&str]) -> Option<String> {
+    pub(crate) fn cancel_with(&self, ids: &[&str], creates: &[&str]) -> Option<String> {
         let join = |mark: &str| if mark.starts_with('-') { '=' } else { ' ' };
         let creates: String =
             creates.iter().map(|mark| format!(" --create{}{}", join(mark), shell_word(mark))).collect();
@@ -113,27 +113,27 @@ impl Invocation {
     }
 
     /// The command that prints a batch.
-    pub fn get(&self, id: &str) -> Option<String> {
+    pub(crate) fn get(&self, id: &str) -> Option<String> {
         self.command("batch get", &[id], "")
     }
 
     /// The command that lists the newest batches.
-    pub fn list(&self) -> Option<String> {
+    pub(crate) fn list(&self) -> Option<String> {
         self.command("batch list", &[], "")
     }
 
     /// The command that checks the same requests without uploading them.
-    pub fn check(&self) -> Option<&str> {
+    pub(crate) fn check(&self) -> Option<&str> {
         self.check.as_deref()
     }
 
     /// The journal, for a shell.
-    pub fn journal(&self) -> String {
+    pub(crate) fn journal(&self) -> String {
         shell_word(&self.output_dir.join("journal.jsonl").display().to_string())
     }
 
     /// These hints, and what their commands need that is not printed.
-    pub fn with_needs(&self, mut hints: Vec<String>) -> Vec<String> {
+    pub(crate) fn with_needs(&self, mut hints: Vec<String>) -> Vec<String> {
         let is_needed =
             |hint: &String| hint.contains("`batchstep ") && self.check().is_none_or(|it| !hint.contains(it));
         if !self.unprinted.is_empty() && hints.iter().any(is_needed) {
@@ -155,7 +155,7 @@ impl Invocation {
 }
 
 /// The command that checks this work without uploading it; none where that came on standard input.
-pub fn check(work: &Work, provider: Option<Name>) -> Option<String> {
+pub(crate) fn check(work: &Work, provider: Option<Name>) -> Option<String> {
     if work.requests.iter().any(|path| path == "-") {
         return None;
     }
@@ -192,7 +192,7 @@ fn unprinted(connection: &Connection, env: &Env) -> Vec<&'static str> {
 }
 
 /// A text as a word that can be pasted into a shell: ids are the provider's text.
-pub fn shell_word(text: &str) -> String {
+pub(crate) fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()

@@ -111,7 +111,7 @@ pub enum Record {
 
 /// A record with its time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub(crate) struct Line {
     /// Unix seconds.
     pub at: i64,
     /// What happened.
@@ -121,7 +121,7 @@ pub struct Line {
 
 /// An open journal, which also holds the lock on its directory.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     file: File,
     path: PathBuf,
     clock: Clock,
@@ -131,7 +131,7 @@ pub struct Journal {
 impl Journal {
     /// Opens the journal in `dir`, making the directory if need be, and returns
     /// what earlier runs wrote. A directory that is in use is a usage error.
-    pub fn open(dir: &Path, clock: Clock) -> Result<(Self, Vec<Line>), Error> {
+    pub(crate) fn open(dir: &Path, clock: Clock) -> Result<(Self, Vec<Line>), Error> {
         let failed = |what: &str, error: std::io::Error| {
             Error::usage(format!("`output-dir` {} {what}.", dir.display())).because(error)
         };
@@ -154,7 +154,7 @@ impl Journal {
 
     /// Writes a record and flushes it to the disk. What cannot be written down
     /// must not be done, so an error here ends the run.
-    pub fn note(&self, record: Record) -> Result<(), Error> {
+    pub(crate) fn note(&self, record: Record) -> Result<(), Error> {
         let line = Line { at: self.clock.unix(), record };
         let failed = |error: std::io::Error| {
             Error::internal(format!("The journal {} cannot be written.", self.path.display()))
@@ -185,7 +185,7 @@ fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
 
 /// A create that was about to be sent.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Intent {
+pub(crate) struct Intent {
     /// The mark it carries.
     pub mark: String,
     /// When it was first to be sent, in Unix seconds.
@@ -196,7 +196,7 @@ pub struct Intent {
 
 /// What earlier runs made of a piece of work and left without a closing record.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Left {
+pub(crate) struct Left {
     /// The uploaded file.
     pub file_id: Option<String>,
     /// A create whose batch is not known.
@@ -209,7 +209,7 @@ pub struct Left {
 
 /// A batch that a journal names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Named {
+pub(crate) struct Named {
     /// Its id.
     pub id: String,
     /// Whether another run made it.
@@ -218,16 +218,9 @@ pub struct Named {
     pub create: Option<String>,
 }
 
-impl Left {
-    /// Whether it is nothing.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What is left of the work `key` at the server `origin`. A closing record closes
 /// the work that its run took up; a run that got nowhere closes nothing.
-pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
+pub(crate) fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
     let mut left = Left::default();
     let (mut is_there, mut took_up) = (false, false);
     for Line { at, record } in earlier {
@@ -270,7 +263,7 @@ pub fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
 
 /// Whether an earlier run, which left no closing record, sent the halves of the
 /// work `key`: they may be running.
-pub fn is_halved(earlier: &[Line], origin: &str, key: &str) -> bool {
+pub(crate) fn is_halved(earlier: &[Line], origin: &str, key: &str) -> bool {
     let (mut is_there, mut took_up, mut is_halved) = (false, false, false);
     for Line { record, .. } in earlier {
         match record {
@@ -284,7 +277,7 @@ pub fn is_halved(earlier: &[Line], origin: &str, key: &str) -> bool {
 }
 
 /// The batches that earlier runs left, each with the key of its work: what `collect` takes where none is named.
-pub fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Named)> {
+pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Named)> {
     let mut keys: Vec<&str> = Vec::new();
     for Line { record, .. } in earlier {
         if let Record::Created { key, .. } | Record::Attached { key, .. } = record
@@ -364,13 +357,13 @@ mod tests {
         drop(journal);
         let (_, earlier) = Journal::open(dir.path(), clock).unwrap();
         assert_eq!(earlier.len(), 3, "the record after the torn line stands alone");
-        assert!(left(&earlier, "o", "k").is_nothing());
+        assert_eq!(left(&earlier, "o", "k"), Left::default());
     }
 
     #[test]
     fn a_run_without_a_closing_record_leaves_what_it_came_to() {
         let of = |records: &[Record]| left(&lines(records), "o", "k");
-        assert!(of(&[run()]).is_nothing());
+        assert_eq!(of(&[run()]), Left::default());
         assert_eq!(of(&[run(), uploaded("k", "f")]), Left { file_id: Some("f".into()), ..Left::default() });
         let cut_off = of(&[run(), uploaded("k", "f"), create("k", "c")]);
         let intent = Some(Intent { mark: "c".into(), first: 7, last: 7 });
@@ -380,8 +373,8 @@ mod tests {
         let dropped = |key: &str| Record::Dropped { key: key.into() };
         assert_eq!(batch(&[run(), created("k", "b"), dropped("k")]), None);
         assert_eq!(batch(&[run(), created("k", "b"), dropped("other")]), Some(("b".into(), false)));
-        assert!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k").is_nothing());
-        assert!(left(&lines(&[run(), created("k", "b")]), "o", "other").is_nothing());
+        assert_eq!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k"), Left::default());
+        assert_eq!(left(&lines(&[run(), created("k", "b")]), "o", "other"), Left::default());
     }
 
     #[test]

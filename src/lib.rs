@@ -5,47 +5,60 @@
 
 // The flow: each a stage, with its parts in its directory.
 pub mod inputs;
-pub mod plan;
-pub mod commands;
-pub mod requests;
-pub mod batch;
-pub mod results;
-pub mod verdict;
-pub mod report;
-pub mod outputs;
+mod plan;
+mod commands;
+mod requests;
+mod batch;
+mod results;
+mod verdict;
+mod report;
+mod outputs;
 // The seams.
-pub mod api;
-pub mod api_error;
+mod api;
+mod api_error;
 mod bounded;
-pub mod client;
+mod client;
 pub mod clock;
 pub mod effects;
-pub mod emitter;
+mod emitter;
 pub mod env;
 pub mod error;
-pub mod events;
-pub mod identity;
-pub mod invocation;
-pub mod journal;
+mod events;
+mod identity;
+mod invocation;
+mod journal;
 pub mod launcher;
 mod opaque;
-pub mod oversize;
+mod oversize;
 mod own_files;
-pub mod part;
-pub mod patience;
+mod part;
+mod patience;
 mod reasons;
-pub mod refusal;
-pub mod retry;
+mod refusal;
+mod retry;
 pub mod shutdown;
-pub mod simulator;
+mod simulator;
 pub mod usage;
-pub mod values;
-pub mod wire;
+mod values;
+mod wire;
 pub mod world;
 // The families: interchangeable peers that do not know each other.
-pub mod formats;
-pub mod hosts;
-pub mod providers;
+mod formats;
+mod hosts;
+mod providers;
+
+/// What the repository's own tests and benchmarks reach beside the above. It is no interface.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::journal::Record;
+    pub use crate::outputs::of as outputs_of;
+    pub use crate::providers::{Name, choose};
+    pub use crate::report::Report;
+    pub use crate::requests::source::{Source, resolve};
+    pub use crate::requests::{Checked, Rules, check};
+    pub use crate::results::{AnswersFile, Policy, reconcile};
+    pub use crate::values::RetryOn;
+}
 
 use commands::{cancel, check, collect, operations, run};
 use error::{Error, Exit};

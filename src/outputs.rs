@@ -44,7 +44,7 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
 }
 
 /// The step outputs of `collect --pending`.
-pub fn of_runs(outcome: Outcome, runs: &[RunEntry]) -> Vec<(&'static str, String)> {
+pub(crate) fn of_runs(outcome: Outcome, runs: &[RunEntry]) -> Vec<(&'static str, String)> {
     vec![("outcome", outcome.word().to_owned()), ("runs", serde_json::json!(runs).to_string())]
 }
 

@@ -36,7 +36,7 @@ const OTHERWISE: [&str; 18] = [
 ];
 
 /// Whether a call was refused because what it sends is too large.
-pub fn is_refusal(failure: &Failure) -> bool {
+pub(crate) fn is_refusal(failure: &Failure) -> bool {
     let Failure::Answered(refusal) = failure else { return false };
     match refusal.status {
         413 => true,
@@ -50,7 +50,7 @@ pub fn is_refusal(failure: &Failure) -> bool {
 }
 
 /// Whether a batch failed because it is too large, before any request was run.
-pub fn is_failed(batch: &Batch) -> bool {
+pub(crate) fn is_failed(batch: &Batch) -> bool {
     let is_unanswered = batch.counts.done().unwrap_or(0) == 0 && batch.output_file_id.is_none();
     let says_so = || {
         batch.errors.iter().any(|error| {

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 /// Which batch of a run it is, as its mark says it: `2/5 try 1`, or `2.1/5 try 1` for a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// The shard, from 1.
     pub number: usize,
     /// Of how many.
@@ -23,16 +23,16 @@ pub struct Part {
 
 /// A piece of a shard: all of it, a half, a half of a half, and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece(u64);
+pub(crate) struct Piece(u64);
 
 impl Piece {
     /// All of it. Each bit after the first says which half of the piece before.
-    pub const WHOLE: Self = Self(1);
+    pub(crate) const WHOLE: Self = Self(1);
     /// One cannot be halved oftener; a shard has at most four thousand million requests.
     const DEEPEST: u32 = 60;
 
     /// The two halves, if it can be halved.
-    pub fn halves(self) -> Option<[Self; 2]> {
+    pub(crate) fn halves(self) -> Option<[Self; 2]> {
         (self.depth() < Self::DEEPEST).then_some([Self(2 * self.0), Self(2 * self.0 + 1)])
     }
 
@@ -53,19 +53,19 @@ impl Piece {
     }
 
     /// Which half was taken at each step, 1 or 2: pieces in this order are in the order of their requests.
-    pub fn path(self) -> Vec<u8> {
+    pub(crate) fn path(self) -> Vec<u8> {
         (0..self.depth()).rev().map(|bit| if self.0 >> bit & 1 == 0 { 1 } else { 2 }).collect()
     }
 }
 
 impl Part {
     /// The same with another piece of the shard.
-    pub fn with(self, piece: Piece) -> Self {
+    pub(crate) fn with(self, piece: Piece) -> Self {
         Self { piece, ..self }
     }
 
     /// Whether these are, first attempts only, all that a run sent.
-    pub fn are_all(parts: &[Self]) -> bool {
+    pub(crate) fn are_all(parts: &[Self]) -> bool {
         let firsts = || parts.iter().filter(|part| part.attempt == 1);
         let of = firsts().map(|part| part.of).max().unwrap_or(0);
         let pieces = |number| firsts().filter(move |part| part.number == number).map(|part| part.piece);
@@ -73,7 +73,7 @@ impl Part {
     }
 
     /// Whether others, which are pieces of it, were sent in its place.
-    pub fn is_replaced_by(&self, others: &[Self]) -> bool {
+    pub(crate) fn is_replaced_by(&self, others: &[Self]) -> bool {
         let same = |other: &&Self| (other.number, other.of, other.attempt) == (self.number, self.of, self.attempt);
         others.iter().filter(same).any(|other| self.piece.holds(other.piece))
     }

@@ -17,13 +17,13 @@ use crate::retry::{Advice, Backoff, Cadence, Failure, is_hopeless};
 use crate::shutdown::Shutdown;
 
 /// How long transient failures are retried before a batch exists.
-pub const BEFORE: Duration = Duration::from_secs(600);
+pub(crate) const BEFORE: Duration = Duration::from_secs(600);
 /// How long, and how many times in a row, a 401, 403 or 404 must come before it counts as final.
 const LASTING: (Duration, u32) = (Duration::from_secs(120), 3);
 
 /// Why a stage ended early.
 #[derive(Debug)]
-pub enum Stop {
+pub(crate) enum Stop {
     /// The deadline passed. If something kept failing until then: what, and how.
     Deadline(Option<String>),
     /// A signal came, of this number.
@@ -42,7 +42,7 @@ pub enum Stop {
 impl Stop {
     /// The same amid trouble, which is why no time was left. Trouble that it has already is more to the point.
     #[must_use]
-    pub fn amid(self, trouble: Option<String>) -> Self {
+    pub(crate) fn amid(self, trouble: Option<String>) -> Self {
         match self {
             Self::Deadline(None) => Self::Deadline(trouble),
             stop => stop,
@@ -50,7 +50,7 @@ impl Stop {
     }
 
     /// What kept failing until the deadline passed, as `polling batch_1 kept failing: HTTP 503`.
-    pub fn trouble(&self) -> Option<&str> {
+    pub(crate) fn trouble(&self) -> Option<&str> {
         match self {
             Self::Deadline(trouble) | Self::HandedOver(trouble) => trouble.as_deref(),
             _ => None,
@@ -59,7 +59,7 @@ impl Stop {
 }
 
 /// What kept failing, and how, as a clause.
-pub fn kept_failing(doing: &str, failure: &Failure) -> String {
+pub(crate) fn kept_failing(doing: &str, failure: &Failure) -> String {
     format!("{doing} kept failing: {failure}")
 }
 
@@ -71,7 +71,7 @@ impl From<Error> for Stop {
 
 /// How long failures of a call are retried.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Patience {
+pub(crate) enum Patience {
     /// No batch exists yet: for ten minutes, and refusals are final.
     Before,
     /// A batch is running: until the deadline, and a refusal may be transient.
@@ -81,7 +81,7 @@ pub enum Patience {
 }
 
 /// What ends a wait, and where failures are reported.
-pub struct Guard<'a> {
+pub(crate) struct Guard<'a> {
     /// When the run must end.
     pub deadline: Instant,
     /// The order to stop.
@@ -94,12 +94,12 @@ pub struct Guard<'a> {
 
 impl Guard<'_> {
     /// Waits for `step` unless the deadline or a signal comes first.
-    pub async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(crate) async fn guard<T>(&self, step: impl Future<Output = T>) -> Result<T, Stop> {
         self.until(self.deadline, step).await
     }
 
     /// Waits for `step` unless `limit` or a signal comes first.
-    pub async fn until<T>(&self, limit: Instant, step: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(crate) async fn until<T>(&self, limit: Instant, step: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::select! {
             biased;
             signal = self.shutdown.first() => Err(Stop::Signal(signal)),
@@ -109,7 +109,7 @@ impl Guard<'_> {
     }
 
     /// Waits for work of our own, which no deadline cuts short, unless a signal comes first.
-    pub async fn unless_signalled<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(crate) async fn unless_signalled<T>(&self, work: impl Future<Output = T>) -> Result<T, Stop> {
         tokio::select! {
             biased;
             signal = self.shutdown.first() => Err(Stop::Signal(signal)),
@@ -118,7 +118,7 @@ impl Guard<'_> {
     }
 
     /// Repeats `attempt` until it works. `doing` names it: `uploading requests.jsonl`.
-    pub async fn bear<T>(
+    pub(crate) async fn bear<T>(
         &self,
         doing: &str,
         patience: Patience,
@@ -129,7 +129,7 @@ impl Guard<'_> {
     }
 
     /// Repeats `attempt` at a poll's cadence until it works; meanwhile the batch's state is unknown.
-    pub async fn bear_polling<T>(
+    pub(crate) async fn bear_polling<T>(
         &self,
         doing: &str,
         patience: Patience,
@@ -244,7 +244,7 @@ impl Streak {
 }
 
 /// The error that ends the run when `doing` failed for good.
-pub fn refused(doing: &str, failure: &Failure) -> Error {
+pub(crate) fn refused(doing: &str, failure: &Failure) -> Error {
     final_error(&format!("{} failed", capitalized(doing)), failure)
 }
 

@@ -59,7 +59,7 @@ const TRANSIENT: [&str; 9] = [
 impl ApiError {
     /// The error of an answer that is 2xx all the same: `{"error": …}` without an
     /// id, or an object that calls itself an error. None where it is what was asked for.
-    pub fn inside(body: &[u8]) -> Option<Self> {
+    pub(crate) fn inside(body: &[u8]) -> Option<Self> {
         let value: Value = serde_json::from_slice(body).ok()?;
         let is_said = |error: &Value| match error {
             Value::Object(members) => !members.is_empty(),
@@ -73,7 +73,7 @@ impl ApiError {
     }
 
     /// Whether the server is too busy, or broken for now, by what the body tells.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         if let Some(status) = self.status {
             return matches!(status, 408 | 409 | 425 | 429 | 500 | 502..=599);
         }
@@ -86,14 +86,14 @@ impl ApiError {
 
     /// Whether it says that the file cannot be found or used yet. Its size and its
     /// format are another matter.
-    pub fn is_over_file(&self, file_id: &str) -> bool {
+    pub(crate) fn is_over_file(&self, file_id: &str) -> bool {
         let message = self.message.as_deref().unwrap_or_default();
         let names_it = self.param.as_deref().is_some_and(is_file_field);
         is_over_file(message, names_it || message.contains(file_id))
     }
 
     /// Whether it is the metadata as such that is refused, and not one of these pairs of the user's.
-    pub fn is_over_metadata(&self, user: &[(String, String)]) -> bool {
+    pub(crate) fn is_over_metadata(&self, user: &[(String, String)]) -> bool {
         let (param, message) = (self.param.as_deref().unwrap_or_default(), self.message.as_deref().unwrap_or_default());
         let is_theirs =
             |(key, _): &(String, String)| [param, message].iter().any(|text| text.contains(&format!("metadata.{key}")));
@@ -103,12 +103,12 @@ impl ApiError {
 }
 
 /// Whether a field's name is one for the uploaded file.
-pub fn is_file_field(param: &str) -> bool {
+pub(crate) fn is_file_field(param: &str) -> bool {
     param.rsplit('.').next().is_some_and(|name| FILE_FIELDS.contains(&name))
 }
 
 /// Whether a sentence, which may name the file's field or id, says that the file cannot be found or used yet.
-pub fn is_over_file(message: &str, names_it: bool) -> bool {
+pub(crate) fn is_over_file(message: &str, names_it: bool) -> bool {
     let message = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
     (names_it || message.contains("file")) && says(&NOT_YET) && !says(&WRONG_FILE)

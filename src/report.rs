@@ -15,7 +15,7 @@ use crate::requests::{Checked, Fault};
 use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
 
 /// The `version` written into `report.json`.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// Everything a run has to say.
 #[derive(Clone, Debug, Serialize)]
@@ -236,7 +236,7 @@ pub struct Files {
 
 /// What came of one run, an entry of the output `runs`.
 #[derive(Debug, Serialize)]
-pub struct RunEntry {
+pub(crate) struct RunEntry {
     /// The digest that names its work.
     pub key: String,
     /// Whether the answers are the sandbox's.

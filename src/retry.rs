@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::api_error::ApiError;
 
 /// The longest `Retry-After` that is honoured.
-pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
+pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
 
 /// Codes and types that no waiting helps, whatever the HTTP status: an account that is empty, over its limit or
 /// closed. OpenAI's, then Anthropic's (its SDK's `types/shared`), then those of gateways and other vendors.
@@ -31,13 +31,13 @@ const HOPELESS: [&str; 13] = [
 ];
 
 /// Whether a provider's code or type says that no waiting helps.
-pub fn is_hopeless(word: &str) -> bool {
+pub(crate) fn is_hopeless(word: &str) -> bool {
     HOPELESS.iter().any(|hopeless| hopeless.eq_ignore_ascii_case(word.trim()))
 }
 
 /// What happened to one attempt at a call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The request was never sent: no route, no name, refused connection.
     Unsent(String),
     /// The server's certificate is not trusted; nothing was sent.
@@ -60,7 +60,7 @@ pub enum Failure {
 
 /// An answer that is not 2xx.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// What the body says, as it came: decisions read this.
@@ -75,7 +75,7 @@ pub struct Refusal {
 
 /// What to do after a failure.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Advice {
+pub(crate) enum Advice {
     /// Try again, not before the server's own wish if it has one.
     Again(Option<Duration>),
     /// Permanent if it lasts: a key that was just rotated, a file not yet visible.
@@ -86,7 +86,7 @@ pub enum Advice {
 
 impl Failure {
     /// Whether and how to try again.
-    pub fn advice(&self) -> Advice {
+    pub(crate) fn advice(&self) -> Advice {
         match self {
             Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
             Self::Untrusted(_) => Advice::Lasting,
@@ -105,7 +105,7 @@ impl Failure {
     }
 
     /// Whether the server may have acted although the attempt failed.
-    pub fn is_ambiguous(&self) -> bool {
+    pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Interrupted(_) | Self::Garbled(_) => true,
             Self::FailedInside(refusal) => !is_for_good(&refusal.error),
@@ -116,7 +116,7 @@ impl Failure {
 
     /// The HTTP status, if the server answered; that in the body, where the
     /// answer calls itself a success.
-    pub fn status(&self) -> Option<u16> {
+    pub(crate) fn status(&self) -> Option<u16> {
         match self {
             Self::Answered(refusal) => Some(refusal.status),
             Self::FailedInside(refusal) => refusal.error.status,
@@ -125,7 +125,7 @@ impl Failure {
     }
 
     /// What the server says is wrong, if it says so.
-    pub fn error(&self) -> Option<&ApiError> {
+    pub(crate) fn error(&self) -> Option<&ApiError> {
         match self {
             Self::Answered(refusal) | Self::FailedInside(refusal) => Some(&refusal.error),
             _ => None,
@@ -133,14 +133,14 @@ impl Failure {
     }
 
     /// The provider's code for it, or its type.
-    pub fn code(&self) -> Option<&str> {
+    pub(crate) fn code(&self) -> Option<&str> {
         let error = self.error()?;
         error.code.as_deref().or(error.kind.as_deref())
     }
 
     /// Whether it says that the thing asked for does not exist, or says in a
     /// success that it failed, and not how.
-    pub fn is_unknown_thing(&self) -> bool {
+    pub(crate) fn is_unknown_thing(&self) -> bool {
         match (self, self.status()) {
             (Self::FailedInside(_), None) => self.advice() == Advice::Lasting,
             (_, status) => matches!(status, Some(404 | 410)),
@@ -148,7 +148,7 @@ impl Failure {
     }
 
     /// What to do about it, where that is known.
-    pub fn hints(&self) -> Vec<&'static str> {
+    pub(crate) fn hints(&self) -> Vec<&'static str> {
         match (self, self.code()) {
             (_, Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active")) => {
                 vec!["Raise the organisation's budget or add credit at the provider, then run again."]
@@ -224,7 +224,7 @@ fn tell(error: &ApiError, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 impl std::error::Error for Failure {}
 
 /// The first `most` characters of a text, with a mark where it was cut.
-pub fn shorten(text: &str, most: usize) -> String {
+pub(crate) fn shorten(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
@@ -232,7 +232,7 @@ pub fn shorten(text: &str, most: usize) -> String {
 }
 
 /// Reads a `Retry-After` value in seconds; a date is not worth a clock that may disagree.
-pub fn retry_after(value: &str) -> Option<Duration> {
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     let seconds: f64 = value.trim().parse().ok()?;
     Duration::try_from_secs_f64(seconds).ok().map(|after| after.min(RETRY_AFTER_CAP))
 }
@@ -240,7 +240,7 @@ pub fn retry_after(value: &str) -> Option<Duration> {
 /// Waits between attempts before a batch exists: doubling from half a second
 /// to thirty, each shortened by up to a quarter so that many runs spread out.
 #[derive(Clone, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
 }
 
@@ -252,7 +252,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// The next wait.
-    pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
+    pub(crate) fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(Duration::from_secs(30));
         wait.mul_f64(1.0 - 0.25 * rng.f64())
@@ -262,19 +262,19 @@ impl Backoff {
 /// Waits between polls: from five seconds by half as much again up to the cap,
 /// each a tenth longer or shorter by chance. A cap below five seconds is also the first wait.
 #[derive(Clone, Debug)]
-pub struct Cadence {
+pub(crate) struct Cadence {
     next: Duration,
     cap: Duration,
 }
 
 impl Cadence {
     /// Starts anew.
-    pub fn new(cap: Duration) -> Self {
+    pub(crate) fn new(cap: Duration) -> Self {
         Self { next: cap.min(Duration::from_secs(5)), cap }
     }
 
     /// The next wait.
-    pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
+    pub(crate) fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let wait = self.next;
         self.next = wait.mul_f64(1.5).min(self.cap);
         wait.mul_f64(0.9 + 0.2 * rng.f64()).min(self.cap)

@@ -3,13 +3,13 @@
 //! `crates/sandbox` is the simulator. A build without the feature `sandbox` has none, and says so.
 
 #[cfg(feature = "sandbox")]
-pub use with::Simulator;
+pub(crate) use with::Simulator;
 #[cfg(not(feature = "sandbox"))]
 pub use without::Simulator;
 
 /// The header that every answer of a sandbox carries. A report made from such answers is stamped
 /// SIMULATED, whatever the provider is called.
-pub const MARK: &str = "x-batchstep-sandbox";
+pub(crate) const MARK: &str = "x-batchstep-sandbox";
 
 #[cfg(feature = "sandbox")]
 mod with {
@@ -26,7 +26,7 @@ mod with {
     const TAKES: Duration = Duration::from_secs(3);
 
     /// A sandbox that is not served yet.
-    pub struct Simulator {
+    pub(crate) struct Simulator {
         /// How long its batches take.
         pub takes: Duration,
         faults: Vec<Fault>,
@@ -37,7 +37,7 @@ mod with {
         ///
         /// # Errors
         /// Ends in exit 2 if a fault is wrong, or a file of faults cannot be read.
-        pub fn new(simulation: Simulation) -> Result<Self, Error> {
+        pub(crate) fn new(simulation: Simulation) -> Result<Self, Error> {
             let mut faults = Vec::new();
             for fault in &simulation.fault {
                 let unread =
@@ -54,7 +54,7 @@ mod with {
         }
 
         /// Serves it until the future is dropped.
-        pub async fn serve(self, listener: TcpListener, clock: Clock) {
+        pub(crate) async fn serve(self, listener: TcpListener, clock: Clock) {
             let options = Options { takes: self.takes, faults: self.faults };
             Sandbox::new(options, move || clock.now()).serve(listener).await;
         }

@@ -9,11 +9,11 @@ use crate::opaque::{LONGEST_ID, is_id};
 
 /// A secret. It opens only through [`Secret::reveal`], and `Debug` shows `***`.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+pub(crate) struct Secret(String);
 
 impl Secret {
     /// The text itself, for a header and for finding it in text that must not show it.
-    pub fn reveal(&self) -> &str {
+    pub(crate) fn reveal(&self) -> &str {
         &self.0
     }
 }
@@ -41,7 +41,7 @@ impl FromStr for Secret {
 
 /// A header as `Name: value`. The value is a secret, whatever the name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
+pub(crate) struct Header {
     /// The header's name, in lower case.
     pub name: String,
     /// Its value.
@@ -233,7 +233,7 @@ impl RetryOn {
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
-pub fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text.trim()) {
         _ if text.trim() == "0" => Ok(Duration::ZERO),
         Ok(span) if span <= LONGEST => Ok(span),
@@ -243,7 +243,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a size in bytes: `1200`, `10MB` (a million each) or `10MiB` (1,048,576 each).
-pub fn bytes(text: &str) -> Result<u64, String> {
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     let wrong = || "write a size such as `1000000`, `10MB` or `10MiB`".to_owned();
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -261,13 +261,13 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 }
 
 /// How long a completion window is; a day where it is written in a way that we cannot read.
-pub fn window(text: &str) -> Duration {
+pub(crate) fn window(text: &str) -> Duration {
     const DAY: Duration = Duration::from_secs(86_400);
     duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(DAY)
 }
 
 /// Parses the life of a file: OpenAI takes an hour to thirty days.
-pub fn file_life(text: &str) -> Result<Duration, String> {
+pub(crate) fn file_life(text: &str) -> Result<Duration, String> {
     let life = duration(text)?;
     if life < Duration::from_secs(3_600) || life > Duration::from_secs(2_592_000) {
         return Err("a file lives for `1h` to `30days`".to_owned());
@@ -276,7 +276,7 @@ pub fn file_life(text: &str) -> Result<Duration, String> {
 }
 
 /// Checks an id that was typed, of a batch or a file.
-pub fn id(text: &str) -> Result<String, String> {
+pub(crate) fn id(text: &str) -> Result<String, String> {
     match is_id(text) {
         true => Ok(text.to_owned()),
         false => Err(format!("an id is printable, at most {LONGEST_ID} bytes long and no `.` or `..`")),
@@ -284,7 +284,7 @@ pub fn id(text: &str) -> Result<String, String> {
 }
 
 /// Parses a boolean as YAML 1.2 writes it, which is what GitHub's own actions take.
-pub fn boolean(text: &str) -> Result<bool, String> {
+pub(crate) fn boolean(text: &str) -> Result<bool, String> {
     match text.trim() {
         "true" | "True" | "TRUE" => Ok(true),
         "false" | "False" | "FALSE" => Ok(false),

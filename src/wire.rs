@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::bounded;
 use crate::opaque::is_id;
-pub use crate::reasons::{BatchError, Errors};
+pub(crate) use crate::reasons::{BatchError, Errors};
 
 /// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -205,7 +205,7 @@ pub struct Usage {
 
 /// A file.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct File {
+pub(crate) struct File {
     /// The id, opaque.
     #[serde(deserialize_with = "id")]
     pub id: String,
@@ -225,7 +225,7 @@ pub struct File {
 
 /// One page of a list.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub(crate) struct Page {
     /// The batches, newest first.
     pub batches: Vec<Batch>,
     /// Whether another page follows.
@@ -235,7 +235,7 @@ pub struct Page {
 }
 
 /// Reads an object from an answer, bare or in an envelope.
-pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     let mut value = bounded::read(body)?;
     for envelope in ["job", "data"] {
         if value.get("id").is_none() && value.get(envelope).is_some_and(Value::is_object) {
@@ -247,7 +247,7 @@ pub fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> 
 
 /// Reads a page of batches: `{"data": […]}`, `{"value": […]}` or a bare array.
 /// Entries without an id are no batches and are passed over.
-pub fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
+pub(crate) fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
     let mut value = bounded::read(body)?;
     let has_more = value.get("has_more").and_then(Value::as_bool).unwrap_or(false);
     let entries = match ["data", "value"].into_iter().find(|name| value.get(name).is_some()) {

@@ -47,18 +47,18 @@ impl World {
     }
 
     /// Finds the host.
-    pub fn host(&self, choice: Option<Choice>, summary: Option<bool>) -> Box<dyn Host> {
+    pub(crate) fn host(&self, choice: Option<Choice>, summary: Option<bool>) -> Box<dyn Host> {
         let options = hosts::Options { summary: summary.unwrap_or(true), interactive: self.interactive };
         hosts::detect(&self.env, choice.unwrap_or_default(), options)
     }
 
     /// Who uses us, as far as defaults go: where a host was chosen, its ways count.
-    pub fn setting(&self, host: &dyn Host) -> Setting {
+    pub(crate) fn setting(&self, host: &dyn Host) -> Setting {
         if host.is_ci() { Setting::Ci } else { self.setting }
     }
 
     /// Events that a host turns into effects. The first are about the environment.
-    pub fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
+    pub(crate) fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
         let events = Events::new(move |event| {
             self.apply(host.event(event));
             // From here on `post` knows what it may have to end. If the launcher was gone before
@@ -72,7 +72,7 @@ impl World {
     }
 
     /// A warning for each variable that looks like an input and is none.
-    pub fn misspelt(&self) -> Vec<String> {
+    pub(crate) fn misspelt(&self) -> Vec<String> {
         let warning = |Unknown { name, nearest }| {
             let nearest = nearest.map(|nearest| format!(" Did you mean {nearest}?")).unwrap_or_default();
             format!("The variable {name} is not used: batchstep has no such input.{nearest}")
@@ -81,7 +81,7 @@ impl World {
     }
 
     /// Warns of proxies that calls would silently go past. What their variables hold may be a password.
-    pub fn warn_of_proxies(&self) {
+    pub(crate) fn warn_of_proxies(&self) {
         let host = self.host(None, None);
         let events = self.events(host.as_ref());
         for name in self.env.unusable_proxies() {
@@ -93,7 +93,7 @@ impl World {
     }
 
     /// Orders a stop when the launcher is gone; never ends.
-    pub async fn watch_launcher(&self) -> Infallible {
+    pub(crate) async fn watch_launcher(&self) -> Infallible {
         if let Some(launcher) = &self.launcher {
             launcher.watch().await;
             self.say_that_the_launcher_is_gone();
@@ -112,7 +112,7 @@ impl World {
     }
 
     /// Carries effects out. What does not work is said, and remembered.
-    pub fn apply(&self, effects: Vec<Effect>) {
+    pub(crate) fn apply(&self, effects: Vec<Effect>) {
         let mut screen = self.screen.borrow_mut();
         for error in screen.apply(effects) {
             // An error of the log itself has nowhere left to go.
@@ -122,13 +122,13 @@ impl World {
     }
 
     /// What a first effect that did not work comes to, if there was one.
-    pub fn failure<T>(&self, judge: impl FnOnce(&Error) -> T) -> Option<T> {
+    pub(crate) fn failure<T>(&self, judge: impl FnOnce(&Error) -> T) -> Option<T> {
         self.failed.borrow().as_ref().map(judge)
     }
 
     /// The exit code, or 1 if outputs could not be written: a workflow that
     /// cannot read what a run found must not take it for a success.
-    pub fn exit(&self, exit: Exit) -> Exit {
+    pub(crate) fn exit(&self, exit: Exit) -> Exit {
         match exit {
             Exit::Signal(_) => exit,
             _ if self.failed.borrow().is_some() => Exit::Internal,
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Explains an error and gives its exit code.
-    pub fn fail(&self, error: &Error) -> Exit {
+    pub(crate) fn fail(&self, error: &Error) -> Exit {
         self.apply(explain(error));
         error.exit
     }

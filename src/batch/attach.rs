@@ -108,7 +108,7 @@ enum Fit {
 impl Submitter<'_> {
     /// Takes up what is there already of the work. Where that is a batch, the
     /// progress has it; it may also be only the uploaded file, or nothing.
-    pub async fn attach(&self, work: &Submission<'_>) -> Result<(), Stop> {
+    pub(crate) async fn attach(&self, work: &Submission<'_>) -> Result<(), Stop> {
         if !self.progress.borrow().passed_over.is_empty() || !self.resume(work).await? {
             let now = self.clock.unix();
             let back = match work.reuse {

@@ -131,7 +131,7 @@ impl Driver<'_> {
 }
 
 /// Ends batches from outside of the run that made them.
-pub struct Canceller<'a> {
+pub(crate) struct Canceller<'a> {
     /// The provider.
     pub api: &'a Api,
     /// Deadline, signals and events.
@@ -143,7 +143,7 @@ pub struct Canceller<'a> {
 impl Canceller<'_> {
     /// Looks for the batches of a create until there is one, the list cannot
     /// lag any more, or time is up.
-    pub async fn find(&self, create: &str) -> Result<Vec<Batch>, Stop> {
+    pub(crate) async fn find(&self, create: &str) -> Result<Vec<Batch>, Stop> {
         let limit = self.guard.deadline.min(Instant::now() + LAG);
         let since = self.clock.unix() - WINDOW;
         let doing = "looking for the batch";
@@ -170,7 +170,7 @@ impl Canceller<'_> {
     }
 
     /// Asks for a batch's cancel. None where it is over already.
-    pub async fn request(&self, batch_id: &str, why: &str) -> Result<Option<Batch>, Stop> {
+    pub(crate) async fn request(&self, batch_id: &str, why: &str) -> Result<Option<Batch>, Stop> {
         let (id, why) = (batch_id.to_owned(), why.to_owned());
         self.guard.events.emit(Event::Cancelling { batch_id: id, why });
         let doing = format!("cancelling batch {batch_id}");
@@ -209,7 +209,7 @@ impl Canceller<'_> {
     }
 
     /// Waits for the end of a batch whose cancel was asked for, for as long as there is time.
-    pub async fn wait(&self, batch_id: &str, requested: Option<Batch>) -> Result<Batch, Stop> {
+    pub(crate) async fn wait(&self, batch_id: &str, requested: Option<Batch>) -> Result<Batch, Stop> {
         let (limit, mut seen) = (self.limit(), requested);
         // A cancelled batch often ends within seconds, and somebody waits for the job to end.
         let mut cadence = Cadence::new(Duration::from_secs(2));

@@ -70,7 +70,7 @@ impl Tries {
 impl Submitter<'_> {
     /// Creates the batch, and makes sure that there is one and not two. Where another
     /// run has made one meanwhile, it is attached to instead.
-    pub async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
+    pub(crate) async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
         if self.looks_again(work).await? {
             return Ok(());
         }
@@ -78,8 +78,7 @@ impl Submitter<'_> {
         let create = identity::new_create();
         self.progress.borrow_mut().create = Some((create.clone(), self.clock.unix()));
         self.note_create()?;
-        let (mark, input_file_id) = (create.clone(), file_id.clone());
-        self.guard.events.emit(Event::Creating { create: mark, input_file_id, armed: work.armed });
+        self.guard.events.emit(Event::Creating { create: create.clone(), armed: work.armed });
         let marks = identity::Marks {
             key: &work.key,
             create: &create,
@@ -286,7 +285,7 @@ impl Submitter<'_> {
     }
 
     /// Of several batches of one create the oldest stays and the others are cancelled.
-    pub async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
+    pub(crate) async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
         let mut found = found.into_iter();
         let oldest = found.next()?;
         for newer in found.filter(|newer| !newer.status.is_terminal()) {
@@ -325,7 +324,7 @@ impl Submitter<'_> {
     }
 
     /// Every batch that came from this submission's create, oldest first.
-    pub async fn find(&self) -> Result<Vec<Batch>, Failure> {
+    pub(crate) async fn find(&self) -> Result<Vec<Batch>, Failure> {
         let Progress { create, file_id, key, repo, .. } = self.progress.borrow().clone();
         let (create, intended) = create.unwrap_or_default();
         let mut found = search::find(self.api, &create, file_id.as_deref(), intended).await?;
@@ -335,7 +334,7 @@ impl Submitter<'_> {
     }
 
     /// The create was sent and nobody can tell what became of it.
-    pub fn unknown(&self, error: Error) -> Stop {
+    pub(crate) fn unknown(&self, error: Error) -> Stop {
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         Stop::Unknown(error.hint(format!("A batch of file {file_id} may exist and cost: look for it at the provider.")))
     }

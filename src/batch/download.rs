@@ -27,7 +27,7 @@ use crate::results;
 use crate::retry::{Advice, Failure};
 
 /// What files are fetched with.
-pub struct Downloader<'a> {
+pub(crate) struct Downloader<'a> {
     /// The provider.
     pub api: &'a Api,
     /// Deadline, signals and events.
@@ -38,7 +38,7 @@ pub struct Downloader<'a> {
 
 /// What is here of one of a batch's files.
 #[derive(Debug)]
-pub struct Copy {
+pub(crate) struct Copy {
     /// `output`, `error` or `input`.
     pub what: &'static str,
     /// The file's id at the provider.
@@ -77,7 +77,7 @@ enum Trouble {
 
 impl Copy {
     /// Nothing yet of this file; `number` tells its batch from the others of a run.
-    pub fn new(what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
+    pub(crate) fn new(what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
         let path = dir.join(format!("{what}-{number}.jsonl"));
         let part = dir.join(format!("{what}-{number}.jsonl.part"));
         let kept = dir.join(format!("{what}-{number}.kept.jsonl"));
@@ -85,7 +85,7 @@ impl Copy {
     }
 
     /// Where it stands.
-    pub fn state(&self) -> FileState {
+    pub(crate) fn state(&self) -> FileState {
         match (&self.trouble, &self.whole) {
             (Some(Trouble::Broken(why)), _) => FileState::Broken(why.clone()),
             (Some(Trouble::Absent { since }), _) => FileState::Absent { lasted: since.elapsed() },
@@ -95,7 +95,7 @@ impl Copy {
     }
 
     /// The same file under another id. The lines that are here of `before` are kept until there are more.
-    pub fn in_place_of(before: Option<Self>, what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
+    pub(crate) fn in_place_of(before: Option<Self>, what: &'static str, id: &str, number: usize, dir: &Path) -> Self {
         let copy = Self::new(what, id, number, dir);
         // What cannot be kept is fetched again.
         if let Some(mut before) = before
@@ -109,7 +109,7 @@ impl Copy {
 
     /// The lines that are here: those of the last whole copy, else the whole lines of what
     /// came, or those of an earlier attempt if they are more.
-    pub fn lines(&mut self) -> std::io::Result<Option<PathBuf>> {
+    pub(crate) fn lines(&mut self) -> std::io::Result<Option<PathBuf>> {
         let now = if self.whole.is_some() { Some(self.path.clone()) } else { self.whole_lines()? };
         if !self.kept.exists() {
             return Ok(now);
@@ -153,7 +153,7 @@ impl Downloader<'_> {
     /// One attempt at a file: fetches it, or makes sure that the copy here is what the
     /// provider still has. Tells how many bytes came. What went wrong is the
     /// copy's state; only a signal, `limit` and our own disk end it.
-    pub async fn fetch(&self, copy: &mut Copy, limit: Instant) -> Result<u64, Stop> {
+    pub(crate) async fn fetch(&self, copy: &mut Copy, limit: Instant) -> Result<u64, Stop> {
         let mut came = 0;
         let done = self.guard.until(limit, self.attempt(copy, &mut came)).await;
         let failure = match done {
@@ -185,7 +185,7 @@ impl Downloader<'_> {
 
     /// Fetches a batch's input file, if the provider gives it back within the guard's
     /// deadline: not every one does, and answers can be told without it.
-    pub async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
+    pub(crate) async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
         self.make_dir()?;
         let try_it = self.guard.guard(self.api.file_content(id, 0)).await;
         let is_refused =
@@ -207,7 +207,7 @@ impl Downloader<'_> {
     }
 
     /// Makes the directory that the files go to.
-    pub fn make_dir(&self) -> Result<(), Stop> {
+    pub(crate) fn make_dir(&self) -> Result<(), Stop> {
         // A link is not this run's, and what is behind it nobody's to write to.
         own_files::unlink(self.dir)
             .and_then(|()| own_files::make_dir(self.dir))

@@ -15,7 +15,7 @@ use crate::wire::{Batch, File};
 
 /// What the batch should be.
 #[derive(Clone, Copy)]
-pub struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     /// What the journal says of it.
     pub named: &'a Named,
     /// The work, where it is known.
@@ -32,7 +32,7 @@ pub struct Claim<'a> {
 
 /// What the provider shows of a batch that the journal names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// It is another batch than the journal says.
     Against(String),
     /// Its marks, or its file's name and size, show that it is of this work.
@@ -45,7 +45,7 @@ pub enum Evidence {
 }
 
 /// Compares what the journal says of a batch with what the provider shows.
-pub async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &Claim<'_>) -> Result<Evidence, Stop> {
+pub(crate) async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &Claim<'_>) -> Result<Evidence, Stop> {
     let seen = Seen::of(batch);
     if let Some(why) = against(&seen, claim) {
         return Ok(Evidence::Against(why));
@@ -63,7 +63,7 @@ pub async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &Claim<'_
 }
 
 /// What a file's object says of a claim that it is the upload of this work.
-pub fn of_file(file: &File, key: &str, bytes: Option<u64>) -> Evidence {
+pub(crate) fn of_file(file: &File, key: &str, bytes: Option<u64>) -> Evidence {
     let has_other_size = file.bytes.zip(bytes).is_some_and(|(theirs, ours)| theirs != ours);
     match &file.filename {
         Some(name) if *name != identity::file_name(key) => Evidence::Against("its file has another name".to_owned()),

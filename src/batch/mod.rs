@@ -4,19 +4,19 @@
 //! the batch: at the deadline it is cancelled and waited for, since partial
 //! results are worth having; after a signal only the cancel is promised.
 
-pub mod attach;
-pub mod cancel;
+pub(crate) mod attach;
+pub(crate) mod cancel;
 mod create;
-pub mod download;
+pub(crate) mod download;
 mod ending;
-pub mod evidence;
+pub(crate) mod evidence;
 mod files;
 mod inflate;
-pub mod phases;
-pub mod promise;
+pub(crate) mod phases;
+pub(crate) mod promise;
 mod resume;
-pub mod search;
-pub mod submit;
+pub(crate) mod search;
+pub(crate) mod submit;
 mod twins;
 mod waves;
 
@@ -30,7 +30,7 @@ use self::files::Waiting;
 use self::phases::Phases;
 use self::submit::{Progress, Submission, Submitter};
 use self::twins::Looks;
-pub use self::waves::Room;
+pub(crate) use self::waves::Room;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::error::Exit;
@@ -42,12 +42,12 @@ use crate::wire::{Batch, Status};
 
 /// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
 /// and the poll that sees it may be a minute late.
-pub const CANCELLING: Duration = Duration::from_secs(660);
+pub(crate) const CANCELLING: Duration = Duration::from_secs(660);
 /// How long a create that was under way at the deadline is looked for.
 const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a batch is driven with.
-pub struct Driver<'a> {
+pub(crate) struct Driver<'a> {
     /// The provider.
     pub api: &'a Api,
     /// Deadline, signals and events.
@@ -80,7 +80,7 @@ pub enum Parting {
 
 /// How a batch's life ended for us.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// How far the submission came; its batch as last seen.
     pub progress: Progress,
     /// What broke the run off; none where the batch ended by itself.
@@ -89,21 +89,21 @@ pub struct Ended {
 
 impl Driver<'_> {
     /// Submits and waits; ends in good order whatever happens.
-    pub async fn drive(&self, work: &Submission<'_>) -> Ended {
+    pub(crate) async fn drive(&self, work: &Submission<'_>) -> Ended {
         let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
         let stop = Box::pin(self.live(work, &progress)).await.err();
         self.end(progress, stop).await
     }
 
     /// Submits and does not wait.
-    pub async fn submit(&self, work: &Submission<'_>) -> Ended {
+    pub(crate) async fn submit(&self, work: &Submission<'_>) -> Ended {
         let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
         let stop = Box::pin(self.obtain(work, &progress)).await.err();
         self.end(progress, stop).await
     }
 
     /// Waits for a batch that others submitted.
-    pub async fn attend(&self, key: &str, batch: Batch) -> Ended {
+    pub(crate) async fn attend(&self, key: &str, batch: Batch) -> Ended {
         let file_id = batch.input_file_id.clone();
         let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key, None) });
         let stop = Box::pin(self.wait(&progress, Patience::Running, None)).await.err();

@@ -8,11 +8,11 @@ use crate::report::Phase;
 
 /// Measures phases: each lasts until the next begins.
 #[derive(Default)]
-pub struct Phases(RefCell<Vec<(String, Instant)>>);
+pub(crate) struct Phases(RefCell<Vec<(String, Instant)>>);
 
 impl Phases {
     /// Begins a phase, unless it is the one already under way.
-    pub fn begin(&self, name: &str) {
+    pub(crate) fn begin(&self, name: &str) {
         let mut begun = self.0.borrow_mut();
         if begun.last().is_none_or(|(last, _)| last != name) {
             begun.push((name.to_owned(), Instant::now()));
@@ -20,7 +20,7 @@ impl Phases {
     }
 
     /// The phases so far, the last one up to now.
-    pub fn finish(&self) -> Vec<Phase> {
+    pub(crate) fn finish(&self) -> Vec<Phase> {
         let begun = self.0.borrow();
         let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
         let phases = begun.iter().zip(ends);

@@ -12,7 +12,7 @@ use crate::wire::{Batch, Status};
 
 /// How long a file must be absent before it counts as gone, and stay the same
 /// before it counts as all that there will be.
-pub const SETTLED: Duration = Duration::from_secs(120);
+pub(crate) const SETTLED: Duration = Duration::from_secs(120);
 /// How long a batch that counts answers may take to name a file, promised or not.
 const NAMED: Duration = Duration::from_secs(30);
 /// The provider may have dropped so many answers of a batch.
@@ -22,7 +22,7 @@ const FEW_PERCENT: u64 = 1;
 
 /// Where one of a batch's files stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileState {
+pub(crate) enum FileState {
     /// The batch names none.
     Unnamed,
     /// It is here, and has been the same for so long.
@@ -41,7 +41,7 @@ pub enum FileState {
 
 /// What is known of the answers of a batch that is over.
 #[derive(Debug)]
-pub struct Account<'a> {
+pub(crate) struct Account<'a> {
     /// The batch.
     pub batch: &'a Batch,
     /// Requests that were sent in it, where that is known.
@@ -58,7 +58,7 @@ pub struct Account<'a> {
 
 /// What an account comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Finding {
+pub(crate) enum Finding {
     /// There is nothing more to fetch.
     Settled {
         /// What the user should know.
@@ -72,7 +72,7 @@ pub enum Finding {
 
 /// How many answers the provider promises: none where it does not count them,
 /// and none of a batch that failed or was cancelled.
-pub fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
+pub(crate) fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
     if matches!(batch.status, Status::Failed | Status::Cancelled) {
         return 0;
     }
@@ -82,7 +82,7 @@ pub fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
 
 impl Account<'_> {
     /// Examines the account.
-    pub fn examine(&self) -> Finding {
+    pub(crate) fn examine(&self) -> Finding {
         let files = [("output", &self.output), ("error", &self.error)];
         let mut warnings = Vec::new();
         if self.is_answered() {

@@ -14,7 +14,7 @@ const PAGES: usize = 50;
 
 /// What was found in the list.
 #[derive(Debug)]
-pub struct Found {
+pub(crate) struct Found {
     /// The batches that were wanted, oldest first.
     pub batches: Vec<Batch>,
     /// Whether all of the list was seen, as far back as was asked for.
@@ -22,7 +22,7 @@ pub struct Found {
 }
 
 /// Looks for batches created at `since` (Unix seconds) or later.
-pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Result<Found, Failure> {
+pub(crate) async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Result<Found, Failure> {
     let mut found = Found { batches: Vec::new(), is_whole: false };
     let mut after: Option<String> = None;
     let mut is_readable = true;
@@ -52,7 +52,7 @@ pub async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool) -> Res
 /// Finds every batch that came from a create, oldest first: by its mark, or, where
 /// the provider dropped the metadata, by the uploaded file. `intended` is when
 /// the create was first meant to be sent, in Unix seconds; older batches are not it.
-pub async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64) -> Result<Vec<Batch>, Failure> {
+pub(crate) async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64) -> Result<Vec<Batch>, Failure> {
     let found = scan(api, intended - LOOK_BACK, |batch| identity::is_from(batch, create, file_id)).await?;
     // What was not seen may be ours: such a look is none.
     let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
@@ -61,6 +61,6 @@ pub async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64)
 
 /// Whether an answer means that this server has no list of batches, or none for
 /// us, or none without something that only it knows.
-pub fn cannot_list(failure: &Failure) -> bool {
+pub(crate) fn cannot_list(failure: &Failure) -> bool {
     matches!(failure.status(), Some(400 | 403 | 404 | 405 | 410 | 422 | 501)) || failure.is_unknown_thing()
 }

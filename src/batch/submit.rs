@@ -21,10 +21,10 @@ use crate::requests::source::Source;
 use crate::wire::Batch;
 
 /// How long one try at a cancel may take where more than one batch is in play.
-pub const HURRIED: Duration = Duration::from_secs(2);
+pub(crate) const HURRIED: Duration = Duration::from_secs(2);
 
 /// What is submitted.
-pub struct Submission<'a> {
+pub(crate) struct Submission<'a> {
     /// The requests.
     pub source: &'a Source,
     /// Those of them that go into this batch.
@@ -61,7 +61,7 @@ pub struct Submission<'a> {
 
 /// How far a submission has come; what there is to cancel when it is broken off.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     /// The name of the work.
     pub key: String,
     /// The repository, where the host knows one.
@@ -88,7 +88,7 @@ pub struct Progress {
 
 impl Progress {
     /// At the beginning of the work of this name, in this repository.
-    pub fn of(key: &str, repo: Option<&str>) -> Self {
+    pub(crate) fn of(key: &str, repo: Option<&str>) -> Self {
         Self { key: key.to_owned(), repo: repo.map(str::to_owned), ..Self::default() }
     }
 
@@ -99,13 +99,13 @@ impl Progress {
     }
 
     /// Whether the batch is another run's.
-    pub fn is_foreign(&self) -> bool {
+    pub(crate) fn is_foreign(&self) -> bool {
         self.attached.as_ref().is_some_and(|attached| attached.is_foreign)
     }
 }
 
 /// What a submission works with.
-pub struct Submitter<'a> {
+pub(crate) struct Submitter<'a> {
     /// The provider.
     pub api: &'a Api,
     /// Deadline, signals and events.
@@ -122,7 +122,7 @@ pub struct Submitter<'a> {
 
 impl Submitter<'_> {
     /// Uploads the file. Whether the provider can use it yet shows at the create.
-    pub async fn upload(&self, work: &Submission<'_>) -> Result<(), Stop> {
+    pub(crate) async fn upload(&self, work: &Submission<'_>) -> Result<(), Stop> {
         let name = identity::file_name(&work.key);
         self.journal.note(Record::Upload { name: name.clone() })?;
         let started = Instant::now();
@@ -167,7 +167,7 @@ impl Submitter<'_> {
     }
 
     /// Takes note of the batch and tells the host, before anything else happens.
-    pub fn created(&self, batch: Batch, found: bool) -> Result<(), Stop> {
+    pub(crate) fn created(&self, batch: Batch, found: bool) -> Result<(), Stop> {
         let input_file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
         let create = self.progress.borrow().create.clone().unwrap_or_default().0;
         let (key, batch_id) = (self.progress.borrow().key.clone(), batch.id.clone());

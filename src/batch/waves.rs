@@ -45,7 +45,7 @@ impl Pauses {
 
 /// The room that the batches of a run share at the provider.
 #[derive(Default)]
-pub struct Room {
+pub(crate) struct Room {
     /// Rings when one is over: there may be room for another.
     over: Notify,
     /// How many are under way.
@@ -89,7 +89,7 @@ impl Drop for Place<'_> {
 
 impl Driver<'_> {
     /// After a signal, what was submitted before it is no better than what it broke off.
-    pub async fn end_submitted(&self, all: Vec<Ended>) -> Vec<Ended> {
+    pub(crate) async fn end_submitted(&self, all: Vec<Ended>) -> Vec<Ended> {
         let signal = all.iter().find_map(|ended| match ended.stop {
             Some(Stop::Signal(signal) | Stop::Detached(signal)) => Some(signal),
             _ => None,

@@ -30,7 +30,7 @@ const VERSION: &str = "api-version";
 /// A base URL as it may be shown: gateways take keys in the query, so of that
 /// only the version of the API is left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
+pub(crate) struct Shown {
     /// The address.
     pub url: String,
     /// Whether parts of its query are left out, so that it does not lead there.
@@ -52,7 +52,7 @@ pub(super) fn shown(base: &Url) -> Shown {
 }
 
 /// A base URL without what may be a secret, or none where it is no address.
-pub fn public_address(text: &str) -> Option<String> {
+pub(crate) fn public_address(text: &str) -> Option<String> {
     base_url(text).ok().map(|base| shown(&base).url)
 }
 
@@ -93,12 +93,12 @@ fn has_credentials(url: &Url) -> bool {
 }
 
 /// Whether a text is the address of a web page that may be shown: it holds no credentials.
-pub fn is_plain_page(text: &str) -> bool {
+pub(crate) fn is_plain_page(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && !has_credentials(&url))
 }
 
 /// Whether a base URL cannot lead away from this machine.
-pub fn is_local(base_url: &str) -> bool {
+pub(crate) fn is_local(base_url: &str) -> bool {
     Url::parse(base_url).is_ok_and(|url| is_loopback(&url))
 }
 

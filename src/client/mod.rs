@@ -22,10 +22,10 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
 use self::address::is_loopback;
-pub use self::address::{Shown, is_local, is_plain_page, public_address};
+pub(crate) use self::address::{Shown, is_local, is_plain_page, public_address};
 use self::reach::Names;
-pub use self::redact::{Kind, Secrets};
-pub use self::trace::Traces;
+pub(crate) use self::redact::{Kind, Secrets};
+pub(crate) use self::trace::Traces;
 use crate::api_error::ApiError;
 use crate::error::Error;
 use crate::providers::{Call, Method};
@@ -48,7 +48,7 @@ const MAX_REDIRECTS: usize = 5;
 
 /// Where and how to connect.
 #[derive(Clone, Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     /// The base URL, as `https://api.openai.com/v1`.
     pub base_url: String,
     /// The key, sent as a bearer token.
@@ -62,7 +62,7 @@ pub struct Connection {
 }
 
 /// A client of one server.
-pub struct Client {
+pub(crate) struct Client {
     base: Url,
     headers: HeaderMap,
     secrets: Secrets,
@@ -80,13 +80,13 @@ pub struct Client {
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The body as it came; [`Client::shown_body`] is what may be printed of it.
     pub body: Bytes,
 }
 
 /// A download that has begun.
-pub struct Download {
+pub(crate) struct Download {
     response: reqwest::Response,
     /// Where in the file the first byte stands; zero where the server sends it all.
     pub starts_at: u64,
@@ -98,7 +98,7 @@ pub struct Download {
 
 impl Client {
     /// Prepares a client. Wrong addresses, headers and certificates are usage errors.
-    pub fn new(connection: &Connection) -> Result<Self, Error> {
+    pub(crate) fn new(connection: &Connection) -> Result<Self, Error> {
         let base = address::base_url(&connection.base_url)?;
         if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
             let origin = base.origin().ascii_serialization();
@@ -140,42 +140,42 @@ impl Client {
     }
 
     /// The scheme, host and port that the calls go to.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         self.base.origin().ascii_serialization()
     }
 
     /// The base URL as it may be shown.
-    pub fn shown_base_url(&self) -> Shown {
+    pub(crate) fn shown_base_url(&self) -> Shown {
         address::shown(&self.base)
     }
 
     /// Whether any answer so far was the sandbox's.
-    pub fn is_simulated(&self) -> bool {
+    pub(crate) fn is_simulated(&self) -> bool {
         self.simulated.get()
     }
 
     /// What our secrets are found by in lines that stay as they are.
-    pub fn traces(&self) -> Traces {
+    pub(crate) fn traces(&self) -> Traces {
         self.traces.clone()
     }
 
     /// A text of the server's as it may be shown: without the secrets that we sent.
-    pub fn shown(&self, text: &str) -> String {
+    pub(crate) fn shown(&self, text: &str) -> String {
         self.secrets.cut_text(text)
     }
 
     /// A body as it may be printed: without the secrets that we sent.
-    pub fn shown_body(&self, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn shown_body(&self, body: &[u8]) -> Vec<u8> {
         self.secrets.cut(body)
     }
 
     /// Whether an id of the server's holds a credential that we sent: then it cannot be used, since ids are shown.
-    pub fn is_credential_in(&self, id: &str) -> bool {
+    pub(crate) fn is_credential_in(&self, id: &str) -> bool {
         self.secrets.is_credential_in(id)
     }
 
     /// Sends a call and reads its whole answer.
-    pub async fn send(&self, call: &Call) -> Result<Reply, Failure> {
+    pub(crate) async fn send(&self, call: &Call) -> Result<Reply, Failure> {
         let mut request = self.request(call)?.timeout(CALL_TIMEOUT);
         if let Some(json) = &call.json {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(json.to_string());
@@ -184,7 +184,7 @@ impl Client {
     }
 
     /// Uploads a file, with its length known beforehand. `sent` is told of each chunk.
-    pub async fn upload(
+    pub(crate) async fn upload(
         &self,
         call: &Call,
         name: &str,
@@ -210,7 +210,7 @@ impl Client {
     }
 
     /// Begins a download, from `offset` on if the server can.
-    pub async fn download(&self, call: &Call, offset: u64) -> Result<Download, Failure> {
+    pub(crate) async fn download(&self, call: &Call, offset: u64) -> Result<Download, Failure> {
         let mut url = self.url(call)?;
         // A server on this machine over plain http is our own, and may send us anywhere on it.
         let mut is_bounded = self.base.scheme() == "https" || !is_loopback(&self.base);
@@ -326,7 +326,7 @@ impl Client {
 
 impl Download {
     /// The next chunk, or none at the end. A download that stands still is broken off.
-    pub async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
         let broken = |error: reqwest::Error| Failure::Interrupted(deepest(&error.without_url()));
         idle(self.response.chunk()).await?.map_err(broken)
     }
@@ -362,7 +362,7 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 /// An HTTP client for the API of the CI system that we run on: our trust and our
 /// proxies, and nothing of the provider's. It follows no redirect, which would
 /// take the token along.
-pub fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
+pub(crate) fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
     let url = address::host_api(url)?;
     build(trust::roots(ca_bundle)?, !is_loopback(&url), None)
 }

@@ -17,7 +17,7 @@ const SHORTEST: usize = 8;
 
 /// What a secret is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Whoever knows it can act for the user.
     Credential,
     /// A header's value that names something: a team, a model, a stage. Ids of
@@ -28,7 +28,7 @@ pub enum Kind {
 impl Kind {
     /// What a header's value is: a name if it is made of letters alone, as
     /// `staging`, or if the header selects a version or a route.
-    pub fn of_header(header: &Header) -> Self {
+    pub(crate) fn of_header(header: &Header) -> Self {
         let is_word = header.value.reveal().chars().all(|c| c.is_alphabetic() || "-_ ".contains(c));
         let selects = SELECTING.iter().any(|part| header.name.to_ascii_lowercase().contains(part));
         if is_word || selects { Self::Name } else { Self::Credential }
@@ -40,23 +40,23 @@ const SELECTING: [&str; 7] = ["model", "version", "beta", "provider", "organizat
 
 /// The secrets that are sent.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(Vec<(Secret, Kind)>);
+pub(crate) struct Secrets(Vec<(Secret, Kind)>);
 
 impl Secrets {
     /// Adds a secret, if it is long enough to be one.
-    pub fn add(&mut self, secret: Secret, kind: Kind) {
+    pub(crate) fn add(&mut self, secret: Secret, kind: Kind) {
         if secret.reveal().len() >= SHORTEST {
             self.0.push((secret, kind));
         }
     }
 
     /// Cuts all out of a text.
-    pub fn cut_text(&self, text: &str) -> String {
+    pub(crate) fn cut_text(&self, text: &str) -> String {
         self.values().fold(text.to_owned(), |text, secret| text.replace(secret, CUT))
     }
 
     /// Whether an id holds a credential.
-    pub fn is_credential_in(&self, id: &str) -> bool {
+    pub(crate) fn is_credential_in(&self, id: &str) -> bool {
         self.0.iter().any(|(secret, kind)| *kind == Kind::Credential && id.contains(secret.reveal()))
     }
 
@@ -66,7 +66,7 @@ impl Secrets {
 
     /// Cuts all out of a body, which stays byte for byte as it is but for them.
     /// Only where JSON writes one in a roundabout way, all of it is written anew.
-    pub fn cut(&self, body: &[u8]) -> Vec<u8> {
+    pub(crate) fn cut(&self, body: &[u8]) -> Vec<u8> {
         let body = self.values().fold(body.to_vec(), |body, secret| without(&body, secret.as_bytes()));
         if memchr::memchr(b'\\', &body).is_none() {
             return body;

@@ -10,7 +10,7 @@ const SHORTEST: usize = 8;
 
 /// What is looked for.
 #[derive(Clone, Debug, Default)]
-pub struct Traces {
+pub(crate) struct Traces {
     finders: Vec<Finder<'static>>,
     /// Whether JSON may write one of them with a backslash though it need not write any so.
     is_escaped: bool,
@@ -32,7 +32,7 @@ impl Traces {
     }
 
     /// Whether one of them is in this JSON, however it is written there.
-    pub fn are_in(&self, json: &[u8]) -> bool {
+    pub(crate) fn are_in(&self, json: &[u8]) -> bool {
         let found = |text: &[u8]| self.finders.iter().any(|finder| finder.find(text).is_some());
         // Only characters of ASCII are in a secret that HTTP carries.
         let may_hide = self.is_escaped || memmem::find(json, b"\\u00").is_some();

@@ -26,7 +26,7 @@ const LOOK_BACK: i64 = 8 * 86_400;
 const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch's end";
 
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
-pub async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
+pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
     let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, world, host) } else { Ok(()) };

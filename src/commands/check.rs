@@ -18,7 +18,7 @@ use crate::world::World;
 const MOST_TOLD: usize = 10;
 
 /// Checks the requests; no network, no key.
-pub async fn check(inputs: inputs::Check, world: &World) -> Exit {
+pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let events = world.events(host.as_ref());
     let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));

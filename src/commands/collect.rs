@@ -48,7 +48,7 @@ const RECENT: i64 = 3600;
 const AHEAD: i64 = 7200;
 
 /// `batchstep collect`: wait, download, reconcile, report.
-pub async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
+pub(crate) async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
     let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
     let (host, events) = (host.as_ref(), world.events(host.as_ref()));
     let done: Result<Exit, Error> = async {

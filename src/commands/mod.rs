@@ -1,17 +1,17 @@
 //! The commands: what each does, stage by stage, and what they share.
 
 mod at_hand;
-pub mod cancel;
-pub mod check;
-pub mod collect;
+pub(crate) mod cancel;
+pub(crate) mod check;
+pub(crate) mod collect;
 mod earlier;
 mod gather;
-pub mod list;
+pub(crate) mod list;
 mod named;
-pub mod operations;
-pub mod pending;
+pub(crate) mod operations;
+pub(crate) mod pending;
 mod post;
-pub mod run;
+pub(crate) mod run;
 mod scene;
 mod sent;
 mod split;

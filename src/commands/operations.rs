@@ -23,7 +23,7 @@ use crate::world::World;
 const PAIRS: usize = 16;
 
 /// `batchstep batch …`.
-pub async fn batch(command: Batch, world: &World) -> Result<(), Error> {
+pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
     warn(world);
     match command {
         Batch::Create(inputs) => create(*inputs, world).await,
@@ -74,7 +74,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
 }
 
 /// `batchstep file …`.
-pub async fn file(command: File, world: &World) -> Result<(), Error> {
+pub(crate) async fn file(command: File, world: &World) -> Result<(), Error> {
     warn(world);
     match command {
         File::Upload(inputs) => upload(inputs, world).await,
@@ -128,7 +128,7 @@ async fn content(inputs: inputs::FileContent) -> Result<(), Error> {
 }
 
 /// `batchstep sandbox`: serves the simulator until a signal comes.
-pub async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
+pub(crate) async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
     let simulator = Simulator::new(inputs.simulation)?;
     let port = inputs.port.unwrap_or(8080);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {

@@ -39,14 +39,14 @@ use crate::world::World;
 const MOST_ATTEMPTS: u32 = 10;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
-pub async fn run(inputs: inputs::Run, world: &World) -> Exit {
+pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
     let (reporting, work) = (inputs.reporting.clone(), inputs.work.clone());
     let connection = inputs.connection.clone();
     carry_out(world, &reporting, &work, &connection, |host| Plan::run(inputs, host, world.setting(host))).await
 }
 
 /// `batchstep submit`: check, attach or submit, and leave.
-pub async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
+pub(crate) async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
     let (reporting, work) = (inputs.reporting.clone(), inputs.work.clone());
     let connection = inputs.connection.clone();
     carry_out(world, &reporting, &work, &connection, |host| Plan::submit(inputs, host, world.setting(host))).await

@@ -13,7 +13,7 @@ pub(super) fn render(report: &Report) -> String {
 /// JSON that says the same and can be printed into a log: it holds no `##`, with
 /// which CI systems' commands begin, and nothing that steers a terminal. Such
 /// characters occur only inside strings, where an escape means the same.
-pub fn inert(json: &str) -> String {
+pub(crate) fn inert(json: &str) -> String {
     let mut inert = String::with_capacity(json.len());
     let mut after_hash = false;
     for c in json.chars() {

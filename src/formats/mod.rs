@@ -10,7 +10,7 @@ use crate::effects::deceives;
 use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
 
-pub mod json;
+pub(crate) mod json;
 mod markdown;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -18,7 +18,7 @@ mod text;
 
 /// What a report can be rendered as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// A summary in GitHub's Markdown.
     Markdown,
     /// The table that closes a log.
@@ -29,7 +29,7 @@ pub enum Format {
 
 impl Format {
     /// Renders a report; the text ends with a line break.
-    pub fn render(self, report: &Report) -> String {
+    pub(crate) fn render(self, report: &Report) -> String {
         match self {
             Self::Markdown => markdown::render(report),
             Self::Text => text::render(report),
@@ -39,27 +39,27 @@ impl Format {
 }
 
 /// The Markdown summary, cut to so many bytes after a whole line.
-pub fn markdown_within(report: &Report, longest: usize) -> String {
+pub(crate) fn markdown_within(report: &Report, longest: usize) -> String {
     markdown::render_within(report, longest)
 }
 
 /// What was collected together, as a summary in GitHub's Markdown.
-pub fn runs_markdown(verdict: &Verdict, runs: &[RunEntry]) -> String {
+pub(crate) fn runs_markdown(verdict: &Verdict, runs: &[RunEntry]) -> String {
     markdown::render_runs(verdict, runs)
 }
 
 /// What was collected together, as the lines that close a log.
-pub fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
+pub(crate) fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
     text::render_runs(verdict, runs)
 }
 
 /// A command's failure as a summary in GitHub's Markdown, where there is nothing else to report.
-pub fn markdown_failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
+pub(crate) fn markdown_failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
     markdown::failure(outcome, sentence, hints)
 }
 
 /// A sentence as a paragraph of Markdown, for a summary that has no report.
-pub fn markdown_paragraph(sentence: &str) -> String {
+pub(crate) fn markdown_paragraph(sentence: &str) -> String {
     markdown::paragraph(sentence)
 }
 

@@ -27,10 +27,10 @@ mod github_api;
 pub(crate) mod runner;
 mod terminal;
 
-pub use self::github_api::{Adopted, Board, Unadopted};
+pub(crate) use self::github_api::{Adopted, Board, Unadopted};
 
 /// A CI system.
-pub trait Host {
+pub(crate) trait Host {
     /// Its name, as the input `ci` says it.
     fn name(&self) -> &'static str;
     /// Whether it is a CI system: then its defaults count, whoever looks on.
@@ -61,7 +61,7 @@ pub trait Host {
 
 /// Who runs, as far as the host can tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
+pub(crate) struct Identity {
     /// The repository.
     pub repo: Option<String>,
     /// The host, run, attempt, job and step, as `github/123/1/build/evaluate`, at most 512 characters of ASCII.
@@ -70,7 +70,7 @@ pub struct Identity {
 
 /// What a process left to be ended by whoever comes after it.
 #[derive(Clone, Debug, Default)]
-pub struct Unfinished {
+pub(crate) struct Unfinished {
     /// The marks of creates whose batch is not known.
     pub creates: Vec<String>,
     /// The batches.
@@ -96,7 +96,7 @@ pub enum Choice {
 
 /// What a host should know beside the environment.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Whether to write a summary where the host shows one.
     pub summary: bool,
     /// Whether standard error is a terminal.
@@ -105,7 +105,7 @@ pub struct Options {
 
 /// What is wished for that only a host's API can show.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub(crate) struct Wishes {
     /// A comment on the pull request.
     pub comment: bool,
     /// A check on its commit.
@@ -117,7 +117,7 @@ pub struct Wishes {
 }
 
 /// Where the wishes can be shown; none where there are none. The error says why they cannot be.
-pub fn board(
+pub(crate) fn board(
     host: &dyn Host,
     env: &Env,
     wishes: Wishes,
@@ -132,7 +132,7 @@ pub fn board(
 }
 
 /// Finds the host.
-pub fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
+pub(crate) fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
     match choice {
         Choice::GitHub => Box::new(github::GitHub::new(env, options.summary)),
         // Forgejo and Gitea set it too, beside their own.

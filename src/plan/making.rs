@@ -42,7 +42,7 @@ const ROUTING: [&str; 20] = [
 const ENDS: Duration = Duration::from_secs(1_800);
 
 /// What the requests must keep to: the provider's rules, and limits that are the user's where those are smaller.
-pub fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
+pub(crate) fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
     for (name, limit) in [("max-requests", work.max_requests), ("max-bytes", work.max_bytes)] {
         if limit == Some(0) {
             return Err(Error::usage(format!("`{name}` is 0, which leaves no room for any request.")));
@@ -59,7 +59,7 @@ pub fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
 }
 
 /// What an upload says beside the file.
-pub fn upload_form(
+pub(crate) fn upload_form(
     purpose: Option<&String>,
     expires_after: Option<Duration>,
     fields: &[Field],

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use self::making::{extras, form, longest};
-pub use self::making::{rules, upload_form};
+pub(crate) use self::making::{rules, upload_form};
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::client;
@@ -27,7 +27,7 @@ use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
 /// Where results go where no directory is named.
-pub const OUTPUT_DIR: &str = "batch-results";
+pub(crate) const OUTPUT_DIR: &str = "batch-results";
 /// The longest wait between polls where none is named.
 const POLL_INTERVAL: Duration = Duration::from_secs(60);
 /// How often requests that failed are sent once more where nothing is said.
@@ -38,7 +38,7 @@ const IN_FLIGHT: usize = 8;
 const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
 
 /// A run, planned.
-pub struct Plan {
+pub(crate) struct Plan {
     /// The requests' paths and globs.
     pub requests: Vec<String>,
     /// What they must keep to.
@@ -80,7 +80,7 @@ pub struct Plan {
 }
 
 /// Whom to talk to.
-pub struct Server {
+pub(crate) struct Server {
     /// The provider.
     pub provider: Box<dyn Provider>,
     /// The connection; without an address where the sandbox is in the process.
@@ -91,7 +91,7 @@ pub struct Server {
 
 impl Plan {
     /// Plans a run, and tells whom it talks to.
-    pub fn run(run: inputs::Run, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
+    pub(crate) fn run(run: inputs::Run, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::in_process(run.connection, run.simulation)?;
         let (window, metadata) = making(&run.making, server.provider.as_ref())?;
         let form = form(&run.making)?;
@@ -125,7 +125,7 @@ impl Plan {
     }
 
     /// Plans a run that does not wait, and tells whom it talks to.
-    pub fn submit(submit: inputs::Submit, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
+    pub(crate) fn submit(submit: inputs::Submit, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::remote(submit.connection)?;
         let (window, metadata) = making(&submit.making, server.provider.as_ref())?;
         let form = form(&submit.making)?;
@@ -155,7 +155,7 @@ impl Plan {
 }
 
 /// A collection, planned.
-pub struct Collecting {
+pub(crate) struct Collecting {
     /// The batches.
     pub batch_ids: Vec<String>,
     /// Whether all that this repository's checks wait for are meant.
@@ -180,12 +180,12 @@ pub struct Collecting {
 
 impl Collecting {
     /// The exit code while a batch is pending.
-    pub fn pending_exit(&self) -> Exit {
+    pub(crate) fn pending_exit(&self) -> Exit {
         if self.fail_if_pending { Exit::Pending } else { Exit::Ok }
     }
 
     /// Plans a collection, and tells whom it talks to.
-    pub fn new(collect: inputs::Collect, host: &dyn Host) -> Result<(Self, Server), Error> {
+    pub(crate) fn new(collect: inputs::Collect, host: &dyn Host) -> Result<(Self, Server), Error> {
         let (pending, waiting) = (collect.pending.unwrap_or(false), collect.collecting);
         if pending && !collect.reporting.check_run.unwrap_or(false) {
             return Err(Error::usage(
@@ -254,7 +254,7 @@ fn output_dir(dir: Option<PathBuf>) -> PathBuf {
 
 impl Server {
     /// A server for one call: the sandbox must already be served somewhere.
-    pub fn remote(connection: inputs::Connection) -> Result<Self, Error> {
+    pub(crate) fn remote(connection: inputs::Connection) -> Result<Self, Error> {
         let name = connection.provider.unwrap_or(Name::Openai);
         let provider = providers::choose(name);
         let base_url = connection.base_url.clone().or_else(|| provider.base_url().map(str::to_owned));
@@ -285,7 +285,7 @@ impl Server {
 }
 
 /// Whether a run is to be passed over because there is no key for it.
-pub fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
+pub(crate) fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
     let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
     let keyless = connection.api_key.is_none() && provider.key() != Key::MadeUp && !has_key_header(connection);
     keyless && reporting.skip_without_key.unwrap_or(false)
@@ -301,14 +301,14 @@ fn has_key_header(connection: &inputs::Connection) -> bool {
 }
 
 /// What is to be shown through the host's API. A token nobody needs is not looked at.
-pub fn wishes(reporting: &inputs::Reporting, requests: &[String]) -> Result<Wishes, Error> {
+pub(crate) fn wishes(reporting: &inputs::Reporting, requests: &[String]) -> Result<Wishes, Error> {
     let (comment, check_run) = (reporting.comment.unwrap_or(false), reporting.check_run.unwrap_or(false));
     let token = reporting.github_token.as_ref().filter(|_| comment || check_run);
     Ok(Wishes { comment, check_run, token: github_token(token)?, requests: patterns(requests.to_vec()) })
 }
 
 /// The token for GitHub. HTTP carries no others.
-pub fn github_token(token: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
+pub(crate) fn github_token(token: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
     let Some(Unchecked(token)) = token else { return Ok(None) };
     if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::usage("`github-token` holds characters that no token has."));
@@ -317,19 +317,19 @@ pub fn github_token(token: Option<&Unchecked>) -> Result<Option<Secret>, Error> 
 }
 
 /// The certificates to trust beside the system's.
-pub fn ca_bundle(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn ca_bundle(path: Option<&PathBuf>) -> Result<Option<Vec<u8>>, Error> {
     let Some(path) = path else { return Ok(None) };
     let unread = |error| Error::usage(format!("`ca-file` {} cannot be read.", path.display())).because(error);
     std::fs::read(path).map(Some).map_err(unread)
 }
 
 /// The requests' patterns with their default.
-pub fn patterns(requests: Vec<String>) -> Vec<String> {
+pub(crate) fn patterns(requests: Vec<String>) -> Vec<String> {
     if requests.is_empty() { vec!["requests.jsonl".to_owned()] } else { requests }
 }
 
 /// The user's metadata as pairs, no key twice and no more than fit beside our own marks.
-pub fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, String)>, Error> {
+pub(crate) fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, String)>, Error> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for pair in metadata {
         if pairs.iter().any(|(key, _)| *key == pair.key) {
@@ -345,7 +345,7 @@ pub fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, String)>, Er
 }
 
 /// The completion window, or the one that all know.
-pub fn window(window: Option<&str>, provider: &dyn Provider) -> Result<String, Error> {
+pub(crate) fn window(window: Option<&str>, provider: &dyn Provider) -> Result<String, Error> {
     let window = window.unwrap_or(WINDOW);
     let known = provider.windows();
     if !known.is_empty() && !known.contains(&window) {

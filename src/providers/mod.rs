@@ -27,9 +27,9 @@ pub enum Name {
 }
 
 /// The form fields that say how long an uploaded file lives.
-pub const EXPIRY_ANCHOR: &str = "expires_after[anchor]";
+pub(crate) const EXPIRY_ANCHOR: &str = "expires_after[anchor]";
 /// The other one.
-pub const EXPIRY_SECONDS: &str = "expires_after[seconds]";
+pub(crate) const EXPIRY_SECONDS: &str = "expires_after[seconds]";
 
 /// Finds a provider by its name.
 pub fn choose(name: Name) -> Box<dyn Provider> {

@@ -16,7 +16,7 @@ const CHUNK: usize = 256 * 1024;
 ///
 /// # Errors
 /// Fails if the requests cannot be read, or are not what they were.
-pub fn halve(source: &Source, shard: &Shard) -> io::Result<[Shard; 2]> {
+pub(crate) fn halve(source: &Source, shard: &Shard) -> io::Result<[Shard; 2]> {
     let middle = shard.requests.div_ceil(2);
     let mut reader = source.open_shard(shard);
     let mut whole = blake3::Hasher::new();

@@ -7,20 +7,20 @@
 
 mod endpoints;
 pub(crate) mod fault;
-pub mod halves;
-pub mod ids;
+pub(crate) mod halves;
+pub(crate) mod ids;
 pub(crate) mod lines;
 pub(crate) mod loose;
-pub mod outgoing;
+pub(crate) mod outgoing;
 mod pass;
-pub mod places;
+pub(crate) mod places;
 mod ranged;
 pub(crate) mod row;
-pub mod shards;
+pub(crate) mod shards;
 pub(crate) mod skim;
-pub mod source;
+pub(crate) mod source;
 
-pub use self::fault::Fault;
+pub(crate) use self::fault::Fault;
 
 use self::fault::quoted;
 use self::ids::Ids;

@@ -215,7 +215,7 @@ impl Range {
 
 /// The line of the whole, from 1, that is the line `number`, from 1, of one of
 /// these shards, which together are all requests: what a provider's error names.
-pub fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64> {
+pub(crate) fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64> {
     let (offset, before) = shard.place(number)?;
     let ranges = shards.iter().flat_map(|shard| &shard.ranges);
     let above: u64 = ranges.filter(|range| range.offset < offset).map(|range| u64::from(range.lines)).sum();
@@ -224,7 +224,7 @@ pub fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64
 
 /// The rows of each of these shards, which together are all requests: ranges of
 /// indices, in order.
-pub fn rows(shards: &[&Shard]) -> Vec<Vec<std::ops::Range<u32>>> {
+pub(crate) fn rows(shards: &[&Shard]) -> Vec<Vec<std::ops::Range<u32>>> {
     let ranges = shards.iter().enumerate().flat_map(|(at, shard)| shard.ranges.iter().map(move |range| (range, at)));
     let mut ranges: Vec<(&Range, usize)> = ranges.collect();
     ranges.sort_unstable_by_key(|(range, _)| range.offset);
@@ -241,7 +241,7 @@ pub fn rows(shards: &[&Shard]) -> Vec<Vec<std::ops::Range<u32>>> {
 ///
 /// # Errors
 /// Fails if the requests cannot be read, or are not what they were.
-pub fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules) -> io::Result<Vec<Shard>> {
+pub(crate) fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules) -> io::Result<Vec<Shard>> {
     let mut ranges: Vec<(Range, &Shard)> =
         from.iter().flat_map(|shard| shard.ranges.iter().map(move |range| (*range, shard))).collect();
     ranges.sort_by_key(|(range, _)| range.offset);

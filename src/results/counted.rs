@@ -17,7 +17,7 @@ use crate::values::RetryOn;
 ///
 /// # Errors
 /// Ends in exit 1 if a file cannot be read or written.
-pub fn keep_order(
+pub(crate) fn keep_order(
     total: u64,
     answers: &[AnswersFile],
     is_gone: bool,

@@ -30,10 +30,12 @@ mod tally;
 mod watch;
 
 pub use self::absent::Policy;
-pub use self::counted::keep_order;
-pub use self::held::{FileHeld, Held};
-pub use self::tail::ends_whole;
-pub use self::watch::Watch;
+pub(crate) use self::counted::keep_order;
+#[cfg(test)]
+pub(crate) use self::held::FileHeld;
+pub(crate) use self::held::Held;
+pub(crate) use self::tail::ends_whole;
+pub(crate) use self::watch::Watch;
 
 use self::absent::{Asked, absent_line};
 use self::answer::{Answer, Kind, Reading};

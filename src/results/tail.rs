@@ -22,7 +22,7 @@ const BLOCK: u64 = 64 * 1024;
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn ends_whole(path: &Path) -> io::Result<bool> {
+pub(crate) fn ends_whole(path: &Path) -> io::Result<bool> {
     last_line_is_whole(File::open(path)?, BLOCK)
 }
 

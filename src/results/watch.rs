@@ -9,7 +9,7 @@ use std::io::{self, Write};
 const NAMED: usize = 5;
 
 /// Passes lines on, and notes those that hold what is looked for.
-pub struct Watch<'a, W> {
+pub(crate) struct Watch<'a, W> {
     to: W,
     holds: &'a dyn Fn(&[u8]) -> bool,
     /// The number of the line that is being written, from 1.
@@ -20,12 +20,12 @@ pub struct Watch<'a, W> {
 
 impl<'a, W: Write> Watch<'a, W> {
     /// Passes lines on to `to`.
-    pub fn new(to: W, holds: &'a dyn Fn(&[u8]) -> bool) -> Self {
+    pub(crate) fn new(to: W, holds: &'a dyn Fn(&[u8]) -> bool) -> Self {
         Self { to, holds, line: 1, found: (Vec::new(), 0) }
     }
 
     /// What lines were passed on to, and what to say of the file `name` if some held it.
-    pub fn end(self, name: &str) -> (W, Option<String>) {
+    pub(crate) fn end(self, name: &str) -> (W, Option<String>) {
         let (lines, count) = self.found;
         let named: Vec<String> = lines.iter().map(u64::to_string).collect();
         let more = match count - named.len() as u64 {

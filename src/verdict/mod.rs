@@ -11,9 +11,9 @@ mod rows;
 mod signals;
 mod unfetched;
 
-pub use self::rows::Rows;
+pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
-pub use self::unfetched::{incomplete, or_uncollected};
+pub(crate) use self::unfetched::{incomplete, or_uncollected};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::{counted, requests_count};
 use crate::invocation::Invocation;
@@ -25,7 +25,7 @@ use crate::wire::{Batch, Status};
 
 /// A verdict with its reasons.
 #[derive(Debug, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// The word.
     pub outcome: Outcome,
     /// The exit code.
@@ -42,7 +42,7 @@ impl Verdict {
     }
 
     /// Writes the verdict into the report.
-    pub fn record(self, report: &mut Report) {
+    pub(crate) fn record(self, report: &mut Report) {
         report.outcome = self.outcome;
         report.exit_code = self.exit.code();
         report.reason = self.reason;
@@ -55,25 +55,25 @@ impl Verdict {
     }
 
     /// The verdict on an error.
-    pub fn of_error(error: &Error, outcome: Outcome) -> Self {
+    pub(crate) fn of_error(error: &Error, outcome: Outcome) -> Self {
         let reason = error.sentence();
         let reason = if reason.ends_with(['.', '?', '!']) { reason } else { reason + "." };
         Self { outcome, exit: error.exit, reason, hints: error.hints.clone() }
     }
 
     /// The verdict on requests that were only checked, and are valid.
-    pub fn valid() -> Self {
+    pub(crate) fn valid() -> Self {
         Self::new(Outcome::Succeeded, Exit::Ok, "The requests are valid; nothing was uploaded.")
     }
 
     /// The verdict where a key is missing and that was to be no failure.
-    pub fn skipped() -> Self {
+    pub(crate) fn skipped() -> Self {
         Self::new(Outcome::Skipped, Exit::Ok, "There is no `api-key`, so nothing was done, as `skip-without-key` asks.")
             .hint("Workflows for pull requests from forks get no secrets; this one runs where it has them.")
     }
 
     /// The verdict on a run that leaves its batch to `collect`.
-    pub fn submitted(batches: &[&Batch], how: &Invocation) -> Self {
+    pub(crate) fn submitted(batches: &[&Batch], how: &Invocation) -> Self {
         let states: Vec<String> =
             batches.iter().map(|batch| format!("batch {} is {}", batch.id, batch.status.word())).collect();
         let ids: Vec<&str> = batches.iter().map(|batch| &*batch.id).collect();
@@ -85,7 +85,7 @@ impl Verdict {
     }
 
     /// The verdict on a run of which not all batches are over yet.
-    pub fn pending(batches: &[Batch], exit: Exit, trouble: Option<&str>, how: &Invocation) -> Self {
+    pub(crate) fn pending(batches: &[Batch], exit: Exit, trouble: Option<&str>, how: &Invocation) -> Self {
         let ids: Vec<&str> = batches.iter().map(|batch| &*batch.id).collect();
         let running = batches.iter().filter(|batch| !batch.status.is_terminal());
         let states: Vec<String> =
@@ -99,7 +99,7 @@ impl Verdict {
     }
 
     /// The verdict on requests that are not valid; `check` is the command that checks them.
-    pub fn invalid(faults: u64, check: Option<&str>) -> Self {
+    pub(crate) fn invalid(faults: u64, check: Option<&str>) -> Self {
         let faults = counted(faults, "fault", "faults");
         Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {faults}; nothing was uploaded.")).hint(
             match check {
@@ -112,7 +112,7 @@ impl Verdict {
 
 /// How one batch of a run ended.
 #[derive(Clone, Copy, Debug)]
-pub struct End<'a> {
+pub(crate) struct End<'a> {
     /// What broke it off.
     pub stop: Option<&'a Stop>,
     /// The batch, as far as there is one.
@@ -125,22 +125,22 @@ pub struct End<'a> {
 
 impl<'a> End<'a> {
     /// Of a run that was broken off before there was a batch.
-    pub fn of(stop: &'a Stop) -> Self {
+    pub(crate) fn of(stop: &'a Stop) -> Self {
         Self { stop: Some(stop), batch: None, is_foreign: false, in_doubt: None }
     }
 
     /// Of a batch that nobody here made.
-    pub fn of_batch(stop: Option<&'a Stop>, batch: &'a Batch) -> Self {
+    pub(crate) fn of_batch(stop: Option<&'a Stop>, batch: &'a Batch) -> Self {
         Self { stop, batch: Some(batch), is_foreign: false, in_doubt: None }
     }
 
     /// Of batches that nobody here made, each with what broke it off.
-    pub fn all(batches: &'a [Batch], stops: &'a [Option<Stop>]) -> Vec<Self> {
+    pub(crate) fn all(batches: &'a [Batch], stops: &'a [Option<Stop>]) -> Vec<Self> {
         batches.iter().zip(stops).map(|(batch, stop)| Self::of_batch(stop.as_ref(), batch)).collect()
     }
 
     /// Whether a signal broke it off.
-    pub fn is_signalled(&self) -> bool {
+    pub(crate) fn is_signalled(&self) -> bool {
         matches!(self.stop, Some(Stop::Signal(_) | Stop::Detached(_)))
     }
 
@@ -165,7 +165,7 @@ impl<'a> End<'a> {
 
 /// Judges a run: what weighs most counts, and only then the requests. `doubtful`
 /// are the batches of which answers that were paid for could not be fetched.
-pub fn judge_all(
+pub(crate) fn judge_all(
     ends: &[End<'_>],
     rows: Option<Rows>,
     doubtful: &[(Batch, String)],
@@ -208,7 +208,7 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: 
 }
 
 /// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
-pub fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
+pub(crate) fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
     judge_among(end, &[*end], rows, max_failed, how)
 }
 
@@ -244,7 +244,7 @@ fn judge_among(
 
 /// The verdict on what `collect --pending` did; `troubles` are what else went wrong.
 /// How each run fared is for its own check to say.
-pub fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_if_pending: bool) -> Verdict {
+pub(crate) fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_if_pending: bool) -> Verdict {
     let pending = runs.iter().filter(|run| run.outcome == Outcome::Pending).count();
     let uncollected =
         |run: &&RunEntry| [Exit::Internal, Exit::Usage, Exit::Refused].iter().any(|exit| exit.code() == run.exit_code);

@@ -5,7 +5,7 @@ use crate::results::Results;
 
 /// How the requests fared, as far as the verdict asks.
 #[derive(Clone, Copy, Debug)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// How many in which way.
     pub counts: Counts,
     /// Of these, how many never ran: missing, expired or cancelled.
@@ -14,12 +14,12 @@ pub struct Rows {
 
 impl Rows {
     /// What the results say.
-    pub fn of(results: &Results) -> Self {
+    pub(crate) fn of(results: &Results) -> Self {
         Self { counts: results.counts, never_ran: results.never_ran }
     }
 
     /// Whether every request was tried: then a cancel that came too late changed nothing.
-    pub fn all_ran(self) -> bool {
+    pub(crate) fn all_ran(self) -> bool {
         self.never_ran == 0
     }
 }

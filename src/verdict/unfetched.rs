@@ -6,7 +6,7 @@ use crate::invocation::Invocation;
 use crate::wire::Batch;
 
 /// The verdict unless answers could not be fetched and nothing outranks that.
-pub fn or_uncollected(
+pub(crate) fn or_uncollected(
     verdict: Verdict,
     doubtful: &[(Batch, String)],
     all: &[&str],
@@ -47,7 +47,7 @@ fn with_doubtful<'a>(all: &[&'a str], doubtful: &'a [(Batch, String)]) -> Vec<&'
 
 /// The verdict of a collection that does not wait, on batches that ended a moment ago:
 /// their files may still be on their way. `exit` is that of a batch that is still pending.
-pub fn incomplete(doubtful: &[(Batch, String)], all: &[&str], exit: Exit, how: &Invocation) -> Verdict {
+pub(crate) fn incomplete(doubtful: &[(Batch, String)], all: &[&str], exit: Exit, how: &Invocation) -> Verdict {
     let why: Vec<String> = doubtful.iter().map(|(batch, why)| format!("batch {}: {why}", batch.id)).collect();
     let ended = if all.len() == 1 { "The batch has ended" } else { "The batches have ended" };
     let reason = format!("{ended}, but not all answers are there yet ({}).", why.join("; "));

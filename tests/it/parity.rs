@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use batchstep::error::Exit;
 use batchstep::inputs::Cli;
+use batchstep::internals;
 use clap::CommandFactory as _;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -90,12 +91,12 @@ fn the_readme_lists_the_exit_codes() {
 
 /// The outputs' names, in the order in which they are written.
 fn outputs() -> Vec<String> {
-    let report = batchstep::report::Report::begin(
-        batchstep::providers::choose(batchstep::providers::Name::Openai).as_ref(),
+    let report = internals::Report::begin(
+        internals::choose(internals::Name::Openai).as_ref(),
         String::new(),
         batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
     );
-    batchstep::outputs::of(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
+    internals::outputs_of(&report).into_iter().map(|(name, _)| name.to_owned()).collect()
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn the_fault_table_is_complete_and_its_examples_parse() {
 
 #[test]
 fn the_journals_steps_are_documented() {
-    use batchstep::journal::Record;
+    use batchstep::internals::Record;
     let text = String::new;
     let records = [
         Record::Run { version: text(), origin: text(), key: text(), total: 0 },

@@ -316,7 +316,7 @@ mod tests {
         let path = dir.path().join("state");
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
         let host = GitHub::new(&env, true);
-        let creating = |armed| Event::Creating { create: "c1".into(), input_file_id: "file-1".into(), armed };
+        let creating = |armed| Event::Creating { create: "c1".into(), armed };
         let created =
             Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
         let state = |effects: Vec<Effect>| -> Vec<String> {

@@ -21,7 +21,7 @@ use crate::identity;
 const LISTING: &str = "pull-requests: read";
 
 /// A check that a run left, and a board to go on with it.
-pub struct Adopted {
+pub(crate) struct Adopted {
     /// Shows how the batches ended, in this check and on its pull request.
     pub board: Board,
     /// The check's id.
@@ -40,7 +40,7 @@ pub struct Adopted {
 
 /// Why there is no going on with a check.
 #[derive(Debug)]
-pub enum Unadopted {
+pub(crate) enum Unadopted {
     /// It is not what the batch's mark says.
     NotOurs(String),
     /// It could not be read.
@@ -49,23 +49,23 @@ pub enum Unadopted {
 
 impl Adopted {
     /// Whether the check says that it is about this batch.
-    pub fn names(&self, batch_id: &str) -> bool {
+    pub(crate) fn names(&self, batch_id: &str) -> bool {
         self.named.contains(&say::digest(batch_id))
     }
 
     /// How many batches the check says it is about; none before its run had one.
-    pub fn named(&self) -> usize {
+    pub(crate) fn named(&self) -> usize {
         self.named.len()
     }
 
     /// Leaves the pull request's comment to others.
-    pub fn without_comment(mut self) -> Self {
+    pub(crate) fn without_comment(mut self) -> Self {
         self.board.wishes.comment = false;
         self
     }
 
     /// Whether it is still in progress. Where that cannot be learned, it was a moment ago.
-    pub async fn is_open(&self) -> bool {
+    pub(crate) async fn is_open(&self) -> bool {
         let found = self.board.in_time(OPENING, self.board.calls.check(self.id)).await;
         found.and_then(Result::ok).is_none_or(|found| found["status"] != "completed")
     }
@@ -73,7 +73,7 @@ impl Adopted {
 
 impl Board {
     /// Goes on with the check that a batch's mark names.
-    pub async fn adopt(&self, check: &identity::Check, key: &str) -> Result<Adopted, Unadopted> {
+    pub(crate) async fn adopt(&self, check: &identity::Check, key: &str) -> Result<Adopted, Unadopted> {
         let unread = |why: String| Unadopted::Unread(why);
         let found = match self.in_time(OPENING, self.calls.check(check.id)).await {
             Some(Ok(found)) => found,
@@ -93,7 +93,7 @@ impl Board {
     }
 
     /// The checks on the event's own commit that are about some of these batches, concluded or not.
-    pub async fn own_checks(&self, key: &str, batch_ids: &[&str]) -> Result<Vec<Adopted>, String> {
+    pub(crate) async fn own_checks(&self, key: &str, batch_ids: &[&str]) -> Result<Vec<Adopted>, String> {
         let Some(sha) = self.place.sha.as_deref() else { return Ok(Vec::new()) };
         let found = self.calls.checks_on(sha, false, |check| say::is_ours_for(check, key));
         let found = match self.in_time(OPENING, found).await {
@@ -107,7 +107,7 @@ impl Board {
 
     /// The checks in progress, for work of one of these keys, on the heads of open
     /// pull requests and on the event's own commit, and what went wrong on the way.
-    pub async fn open_checks(&self, keys: &[&str], events: &Events<'_>) -> (Vec<Adopted>, Vec<String>) {
+    pub(crate) async fn open_checks(&self, keys: &[&str], events: &Events<'_>) -> (Vec<Adopted>, Vec<String>) {
         let mut troubles = Vec::new();
         let heads = self.heads(&mut troubles, events).await;
         let mut found = Vec::new();

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use self::calls::{Calls, Trouble};
-pub use self::ledger::{Adopted, Unadopted};
+pub(crate) use self::ledger::{Adopted, Unadopted};
 use self::say::Place;
 use super::Wishes;
 use crate::clock::rfc3339;
@@ -43,7 +43,7 @@ const COMMENTING: &str = "pull-requests: write";
 const CHECKING: &str = "checks: write";
 
 /// Where a run is shown on GitHub.
-pub struct Board {
+pub(crate) struct Board {
     calls: Calls,
     shutdown: Shutdown,
     place: Place,
@@ -94,7 +94,12 @@ impl Board {
     }
 
     /// Opens the check, if one is wished for, and tells what the batch's metadata should say of it.
-    pub async fn open(&self, report: &Report, max_failed: MaxFailed, events: &Events<'_>) -> Option<identity::Check> {
+    pub(crate) async fn open(
+        &self,
+        report: &Report,
+        max_failed: MaxFailed,
+        events: &Events<'_>,
+    ) -> Option<identity::Check> {
         if !self.wishes.check_run {
             return None;
         }
@@ -123,12 +128,12 @@ impl Board {
     }
 
     /// Whether a check is wished for.
-    pub fn has_check(&self) -> bool {
+    pub(crate) fn has_check(&self) -> bool {
         self.wishes.check_run
     }
 
     /// Names the batches in the check as soon as there are any, until the run is `over`.
-    pub async fn follow(&self, report: &Report, events: &Events<'_>, over: oneshot::Receiver<()>) {
+    pub(crate) async fn follow(&self, report: &Report, events: &Events<'_>, over: oneshot::Receiver<()>) {
         let Check::Open(id) = self.check.get() else { return };
         let is_sending = Cell::new(false);
         let named = async {
@@ -160,7 +165,7 @@ impl Board {
     }
 
     /// Shows how it ended. Tells whether the check says so, where one was wished for.
-    pub async fn publish(&self, report: &Report, events: &Events<'_>) -> bool {
+    pub(crate) async fn publish(&self, report: &Report, events: &Events<'_>) -> bool {
         let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
         if let Some((is_told, ())) = self.in_time(CLOSING, both).await {
             return is_told;
@@ -170,7 +175,7 @@ impl Board {
     }
 
     /// Concludes the check of a run that is gone.
-    pub async fn abandon(&self, id: u64, now: i64) -> Result<(), String> {
+    pub(crate) async fn abandon(&self, id: u64, now: i64) -> Result<(), String> {
         let body = say::abandoned(rfc3339(now));
         match self.in_time(OPENING, self.calls.update_check(id, &body)).await {
             Some(Ok(_)) => Ok(()),
