@@ -4,10 +4,11 @@ use serde::de::DeserializeOwned;
 
 use crate::api_error::ApiError;
 use crate::client::{Client, Download, Reply, Shown, Traces};
-use crate::providers::{Call, NewBatch, Provider, UploadForm};
+use crate::dialects::openai::wire;
+use crate::dialects::{Batch, File, Page, Status};
+use crate::dialects::{Call, NewBatch, Provider, UploadForm};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal, shorten};
-use crate::wire::{self, Batch, File, Page, Status};
 
 /// A provider and the client that reaches it.
 pub(crate) struct Api {

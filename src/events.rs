@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::batch::attach::Attachment;
 use crate::clock::span;
+use crate::dialects::{Counts, Status};
 use crate::error::{Error, Outcome};
 use crate::shutdown::name_of;
-use crate::wire::{Counts, Status};
 
 /// One fact of a run.
 #[derive(Clone, Debug)]

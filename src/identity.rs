@@ -7,9 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::dialects::Batch;
 pub(crate) use crate::part::Part;
 use crate::values::MaxFailed;
-use crate::wire::Batch;
 
 /// The `batchstep_v` mark: how to read the others.
 const VERSION: &str = "1";

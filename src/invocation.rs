@@ -11,10 +11,10 @@ use clap::ValueEnum as _;
 
 use crate::api::Api;
 use crate::batch::attach::Reuse;
+use crate::dialects::{self, Name};
 use crate::env::Env;
 use crate::inputs::{Connection, Unchecked, Work};
 use crate::plan::OUTPUT_DIR;
-use crate::providers::{self, Name};
 
 /// The variable from which a base URL is read whose query is not shown.
 const BASE_URL: &str = "\"$BATCHSTEP_BASE_URL\"";
@@ -39,7 +39,7 @@ impl Invocation {
     pub(crate) fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
         let provider = api.provider();
         let mut flags = String::new();
-        if provider.name() != providers::choose(Name::Openai).name() {
+        if provider.name() != dialects::choose(Name::Openai).name() {
             flags += &format!(" --provider {}", provider.name());
         }
         let (usual, shown) = (provider.base_url(), api.shown_base_url());

@@ -40,19 +40,18 @@ pub mod shutdown;
 mod simulator;
 pub mod usage;
 mod values;
-mod wire;
 pub mod world;
 // The families: interchangeable peers that do not know each other.
+mod dialects;
 mod formats;
 mod hosts;
-mod providers;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::dialects::{Name, choose};
     pub use crate::journal::Record;
     pub use crate::outputs::of as outputs_of;
-    pub use crate::providers::{Name, choose};
     pub use crate::report::Report;
     pub use crate::requests::source::{Source, resolve};
     pub use crate::requests::{Checked, Rules, check};

@@ -1,8 +1,8 @@
 //! The step outputs: the report as names and short values, for the next step.
 
+use crate::dialects::Status;
 use crate::error::Outcome;
 use crate::report::{BatchReport, Report, RunEntry};
-use crate::wire::Status;
 
 /// The step outputs. What is not known is an empty string.
 ///
@@ -68,9 +68,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::of as outputs;
+    use crate::dialects::Status;
     use crate::formats::samples;
     use crate::report::Report;
-    use crate::wire::Status;
 
     #[test]
     fn outputs_of_one_batch_of_several_and_of_none() {

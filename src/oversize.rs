@@ -5,8 +5,8 @@
 //! others fail the batch with `too_many_tasks`. What is meant can be split; what
 //! is too much for a while, as a rate or a quota, cannot, and neither can one line.
 
+use crate::dialects::{Batch, Status};
 use crate::retry::Failure;
-use crate::wire::{Batch, Status};
 
 /// What can be too large.
 const THINGS: [&str; 8] = ["file", "request", "payload", "entity", "batch", "body", "content", "upload"];
@@ -103,8 +103,8 @@ fn names_a_line(words: &[&str]) -> bool {
 mod tests {
     use super::{is_failed, is_refusal};
     use crate::api_error::ApiError;
+    use crate::dialects::Batch;
     use crate::retry::{Failure, Refusal};
-    use crate::wire::Batch;
 
     fn refusal(status: u16, code: &str, message: &str) -> bool {
         let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::bounded;
-use crate::wire;
+use crate::dialects::openai::wire;
 
 /// One reason why a batch failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Errors {
 #[cfg(test)]
 mod tests {
     use super::BatchError;
-    use crate::wire::{Batch, Status, object};
+    use crate::dialects::openai::wire::{Batch, Status, object};
 
     fn batch(json: &str) -> Batch {
         object(json.as_bytes()).unwrap()

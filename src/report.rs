@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::batch::attach::Attachment;
 use crate::clock::{Clock, rfc3339};
+use crate::dialects::Provider;
+use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status};
 use crate::error::{Exit, Outcome};
-use crate::providers::Provider;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
-use crate::wire::{Batch, BatchError, Counts as BatchCounts, Status};
 
 /// The `version` written into `report.json`.
 pub(crate) const VERSION: u32 = 1;

@@ -14,12 +14,12 @@ use super::files::{Look, look_at};
 use super::search::{self, Found, LOOK_BACK, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::clock;
+use crate::dialects::{Batch, File, Status};
 use crate::events::Event;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
 use crate::patience::{Patience, Stop};
 use crate::values;
-use crate::wire::{Batch, File, Status};
 
 /// How long after its window a batch may still be running.
 const AFTER_WINDOW: Duration = Duration::from_secs(2 * 3600);

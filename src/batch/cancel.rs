@@ -12,11 +12,11 @@ use super::submit::{HURRIED, Progress};
 use super::{CANCELLING, Driver, search};
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::patience::{Guard, Patience, Stop, refused};
 use crate::retry::{Advice, Backoff, Cadence, Failure};
-use crate::wire::Batch;
 
 /// How long the list may lag behind a create whose reply nobody saw.
 const LAG: Duration = Duration::from_secs(60);

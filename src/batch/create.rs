@@ -17,14 +17,14 @@ use super::files::{Unready, Waiting};
 use super::search::{self, cannot_list};
 use super::submit::{HURRIED, Progress, Submission, Submitter};
 use super::waves::Pauses;
+use crate::dialects::Batch;
+use crate::dialects::NewBatch;
 use crate::error::Error;
 use crate::events::Event;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
 use crate::patience::{BEFORE, Patience, Stop, kept_failing, refused};
-use crate::providers::NewBatch;
 use crate::retry::{Advice, Backoff, Failure};
-use crate::wire::Batch;
 
 /// When to look for a batch whose reply was lost, counted from the loss.
 const LOOKS: [Duration; 5] = [

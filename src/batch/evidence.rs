@@ -8,10 +8,10 @@
 
 use super::files::{Look, look_at};
 use crate::api::Api;
+use crate::dialects::{Batch, File};
 use crate::identity::{self, Seen};
 use crate::journal::Named;
 use crate::patience::{Guard, Stop};
-use crate::wire::{Batch, File};
 
 /// What the batch should be.
 #[derive(Clone, Copy)]

@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use super::Driver;
 use super::submit::Progress;
 use crate::api::Api;
+use crate::dialects::{Batch, BatchError, File, Status};
 use crate::events::Event;
 use crate::patience::{BEFORE, Guard, Stop};
 use crate::refusal::{is_file_field, is_over_file};
 use crate::retry::{Advice, Backoff};
-use crate::wire::{Batch, BatchError, File, Status};
 
 /// How long one look at a file may take: what it tells is never needed.
 const LOOK: Duration = Duration::from_secs(15);
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn only_a_batch_that_could_not_find_its_file_is_created_again() {
-        let lacks = |json: &str| lacks_file(&crate::wire::object::<Batch>(json.as_bytes()).unwrap());
+        let lacks = |json: &str| lacks_file(&crate::dialects::openai::wire::object::<Batch>(json.as_bytes()).unwrap());
         let failed = |rest: &str| format!(r#"{{"id":"b","status":"failed","input_file_id":"file-1",{rest}}}"#);
         let error =
             r#""errors":{"data":[{"code":"invalid_request","message":"Cannot find file file-1.","param":"file_id"}]}"#;

@@ -33,12 +33,12 @@ use self::twins::Looks;
 pub(crate) use self::waves::Room;
 use crate::api::Api;
 use crate::clock::Clock;
+use crate::dialects::{Batch, Status};
 use crate::error::Exit;
 use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{Guard, Patience, Stop};
 use crate::retry::Cadence;
-use crate::wire::{Batch, Status};
 
 /// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
 /// and the poll that sees it may be a minute late.

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
+use crate::dialects::{Batch, Status};
 use crate::events::{counted, requests_count};
 use crate::results::Held;
-use crate::wire::{Batch, Status};
 
 /// How long a file must be absent before it counts as gone, and stay the same
 /// before it counts as all that there will be.
@@ -206,8 +206,8 @@ fn doubt(why: String) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::{Account, Duration, FileState, Finding, SETTLED, promised};
+    use crate::dialects::{Batch, Counts, Status};
     use crate::results::{FileHeld, Held};
-    use crate::wire::{Batch, Counts, Status};
 
     const NEW: FileState = FileState::Whole { unchanged: Duration::ZERO };
     const OLD: FileState = FileState::Whole { unchanged: Duration::from_secs(120) };

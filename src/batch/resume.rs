@@ -8,11 +8,11 @@ use super::attach::By;
 use super::evidence::{self, Claim, Evidence};
 use super::files::{Look, look_at};
 use super::submit::{Submission, Submitter};
+use crate::dialects::Batch;
 use crate::events::Event;
 use crate::journal::{Intent, Left, Named};
 use crate::patience::{Patience, Stop};
 use crate::retry::Failure;
-use crate::wire::Batch;
 
 /// How long a batch that the journal names may be invisible before it counts as gone.
 const GONE: Duration = Duration::from_secs(120);

@@ -1,9 +1,9 @@
 //! Looking through the provider's list of batches.
 
 use crate::api::Api;
+use crate::dialects::{Batch, Page};
 use crate::identity;
 use crate::retry::Failure;
-use crate::wire::{Batch, Page};
 
 /// How far before an intent its batch may claim to be created: clocks differ. What
 /// OpenAI lets an account create in that time, two thousand batches an hour, is

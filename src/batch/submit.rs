@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::Room;
 use super::attach::{Attachment, Reuse};
 use crate::api::Api;
+use crate::dialects::Batch;
+use crate::dialects::UploadForm;
 use crate::events::Event;
 use crate::identity::{self, Part};
 use crate::journal::{Journal, Left, Record};
 use crate::patience::{Guard, Patience, Stop};
-use crate::providers::UploadForm;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
-use crate::wire::Batch;
 
 /// How long one try at a cancel may take where more than one batch is in play.
 pub(crate) const HURRIED: Duration = Duration::from_secs(2);

@@ -12,11 +12,11 @@ use super::attach::{By, Verified};
 use super::cancel;
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
+use crate::dialects::{Batch, Status};
 use crate::events::Event;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
 use crate::patience::{BEFORE, Patience, Stop};
-use crate::wire::{Batch, Status};
 
 /// How long after the create the list is looked through again, since it may lag.
 const LATE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];

@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 
 use super::submit::Progress;
 use super::{Driver, Ended};
+use crate::dialects::Status;
 use crate::events::Event;
 use crate::patience::Stop;
-use crate::wire::Status;
 
 /// OpenAI's word for it.
 const NO_ROOM: &str = "token_limit_exceeded";

@@ -7,6 +7,7 @@
 
 use super::check::check_quietly;
 use super::scene::Scene;
+use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::{Event, requests_count};
 use crate::identity::{self, Part, Seen};
@@ -15,7 +16,6 @@ use crate::plan;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Fault, Rules};
 use crate::retry::Advice;
-use crate::wire::Batch;
 
 /// Requests that were read, and what is known of them.
 pub(super) type Read = (Source, Checked);

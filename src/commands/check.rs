@@ -1,12 +1,12 @@
 //! `batchstep check`: what `run` does before it touches the network.
 
 use super::failed;
+use crate::dialects::{self, Name};
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::inputs;
 use crate::plan;
-use crate::providers::{self, Name};
 use crate::report::Report;
 use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
@@ -21,7 +21,7 @@ const MOST_TOLD: usize = 10;
 pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let events = world.events(host.as_ref());
-    let provider = providers::choose(inputs.provider.unwrap_or(Name::Openai));
+    let provider = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {
         let rules = plan::rules(&inputs.work, provider.as_ref())?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;

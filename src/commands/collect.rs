@@ -22,6 +22,7 @@ use crate::batch::download::Downloader;
 use crate::batch::phases::Phases;
 use crate::batch::{Driver, Ended, Parting, Room};
 use crate::clock::rfc3339;
+use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{Adopted, Board, Unadopted};
@@ -37,7 +38,6 @@ use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
 use crate::values::{self, RetryOn};
 use crate::verdict::{self, End, Rows, Verdict};
-use crate::wire::{Batch, Status};
 use crate::world::World;
 
 /// How long doubtful files are fetched again by a collection that does not wait.

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
 use crate::batch::promise::{Account, FileState, Finding};
+use crate::dialects::{Batch, Counts};
 use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
@@ -25,7 +26,6 @@ use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
 use crate::values::RetryOn;
-use crate::wire::{Batch, Counts};
 
 /// The first wait before a doubtful file is fetched again; each is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);

@@ -7,6 +7,7 @@ use super::stopped;
 use crate::api::Api;
 use crate::batch::search;
 use crate::clock::span;
+use crate::dialects::Batch;
 use crate::effects::{Effect, safe};
 use crate::error::Error;
 use crate::events::Event;
@@ -14,7 +15,6 @@ use crate::formats::json::inert;
 use crate::identity::Seen;
 use crate::patience::{BEFORE, Guard, Patience};
 use crate::retry::shorten;
-use crate::wire::Batch;
 use crate::world::World;
 
 /// How far back, in seconds.
@@ -91,10 +91,10 @@ fn number(number: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Batch, as_array, inert, safe, table};
+    use crate::dialects::{Counts, Status};
     use crate::effects::deceives;
     use crate::formats::samples::HOSTILE;
     use crate::hosts::runner;
-    use crate::wire::{Counts, Status};
 
     fn batch(id: &str, repo: Option<&str>, run: &str) -> Batch {
         let marks = [("batchstep_key", "0123456789abcdef0123"), ("batchstep_run", run)];

@@ -20,6 +20,7 @@ use crate::api::Api;
 use crate::batch::Parting;
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::dialects::{self, Name};
 use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
@@ -29,7 +30,6 @@ use crate::hosts::{self, Board, Host, Wishes};
 use crate::inputs::{Connection, Reporting};
 use crate::patience::Stop;
 use crate::plan::{self, Server};
-use crate::providers::{self, Name};
 use crate::report::Report;
 use crate::shutdown::name_of;
 use crate::verdict::Verdict;
@@ -74,7 +74,7 @@ fn skipped(connection: &Connection, reporting: &Reporting, world: &World) -> Opt
     if !plan::is_skipped(connection, reporting) {
         return None;
     }
-    let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
+    let provider = dialects::choose(connection.provider.unwrap_or(Name::Openai));
     let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
     Verdict::skipped().record(&mut report);
     Some(report)

@@ -3,12 +3,12 @@
 
 use super::scene::Scene;
 use crate::batch::evidence::{self, Claim, Evidence};
+use crate::dialects::Batch;
 use crate::error::Error;
 use crate::events::Event;
 use crate::journal::Named;
 use crate::patience::Stop;
 use crate::values;
-use crate::wire::Batch;
 
 /// The ids of the batches to collect; `open` are those that the journal names, each with its key.
 pub(super) fn ids(words: &[String], open: &[(String, Named)]) -> Result<Vec<String>, Error> {

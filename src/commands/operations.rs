@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::api::Api;
 use crate::client::{Client, Reply};
+use crate::dialects::NewBatch;
 use crate::effects::{Effect, NewFile};
 use crate::error::{Error, Exit};
 use crate::formats::json::inert;
@@ -13,7 +14,6 @@ use crate::inputs::{self, Batch, File};
 use crate::invocation::Invocation;
 use crate::patience::refused;
 use crate::plan::{self, Server};
-use crate::providers::NewBatch;
 use crate::requests::source;
 use crate::retry::{Failure, shorten};
 use crate::simulator::Simulator;

@@ -12,6 +12,7 @@ use super::collect::Collection;
 use super::scene::Scene;
 use super::stopped;
 use crate::batch::search;
+use crate::dialects::Batch;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{Adopted, Board, Unadopted};
@@ -20,7 +21,6 @@ use crate::own_files;
 use crate::patience::{Patience, Stop};
 use crate::report::RunEntry;
 use crate::verdict::{self, Verdict};
-use crate::wire::Batch;
 
 /// How far back batches are looked for, in seconds: OpenAI keeps their files for thirty days.
 const LOOK_BACK: i64 = 30 * 86_400;

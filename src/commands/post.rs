@@ -9,11 +9,11 @@
 use clap::ValueEnum as _;
 
 use crate::client;
+use crate::dialects;
 use crate::env::Env;
 use crate::error::Error;
 use crate::hosts::Unfinished;
 use crate::inputs::{Connection, Unchecked};
-use crate::providers;
 
 /// The names in the state are ones that a shell keeps, should one stand around the binary.
 const ADDRESS: &str = "base_url";
@@ -24,7 +24,7 @@ const HEADERS_CHECK: &str = "headers_check";
 /// The inputs by which a provider is reached, without the secrets among them;
 /// `base_url` is the address that they come to.
 pub(super) fn told(connection: &Connection, base_url: &str) -> Vec<(&'static str, String)> {
-    let provider = connection.provider.unwrap_or(providers::Name::Openai).to_possible_value();
+    let provider = connection.provider.unwrap_or(dialects::Name::Openai).to_possible_value();
     let ca_file = connection.ca_file.as_ref().and_then(|path| std::path::absolute(path).ok());
     let headers: Vec<&str> = connection.headers.iter().map(|Unchecked(header)| header.as_str()).collect();
     let inputs = [
@@ -50,7 +50,7 @@ pub(super) fn recall(left: &Unfinished, env: &Env) -> (Connection, Result<(), Er
     let key = same("api-key", KEY_CHECK, left, env);
     let headers = same("headers", HEADERS_CHECK, left, env);
     let connection = Connection {
-        provider: told("provider").and_then(|name| providers::Name::from_str(&name, false).ok()),
+        provider: told("provider").and_then(|name| dialects::Name::from_str(&name, false).ok()),
         base_url: Some(whole.map_or_else(|| address.clone(), str::to_owned)),
         api_key: key.as_ref().and_then(|key| key.first()).map(|key| Unchecked((*key).to_owned())),
         organization: told("organization"),
@@ -110,7 +110,7 @@ mod tests {
 
     fn connection(key: Option<&str>, headers: &[&str]) -> Connection {
         Connection {
-            provider: Some(crate::providers::Name::Compatible),
+            provider: Some(crate::dialects::Name::Compatible),
             base_url: Some(WHOLE.to_owned()),
             api_key: key.map(|key| Unchecked(key.to_owned())),
             organization: Some("org-1".to_owned()),

@@ -15,6 +15,7 @@ use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
 use crate::batch::{Driver, Ended, Parting, Room};
 use crate::clock::rfc3339;
+use crate::dialects::Batch;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -32,7 +33,6 @@ use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
 use crate::requests::source::{self, Source};
 use crate::verdict::{self, End, Rows, Verdict};
-use crate::wire::Batch;
 use crate::world::World;
 
 /// How often requests are sent at most, whatever `retries` says and earlier runs did.

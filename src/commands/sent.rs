@@ -2,6 +2,7 @@
 
 use super::gather::{Answers, Wanted};
 use crate::batch::Ended;
+use crate::dialects::{Batch, Status};
 use crate::identity::Part;
 use crate::journal::Record;
 use crate::patience::Stop;
@@ -9,7 +10,6 @@ use crate::report::{BatchReport, ShardReport};
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard, line_of_whole};
 use crate::verdict::End;
-use crate::wire::{Batch, Status};
 
 /// A shard that was sent.
 pub(super) struct Sent {

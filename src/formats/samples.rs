@@ -1,12 +1,12 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
+use crate::dialects::{Counts as BatchCounts, Status};
 use crate::error::{Exit, Outcome};
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, Phase, Report, Tokens, VERSION,
 };
 use crate::requests::Fault;
-use crate::wire::{Counts as BatchCounts, Status};
 
 /// Text that tries to break out of where it is shown.
 pub(crate) const HOSTILE: &[&str] = &[

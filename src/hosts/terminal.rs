@@ -66,8 +66,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{Effect, Event, Host, Terminal, Unit};
+    use crate::dialects::{Counts, Status};
     use crate::formats::samples;
-    use crate::wire::{Counts, Status};
 
     fn polled() -> Event {
         Event::Polled {

@@ -8,8 +8,8 @@ use clap::Args;
 use super::{Unchecked, unchecked};
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
+use crate::dialects;
 use crate::hosts::Choice;
-use crate::providers;
 use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
 
 /// The work to do.
@@ -63,7 +63,7 @@ pub struct Making {
 pub struct Connection {
     /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
-    pub provider: Option<providers::Name>,
+    pub provider: Option<dialects::Name>,
     /// The base address of the API, such as `https://api.openai.com/v1` [default: the provider's].
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,

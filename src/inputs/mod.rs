@@ -17,8 +17,8 @@ mod operations;
 
 pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
+use crate::dialects;
 use crate::hosts::Choice;
-use crate::providers;
 use crate::values;
 
 /// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
@@ -127,7 +127,7 @@ pub struct Check {
     pub work: Work,
     /// The provider whose limits apply: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
-    pub provider: Option<providers::Name>,
+    pub provider: Option<dialects::Name>,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use crate::dialects::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
 use crate::error::Error;
 use crate::hosts::Host;
 use crate::inputs::{Making, Work};
-use crate::providers::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
 use crate::requests::Rules;
 use crate::values::{self, Field, Header};
 
@@ -110,8 +110,8 @@ mod tests {
     use std::time::Duration;
 
     use super::{ROUTING, extras, rules, upload_form};
+    use crate::dialects::{Name, choose};
     use crate::inputs::Work;
-    use crate::providers::{Name, choose};
 
     fn limits(name: Name, max_requests: Option<u64>, max_bytes: Option<u64>) -> Option<(Option<u64>, Option<u64>)> {
         let work = Work { requests: Vec::new(), endpoint: None, max_requests, max_bytes };

@@ -13,12 +13,12 @@ pub(crate) use self::making::{rules, upload_form};
 use crate::batch::Parting;
 use crate::batch::attach::Reuse;
 use crate::client;
+use crate::dialects::{self, Key, Name, Provider, UploadForm};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
-use crate::providers::{self, Key, Name, Provider, UploadForm};
 use crate::requests::Rules;
 use crate::retry;
 use crate::simulator::Simulator;
@@ -256,7 +256,7 @@ impl Server {
     /// A server for one call: the sandbox must already be served somewhere.
     pub(crate) fn remote(connection: inputs::Connection) -> Result<Self, Error> {
         let name = connection.provider.unwrap_or(Name::Openai);
-        let provider = providers::choose(name);
+        let provider = dialects::choose(name);
         let base_url = connection.base_url.clone().or_else(|| provider.base_url().map(str::to_owned));
         let base_url = base_url.ok_or_else(|| missing_address(name))?;
         if provider.is_simulated() && !client::is_local(&base_url) {
@@ -286,7 +286,7 @@ impl Server {
 
 /// Whether a run is to be passed over because there is no key for it.
 pub(crate) fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
-    let provider = providers::choose(connection.provider.unwrap_or(Name::Openai));
+    let provider = dialects::choose(connection.provider.unwrap_or(Name::Openai));
     let keyless = connection.api_key.is_none() && provider.key() != Key::MadeUp && !has_key_header(connection);
     keyless && reporting.skip_without_key.unwrap_or(false)
 }

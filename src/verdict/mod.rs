@@ -14,6 +14,7 @@ mod unfetched;
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
+use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::{counted, requests_count};
 use crate::invocation::Invocation;
@@ -21,7 +22,6 @@ use crate::patience::Stop;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
 use crate::values::MaxFailed;
-use crate::wire::{Batch, Status};
 
 /// A verdict with its reasons.
 #[derive(Debug, PartialEq)]

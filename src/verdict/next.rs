@@ -2,8 +2,8 @@
 
 use super::End;
 use crate::batch::attach::Reuse;
+use crate::dialects::Batch;
 use crate::invocation::Invocation;
-use crate::wire::Batch;
 
 /// What is said where a sandbox ended with the process, and no command can reach it any more.
 const GONE: &str = "The sandbox ran inside this process and ended with it, and so did its batches.";

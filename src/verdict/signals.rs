@@ -2,11 +2,11 @@
 
 use super::next::{self, come_back};
 use super::{End, Verdict};
+use crate::dialects::{Batch, Status};
 use crate::error::{Exit, Outcome};
 use crate::invocation::Invocation;
 use crate::patience::Stop;
 use crate::shutdown::name_of;
-use crate::wire::{Batch, Status};
 
 /// A signal ended the run: what becomes of its batches.
 pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Verdict {

@@ -1,9 +1,9 @@
 //! The verdict where answers are at the provider and not here.
 
 use super::{Rows, Verdict};
+use crate::dialects::Batch;
 use crate::error::{Exit, Outcome};
 use crate::invocation::Invocation;
-use crate::wire::Batch;
 
 /// The verdict unless answers could not be fetched and nothing outranks that.
 pub(crate) fn or_uncollected(

@@ -1,5 +1,7 @@
 //! OpenAI: the dialect's home, so all that it has of its own is its address.
 
+pub(crate) mod wire;
+
 use super::Provider;
 
 /// OpenAI's own API.

@@ -5,8 +5,10 @@
 //! on provider names is [`choose`].
 
 mod compatible;
-mod openai;
+pub(crate) mod openai;
 mod sandbox;
+
+pub(crate) use openai::wire::{Batch, BatchError, Counts, File, Page, Status};
 
 use std::time::Duration;
 
