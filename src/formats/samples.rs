@@ -161,7 +161,7 @@ pub(crate) fn invalid() -> Report {
             field: Some("body.model".to_owned()),
             found: "the number 4".to_owned(),
             expected: "each request names its model".to_owned(),
-            mend: "write a string".to_owned(),
+            fix: "write a string".to_owned(),
         },
         Fault {
             file: "requests.jsonl".to_owned(),
@@ -170,7 +170,7 @@ pub(crate) fn invalid() -> Report {
             field: None,
             found: "50,001 requests".to_owned(),
             expected: "a batch takes at most 50,000".to_owned(),
-            mend: "split the file".to_owned(),
+            fix: "split the file".to_owned(),
         },
     ];
     report.fault_count = 2;
@@ -218,7 +218,7 @@ pub(crate) fn hostile_faults(text: &str) -> Report {
     let mut report = invalid();
     let own = || text.to_owned();
     for fault in &mut report.faults {
-        (fault.file, fault.field, fault.found, fault.expected, fault.mend) = (own(), Some(own()), own(), own(), own());
+        (fault.file, fault.field, fault.found, fault.expected, fault.fix) = (own(), Some(own()), own(), own(), own());
     }
     report
 }

@@ -30,7 +30,7 @@ pub struct Fault {
     /// What was expected, as a clause of its own.
     pub expected: String,
     /// How to fix it.
-    pub mend: String,
+    pub fix: String,
 }
 
 impl Fault {
@@ -46,7 +46,7 @@ impl Fault {
     /// The same without the place, for where that is shown by itself.
     pub fn statement(&self) -> String {
         let subject = self.field.as_ref().map(|field| format!("`{field}` is ")).unwrap_or_default();
-        format!("{subject}{}; {}: {}", self.found, self.expected, self.mend)
+        format!("{subject}{}; {}: {}", self.found, self.expected, self.fix)
     }
 }
 
@@ -58,13 +58,13 @@ pub(crate) struct Finding {
     field: Option<&'static str>,
     found: String,
     expected: String,
-    mend: String,
+    fix: String,
 }
 
 impl Finding {
     /// A finding about the line or the file as a whole.
-    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { column: None, field: None, found: found.into(), expected: expected.into(), mend: mend.into() }
+    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { column: None, field: None, found: found.into(), expected: expected.into(), fix: fix.into() }
     }
 
     /// The same, about a field.
@@ -122,7 +122,7 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
         field: finding.field.map(str::to_owned),
         found: finding.found,
         expected: finding.expected,
-        mend: finding.mend,
+        fix: finding.fix,
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
             field: Some("body.stream".into()),
             found: "true".into(),
             expected: "batches cannot stream".into(),
-            mend: "remove it".into(),
+            fix: "remove it".into(),
         };
         let place = "requests.jsonl:12:7: ";
         let rest = "`body.stream` is true; batches cannot stream: remove it";

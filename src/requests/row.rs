@@ -97,8 +97,8 @@ impl<'de> Row<'de> {
             Err(error) => Err(unreadable(&error, line)),
             Ok(()) if row.seen == Seen::Object => Ok(()),
             Ok(()) => {
-                let mend = "write an object with `custom_id`, `method`, `url` and `body`";
-                Err(Finding::new(format!("the line is {}", described(&row.seen)), whole, mend))
+                let fix = "write an object with `custom_id`, `method`, `url` and `body`";
+                Err(Finding::new(format!("the line is {}", described(&row.seen)), whole, fix))
             }
         }
     }
@@ -121,16 +121,16 @@ impl<'de> Row<'de> {
             let finding = Finding::new(described(&self.method), "batches take only `POST`", "write `\"POST\"`");
             findings.push(finding.of("method"));
         }
-        let mend = "add its path, as in `/v1/chat/completions`";
+        let fix = "add its path, as in `/v1/chat/completions`";
         if !may_lack(&self.url) {
-            let finding = no_text(&self.url, "each request names its endpoint", mend);
+            let finding = no_text(&self.url, "each request names its endpoint", fix);
             findings.extend(finding.map(|finding| finding.of("url")));
         }
         if self.body.seen == Seen::Object {
             self.body.fields.add_findings(&mut findings);
         } else {
-            let mend = if self.body.seen.is_nothing() { "add it" } else { "write an object" };
-            let finding = Finding::new(described(&self.body.seen), "an object holds the request's parameters", mend);
+            let fix = if self.body.seen.is_nothing() { "add it" } else { "write an object" };
+            let finding = Finding::new(described(&self.body.seen), "an object holds the request's parameters", fix);
             findings.push(finding.of("body"));
         }
         findings
@@ -145,11 +145,11 @@ impl<'de> Row<'de> {
         let needs = endpoint.needs.iter().filter(lacking).filter_map(|choice| {
             let (first, more) = choice.split_first()?;
             let value = self.body.fields.content(*first);
-            let mend = if value.is_nothing() { "add it" } else { "write one" };
+            let fix = if value.is_nothing() { "add it" } else { "write one" };
             let or = more.iter().map(|content| format!(" or `{}`", content.field())).collect::<String>();
             let list = if *first == Content::Messages { ", a list that is not empty" } else { "" };
             let expected = format!("`{}` needs `{}`{or}{list}", endpoint.path, first.field());
-            Some(Finding::new(described(value), expected, mend).of(first.field()))
+            Some(Finding::new(described(value), expected, fix).of(first.field()))
         });
         needs.chain(self.body.fields.lacks_model(endpoint.model)).collect()
     }
@@ -206,10 +206,10 @@ impl<'de> Body<'de> {
 }
 
 /// A finding, unless it is a text that is not empty.
-fn no_text(seen: &Seen<'_>, expected: &str, mend: &str) -> Option<Finding> {
+fn no_text(seen: &Seen<'_>, expected: &str, fix: &str) -> Option<Finding> {
     let fine = seen.text().is_some_and(|text| !text.is_empty());
-    let mend = if seen.is_nothing() { mend } else { "write a string that is not empty" };
-    (!fine).then(|| Finding::new(described(seen), expected, mend))
+    let fix = if seen.is_nothing() { fix } else { "write a string that is not empty" };
+    (!fine).then(|| Finding::new(described(seen), expected, fix))
 }
 
 /// Why a line is not JSON, in words for somebody who wrote it by hand or by script.
@@ -223,7 +223,7 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
     let message = message.split(" at line ").next().unwrap_or_default();
     let near = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
     let shown: String = near.chars().take(20).collect();
-    let mend = match message {
+    let fix = match message {
         "trailing characters" => "write one request per line, with nothing behind it",
         "trailing comma" => "remove the last comma",
         _ if near.starts_with('\'') => "use double quotes",
@@ -234,7 +234,7 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
         _ => "write the file with a JSON library",
     };
     let found = format!("not JSON, {message} at {}", quoted(&shown));
-    Finding::new(found, whole, mend).at(error.column())
+    Finding::new(found, whole, fix).at(error.column())
 }
 
 #[cfg(test)]

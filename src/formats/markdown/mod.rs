@@ -152,10 +152,10 @@ fn faults(page: &mut Page, report: &Report) {
         let place = [Some(flat(&fault.file, 100)), number(fault.line), number(fault.line.and(fault.column))];
         let place: Vec<String> = place.into_iter().flatten().collect();
         let field = fault.field.as_deref().map(code).unwrap_or_default();
-        [code(&place.join(":")), field, prose(&fault.found), prose(&fault.expected), prose(&fault.mend)]
+        [code(&place.join(":")), field, prose(&fault.found), prose(&fault.expected), prose(&fault.fix)]
     });
     let title = format!("Faults of the requests file ({} in all)", thousands(report.fault_count));
-    page.table(&title, ["Where", "Field", "Found", "Expected", "How to mend it"], rows);
+    page.table(&title, ["Where", "Field", "Found", "Expected", "Fix"], rows);
 }
 
 fn batch_errors(page: &mut Page, report: &Report) {
@@ -363,7 +363,7 @@ mod tests {
 
         ### Faults of the requests file (2 in all)
 
-        | Where | Field | Found | Expected | How to mend it |
+        | Where | Field | Found | Expected | Fix |
         | --- | --- | --- | --- | --- |
         | `./requests.jsonl:3:14` | `body.model` | the number 4 | each request names its model | write a string |
         | `requests.jsonl` |  | 50,001 requests | a batch takes at most 50,000 | split the file |
