@@ -25,7 +25,7 @@ mkdir -p "$work"
 tools() {
     local missing=()
     for tool in curl jq openssl python3; do
-        command -v $tool >/dev/null || missing+=($tool)
+        command -v $tool >/dev/null || missing+=("$tool")
     done
     command -v /usr/bin/time >/dev/null || missing+=(time)
     if ((${#missing[@]})); then apt-get update -qq && apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; fi
@@ -116,6 +116,7 @@ parts() {
 }
 
 starts() {
+    # shellcheck disable=SC2016 # The inner shell expands it.
     local many='i=0; while [ $i -lt 100 ]; do %s --version; i=$((i + 1)); done'
     # shellcheck disable=SC2059
     measure '100 starts' 'true' "$(printf "$many" /bin/true)" 'batchstep' "$(printf "$many" "$batchstep")" \
