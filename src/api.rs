@@ -8,7 +8,8 @@ use crate::dialects::openai::wire;
 use crate::dialects::{Batch, File, Page, Status};
 use crate::dialects::{Call, NewBatch, Provider, UploadForm};
 use crate::requests::outgoing::Outgoing;
-use crate::retry::{Failure, Refusal, shorten};
+use crate::retry::{Failure, Refusal};
+use crate::text::shorten;
 
 /// A provider and the client that reaches it.
 pub(crate) struct Api {

@@ -10,8 +10,8 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use crate::effects::char_border;
 use crate::opaque::LONGEST_ID;
+use crate::text::shorten_bytes;
 
 /// The most elements of a list that are kept. A page of batches has a hundred.
 pub(crate) const LONGEST_LIST: usize = 1_000;
@@ -42,11 +42,6 @@ pub(crate) fn take_more(list: &mut Vec<Value>) -> u64 {
         list.pop();
     }
     more.unwrap_or(0)
-}
-
-/// So many bytes of a text, with a mark where it was cut.
-pub(crate) fn cut(text: &str, longest: usize) -> String {
-    if text.len() <= longest { text.to_owned() } else { format!("{}…", &text[..char_border(text, longest)]) }
 }
 
 /// Reads one value while there are values left.
@@ -93,7 +88,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(Value::String(cut(text, LONGEST_TEXT)))
+        Ok(Value::String(shorten_bytes(text, LONGEST_TEXT)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
@@ -124,7 +119,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
             }
             *kept += usize::from(!object.contains_key(&*name));
             let value = map.next_value_seed(self)?;
-            object.insert(cut(&name, LONGEST_TEXT), value);
+            object.insert(shorten_bytes(&name, LONGEST_TEXT), value);
         }
         Ok(Value::Object(object))
     }

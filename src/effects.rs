@@ -14,6 +14,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::Error;
+use crate::text::safe;
 
 /// Something to do in the outside world.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -191,63 +192,6 @@ fn file_error(what: &str, path: &Path, cause: io::Error) -> Error {
     }
 }
 
-/// The longest line of a log, in bytes.
-const LONGEST_LINE: usize = 8_000;
-const CUT_MARK: &str = " … (cut)";
-
-/// Text as one harmless line of a log.
-///
-/// Whatever could move a terminal's cursor, hide or reorder text becomes a
-/// visible escape. No two `#` stand side by side, since GitHub, Azure and
-/// TeamCity take `##[…]`, `##vso[…]` and `##teamcity[…]` for commands wherever
-/// they stand, and the line never begins with a colon, since GitHub takes
-/// `::…::` there for one. Its runner compares by the rules of a locale, which
-/// pass over characters without a width: those between two `#` do not count.
-pub fn safe(text: &str) -> String {
-    let mut line = String::with_capacity(text.len().min(LONGEST_LINE) + 8);
-    let mut after_hash = false;
-    for c in text.chars() {
-        if line.len() > LONGEST_LINE {
-            break;
-        }
-        match c {
-            '\t' => line.push(' '),
-            c if deceives(c) => line.extend(c.escape_default()),
-            '#' if after_hash => line.push_str(" #"),
-            c => line.push(c),
-        }
-        after_hash = c == '#' || (after_hash && has_no_width(c));
-    }
-    if line.trim_start_matches(|c: char| c.is_whitespace() || has_no_width(c)).starts_with(':') {
-        line.insert_str(0, "| ");
-    }
-    if line.len() > LONGEST_LINE {
-        line.truncate(char_border(&line, LONGEST_LINE - CUT_MARK.len()));
-        line.push_str(CUT_MARK);
-    }
-    line
-}
-
-/// The last border between characters at or before `at`.
-pub(crate) fn char_border(text: &str, at: usize) -> usize {
-    (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
-}
-
-/// Whether a character steers a terminal, or hides or reorders the text around it.
-pub(crate) fn deceives(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-/// Whether a character that has its place in honest text is passed over when a locale compares.
-pub(crate) fn has_no_width(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}')
-        || matches!(c, '\u{200c}' | '\u{200d}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}')
-        || matches!(c, '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}')
-        || matches!(c, '\u{e0080}'..='\u{e0fff}')
-}
-
 /// A file that appears under its name only when it is whole. Until
 /// [`NewFile::finish`] it is written beside it as `NAME.part`, and removed if
 /// that never comes. What a killed run left there is replaced.
@@ -331,11 +275,7 @@ mod tests {
     use std::path::Path;
     use std::sync::{Arc, Mutex};
 
-    use proptest::prelude::*;
-
-    use super::{Effect, LONGEST_LINE, NewFile, Screen, Unit, deceives, explain, file_error, safe};
-    use crate::formats::samples::HOSTILE;
-    use crate::hosts::runner;
+    use super::{Effect, NewFile, Screen, Unit, explain, file_error};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -352,31 +292,6 @@ mod tests {
     impl Sink {
         fn text(&self) -> String {
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-        }
-    }
-
-    fn is_harmless(line: &str) {
-        assert!(!line.chars().any(deceives), "{line:?}");
-        assert!(!line.contains("##"), "{line:?}");
-        assert!(line.len() <= LONGEST_LINE);
-        assert_eq!(runner::command(line), None, "{line:?}");
-        assert_eq!(safe(line), line);
-    }
-
-    #[test]
-    fn hostile_text_is_one_harmless_line() {
-        HOSTILE.iter().for_each(|text| is_harmless(&safe(text)));
-        is_harmless(&safe(&"é".repeat(100_000)));
-        assert_eq!(safe("a\r\nb\tc\u{1b}[2J###[x"), "a\\r\\nb c\\u{1b}[2J# # #[x");
-        assert_eq!(safe("  ::error::x"), "|   ::error::x");
-        assert_eq!(safe("#\u{200d}#[add-mask]x"), "#\u{200d} #[add-mask]x");
-        assert_eq!(safe("naïve 日本語 👩‍💻 50% #1: ok::y"), "naïve 日本語 👩‍💻 50% #1: ok::y");
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_one_harmless_line(text in "(?s)[ #:\\[\\]a\u{200d}\u{ad}\u{85}\n\u{202e}\u{fe0f}]{0,12}|.{0,40}") {
-            is_harmless(&safe(&text));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::clock::span;
 use crate::dialects::{Counts, Status};
 use crate::error::{Error, Outcome};
 use crate::shutdown::name_of;
+use crate::text::{requests_count, size};
 
 /// One fact of a run.
 #[derive(Clone, Debug)]
@@ -418,25 +419,5 @@ fn progress(counts: Counts) -> String {
     match counts.failed {
         None | Some(0) => format!(", {done} of {total} done"),
         Some(failed) => format!(", {done} of {total} done, {failed} of them failed"),
-    }
-}
-
-/// `1 request`, `20 requests`.
-pub(crate) fn requests_count(count: u64) -> String {
-    counted(count, "request", "requests")
-}
-
-/// `1 batch`, `2 batches`.
-pub(crate) fn counted(count: u64, one: &str, several: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { several })
-}
-
-/// A size in the units vendors state their limits in: 1 MB is 1,000,000 bytes.
-pub(crate) fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => counted(bytes, "byte", "bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.2} GB", bytes as f64 / 1e9),
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::own_files;
+use crate::text::size;
 
 /// The largest journal that is read, in bytes: a run adds a few lines of some hundred bytes for each of its batches.
 const LONGEST: u64 = 64_000_000;
@@ -171,7 +172,7 @@ impl Journal {
 fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
     let mut text = Vec::new();
     if file.metadata()?.len() > LONGEST {
-        let why = format!("`journal.jsonl` is larger than the {} that are read", crate::events::size(LONGEST));
+        let why = format!("`journal.jsonl` is larger than the {} that are read", size(LONGEST));
         return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, why));
     }
     file.seek(SeekFrom::Start(0))?;

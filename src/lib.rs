@@ -38,6 +38,7 @@ mod refusal;
 mod retry;
 pub mod shutdown;
 mod simulator;
+mod text;
 pub mod usage;
 mod values;
 pub mod world;

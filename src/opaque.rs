@@ -4,7 +4,7 @@
 //! slashes, percent signs and empty segments, as `s3://bucket/my file` does. It
 //! becomes part of an address, so it must not be able to name something else.
 
-use crate::effects::deceives;
+use crate::text::deceives;
 
 /// The longest id, in bytes.
 pub(crate) const LONGEST_ID: usize = 4_096;

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
-use crate::events::{Event, counted};
+use crate::events::Event;
 use crate::oversize;
 use crate::retry::{Advice, Backoff, Cadence, Failure, is_hopeless};
 use crate::shutdown::Shutdown;
+use crate::text::counted;
 
 /// How long transient failures are retried before a batch exists.
 pub(crate) const BEFORE: Duration = Duration::from_secs(600);

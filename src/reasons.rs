@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::bounded;
 use crate::dialects::openai::wire;
+use crate::text::shorten_bytes;
 
 /// One reason why a batch failed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -73,7 +74,7 @@ impl<'de> Deserialize<'de> for Errors {
         let mut kept: Vec<BatchError> = entries.into_iter().filter_map(read).collect();
         for text in kept.iter_mut().flat_map(|error| [&mut error.code, &mut error.message, &mut error.param]).flatten()
         {
-            *text = bounded::cut(text, LONGEST_REASON);
+            *text = shorten_bytes(text, LONGEST_REASON);
         }
         Ok(Self { total: more + kept.len() as u64, kept })
     }

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use crate::api_error::ApiError;
+use crate::text::shorten;
 
 /// The longest `Retry-After` that is honoured.
 pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
@@ -223,14 +224,6 @@ fn tell(error: &ApiError, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 
 impl std::error::Error for Failure {}
 
-/// The first `most` characters of a text, with a mark where it was cut.
-pub(crate) fn shorten(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// Reads a `Retry-After` value in seconds; a date is not worth a clock that may disagree.
 pub(crate) fn retry_after(value: &str) -> Option<Duration> {
     let seconds: f64 = value.trim().parse().ok()?;
@@ -283,7 +276,7 @@ impl Cadence {
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, Refusal, retry_after, shorten};
+    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, Refusal, retry_after};
 
     fn answered(status: u16) -> Failure {
         Failure::Answered(Refusal { status, ..Refusal::default() })
@@ -367,6 +360,5 @@ mod tests {
         for wrong in ["-1", "soon", "NaN", "inf", ""] {
             assert_eq!(retry_after(wrong), None, "{wrong}");
         }
-        assert_eq!(shorten("äöü", 2), "äö…");
     }
 }

@@ -15,7 +15,7 @@ use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, Choice};
-use crate::retry::shorten;
+use crate::text::shorten;
 
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;

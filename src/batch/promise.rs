@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use crate::dialects::{Batch, Status};
-use crate::events::{counted, requests_count};
 use crate::results::Held;
+use crate::text::{counted, requests_count};
 
 /// How long a file must be absent before it counts as gone, and stay the same
 /// before it counts as all that there will be.

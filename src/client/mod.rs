@@ -30,7 +30,8 @@ use crate::api_error::ApiError;
 use crate::dialects::{Call, Method};
 use crate::error::Error;
 use crate::requests::outgoing::Outgoing;
-use crate::retry::{Failure, Refusal, retry_after, shorten};
+use crate::retry::{Failure, Refusal, retry_after};
+use crate::text::shorten;
 use crate::values::{Header, Secret};
 
 /// How long a call that moves no file may take in all.

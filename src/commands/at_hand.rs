@@ -9,13 +9,14 @@ use super::check::check_quietly;
 use super::scene::Scene;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
-use crate::events::{Event, requests_count};
+use crate::events::Event;
 use crate::identity::{self, Part, Seen};
 use crate::patience::{Patience, Stop};
 use crate::plan;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Fault, Rules};
 use crate::retry::Advice;
+use crate::text::requests_count;
 
 /// Requests that were read, and what is known of them.
 pub(super) type Read = (Source, Checked);

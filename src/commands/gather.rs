@@ -18,13 +18,14 @@ use crate::dialects::{Batch, Counts};
 use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
-use crate::events::{Event, counted, requests_count};
+use crate::events::Event;
 use crate::journal::{Journal, Record};
 use crate::patience::{BEFORE, Guard, Stop};
 use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
+use crate::text::{counted, requests_count};
 use crate::values::RetryOn;
 
 /// The first wait before a doubtful file is fetched again; each is twice as long as the one before.

@@ -8,13 +8,13 @@ use crate::api::Api;
 use crate::batch::search;
 use crate::clock::span;
 use crate::dialects::Batch;
-use crate::effects::{Effect, safe};
+use crate::effects::Effect;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::json::inert;
 use crate::identity::Seen;
 use crate::patience::{BEFORE, Guard, Patience};
-use crate::retry::shorten;
+use crate::text::{first_chars, one_line, safe, shorten};
 use crate::world::World;
 
 /// How far back, in seconds.
@@ -72,16 +72,16 @@ fn table(batches: &[Batch], now: i64) -> Vec<String> {
 fn row(batch: &Batch, now: i64) -> [String; 7] {
     let seen = Seen::of(batch);
     // Other people's text, on one line of ours.
-    let cell = |text: &str| safe(&shorten(&text.split_whitespace().collect::<Vec<_>>().join(" "), CELL));
+    let cell = |text: &str| safe(&shorten(&one_line(text), CELL));
     let age = batch.created_at.map(|created| u64::try_from(now - created).unwrap_or(0));
     let age = age.map(|age| span(std::time::Duration::from_secs(age))).unwrap_or_default();
     let done = match (batch.counts.done(), batch.counts.total) {
         (None, None) => "-".to_owned(),
         (done, total) => format!("{}/{}", number(done), number(total)),
     };
-    let key: String = seen.key.unwrap_or_default().chars().take(KEY).collect();
+    let key = first_chars(seen.key.unwrap_or_default(), KEY);
     let (repo, run) = (cell(seen.repo.unwrap_or("-")), cell(seen.run.unwrap_or("-")));
-    [cell(&batch.id), cell(batch.status.word()), done, age, cell(&key), repo, run]
+    [cell(&batch.id), cell(batch.status.word()), done, age, cell(key), repo, run]
 }
 
 fn number(number: Option<u64>) -> String {
@@ -92,9 +92,9 @@ fn number(number: Option<u64>) -> String {
 mod tests {
     use super::{Batch, as_array, inert, safe, table};
     use crate::dialects::{Counts, Status};
-    use crate::effects::deceives;
     use crate::formats::samples::HOSTILE;
     use crate::hosts::runner;
+    use crate::text::deceives;
 
     fn batch(id: &str, repo: Option<&str>, run: &str) -> Batch {
         let marks = [("batchstep_key", "0123456789abcdef0123"), ("batchstep_run", run)];

@@ -15,8 +15,9 @@ use crate::invocation::Invocation;
 use crate::patience::refused;
 use crate::plan::{self, Server};
 use crate::requests::source;
-use crate::retry::{Failure, shorten};
+use crate::retry::Failure;
 use crate::simulator::Simulator;
+use crate::text::shorten;
 use crate::world::World;
 
 /// How many pairs of metadata the API takes.

@@ -1,8 +1,8 @@
 //! `report.json`: the whole report, for programs. Its fields are described in
 //! `docs/report.md`; this is the report as it is, with nothing left out.
 
-use crate::effects::{deceives, has_no_width};
 use crate::report::Report;
+use crate::text::{deceives, has_no_width};
 
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
@@ -38,9 +38,9 @@ mod tests {
     use serde_json::Value;
 
     use super::{Report, inert, render};
-    use crate::effects::deceives;
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::runner;
+    use crate::text::deceives;
 
     fn is_inert(json: &str) {
         let inert = inert(json);

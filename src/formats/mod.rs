@@ -6,7 +6,6 @@
 //! their names. What a report quotes is untrusted, and each format makes it
 //! harmless for its reader.
 
-use crate::effects::deceives;
 use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
 
@@ -66,35 +65,6 @@ pub(crate) fn markdown_paragraph(sentence: &str) -> String {
 /// What stands on every report of answers that no model gave.
 const SIMULATED: &str = "SIMULATED: the sandbox made these answers up, no model was asked.";
 
-/// Text on one line, its white space folded, what deceives made visible, and
-/// cut to so many characters.
-fn flat(text: &str, longest: usize) -> String {
-    let mut line = String::new();
-    let mut length = 0;
-    for c in text.trim().chars() {
-        if length >= longest {
-            line.push('…');
-            break;
-        }
-        let space = c.is_whitespace() && c != '\u{2028}' && c != '\u{2029}';
-        match c {
-            _ if space && line.ends_with(' ') => continue,
-            _ if space => line.push(' '),
-            c if deceives(c) => line.extend(c.escape_default()),
-            c => line.push(c),
-        }
-        length += 1;
-    }
-    line
-}
-
-/// `1,234,567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
-    groups.join(",")
-}
-
 /// How long a phase took.
 fn took(seconds: f64) -> String {
     crate::clock::span(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
@@ -102,21 +72,10 @@ fn took(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{flat, samples, thousands, took};
-    use crate::effects::deceives;
+    use super::took;
 
     #[test]
-    fn numbers_and_times_read_well() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+    fn times_read_well() {
         assert_eq!([f64::NAN, -1.0, 64.9].map(took), ["0.0s", "0.0s", "1m 4s"]);
-    }
-
-    #[test]
-    fn flat_text_is_short_and_hides_nothing() {
-        assert_eq!(flat(" a\r\n\tb\u{1b}c ", 9), "a b\\u{1b}c");
-        assert_eq!(flat("abcd", 3), "abc…");
-        for text in samples::HOSTILE {
-            assert!(!flat(text, 100).chars().any(deceives));
-        }
     }
 }

@@ -2,10 +2,9 @@
 //! it holds the verdict, the numbers behind it, and what to do. Plain lines,
 //! each harmless in a log, each begun by our own words.
 
-use super::{SIMULATED, flat, thousands, took};
-use crate::effects::safe;
-use crate::events::{requests_count, size};
+use super::{SIMULATED, took};
 use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry, ShardReport};
+use crate::text::{flat, requests_count, safe, size, thousands};
 use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
@@ -178,9 +177,9 @@ fn section<T>(
 #[cfg(test)]
 mod tests {
     use super::render;
-    use crate::effects::{deceives, safe};
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::runner;
+    use crate::text::{deceives, safe};
 
     #[test]
     fn what_people_read() {

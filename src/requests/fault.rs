@@ -7,6 +7,7 @@
 use serde::Serialize;
 
 use super::loose::Seen;
+use crate::text::shorten;
 
 /// How many faults are kept; the rest is counted. Few are printed, but a check on GitHub annotates them all.
 const KEPT: usize = 1_000;
@@ -126,17 +127,9 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
     }
 }
 
-/// `text`, cut at `limit` characters; a cut is marked with `…`.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
-    match text.char_indices().nth(limit) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 /// `text` in backticks, cut short.
 pub(crate) fn quoted(text: &str) -> String {
-    format!("`{}`", cut(text, SHOWN))
+    format!("`{}`", shorten(text, SHOWN))
 }
 
 /// What was seen, in words that follow "is".
@@ -154,22 +147,9 @@ pub(crate) fn described(seen: &Seen<'_>) -> String {
     }
 }
 
-/// A number with commas between thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Faults, Finding, KEPT, cut, grouped, quoted};
+    use super::{Fault, Faults, Finding, KEPT, quoted};
 
     #[test]
     fn a_sentence_says_where_what_why_and_how() {
@@ -191,9 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_cut_between_characters_and_the_cut_is_marked() {
-        assert_eq!(cut("äöü", 3), "äöü");
-        assert_eq!(cut("äöü!", 3), "äöü…");
+    fn a_long_quotation_is_shortened() {
         assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
     }
 
@@ -209,10 +187,5 @@ mod tests {
         assert_eq!((lines.len(), count), (KEPT, 2_502));
         assert_eq!(lines[..4], [None, Some(1), Some(2), Some(3)]);
         assert_eq!(lines[7..10], [Some(7), Some(7), Some(8)]);
-    }
-
-    #[test]
-    fn thousands_are_grouped() {
-        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::endpoints::{self, EMBEDDINGS};
-use super::fault::{Faults, Finding, grouped, quoted};
+use super::fault::{Faults, Finding, quoted};
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::loose::{Loose, Seen};
@@ -15,6 +15,7 @@ use super::row::{Addressed, Row};
 use super::shards::{self, Planner, Request, Shard};
 use super::source::Source;
 use super::{Checked, Rules, Scrutiny};
+use crate::text::thousands;
 
 /// How many lines are counted, beside those of a last block.
 const MOST: u32 = 4_000_000_000;
@@ -101,7 +102,7 @@ impl<'a> Pass<'a> {
     fn text<'l>(&mut self, line: &Line<'l>) -> Result<(u64, &'l str), Finding> {
         let Some(bytes) = line.bytes else {
             let (found, most) =
-                (format!("the line has {} bytes", grouped(line.length)), grouped(LONGEST_REQUEST as u64));
+                (format!("the line has {} bytes", thousands(line.length)), thousands(LONGEST_REQUEST as u64));
             return Err(Finding::new(found, format!("a request has at most {most}"), "split it or shorten it"));
         };
         let text = std::str::from_utf8(bytes).map_err(|error| {
@@ -177,7 +178,7 @@ impl<'a> Pass<'a> {
             [(rules.max_embedding_inputs, inputs, "embedding inputs"), (rules.max_bytes, length, "bytes")]
         {
             if let Some(limit) = limit.filter(|limit| number > *limit) {
-                let (found, expected) = (format!("{} {what}", grouped(number)), grouped(limit));
+                let (found, expected) = (format!("{} {what}", thousands(number)), thousands(limit));
                 self.fault(Finding::new(found, format!("a batch takes at most {expected}"), "split the request"));
             }
         }
@@ -201,7 +202,7 @@ impl<'a> Pass<'a> {
     pub(crate) fn finish(mut self) -> Checked {
         let (total, (shards, digest)) = (u64::from(self.total), self.planner.finish());
         if shards.len() > shards::MOST {
-            let (found, most) = ("more endpoints, models and requests than fit", grouped(shards::MOST as u64));
+            let (found, most) = ("more endpoints, models and requests than fit", thousands(shards::MOST as u64));
             let finding = Finding::new(found, format!("a run makes at most {most} batches"), "split the file");
             self.faults.add_whole(&self.source.name(), finding);
         }

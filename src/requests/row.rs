@@ -10,6 +10,7 @@ use super::endpoints::{Content, Endpoint, Model};
 use super::fault::{Finding, described, quoted};
 use super::loose::{Fields, Fill, Loose, Seen, skip};
 use super::skim;
+use crate::text::first_chars;
 
 /// Where it is said which endpoint a request goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +223,7 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
     let message = error.to_string();
     let message = message.split(" at line ").next().unwrap_or_default();
     let near = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
-    let shown: String = near.chars().take(20).collect();
+    let shown = first_chars(near, 20);
     let fix = match message {
         "trailing characters" => "write one request per line, with nothing behind it",
         "trailing comma" => "remove the last comma",

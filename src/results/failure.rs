@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::answer::{Answer, Kind};
 use crate::api_error::{ApiError, embedded};
 use crate::report::Tokens;
-use crate::requests::fault::cut;
 use crate::retry::is_hopeless;
+use crate::text::shorten;
 use crate::values::RetryOn;
 
 /// The code of a success without an answer.
@@ -140,7 +140,7 @@ impl Said {
         match (word, status) {
             // A code that is only the status says no more than it.
             (Some(word), Some(status)) if word == status.to_string() => format!("http_{status}"),
-            (Some(word), _) => cut(word, CODE),
+            (Some(word), _) => shorten(word, CODE),
             (None, Some(status)) if status != 200 => format!("http_{status}"),
             (None, _) => "unknown".to_owned(),
         }
@@ -148,7 +148,7 @@ impl Said {
 
     fn message(&self, status: Option<u16>) -> String {
         match (self.errors.iter().find_map(|error| error.message.as_deref()), status) {
-            (Some(text), _) => cut(text, MESSAGE),
+            (Some(text), _) => shorten(text, MESSAGE),
             (None, Some(status)) => format!("HTTP status {status}, without a message"),
             (None, None) => "neither a status nor a message".to_owned(),
         }

@@ -5,8 +5,8 @@ use super::absent::Absence;
 use super::failure::{Failure, Fate};
 use super::failures::{Failures, GONE};
 use super::held::Held;
-use crate::events::requests_count;
 use crate::report::{Counts, Tokens};
+use crate::text::requests_count;
 use crate::values::RetryOn;
 
 /// The codes of requests that the provider did not get to.

@@ -16,11 +16,11 @@ use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
 use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
-use crate::events::{counted, requests_count};
 use crate::invocation::Invocation;
 use crate::patience::Stop;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
+use crate::text::{counted, requests_count, shorten};
 use crate::values::MaxFailed;
 
 /// A verdict with its reasons.
@@ -366,7 +366,7 @@ fn first_error(batch: &Batch) -> String {
         1 => String::new(),
         count => format!(" (and {} more)", count - 1),
     };
-    format!("{line}{}{more}", crate::retry::shorten(text, 300))
+    format!("{line}{}{more}", shorten(text, 300))
 }
 
 #[cfg(test)]

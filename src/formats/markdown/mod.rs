@@ -9,9 +9,9 @@ mod short;
 
 use self::quote::{code, prose};
 pub(super) use self::short::{failure, paragraph, render_runs};
-use super::{SIMULATED, flat, thousands, took};
-use crate::effects::char_border;
+use super::{SIMULATED, took};
 use crate::report::Report;
+use crate::text::{flat, thousands, whole_lines};
 
 /// Below GitHub's 1 MiB, with room for what a later step of the job appends.
 const LONGEST: usize = 1_000_000;
@@ -37,7 +37,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     time_and_tokens(&mut page, report);
     page.list("Warnings", &report.warnings);
     files(&mut page, report);
-    cut(page.text, longest)
+    whole_lines(page.text, longest, CUT_NOTE)
 }
 
 /// The text so far.
@@ -219,22 +219,14 @@ fn files(page: &mut Page, report: &Report) {
     page.table("Files", ["File", "Path"], rows);
 }
 
-/// Cuts text to so many bytes, after a whole line.
-fn cut(mut text: String, longest: usize) -> String {
-    const NOTE: &str = "\nThe rest of this summary was cut: it was too long. The report has it all.\n";
-    if text.len() > longest {
-        let border = char_border(&text, longest - NOTE.len());
-        text.truncate(text[..border].rfind('\n').map_or(0, |line_end| line_end + 1));
-        text.push_str(NOTE);
-    }
-    text
-}
+/// What a summary says at its end if it was too long.
+const CUT_NOTE: &str = "\nThe rest of this summary was cut: it was too long. The report has it all.\n";
 
 #[cfg(test)]
 mod tests {
-    use super::{cut, render};
-    use crate::effects::deceives;
+    use super::render;
     use crate::formats::samples::{self, HOSTILE, failure};
+    use crate::text::deceives;
 
     fn head(page: &str) -> String {
         page.lines().take(5).collect::<Vec<_>>().join("\n")
@@ -438,16 +430,5 @@ mod tests {
         let page = render(&report);
         assert!(page.len() < 1 << 20 && page.ends_with('\n'), "{}", page.len());
         assert!(page.contains("And 99,950 more"), "{page}");
-    }
-
-    #[test]
-    fn a_cut_leaves_whole_lines() {
-        let rows = "| é | é |\n".repeat(100);
-        for longest in 200..300 {
-            let cut = cut(rows.clone(), longest);
-            assert!(cut.len() <= longest);
-            assert!(cut.contains("| é | é |\n\nThe rest of this summary was cut"), "{cut}");
-        }
-        assert_eq!(cut(rows.clone(), rows.len()), rows);
     }
 }

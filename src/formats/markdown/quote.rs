@@ -10,7 +10,7 @@
 //! GitHub's pages "Autolinked references and URLs" and "GitHub Flavored Markdown
 //! Spec", 6.9.
 
-use crate::formats::flat;
+use crate::text::flat;
 
 /// The longest quotation, in characters.
 const LONGEST: usize = 300;

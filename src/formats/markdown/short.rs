@@ -3,8 +3,9 @@
 //! sentences.
 
 use super::quote::{code, prose};
-use super::{LONGEST, MOST_SAMPLES, Page, SIMULATED, cut, heading};
+use super::{CUT_NOTE, LONGEST, MOST_SAMPLES, Page, SIMULATED, heading};
 use crate::report::RunEntry;
+use crate::text::whole_lines;
 use crate::verdict::Verdict;
 
 /// A sentence as a paragraph, with the blank line that ends it.
@@ -18,7 +19,7 @@ pub(in crate::formats) fn failure(outcome: &str, sentence: &str, hints: &[String
     page.block(&heading(false, 1, outcome));
     page.block(&prose(sentence));
     page.list("What to do next", hints);
-    cut(page.text, LONGEST)
+    whole_lines(page.text, LONGEST, CUT_NOTE)
 }
 
 /// Renders what was collected together.
@@ -37,7 +38,7 @@ pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> S
         [key, run.outcome.word().to_owned(), prose(&run.reason), pulls.join(", "), ids.join(", "), results]
     });
     page.table("Runs", ["Key", "Outcome", "Why", "Pull requests", "Batches", "Results"], rows);
-    cut(page.text, LONGEST)
+    whole_lines(page.text, LONGEST, CUT_NOTE)
 }
 
 #[cfg(test)]

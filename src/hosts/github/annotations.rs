@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use crate::effects::{Effect, safe};
+use crate::effects::Effect;
 use crate::report::{BatchFault, Report};
 use crate::requests::Fault;
+use crate::text::{first_chars, safe};
 
 /// The runner keeps this many annotations of a kind for a step.
 pub(super) const MOST_ANNOTATIONS: usize = 10;
@@ -62,8 +63,7 @@ pub(super) fn annotation(kind: &str, properties: &[(&str, &str)], message: &str)
     };
     let properties: Vec<String> = properties.iter().filter_map(property).collect();
     let message: String = message.lines().map(safe).collect::<Vec<_>>().join("\n");
-    let message: String = message.chars().take(LONGEST_MESSAGE).collect();
-    Effect::Command(format!("::{kind} {}::{}", properties.join(","), data(&message)))
+    Effect::Command(format!("::{kind} {}::{}", properties.join(","), data(first_chars(&message, LONGEST_MESSAGE))))
 }
 
 fn data(text: &str) -> String {

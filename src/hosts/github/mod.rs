@@ -265,7 +265,7 @@ mod tests {
     fn carry_out(dir: &Path, effects: Vec<Effect>) -> (Vec<Command>, Vec<(String, String)>) {
         let text = |effect: &Effect| match effect {
             Effect::Command(line) => Some(line.clone()),
-            Effect::Log(line) => Some(crate::effects::safe(line)),
+            Effect::Log(line) => Some(crate::text::safe(line)),
             _ => None,
         };
         let commands = effects.iter().filter_map(text).filter_map(|line| runner::command(&line)).collect();

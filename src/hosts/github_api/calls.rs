@@ -15,8 +15,8 @@ use serde_json::Value;
 use super::say::Place;
 use crate::client::{self, Kind, Secrets};
 use crate::error::Error;
-use crate::retry::shorten;
 use crate::shutdown::Shutdown;
+use crate::text::shorten;
 use crate::values::Secret;
 
 /// How long one try may take.

@@ -3,14 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::client;
-use crate::effects::{char_border, safe};
 use crate::env::Env;
 use crate::error::Outcome;
-use crate::events::{counted, requests_count};
 use crate::formats::{markdown_paragraph, markdown_within};
 use crate::identity;
 use crate::report::{BatchFault, Report};
 use crate::requests::Fault;
+use crate::text::{counted, first_bytes, is_shortened, one_line, requests_count, safe, shorten_bytes};
 
 /// GitHub takes 65,536 characters of a comment and 65,535 of a check's summary.
 /// Bytes are never fewer, however it counts.
@@ -88,7 +87,7 @@ fn in_workspace<'a>(path: &'a str, workspace: Option<&str>) -> &'a str {
 pub(super) fn check_name(names: &[String]) -> String {
     let all = names.join(", ");
     let name = line(&format!("{PREFIX}{all}"));
-    if name.ends_with('…') { format!("{name} {}", &blake3::hash(all.as_bytes()).to_hex()[..8]) } else { name }
+    if is_shortened(&name) { format!("{name} {}", &blake3::hash(all.as_bytes()).to_hex()[..8]) } else { name }
 }
 
 /// What the comment that belongs to a check of this name begins with, whether
@@ -241,12 +240,7 @@ fn title(report: &Report, text: &str) -> String {
 
 /// Text on one line, nothing hidden in it, and short.
 fn line(text: &str) -> String {
-    let mut line = safe(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    if line.len() > LONGEST_LINE {
-        line.truncate(char_border(&line, LONGEST_LINE));
-        line.push('…');
-    }
-    line
+    shorten_bytes(&safe(&one_line(text)), LONGEST_LINE)
 }
 
 /// The updates that bring the annotations: as many as one call takes in each.
@@ -286,7 +280,7 @@ fn of_batch(fault: &BatchFault, workspace: Option<&str>) -> Option<Value> {
 /// An annotation, unless it is on standard input, which is no file.
 fn annotation(path: &str, line: u64, title: &str, message: &str) -> Option<Value> {
     let mut message = safe(message);
-    message.truncate(char_border(&message, LONGEST_MESSAGE));
+    message.truncate(first_bytes(&message, LONGEST_MESSAGE).len());
     if message.is_empty() {
         message = title.to_owned();
     }
