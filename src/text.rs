@@ -157,13 +157,13 @@ pub(crate) fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use batchstep_test_support::github_runner as runner;
     use proptest::prelude::*;
 
     use super::{
         LONGEST_LINE, deceives, first_bytes, first_chars, flat, safe, shorten, shorten_bytes, thousands, whole_lines,
     };
     use crate::formats::samples::HOSTILE;
-    use crate::hosts::runner;
 
     #[test]
     fn a_text_is_never_cut_inside_a_character() {

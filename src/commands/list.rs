@@ -90,10 +90,11 @@ fn number(number: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use batchstep_test_support::github_runner as runner;
+
     use super::{Batch, as_array, inert, safe, table};
     use crate::dialects::{Counts, Status};
     use crate::formats::samples::HOSTILE;
-    use crate::hosts::runner;
     use crate::text::deceives;
 
     fn batch(id: &str, repo: Option<&str>, run: &str) -> Batch {

@@ -34,12 +34,12 @@ pub(crate) fn inert(json: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use batchstep_test_support::github_runner as runner;
     use proptest::prelude::*;
     use serde_json::Value;
 
     use super::{Report, inert, render};
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::runner;
     use crate::text::deceives;
 
     fn is_inert(json: &str) {

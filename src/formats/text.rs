@@ -176,9 +176,10 @@ fn section<T>(
 
 #[cfg(test)]
 mod tests {
+    use batchstep_test_support::github_runner as runner;
+
     use super::render;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::runner;
     use crate::text::{deceives, safe};
 
     #[test]

@@ -21,10 +21,6 @@ use crate::verdict::Verdict;
 
 mod github;
 mod github_api;
-#[cfg(test)]
-#[path = "../../tests/support/github_runner.rs"]
-#[expect(dead_code, reason = "the action's tests have a use for all of it")]
-pub(crate) mod runner;
 mod terminal;
 
 pub(crate) use self::github_api::{Adopted, Board, Unadopted};

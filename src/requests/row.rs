@@ -234,7 +234,7 @@ fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
         }
         _ => "write the file with a JSON library",
     };
-    let found = format!("not JSON, {message} at {}", quoted(&shown));
+    let found = format!("not JSON, {message} at {}", quoted(shown));
     Finding::new(found, whole, fix).at(error.column())
 }
 

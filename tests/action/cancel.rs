@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use batchstep_sandbox::Tally;
+use batchstep_test_support::bench::{Served, calls, requests};
+use batchstep_test_support::github_server::{GitHub, HEAD, TOKEN};
 
-use crate::bench::{Served, calls, requests};
-use crate::github_server::{GitHub, HEAD, TOKEN};
+use crate::BATCHSTEP;
 use crate::runner::{Interrupt, Step, node};
 
 /// A moment of a run, held still by a fault of the sandbox.
@@ -65,7 +66,7 @@ fn step(served: &Served, lines: &str, more: &[(&str, &str)]) -> Step {
 }
 
 async fn hold(moment: &Moment<'_>, how: Interrupt) {
-    let served = Served::start(moment.sandbox).await;
+    let served = BATCHSTEP.serve(moment.sandbox).await;
     let step = step(&served, &requests(5, "Who?"), &[]);
     let child = step.start();
     served.until(moment.name, moment.when).await;
@@ -116,7 +117,7 @@ async fn a_check_that_a_killed_run_left_open_is_concluded() {
         return;
     }
     let github = GitHub::new("").await;
-    let served = Served::start(&["--takes", "20s"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
     let env =
         [("GITHUB_API_URL", github.url()), ("GITHUB_REPOSITORY", "octo/repo".into()), ("GITHUB_SHA", HEAD.into())];
     let step = step(&served, &requests(5, "Who?"), &[("check-run", "true"), ("github-token", TOKEN)]).with(&env);
@@ -139,7 +140,7 @@ async fn an_interrupted_check_has_uploaded_nothing() {
     // Large enough to be still at it when its first line is read.
     let lines = requests(40_000, &"Who? ".repeat(200));
     for how in [Interrupt::Cancel, Interrupt::Kill] {
-        let served = Served::start(&["--takes", "20s"]).await;
+        let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
         let step = step(&served, &lines, &[]);
         let child = step.start();
         tokio::time::sleep(Duration::from_millis(150)).await;
@@ -155,7 +156,7 @@ async fn a_run_that_ends_well_disarms_its_post() {
     if node().is_none() {
         return;
     }
-    let served = Served::start(&["--takes", "300ms"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "300ms"]).await;
     let step = step(&served, &requests(5, "Who?"), &[("api-key", "sk-0123456789")]);
     let left = step.left(step.start()).await;
     assert_eq!((left.exit, left.outputs["outcome"].as_str()), (0, "succeeded"), "{left:?}");
@@ -189,7 +190,7 @@ async fn a_detached_batch_goes_on_after_post() {
         return;
     }
     for how in [Interrupt::Cancel, Interrupt::Kill] {
-        let served = Served::start(&["--takes", "20s"]).await;
+        let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
         let step = step(&served, &requests(5, "Who?"), &[("on-abort", "detach")]);
         let child = step.start();
         served.until("a poll", |tally| calls(tally, "get") > 0).await;

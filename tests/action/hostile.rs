@@ -1,12 +1,12 @@
 //! The real binary behind the launcher, where whoever writes the requests, the
 //! answers and the refusals wants to command the runner, and writes too much.
 
+use batchstep_test_support::bench::port;
+use batchstep_test_support::github_runner::command;
+use batchstep_test_support::wire::{json as answer, serve};
 use serde_json::{Value, json};
 
-use crate::bench::port;
-use crate::github_runner::command;
 use crate::runner::{Left, Step, node};
-use crate::wire::{json as answer, serve};
 
 const ROWS: usize = 2_000;
 
@@ -180,7 +180,7 @@ async fn a_hostile_refusal_commands_nothing() {
     }
     for (number, said) in TEXTS.iter().enumerate() {
         let error = json!({ "error": { "code": said, "message": text(number), "type": said, "param": said } });
-        let (step, left) = run(&crate::bench::requests(5, "Who?"), (400, error), json!({})).await;
+        let (step, left) = run(&batchstep_test_support::bench::requests(5, "Who?"), (400, error), json!({})).await;
         assert_eq!(left.exit, 4, "{}", left.log);
         assert_unharmed(&step, &left, "refused").await;
     }

@@ -2,8 +2,9 @@
 //! another step, as it does inside of composite actions.
 
 use batchstep_sandbox::Tally;
+use batchstep_test_support::bench::{Served, calls, requests};
 
-use crate::bench::{Served, calls, requests};
+use crate::BATCHSTEP;
 use crate::runner::{Interrupt, Left, Step, node};
 
 const KEY: &str = "sk-0123456789";
@@ -40,7 +41,7 @@ async fn what_was_handed_over_is_not_cancelled_and_the_next_attempt_pays_nothing
     ];
     for (inputs, outcome) in ways {
         for models in [1, 3] {
-            let served = Served::start(&["--takes", "8s"]).await;
+            let served = BATCHSTEP.serve(&["--takes", "8s"]).await;
             let first = step(&served, &mixed(models), inputs);
             let left = first.left(first.start()).await;
             assert_eq!((left.exit, left.outputs["outcome"].as_str()), (0, outcome), "{left:?}");
@@ -72,7 +73,7 @@ async fn post_cancels_what_the_state_names_where_the_state_says() {
     if node().is_none() {
         return;
     }
-    let other = Served::start(&["--takes", "20s"]).await;
+    let other = BATCHSTEP.serve(&["--takes", "20s"]).await;
     let inputs = [
         ("base-url", other.base_url.as_str()),
         ("provider", "openai"),
@@ -88,7 +89,7 @@ async fn post_cancels_what_the_state_names_where_the_state_says() {
     for (key, env) in
         [(own, None), (foreign, Some(("OPENAI_API_KEY", KEY))), (foreign, Some(("BATCHSTEP_API_KEY", KEY)))]
     {
-        let served = Served::start(&["--takes", "20s"]).await;
+        let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
         let (step, left) = killed(&served).await;
         let env: Vec<_> = env.into_iter().chain([("BATCHSTEP_BASE_URL", other.base_url.as_str())]).collect();
         let post = step.post_finding(&left, &[&inputs[..], &[key]].concat(), &env).await;
@@ -104,7 +105,7 @@ async fn post_sends_no_key_that_the_run_did_not_send_and_says_what_helps() {
     if node().is_none() {
         return;
     }
-    let served = Served::start(&["--takes", "20s"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
     let (step, left) = killed(&served).await;
     let before = served.tally().await.calls;
     let id = served.tally().await.batches[0].id.clone();
@@ -126,7 +127,7 @@ async fn the_state_holds_no_secret() {
     if node().is_none() {
         return;
     }
-    let served = Served::start(&["--takes", "300ms"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "300ms"]).await;
     let address = format!("{}?api-version=2026-01-01&sig=hidden-signature", served.base_url);
     let more = [("base-url", address.as_str()), ("headers", "X-Gateway: hidden-gateway-token")];
     let step = step(&served, &requests(5, "Who?"), &more);
@@ -136,7 +137,7 @@ async fn the_state_holds_no_secret() {
     assert!(!state.contains("hidden") && !state.contains(KEY), "{state}");
     let expected = format!("{}?api-version=2026-01-01", served.base_url);
     assert_eq!((left.state["base_url"].as_str(), left.state["provider"].as_str()), (expected.as_str(), "compatible"));
-    assert_eq!(left.state["binary"], env!("CARGO_BIN_EXE_batchstep"));
+    assert_eq!(left.state["binary"], BATCHSTEP.0);
 }
 
 #[tokio::test]
@@ -144,7 +145,7 @@ async fn a_binary_whose_launcher_is_killed_cancels_its_batch_itself() {
     if node().is_none() {
         return;
     }
-    let served = Served::start(&["--takes", "20s"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
     let step = step(&served, &requests(5, "Who?"), &[]);
     let child = step.start();
     served.until("a poll", |tally| calls(tally, "get") > 0).await;
@@ -161,14 +162,10 @@ async fn a_binary_behind_a_script_creates_nothing_for_a_launcher_that_is_gone() 
     if node().is_none() {
         return;
     }
-    let served = Served::start(&["--takes", "20s"]).await;
+    let served = BATCHSTEP.serve(&["--takes", "20s"]).await;
     let dir = tempfile::tempdir().unwrap();
     let script = dir.path().join("batchstep");
-    let body = format!(
-        "#!/bin/sh\ntouch '{0}/begun'\nsleep 1\n'{1}' \"$@\"\n",
-        dir.path().display(),
-        env!("CARGO_BIN_EXE_batchstep")
-    );
+    let body = format!("#!/bin/sh\ntouch '{0}/begun'\nsleep 1\n'{1}' \"$@\"\n", dir.path().display(), BATCHSTEP.0);
     std::fs::write(&script, body).unwrap();
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let step = step(&served, &requests(5, "Who?"), &[("binary-path", script.to_str().unwrap())]);

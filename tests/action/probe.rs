@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use batchstep_test_support::github_runner::{Command, command, known_command};
 use serde_json::{Value, json};
 
-use crate::github_runner::{Command, command, known_command};
 use crate::runner::{Step, node};
 
 const PROBE: &str = "tests/act/probe";

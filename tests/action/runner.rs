@@ -6,7 +6,7 @@
 //! more; state and outputs are read however the process ended; `post` runs in
 //! any case; at the job's end every process that carries the job's tracking id
 //! is killed. There is no terminal. What it makes of the log and the files is in
-//! `tests/support/github_runner.rs`.
+//! `batchstep_test_support::github_runner`.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,12 +14,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use batchstep_test_support::bench::{PATIENCE, end_of};
+use batchstep_test_support::github_runner::{self, Command as LogCommand, MOST_ANNOTATIONS};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, end_of};
-use crate::github_runner::{self, Command as LogCommand, MOST_ANNOTATIONS};
+use crate::BATCHSTEP;
 
 /// How long the runner waits after SIGINT, and then after SIGTERM.
 const PATIENCE_OF_THE_RUNNER: [Duration; 2] = [Duration::from_millis(7_500), Duration::from_millis(2_500)];
@@ -71,7 +72,7 @@ impl Left {
 impl Step {
     /// A step of batchstep with these inputs beside the binary's path.
     pub(crate) fn new(requests: &str, inputs: &[(&str, &str)]) -> Self {
-        let binary = ("binary-path", env!("CARGO_BIN_EXE_batchstep"));
+        let binary = ("binary-path", BATCHSTEP.0);
         let step = Self::of("dist", &[&[binary], inputs].concat());
         std::fs::write(step.dir.path().join("requests.jsonl"), requests).unwrap();
         step

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::lab::{Lab, Ran, github, rounds};
+use batchstep_test_support::rounds;
+
+use crate::lab::{Lab, Ran, github};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -78,7 +80,7 @@ fn begin(lab: &mut Lab, memory: Memory, attempt: u64) {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_paid_twice_and_nothing_is_lost() {
     let mut ends = std::collections::BTreeMap::new();
-    for seed in 0..rounds(40) {
+    for seed in 0..rounds(40) as u64 {
         let mut random = fastrand::Rng::with_seed(seed);
         let memory = *random.choice(&[Memory::Both, Memory::List, Memory::Journal]).unwrap();
         let (faults, takes) = weather(&mut random, memory);
@@ -163,7 +165,7 @@ fn headers(random: &mut fastrand::Rng) -> Option<String> {
 #[tokio::test(start_paused = true)]
 async fn no_answer_is_bought_twice_and_none_is_lost_on_the_way_back() {
     let mut ends = std::collections::BTreeMap::new();
-    for seed in 0..rounds(60) {
+    for seed in 0..rounds(60) as u64 {
         let mut random = fastrand::Rng::with_seed(1_000 + seed);
         let faults = way_back(&mut random);
         let lab = Lab::with_requests(20 * MINUTE, &faults, 60).await;

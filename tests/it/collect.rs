@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use batchstep_test_support::github_server::{GitHub, HEAD, TOKEN};
 use serde_json::json;
 
 use crate::github::set_event;
-use crate::github_server::{GitHub, HEAD, TOKEN};
 use crate::lab::Lab;
 
 const MINUTE: Duration = Duration::from_secs(60);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use batchstep::env::Env;
+use batchstep_test_support::github_server::{GitHub, HEAD, TOKEN, Wrong};
 use serde_json::{Value, json};
 
-use crate::github_server::{GitHub, HEAD, TOKEN, Wrong};
 use crate::lab::{Lab, Ran};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -21,13 +21,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-/// How often a test of chance is repeated: so often, or ten times that where
-/// `.ci/full` asks for it.
-#[expect(clippy::disallowed_methods, reason = "what is tested never sees it")]
-pub(crate) fn rounds(usual: u64) -> u64 {
-    if std::env::var_os("BATCHSTEP_FULL").is_some() { 10 * usual } else { usual }
-}
-
 /// A sandbox that is being served, and a directory with `requests` requests.
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use batchstep_test_support::github_server::{GitHub, HEAD, TOKEN, Wrong};
 use serde_json::{Value, json};
 
 use crate::github::set_event;
-use crate::github_server::{GitHub, HEAD, TOKEN, Wrong};
 use crate::lab::{Lab, Ran};
 
 const SECOND: Duration = Duration::from_secs(1);

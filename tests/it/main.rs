@@ -9,8 +9,6 @@ mod collect;
 mod evidence;
 mod gateways;
 mod github;
-mod github_objects;
-mod github_server;
 mod handed_over;
 mod hints;
 mod lab;

@@ -5,11 +5,11 @@
 use std::cell::Cell;
 use std::time::Duration;
 
+use batchstep_test_support::github_server::{GitHub, HEAD, TOKEN};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::github::{set_attempt, set_event};
-use crate::github_server::{GitHub, HEAD, TOKEN};
 use crate::lab::{Lab, Ran};
 
 const MINUTE: Duration = Duration::from_secs(60);

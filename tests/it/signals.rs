@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use batchstep_test_support::rounds;
+
 use crate::cancel::create_of;
-use crate::lab::{Lab, rounds};
+use crate::lab::Lab;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -95,7 +97,7 @@ impl Pair {
 async fn pairs_of_signals_leave_the_report_the_ids_and_the_cancel() {
     const FAULTS: [&str; 4] = ["", "any delay=300ms", "create drop times=1", "any delay=300ms\ncreate drop times=1"];
     let mut rng = fastrand::Rng::with_seed(9);
-    for round in 0..rounds(30) {
+    for round in 0..rounds(30) as u64 {
         let on_abort = if round % 2 == 0 { "cancel" } else { "detach" };
         // A create in doubt is left as it is by a run that detaches: its batch has no name yet.
         let faults = FAULTS[rng.usize(..if on_abort == "cancel" { 4 } else { 2 })];

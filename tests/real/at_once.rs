@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use batchstep_test_support::bench::{Workspace, end_within};
+use batchstep_test_support::rounds;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 
-use crate::bench::{Served, Workspace, end_within, rounds};
+use crate::BATCHSTEP;
 
 const RUNS: usize = 8;
 /// A batch takes this long, so that even the last process to be started finds it under way.
@@ -16,8 +18,8 @@ const ROUND: Duration = Duration::from_secs(180);
 /// Eight runs at once: one batch survives, and all end with its results. Tells
 /// how many batches there were and how many rows of the others were paid for.
 async fn race(takes: &str, faults: &str) -> (usize, u64) {
-    let served = Served::start(&["--takes", takes, "--fault", faults]).await;
-    let workspaces: Vec<Workspace> = (0..RUNS).map(|_| Workspace::new()).collect();
+    let served = BATCHSTEP.serve(&["--takes", takes, "--fault", faults]).await;
+    let workspaces: Vec<Workspace> = (0..RUNS).map(|_| Workspace::new(BATCHSTEP)).collect();
     let children: Vec<_> =
         workspaces.iter().map(|workspace| workspace.run(&served.base_url).spawn().unwrap()).collect();
     let ended = join_all(children.into_iter().map(|child| end_within(ROUND, child))).await;

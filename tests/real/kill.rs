@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use batchstep_sandbox::Tally;
+use batchstep_test_support::bench::{Finished, Served, Workspace, end_within, finish, requests};
+use batchstep_test_support::rounds;
 use futures_util::StreamExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
-use crate::bench::{Finished, Served, Workspace, batchstep, end_within, finish, requests, rounds};
+use crate::BATCHSTEP;
 
 const ROWS: usize = 300;
 /// A create that was never sent is looked for during a minute.
@@ -66,8 +68,8 @@ impl Trial {
     async fn new(memory: Memory, trouble: &str) -> Self {
         let lost = if memory == Memory::Journal { "batch no-metadata\nlist 403\n" } else { "" };
         let faults = format!("{lost}{trouble}\n");
-        let served = Served::start(&["--takes", "400ms", "--fault", &faults]).await;
-        Self { memory, served, workspace: Workspace::with(&requests(ROWS, "Who?")) }
+        let served = BATCHSTEP.serve(&["--takes", "400ms", "--fault", &faults]).await;
+        Self { memory, served, workspace: Workspace::with(BATCHSTEP, &requests(ROWS, "Who?")) }
     }
 
     fn run(&self, attempt: u32) -> Command {
@@ -144,7 +146,7 @@ impl Trial {
     }
 
     fn collect(&self, id: &str, output_dir: &str) -> Command {
-        let mut command = batchstep(self.workspace.path());
+        let mut command = BATCHSTEP.in_dir(self.workspace.path());
         command.args(["collect", id, "--output-dir", output_dir, "--poll-interval", "200ms"]);
         command.args(["--provider", "sandbox", "--base-url", &self.served.base_url]);
         command

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use batchstep_test_support::bench::{Finished, PATIENCE, Workspace, finish, port};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::bench::{Finished, PATIENCE, Workspace, batchstep, finish, port};
+use crate::BATCHSTEP;
 
 const MIB: usize = 1 << 20;
 
@@ -30,10 +31,10 @@ fn endless(listener: TcpListener, head: &'static str, more: Vec<u8>) -> Arc<Atom
 
 /// One call, and how much of the answer the server got rid of.
 async fn call(head: &'static str, more: Vec<u8>) -> (Finished, usize) {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let (listener, port) = port().await;
     let sent = endless(listener, head, more);
-    let mut command = batchstep(workspace.path());
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["batch", "list", "--provider", "compatible", "--api-key", "sk-0123456789"]);
     command.args(["--base-url", &format!("http://127.0.0.1:{port}/v1")]);
     let finished = finish(&mut command).await.expect(4);

@@ -9,7 +9,6 @@
 
 #[cfg(unix)]
 mod at_once;
-mod bench;
 #[cfg(unix)]
 mod kill;
 mod limits;
@@ -21,9 +20,9 @@ mod signals;
 #[cfg(target_os = "linux")]
 mod size;
 mod streams;
-#[path = "../support/tls.rs"]
-mod support;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tls;
-mod wire;
+use batchstep_test_support::bench::Binary;
+
+const BATCHSTEP: Binary = Binary(env!("CARGO_BIN_EXE_batchstep"));

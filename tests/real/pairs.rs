@@ -6,11 +6,13 @@
 
 use std::time::Duration;
 
+use batchstep_test_support::bench::{Finished, Served, Workspace, calls, end_of};
+use batchstep_test_support::rounds;
 use futures_util::StreamExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
-use crate::bench::{Finished, Served, Workspace, calls, end_of, rounds};
+use crate::BATCHSTEP;
 use crate::signals::signal;
 
 /// How many runs are tried beside each other: they mostly wait.
@@ -27,8 +29,8 @@ struct Trial {
 
 impl Trial {
     async fn new(latency: &str, on_abort: &'static str) -> Self {
-        let served = Served::start(&["--takes", "60s", "--fault", latency]).await;
-        Self { served, workspace: Workspace::new(), on_abort }
+        let served = BATCHSTEP.serve(&["--takes", "60s", "--fault", latency]).await;
+        Self { served, workspace: Workspace::new(BATCHSTEP), on_abort }
     }
 
     /// The run on GitHub, which takes the ids as outputs; started by these words, if there are any.
@@ -168,22 +170,22 @@ fn pty() -> (std::os::fd::OwnedFd, impl FnMut() -> std::process::Stdio) {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_reader_who_left_stops_nothing_and_a_full_disk_is_told() {
-    let served = Served::start(&["--takes", "500ms"]).await;
-    let workspace = Workspace::new();
+    let served = BATCHSTEP.serve(&["--takes", "500ms"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
     let mut child = workspace.run(&served.base_url).spawn().unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     end_of(child).await.expect(0);
     assert_eq!(workspace.report()["outcome"], "succeeded");
     // A terminal that is not its own: it goes without a signal, and all that is printed fails.
     let (terminal, mut inside) = pty();
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let mut command = workspace.run(&served.base_url);
     let child = command.env("TERM", "xterm").stdout(inside()).stderr(inside()).spawn().unwrap();
     drop((terminal, command));
     end_of(child).await.expect(0);
     assert_eq!(workspace.report()["outcome"], "succeeded");
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     end_of(workspace.run(&served.base_url).stderr(full()).spawn().unwrap()).await.expect(1);
     assert_eq!(workspace.report()["counts"]["succeeded"], 5);
 }

@@ -1,10 +1,11 @@
 //! Secrets go to the provider's own origin and nowhere else, and into nothing
 //! that is written, whatever a server does.
 
+use batchstep_test_support::bench::{Finished, Workspace, finish, port, requests, sandbox_on};
+use batchstep_test_support::wire::{forward, json, serve};
 use tokio::process::Command;
 
-use crate::bench::{Finished, Workspace, batchstep, finish, port, requests, sandbox_on};
-use crate::wire::{forward, json, serve};
+use crate::BATCHSTEP;
 
 const KEY: &str = "sk-T0pS3cret/with+odd=chars-4711";
 const HEADER: &str = "gateway-S3cret-\"quoted\"-0815";
@@ -12,7 +13,7 @@ const PROJECT: &str = "proj_S3cret0042";
 
 /// A run with every kind of secret, on GitHub, against a server of any kind.
 fn run(workspace: &Workspace, port: u16) -> Command {
-    let mut command = batchstep(workspace.path());
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["run", "requests.jsonl", "--provider", "compatible", "--poll-interval", "100ms", "--reuse", "never"]);
     command.args(["--base-url", &format!("http://127.0.0.1:{port}/v1"), "--headers", &format!("X-Gateway: {HEADER}")]);
     command.env("OPENAI_API_KEY", KEY).env("OPENAI_PROJECT_ID", PROJECT);
@@ -56,7 +57,7 @@ async fn api_calls_do_not_follow_redirects() {
         let location = format!("Location: http://127.0.0.1:{there_port}/v1/files\r\n");
         let (listener, port) = port().await;
         let asked = serve(listener, move |_| json(status, &location, ""));
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let finished = finish(&mut run(&workspace, port)).await.expect(4);
         assert!(finished.stderr.contains("Redirects are not followed"), "{}", finished.stderr);
         assert!(asked.text().contains(KEY), "the server itself is given the key");
@@ -71,7 +72,7 @@ async fn downloads_follow_to_another_origin_without_credentials() {
     let redirect = format!("content redirect=http://127.0.0.1:{store_port}/sandbox/files/{{id}}/content");
     let sandbox = sandbox_on(api, &redirect);
     let blobs = forward(store, api_port);
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let finished = finish(&mut run(&workspace, api_port)).await.expect(0);
     assert_eq!(workspace.read("batch-results/results.jsonl").lines().count(), 5);
     assert_eq!(sandbox.tally().calls["content"], 1);
@@ -87,19 +88,19 @@ async fn downloads_follow_to_another_origin_without_credentials() {
 async fn downloads_do_not_follow_into_plain_http_off_loopback() {
     let (api, api_port) = port().await;
     sandbox_on(api, "content redirect=http://192.0.2.1/{id}");
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let mut command = run(&workspace, api_port);
     let mut child = command.spawn().unwrap();
     let mut stderr = tokio::io::BufReader::new(child.stderr.take().unwrap());
-    let said = crate::bench::line_with(&mut stderr, "not https").await;
+    let said = batchstep_test_support::bench::line_with(&mut stderr, "not https").await;
     assert!(said.contains("redirected"), "{said}");
     child.kill().await.unwrap();
 }
 
 #[tokio::test]
 async fn plain_http_does_not_leave_this_machine() {
-    let workspace = Workspace::new();
-    let mut command = batchstep(workspace.path());
+    let workspace = Workspace::new(BATCHSTEP);
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["run", "requests.jsonl", "--provider", "compatible", "--base-url", "http://192.0.2.1/v1"]);
     let refused = finish(command.env("OPENAI_API_KEY", KEY)).await.expect(2);
     assert!(refused.stderr.contains("`allow-http`"), "{}", refused.stderr);
@@ -120,7 +121,7 @@ async fn a_refusal_that_echoes_secrets_tells_none() {
             let (listener, port) = port().await;
             let body = format!(r#"{{"error":{{"message":"Wrong: {echo}","code":"{echo}","type":"{echo}"}}}}"#);
             let asked = serve(listener, move |_| json(status, "", &body));
-            let workspace = Workspace::new();
+            let workspace = Workspace::new(BATCHSTEP);
             let mut command = run(&workspace, port);
             // A server error is borne for minutes; this one only for a moment.
             let finished = finish(command.args(["--timeout", "1s"])).await;
@@ -136,7 +137,7 @@ async fn a_text_or_a_header_that_echoes_secrets_tells_none() {
     let (listener, port) = port().await;
     let headers = format!("x-request-id: {KEY} {HEADER}\r\n");
     serve(listener, move |_| json(401, &headers, &format!("<p>Who is {KEY} {HEADER} {PROJECT}?</p>")));
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let finished = finish(&mut run(&workspace, port)).await.expect(4);
     assert!(finished.stderr.contains("Who is ***"), "{}", finished.stderr);
     assert_kept(&finished, &workspace);
@@ -150,7 +151,7 @@ async fn a_good_answer_that_echoes_secrets_tells_none() {
         let error = format!(r#"{{"code":"{echo}","message":"{echo}","param":"{echo}","line":1}}"#);
         let batch = format!(r#"{{"id":"batch_1","status":"failed","errors":{{"data":[{error}]}}}}"#);
         let asked = serve(listener, move |line| json(200, "", if line.contains("batches") { &batch } else { &file }));
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let finished = finish(&mut run(&workspace, port)).await.expect(5);
         assert!(asked.text().contains("POST /v1/batches"), "{how}: {}", finished.stderr);
         assert!(finished.stderr.contains("***"), "{how}: {}", finished.stderr);
@@ -169,7 +170,7 @@ async fn an_id_that_echoes_a_credential_is_not_accepted() {
             _ if line.contains("/batches") => json(200, "", &batch),
             _ => json(200, "", r#"{"id":"file-1","status":"processed"}"#),
         });
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let finished = finish(&mut run(&workspace, port)).await.expect(4);
         assert!(finished.stderr.contains("contains a credential"), "{how}: {}", finished.stderr);
         assert_eq!(workspace.report()["outcome"], "unknown", "{how}");
@@ -191,7 +192,7 @@ async fn answers_that_echo_secrets_leave_the_results_with_none() {
             _ if asked.contains("/batches") => json(200, "", batch),
             _ => json(200, "", r#"{"id":"file-1","status":"processed"}"#),
         });
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let finished = finish(&mut run(&workspace, port)).await.expect(7);
         assert!(workspace.read("batch-results/results.jsonl").contains(&echo), "{how}");
         for warning in
@@ -217,8 +218,8 @@ async fn scripts_print_no_secret_either() {
         let (listener, port) = port().await;
         let body = format!(r#"{{"id":"b","metadata":{{"{echo}":"{echo}"}}}}"#);
         serve(listener, move |_| json(200, "", &body));
-        let workspace = Workspace::new();
-        let mut command = batchstep(workspace.path());
+        let workspace = Workspace::new(BATCHSTEP);
+        let mut command = BATCHSTEP.in_dir(workspace.path());
         let base_url = format!("http://127.0.0.1:{port}/v1");
         command.args(["batch", "get", "b", "--provider", "compatible", "--base-url", &base_url]);
         command.args(["--headers", &format!("X-Gateway: {HEADER}")]);
@@ -236,7 +237,7 @@ async fn loopback_bypasses_proxies() {
     let ((api, api_port), (dead, dead_port)) = (port().await, port().await);
     drop(dead);
     let sandbox = sandbox_on(api, "");
-    let workspace = Workspace::with(&requests(3, "Who?"));
+    let workspace = Workspace::with(BATCHSTEP, &requests(3, "Who?"));
     let mut command = run(&workspace, api_port);
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
         let proxy = format!("http://127.0.0.1:{dead_port}");
@@ -252,7 +253,7 @@ async fn a_proxy_variable_that_cannot_be_read_is_named_without_its_value() {
     for name in ["HTTPS_PROXY", "http_proxy", "ALL_PROXY"] {
         let (api, api_port) = port().await;
         sandbox_on(api, "");
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let mut command = run(&workspace, api_port);
         let finished = finish(command.env(name, "http://me:hunter2#@proxy.example:3128")).await.expect(0);
         let said = finished.stdout.clone() + &finished.stderr;
@@ -269,8 +270,8 @@ async fn a_proxy_variable_that_cannot_be_read_is_named_without_its_value() {
 async fn the_outside_is_reached_through_the_proxy() {
     let (listener, port) = port().await;
     let proxy = serve(listener, |_| json(403, "", "{}"));
-    let workspace = Workspace::new();
-    let mut command = batchstep(workspace.path());
+    let workspace = Workspace::new(BATCHSTEP);
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["batch", "list", "--provider", "compatible", "--base-url", "https://api.example/v1"]);
     command.env("OPENAI_API_KEY", KEY).env("HTTPS_PROXY", format!("http://127.0.0.1:{port}"));
     finish(&mut command).await.expect(4);

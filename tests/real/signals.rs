@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use batchstep_sandbox::Tally;
+use batchstep_test_support::bench::{PATIENCE, Served, Workspace, calls, end_of};
 use tokio::process::Child;
 use tokio::time::{Instant, timeout};
 
-use crate::bench::{PATIENCE, Served, Workspace, calls, end_of};
+use crate::BATCHSTEP;
 
 /// What a run has to end in good order, and what a slow machine may add.
 const GRACE: Duration = Duration::from_secs(5 + 3);
@@ -35,8 +36,8 @@ struct Case<'a> {
 
 impl Case<'_> {
     async fn hold(&self) {
-        let served = Served::start(self.sandbox).await;
-        let workspace = Workspace::new();
+        let served = BATCHSTEP.serve(self.sandbox).await;
+        let workspace = Workspace::new(BATCHSTEP);
         let mut command = workspace.run(&served.base_url);
         workspace.on_github(&mut command);
         let child = command.spawn().unwrap();
@@ -107,8 +108,8 @@ async fn during_the_download() {
 
 #[tokio::test]
 async fn a_second_signal_ends_the_waiting_and_leaves_the_report() {
-    let served = Served::start(&["--takes", "60s", "--fault", "cancel stall"]).await;
-    let workspace = Workspace::new();
+    let served = BATCHSTEP.serve(&["--takes", "60s", "--fault", "cancel stall"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
     let mut child = workspace.run(&served.base_url).spawn().unwrap();
     served.until("a poll", |tally| calls(tally, "get") > 0).await;
     signal(&child, "TERM").await;
@@ -126,9 +127,9 @@ async fn a_second_signal_ends_the_waiting_and_leaves_the_report() {
 /// These have nothing to put in order, so the first signal ends them.
 #[tokio::test]
 async fn commands_that_own_nothing_end_at_the_first_signal() {
-    let served = Served::start(&["--fault", "list stall"]).await;
-    let workspace = Workspace::new();
-    let mut list = crate::bench::batchstep(workspace.path());
+    let served = BATCHSTEP.serve(&["--fault", "list stall"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
+    let mut list = BATCHSTEP.in_dir(workspace.path());
     list.args(["batch", "list", "--provider", "sandbox", "--base-url", &served.base_url]);
     let list = list.spawn().unwrap();
     served.until("the call", |tally| calls(tally, "list") > 0).await;

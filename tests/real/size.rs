@@ -6,14 +6,15 @@ use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
+use batchstep_test_support::bench::{PATIENCE, Workspace, calls, end_of, finish, port, requests};
+use batchstep_test_support::wire::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::bench::{PATIENCE, Served, Workspace, batchstep, calls, end_of, finish, port, requests};
-use crate::wire::json;
+use crate::BATCHSTEP;
 
 /// The shortest request, nearly.
 fn request(id: usize) -> String {
@@ -22,7 +23,7 @@ fn request(id: usize) -> String {
 
 #[tokio::test]
 async fn faults_on_the_last_of_two_million_lines_are_found() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let mut file = BufWriter::new(File::create(workspace.path().join("requests.jsonl")).unwrap());
     for line in 1..=2_000_000 {
         let text = match line {
@@ -33,7 +34,7 @@ async fn faults_on_the_last_of_two_million_lines_are_found() {
         file.write_all(text.as_bytes()).unwrap();
     }
     drop(file);
-    let finished = finish(batchstep(workspace.path()).args(["check", "requests.jsonl"])).await.expect(3);
+    let finished = finish(BATCHSTEP.in_dir(workspace.path()).args(["check", "requests.jsonl"])).await.expect(3);
     for fault in [
         "requests.jsonl:1999998: `custom_id` is `1`; it must be unique, and requests.jsonl:1 has the same",
         "requests.jsonl:1999999:37: not JSON, ",
@@ -70,11 +71,11 @@ async fn resident(child: &Child, bytes: u64) -> u64 {
 
 #[tokio::test]
 async fn a_line_of_half_a_gigabyte_is_refused_without_being_held() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     zeros(&workspace, 500_000_000).seek(SeekFrom::End(0)).unwrap();
     let mut file = OpenOptions::new().append(true).open(workspace.path().join("requests.jsonl")).unwrap();
     file.write_all(format!("\n{{}}\n{}", request(1)).as_bytes()).unwrap();
-    let child = batchstep(workspace.path()).args(["check", "requests.jsonl"]).spawn().unwrap();
+    let child = BATCHSTEP.in_dir(workspace.path()).args(["check", "requests.jsonl"]).spawn().unwrap();
     let most = resident(&child, 400_000_000).await;
     assert!((60_000..100_000).contains(&most), "{most} KiB");
     let finished = end_of(child).await.expect(3);
@@ -89,16 +90,16 @@ async fn a_line_of_half_a_gigabyte_is_refused_without_being_held() {
 #[tokio::test]
 async fn a_request_with_images_of_forty_megabytes_is_taken() {
     let image = "iVBORw0KGgo/".repeat(40_000_000 / 12);
-    let workspace = Workspace::with(&request(1).replace("\"input\":1", &format!(r#""input":"{image}""#)));
-    finish(batchstep(workspace.path()).args(["check", "requests.jsonl"])).await.expect(0);
+    let workspace = Workspace::with(BATCHSTEP, &request(1).replace("\"input\":1", &format!(r#""input":"{image}""#)));
+    finish(BATCHSTEP.in_dir(workspace.path()).args(["check", "requests.jsonl"])).await.expect(0);
 }
 
 #[tokio::test]
 async fn a_file_whose_length_changes_while_it_is_checked_is_refused() {
     for change in [-1_000_000_i64, 1] {
-        let workspace = Workspace::new();
+        let workspace = Workspace::new(BATCHSTEP);
         let file = zeros(&workspace, 500_000_000);
-        let child = batchstep(workspace.path()).args(["check", "requests.jsonl"]).spawn().unwrap();
+        let child = BATCHSTEP.in_dir(workspace.path()).args(["check", "requests.jsonl"]).spawn().unwrap();
         resident(&child, 1_000_000).await;
         file.set_len(500_000_000_u64.checked_add_signed(change).unwrap()).unwrap();
         let finished = end_of(child).await.expect(3);
@@ -139,7 +140,7 @@ async fn slow_server(listener: TcpListener, begun: Arc<Notify>, go_on: Arc<Notif
 
 /// Runs 60 MB of requests, and has its way with the file when some of it is sent.
 async fn changed_on_the_way(change: impl Fn(&File)) {
-    let workspace = Workspace::with(&requests(8_000, &"x".repeat(7_500)));
+    let workspace = Workspace::with(BATCHSTEP, &requests(8_000, &"x".repeat(7_500)));
     let file = OpenOptions::new().write(true).open(workspace.path().join("requests.jsonl")).unwrap();
     let (listener, number) = port().await;
     let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
@@ -189,8 +190,8 @@ fn names(dir: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_disk_that_fills_up_during_the_download_leaves_no_half_file() {
-    let served = Served::start(&["--takes", "300ms"]).await;
-    let workspace = Workspace::with(&requests(3_000, "Who?"));
+    let served = BATCHSTEP.serve(&["--takes", "300ms"]).await;
+    let workspace = Workspace::with(BATCHSTEP, &requests(3_000, "Who?"));
     let run = workspace.run(&served.base_url);
     let finished = finish(&mut limited(&run, 512 * 1024)).await.expect(1);
     assert!(finished.stderr.contains("could not be written: File too large"), "{}", finished.stderr);
@@ -207,10 +208,10 @@ async fn a_disk_that_fills_up_during_the_download_leaves_no_half_file() {
 #[tokio::test]
 async fn a_journal_that_cannot_be_written_after_the_create_has_the_batch_cancelled() {
     const LIMIT: u64 = 64 * 1024;
-    let served = Served::start(&["--takes", "1h"]).await;
-    let workspace = Workspace::new();
+    let served = BATCHSTEP.serve(&["--takes", "1h"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
     // How long the records are is seen in a run that ends well.
-    let quick = Served::start(&["--takes", "300ms"]).await;
+    let quick = BATCHSTEP.serve(&["--takes", "300ms"]).await;
     finish(&mut workspace.run(&quick.base_url)).await.expect(0);
     let journal = workspace.read("batch-results/journal.jsonl");
     let created = journal.find("\"step\":\"created\"").unwrap();

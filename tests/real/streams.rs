@@ -2,9 +2,10 @@
 
 use std::process::Stdio;
 
+use batchstep_test_support::bench::{Workspace, calls, end_of, finish, requests};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::bench::{Served, Workspace, batchstep, calls, end_of, finish, requests};
+use crate::BATCHSTEP;
 
 /// The `custom_id`s of a results file, in its order.
 fn ids(results: &str) -> Vec<String> {
@@ -22,8 +23,8 @@ fn numbered(count: usize) -> Vec<String> {
 #[tokio::test]
 async fn thirty_megabytes_come_through_whole_and_in_order() {
     const ROWS: usize = 8_000;
-    let served = Served::start(&["--takes", "500ms"]).await;
-    let workspace = Workspace::with(&requests(ROWS, &"x".repeat(3_700)));
+    let served = BATCHSTEP.serve(&["--takes", "500ms"]).await;
+    let workspace = Workspace::with(BATCHSTEP, &requests(ROWS, &"x".repeat(3_700)));
     assert!(workspace.read("requests.jsonl").len() > 30_000_000);
     finish(&mut workspace.run(&served.base_url)).await.expect(0);
     assert!(ids(&workspace.read("batch-results/results.jsonl")) == numbered(ROWS));
@@ -33,9 +34,9 @@ async fn thirty_megabytes_come_through_whole_and_in_order() {
 
 #[tokio::test]
 async fn requests_come_on_standard_input() {
-    let served = Served::start(&["--takes", "500ms"]).await;
-    let workspace = Workspace::new();
-    let mut command = batchstep(workspace.path());
+    let served = BATCHSTEP.serve(&["--takes", "500ms"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["run", "-", "--provider", "sandbox", "--base-url", &served.base_url, "--poll-interval", "200ms"]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut pipe = child.stdin.take().unwrap();
@@ -54,8 +55,8 @@ async fn requests_come_on_standard_input() {
 /// The first upload is refused for a while, which leaves time to edit the file.
 #[tokio::test]
 async fn a_file_that_changes_after_the_check_makes_no_batch() {
-    let served = Served::start(&["--fault", "upload 503 retry-after=3s times=1"]).await;
-    let workspace = Workspace::new();
+    let served = BATCHSTEP.serve(&["--fault", "upload 503 retry-after=3s times=1"]).await;
+    let workspace = Workspace::new(BATCHSTEP);
     let child = workspace.run(&served.base_url).spawn().unwrap();
     served.until("the first upload", |tally| calls(tally, "upload") > 0).await;
     let edited = workspace.read("requests.jsonl").replace("Who?", "Why?");
@@ -68,12 +69,12 @@ async fn a_file_that_changes_after_the_check_makes_no_batch() {
 
 #[tokio::test]
 async fn a_files_content_goes_into_a_pipe_as_it_is() {
-    let served = Served::start(&[]).await;
-    let workspace = Workspace::with(&requests(2_000, "Wäs \\u0000 ∞?"));
+    let served = BATCHSTEP.serve(&[]).await;
+    let workspace = Workspace::with(BATCHSTEP, &requests(2_000, "Wäs \\u0000 ∞?"));
     let at = ["--provider", "sandbox", "--base-url", &served.base_url];
-    let uploaded = finish(batchstep(workspace.path()).args(["file", "upload", "requests.jsonl"]).args(at)).await;
+    let uploaded = finish(BATCHSTEP.in_dir(workspace.path()).args(["file", "upload", "requests.jsonl"]).args(at)).await;
     let file: serde_json::Value = serde_json::from_str(&uploaded.expect(0).stdout).unwrap();
-    let mut content = batchstep(workspace.path());
+    let mut content = BATCHSTEP.in_dir(workspace.path());
     content.args(["file", "content", file["id"].as_str().unwrap(), "--output", "-"]).args(at);
     assert!(finish(&mut content).await.expect(0).stdout == workspace.read("requests.jsonl"));
 }

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
+use batchstep_test_support::bench::{Finished, Served, Workspace, finish};
 use tokio::process::Command;
 
-use crate::bench::{Finished, Served, Workspace, finish};
+use crate::BATCHSTEP;
 
 /// Runs a command on a pseudo-terminal, presses Ctrl-C when it prints `press`, and passes on what it
 /// printed and its exit code.
@@ -49,7 +50,7 @@ async fn at_terminal(workspace: &Workspace, served: &Served, press: &str, env: &
 async fn an_interrupt_leaves_a_persons_batch_alone_and_ends_a_jobs() {
     for (env, outcome, status) in [(&[][..], "detached", "in_progress"), (&[("CI", "true")][..], "cancelled", "cancel")]
     {
-        let (served, workspace) = (Served::start(&["--takes", "60s"]).await, Workspace::new());
+        let (served, workspace) = (BATCHSTEP.serve(&["--takes", "60s"]).await, Workspace::new(BATCHSTEP));
         let Some(ran) = at_terminal(&workspace, &served, "in progress", env).await else { return };
         let ran = ran.expect(130);
         assert_eq!(workspace.report()["outcome"], outcome, "{}", ran.stdout);
@@ -62,7 +63,7 @@ async fn an_interrupt_leaves_a_persons_batch_alone_and_ends_a_jobs() {
 
 #[tokio::test]
 async fn a_person_who_asks_again_pays_nothing() {
-    let (served, workspace) = (Served::start(&["--takes", "300ms"]).await, Workspace::new());
+    let (served, workspace) = (BATCHSTEP.serve(&["--takes", "300ms"]).await, Workspace::new(BATCHSTEP));
     for told in [false, true] {
         let Some(ran) = at_terminal(&workspace, &served, "", &[]).await else { return };
         let ran = ran.expect(0);

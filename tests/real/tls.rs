@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use batchstep_sandbox::Sandbox;
+use batchstep_test_support::bench::{PATIENCE, Workspace, finish, line_with, port, sandbox_on};
+use batchstep_test_support::tls;
+use batchstep_test_support::wire::{json, serve};
 use tokio::io::BufReader;
 
-use crate::bench::{PATIENCE, Workspace, batchstep, finish, line_with, port, sandbox_on};
-use crate::support;
-use crate::wire::{json, serve};
+use crate::BATCHSTEP;
 
 /// A sandbox behind TLS, with a certificate for `names`; its port. The authority is in `ca.pem`.
 async fn secure(workspace: &Workspace, names: &[&str]) -> (Sandbox, u16) {
@@ -16,8 +17,8 @@ async fn secure(workspace: &Workspace, names: &[&str]) -> (Sandbox, u16) {
 
 async fn secure_with(workspace: &Workspace, names: &[&str], faults: &str) -> (Sandbox, u16) {
     let ((plain, plain_port), (listener, port)) = (port().await, port().await);
-    let acceptor = support::authority(&workspace.path().join("ca.pem"), names);
-    tokio::spawn(support::terminate(listener, acceptor, plain_port));
+    let acceptor = tls::authority(&workspace.path().join("ca.pem"), names);
+    tokio::spawn(tls::terminate(listener, acceptor, plain_port));
     (sandbox_on(plain, faults), port)
 }
 
@@ -31,7 +32,7 @@ async fn downloads_over_https_do_not_follow_to_this_machine_or_its_network() {
     let away = ["169.254.169.254", "10.0.0.1", "[fd00:ec2::254]"].map(str::to_owned);
     for target in targets.into_iter().chain(away) {
         for scheme in ["http", "https"] {
-            let workspace = Workspace::new();
+            let workspace = Workspace::new(BATCHSTEP);
             let redirect = format!("content redirect={scheme}://{target}/{{id}}");
             let (_, port) = secure_with(&workspace, &["localhost"], &redirect).await;
             let mut command = workspace.run(&format!("https://localhost:{port}/v1"));
@@ -47,7 +48,7 @@ async fn downloads_over_https_do_not_follow_to_this_machine_or_its_network() {
 
 #[tokio::test]
 async fn a_named_authority_is_trusted_and_no_other() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let (sandbox, port) = secure(&workspace, &["localhost", "127.0.0.1"]).await;
     for host in ["127.0.0.1", "localhost"] {
         let refused = finish(&mut workspace.run(&format!("https://{host}:{port}/v1"))).await.expect(4);
@@ -65,7 +66,7 @@ async fn a_named_authority_is_trusted_and_no_other() {
 
 #[tokio::test]
 async fn a_certificate_for_another_name_is_refused() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     let (sandbox, port) = secure(&workspace, &["elsewhere.test"]).await;
     let mut command = workspace.run(&format!("https://127.0.0.1:{port}/v1"));
     finish(command.args(["--ca-file", "ca.pem"])).await.expect(4);
@@ -74,9 +75,9 @@ async fn a_certificate_for_another_name_is_refused() {
 
 #[tokio::test]
 async fn a_bundle_without_a_certificate_is_a_usage_error() {
-    let workspace = Workspace::new();
+    let workspace = Workspace::new(BATCHSTEP);
     std::fs::write(workspace.path().join("ca.pem"), "not a certificate\n").unwrap();
-    let mut command = batchstep(workspace.path());
+    let mut command = BATCHSTEP.in_dir(workspace.path());
     command.args(["batch", "list", "--provider", "sandbox", "--base-url", "https://127.0.0.1:9/v1"]);
     let refused = finish(command.args(["--ca-file", "ca.pem"])).await.expect(2);
     assert!(refused.took < Duration::from_secs(30) && refused.stderr.contains("`ca-file`"), "{}", refused.stderr);

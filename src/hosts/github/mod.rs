@@ -235,6 +235,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
+    use batchstep_test_support::github_runner::{self as runner, Command};
     use proptest::prelude::*;
 
     use super::{GitHub, Host, heredoc, random_delimiter};
@@ -243,7 +244,6 @@ mod tests {
     use crate::error::{Exit, Outcome};
     use crate::events::Event;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::runner::{self, Command};
     use crate::outputs;
     use crate::report::Report;
 

@@ -5,13 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "what cannot go on here has failed")]
 #![expect(clippy::print_stdout, reason = "its caller reads the addresses there")]
 
-#[path = "tls.rs"]
-mod tls;
-
 use std::path::PathBuf;
 
-use batchstep::clock::Clock;
 use batchstep_sandbox::{Options, Sandbox};
+use batchstep_test_support::bench::wall_clock;
+use batchstep_test_support::tls;
 use tokio::net::TcpListener;
 
 fn main() {
@@ -22,10 +20,7 @@ fn main() {
         let (plain_at, secure_at) = (plain.local_addr().unwrap(), secure.local_addr().unwrap());
         let acceptor = tls::authority(&ca, &["127.0.0.1"]);
         println!("http://{plain_at}/v1\nhttps://{secure_at}/v1");
-        let sandbox = {
-            let clock = Clock::system();
-            Sandbox::new(Options::default(), move || clock.now())
-        };
+        let sandbox = Sandbox::new(Options::default(), wall_clock);
         tokio::join!(sandbox.serve(plain), tls::terminate(secure, acceptor, plain_at.port()));
     });
 }

@@ -11,7 +11,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// Makes an authority, writes it to `ca`, and gives an acceptor whose certificate it signed for `names`.
-pub(crate) fn authority(ca: &Path, names: &[&str]) -> TlsAcceptor {
+pub fn authority(ca: &Path, names: &[&str]) -> TlsAcceptor {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.distinguished_name.push(rcgen::DnType::CommonName, "batchstep test authority");
@@ -31,7 +31,7 @@ pub(crate) fn authority(ca: &Path, names: &[&str]) -> TlsAcceptor {
 }
 
 /// Ends TLS on `listener`, for as long as the future lives, and passes what is inside on to a port of loopback.
-pub(crate) async fn terminate(listener: TcpListener, acceptor: TlsAcceptor, to: u16) {
+pub async fn terminate(listener: TcpListener, acceptor: TlsAcceptor, to: u16) {
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
         tokio::spawn(async move {

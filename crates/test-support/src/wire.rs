@@ -7,16 +7,16 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What arrived at a server, connection after connection.
 #[derive(Clone, Default)]
-pub(crate) struct Heard(Arc<Mutex<Vec<String>>>);
+pub struct Heard(Arc<Mutex<Vec<String>>>);
 
 impl Heard {
     /// The heads of all requests, in one text.
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         self.0.lock().unwrap().join("\n")
     }
 
     /// How many connections were opened.
-    pub(crate) fn connections(&self) -> usize {
+    pub fn connections(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 
@@ -32,7 +32,7 @@ impl Heard {
 }
 
 /// Serves `answer`, which gets `METHOD /path` and gives a whole HTTP answer.
-pub(crate) fn serve(listener: TcpListener, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Heard {
+pub fn serve(listener: TcpListener, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Heard {
     let (heard, answer) = (Heard::default(), Arc::new(answer));
     let hears = heard.clone();
     tokio::spawn(async move {
@@ -52,7 +52,7 @@ pub(crate) fn serve(listener: TcpListener, answer: impl Fn(&str) -> String + Sen
 }
 
 /// An answer with a JSON body, and more header lines if need be.
-pub(crate) fn json(status: u16, headers: &str, body: &str) -> String {
+pub fn json(status: u16, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n{body}"
@@ -60,7 +60,7 @@ pub(crate) fn json(status: u16, headers: &str, body: &str) -> String {
 }
 
 /// Passes bytes on to another port of loopback, remembering those that come in.
-pub(crate) fn forward(listener: TcpListener, to: u16) -> Heard {
+pub fn forward(listener: TcpListener, to: u16) -> Heard {
     let heard = Heard::default();
     let hears = heard.clone();
     tokio::spawn(async move {

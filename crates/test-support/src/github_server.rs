@@ -16,22 +16,24 @@ use tokio::net::TcpListener;
 
 use crate::github_objects::{check, comment, pull, user};
 
-pub(crate) const TOKEN: &str = "ghs_0123456789abcdefghijklmnopqrstuvwxyz";
-pub(crate) const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// The token that it takes.
+pub const TOKEN: &str = "ghs_0123456789abcdefghijklmnopqrstuvwxyz";
+/// The commit of the pull request.
+pub const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const REPO: &str = "/repos/octo/repo";
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Wrong {
+pub enum Wrong {
     /// It is refused with this status.
     Status(u16),
-    /// It is done, and answered with this status all the same.
+    /// It is done, and answered with this status anyway.
     Lost(u16),
     /// There is no answer.
     Stall,
 }
 
-/// Calls of this method whose path holds this text go wrong, so many times.
+/// Calls of this method whose path contains this text go wrong, so many times.
 struct Fault {
     method: &'static str,
     path: &'static str,
@@ -41,45 +43,54 @@ struct Fault {
 
 /// A call that was made.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) body: Value,
+pub struct Call {
+    /// The method.
+    pub method: String,
+    /// The path and query, without the server's prefix.
+    pub path: String,
+    /// The body; null where there is none.
+    pub body: Value,
 }
 
+/// What it remembers.
 #[derive(Default)]
-pub(crate) struct State {
-    pub(crate) comments: Vec<Value>,
-    pub(crate) checks: Vec<Value>,
+pub struct State {
+    /// All comments, the oldest first.
+    pub comments: Vec<Value>,
+    /// All checks, the oldest first.
+    pub checks: Vec<Value>,
     /// Open pull requests, those that changed last first.
-    pub(crate) pulls: Vec<Value>,
+    pub pulls: Vec<Value>,
     /// How many annotations each update of a check brought.
-    pub(crate) annotations: Vec<usize>,
-    pub(crate) calls: Vec<Call>,
+    pub annotations: Vec<usize>,
+    /// All calls, in their order.
+    pub calls: Vec<Call>,
     /// The person whose token it is; none where it is an app's.
-    pub(crate) me: Option<u64>,
+    pub me: Option<u64>,
     faults: Vec<Fault>,
     next_id: u64,
 }
 
 impl State {
     /// From here on nothing goes wrong.
-    pub(crate) fn forget_faults(&mut self) {
+    pub fn forget_faults(&mut self) {
         self.faults.clear();
     }
 }
 
 /// The server.
 #[derive(Clone)]
-pub(crate) struct GitHub {
-    pub(crate) state: Arc<Mutex<State>>,
+pub struct GitHub {
+    /// What it remembers, and what goes wrong.
+    pub state: Arc<Mutex<State>>,
     /// What stands before each path, as on GitHub Enterprise Server.
     prefix: &'static str,
     address: std::net::SocketAddr,
 }
 
 impl GitHub {
-    pub(crate) async fn new(prefix: &'static str) -> Self {
+    /// Serves one on a loopback port, with this before each path.
+    pub async fn new(prefix: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { next_id: 100, ..State::default() }));
@@ -88,16 +99,18 @@ impl GitHub {
         github
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it answers.
+    pub fn url(&self) -> String {
         format!("http://{}{}", self.address, self.prefix)
     }
 
-    pub(crate) fn goes_wrong(&self, method: &'static str, path: &'static str, wrong: Wrong, times: usize) {
+    /// Lets calls of this method whose path contains this text go wrong, so many times.
+    pub fn goes_wrong(&self, method: &'static str, path: &'static str, wrong: Wrong, times: usize) {
         self.state.lock().unwrap().faults.push(Fault { method, path, wrong, times });
     }
 
     /// A comment that was there before.
-    pub(crate) fn comment_by(&self, id: u64, kind: &str, body: &str) {
+    pub fn comment_by(&self, id: u64, kind: &str, body: &str) {
         let mut state = self.state.lock().unwrap();
         state.next_id += 1;
         let comment = comment(state.next_id, "7", body, &user(id, kind));
@@ -105,23 +118,24 @@ impl GitHub {
     }
 
     /// An open pull request whose head is this commit.
-    pub(crate) fn open_pull(&self, number: u64, sha: &str) {
+    pub fn open_pull(&self, number: u64, sha: &str) {
         self.close_pull(number);
         self.state.lock().unwrap().pulls.insert(0, pull(number, sha));
     }
 
-    pub(crate) fn close_pull(&self, number: u64) {
+    /// Closes a pull request.
+    pub fn close_pull(&self, number: u64) {
         self.state.lock().unwrap().pulls.retain(|pull| pull["number"] != number);
     }
 
     /// The first check now waits for one batch more, which nobody has.
-    pub(crate) fn wait_for_another(&self) {
+    pub fn wait_for_another(&self) {
         let summary = &mut self.state.lock().unwrap().checks[0]["output"]["summary"];
         *summary = json!(format!("{}\n<!-- batchstep:batch:0123456789abcdef -->", summary.as_str().unwrap()));
     }
 
     /// A check that somebody made.
-    pub(crate) fn check_by_others(&self, with: &Value) -> u64 {
+    pub fn check_by_others(&self, with: &Value) -> u64 {
         let mut state = self.state.lock().unwrap();
         state.next_id += 1;
         let mut check = check(state.next_id);
@@ -130,7 +144,8 @@ impl GitHub {
         state.next_id
     }
 
-    pub(crate) fn count(&self, method: &str, path: &str) -> usize {
+    /// How many calls there were of this method whose path contains this text.
+    pub fn count(&self, method: &str, path: &str) -> usize {
         let state = self.state.lock().unwrap();
         state.calls.iter().filter(|call| call.method.contains(method) && call.path.contains(path)).count()
     }

@@ -7,7 +7,7 @@
 //! it against a runner that is not ours.
 
 /// The runner keeps this many annotations of a kind for a step.
-pub(crate) const MOST_ANNOTATIONS: usize = 10;
+pub const MOST_ANNOTATIONS: usize = 10;
 
 /// What the runner takes for a command; `internal-set-repo-path` is for its own plugins only.
 const COMMANDS: [&str; 15] = [
@@ -30,24 +30,27 @@ const COMMANDS: [&str; 15] = [
 
 /// A command found in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
-    pub(crate) name: String,
-    pub(crate) properties: Vec<(String, String)>,
-    pub(crate) data: String,
+pub struct Command {
+    /// Its name.
+    pub name: String,
+    /// Its properties, in their order.
+    pub properties: Vec<(String, String)>,
+    /// What follows them.
+    pub data: String,
 }
 
 /// Finds a command in a line, whatever its name: what is none here is none for any runner.
-pub(crate) fn command(line: &str) -> Option<Command> {
+pub fn command(line: &str) -> Option<Command> {
     find(line, |_| true)
 }
 
 /// Finds a command in a line that the runner would carry out.
-pub(crate) fn known_command(line: &str) -> Option<Command> {
+pub fn known_command(line: &str) -> Option<Command> {
     find(line, |name| COMMANDS.iter().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// The lines of a log: the runner ends them as .NET does.
-pub(crate) fn lines(log: &str) -> impl Iterator<Item = &str> {
+pub fn lines(log: &str) -> impl Iterator<Item = &str> {
     log.split_inclusive('\n').flat_map(|line| {
         let line = line.strip_suffix('\n').unwrap_or(line);
         line.strip_suffix('\r').unwrap_or(line).split('\r')
@@ -98,7 +101,7 @@ fn is_ignored(c: char) -> bool {
 
 /// Reads a file of outputs or state: the pairs up to the first fault, and that
 /// fault in the runner's words, which fails the step. A name's last value counts.
-pub(crate) fn file_command(text: &str) -> (Vec<(String, String)>, Option<String>) {
+pub fn file_command(text: &str) -> (Vec<(String, String)>, Option<String>) {
     let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).split_inclusive('\n');
     let mut pairs: Vec<(String, String)> = Vec::new();
     while let Some(line) = lines.next() {
@@ -115,7 +118,7 @@ pub(crate) fn file_command(text: &str) -> (Vec<(String, String)>, Option<String>
 }
 
 /// The same where a fault is one of ours.
-pub(crate) fn outputs(text: &str) -> Result<Vec<(String, String)>, String> {
+pub fn outputs(text: &str) -> Result<Vec<(String, String)>, String> {
     let (pairs, fault) = file_command(text);
     fault.map_or(Ok(pairs), Err)
 }
@@ -152,7 +155,7 @@ fn heredoc_value<'a>(delimiter: &str, lines: &mut impl Iterator<Item = &'a str>)
 }
 
 /// Why the runner does not show a summary of this size; it shows all of one, or nothing.
-pub(crate) fn summary_refusal(bytes: usize) -> Option<String> {
+pub fn summary_refusal(bytes: usize) -> Option<String> {
     const LIMIT: usize = 1024 * 1024;
     let (most, has) = (LIMIT / 1024, bytes / 1024);
     let refusal = "$GITHUB_STEP_SUMMARY upload aborted, supports content up to a size of";
