@@ -37,6 +37,16 @@ impl Clock {
     pub fn unix(&self) -> i64 {
         i64::try_from(self.now().as_secs()).unwrap_or(i64::MAX)
     }
+
+    /// The time of day so long ago, in whole seconds since the Unix epoch.
+    pub fn ago(&self, span: Duration) -> i64 {
+        self.unix().saturating_sub(seconds(span))
+    }
+}
+
+/// A span in whole seconds, to reckon with times of day.
+pub(crate) fn seconds(span: Duration) -> i64 {
+    i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// A time of day as RFC 3339 in UTC, to the second.

@@ -5,15 +5,12 @@
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::events::Event;
-
-/// The longest silence.
-const SILENCE: Duration = Duration::from_secs(240);
+use crate::policy::SILENCE;
 
 /// Where events go.
 pub(crate) struct Events<'a> {
@@ -90,7 +87,9 @@ impl<'a> Events<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Event, Events, RefCell};
+    use std::time::Duration;
+
+    use super::{Event, Events, RefCell};
 
     #[tokio::test(start_paused = true)]
     async fn no_silence_lasts_longer_than_four_minutes() {

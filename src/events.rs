@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::batch::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::clock::span;
 use crate::dialects::{Counts, Status};
 use crate::error::{Error, Outcome};

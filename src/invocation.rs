@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum as _;
 
 use crate::api::Api;
-use crate::batch::attach::Reuse;
 use crate::dialects::{self, Name};
 use crate::env::Env;
 use crate::inputs::{Connection, Unchecked, Work};
 use crate::plan::OUTPUT_DIR;
+use crate::values::Reuse;
 
 /// The variable from which a base URL is read whose query is not shown.
 const BASE_URL: &str = "\"$BATCHSTEP_BASE_URL\"";

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::attachment::Owner;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::own_files;
@@ -75,8 +76,8 @@ pub enum Record {
         key: String,
         /// Its id.
         batch_id: String,
-        /// Whether another run made it.
-        foreign: bool,
+        /// Whose it is.
+        owner: Owner,
         /// The batch that this run had made, and cancels.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         instead_of: Option<String>,
@@ -213,8 +214,8 @@ pub(crate) struct Left {
 pub(crate) struct Named {
     /// Its id.
     pub id: String,
-    /// Whether another run made it.
-    pub foreign: bool,
+    /// Whose it is.
+    pub owner: Owner,
     /// The mark of the create that made it, where the journal knows it.
     pub create: Option<String>,
 }
@@ -244,17 +245,18 @@ pub(crate) fn left(earlier: &[Line], origin: &str, key: &str) -> Left {
             }
             Record::Created { batch_id, create, .. } => {
                 let (id, create) = (batch_id.clone(), Some(create.clone()));
-                (left.batch, took_up) = (Some(Named { id, foreign: false, create }), true);
+                (left.batch, took_up) = (Some(Named { id, owner: Owner::ThisRun, create }), true);
             }
-            Record::Attached { batch_id, foreign, instead_of, .. } => {
+            Record::Attached { batch_id, owner, instead_of, .. } => {
                 let before = left.batch.take();
                 let known = |id: &str| before.clone().filter(|batch| batch.id == id);
                 // `collect`, to which every batch is another's, makes none so that was created here.
-                let foreign = *foreign && known(batch_id).is_none_or(|batch| batch.foreign);
+                let owner =
+                    known(batch_id).map_or(*owner, |batch| if *owner == Owner::ThisRun { *owner } else { batch.owner });
                 let create = known(batch_id).and_then(|batch| batch.create);
                 left.duplicate =
                     instead_of.as_ref().map(|id| known(id).unwrap_or(Named { id: id.clone(), ..Named::default() }));
-                (left.batch, took_up) = (Some(Named { id: batch_id.clone(), foreign, create }), true);
+                (left.batch, took_up) = (Some(Named { id: batch_id.clone(), owner, create }), true);
             }
             _ => {}
         }
@@ -301,7 +303,7 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Named
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Intent, Journal, Left, Line, Named, Record, is_halved, left, open_batches};
+    use super::{Clock, Intent, Journal, Left, Line, Named, Owner, Record, is_halved, left, open_batches};
     use std::io::Write as _;
 
     fn uploaded(key: &str, file: &str) -> Record {
@@ -317,7 +319,7 @@ mod tests {
     }
 
     fn attached(key: &str, batch: &str) -> Record {
-        Record::Attached { key: key.into(), batch_id: batch.into(), foreign: true, instead_of: None }
+        Record::Attached { key: key.into(), batch_id: batch.into(), owner: Owner::AnotherRun, instead_of: None }
     }
 
     fn run() -> Record {
@@ -332,8 +334,8 @@ mod tests {
         records.iter().map(|record| Line { at: 7, record: record.clone() }).collect()
     }
 
-    fn batch(records: &[Record]) -> Option<(String, bool)> {
-        left(&lines(records), "o", "k").batch.map(|batch| (batch.id, batch.foreign))
+    fn batch(records: &[Record]) -> Option<(String, Owner)> {
+        left(&lines(records), "o", "k").batch.map(|batch| (batch.id, batch.owner))
     }
 
     #[tokio::test(start_paused = true)]
@@ -369,11 +371,11 @@ mod tests {
         let cut_off = of(&[run(), uploaded("k", "f"), create("k", "c")]);
         let intent = Some(Intent { mark: "c".into(), first: 7, last: 7 });
         assert_eq!((cut_off.create, cut_off.file_id.as_deref()), (intent, Some("f")));
-        assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), Some(("b".into(), false)));
+        assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), Some(("b".into(), Owner::ThisRun)));
         assert_eq!(batch(&[run(), created("k", "b"), closed()]), None);
         let dropped = |key: &str| Record::Dropped { key: key.into() };
         assert_eq!(batch(&[run(), created("k", "b"), dropped("k")]), None);
-        assert_eq!(batch(&[run(), created("k", "b"), dropped("other")]), Some(("b".into(), false)));
+        assert_eq!(batch(&[run(), created("k", "b"), dropped("other")]), Some(("b".into(), Owner::ThisRun)));
         assert_eq!(left(&lines(&[run(), created("k", "b")]), "elsewhere", "k"), Left::default());
         assert_eq!(left(&lines(&[run(), created("k", "b")]), "o", "other"), Left::default());
     }
@@ -393,15 +395,15 @@ mod tests {
         let left_by_first = [run(), created("k", "b")];
         let after = |records: &[Record]| batch(&[&left_by_first, records].concat());
         // The second run was refused before it could look.
-        assert_eq!(after(&[run(), closed()]), Some(("b".into(), false)));
-        assert_eq!(after(&[run(), attached("k", "other")]), Some(("other".into(), true)));
-        assert_eq!(after(&[run(), attached("k", "b")]), Some(("b".into(), false)), "it was created here");
+        assert_eq!(after(&[run(), closed()]), Some(("b".into(), Owner::ThisRun)));
+        assert_eq!(after(&[run(), attached("k", "other")]), Some(("other".into(), Owner::AnotherRun)));
+        assert_eq!(after(&[run(), attached("k", "b")]), Some(("b".into(), Owner::ThisRun)), "it was created here");
         assert_eq!(after(&[run(), attached("k", "b"), closed()]), None);
         // A run of other work in the same directory.
         let other = [run(), created("other", "x"), closed()];
-        assert_eq!(after(&other), Some(("b".into(), false)));
+        assert_eq!(after(&other), Some(("b".into(), Owner::ThisRun)));
         let open = open_batches(&lines(&[&left_by_first[..], &other].concat()), "o");
-        let expected = [("k".into(), Named { id: "b".into(), foreign: false, create: Some("c".into()) })];
+        let expected = [("k".into(), Named { id: "b".into(), owner: Owner::ThisRun, create: Some("c".into()) })];
         assert_eq!(open, expected);
         let collected = lines(&[&left_by_first[..], &[run(), attached("", "b")]].concat());
         assert_eq!(open_batches(&collected, "o"), expected, "once, by whatever key");
@@ -410,10 +412,11 @@ mod tests {
     #[test]
     fn a_batch_that_was_given_up_keeps_the_mark_of_its_create() {
         let instead_of = Some("b".into());
-        let yielded = Record::Attached { key: "k".into(), batch_id: "older".into(), foreign: true, instead_of };
+        let yielded =
+            Record::Attached { key: "k".into(), batch_id: "older".into(), owner: Owner::AnotherRun, instead_of };
         let left = left(&lines(&[run(), create("k", "c"), created("k", "b"), yielded]), "o", "k");
-        assert_eq!(left.batch, Some(Named { id: "older".into(), foreign: true, create: None }));
-        assert_eq!(left.duplicate, Some(Named { id: "b".into(), foreign: false, create: Some("c".into()) }));
+        assert_eq!(left.batch, Some(Named { id: "older".into(), owner: Owner::AnotherRun, create: None }));
+        assert_eq!(left.duplicate, Some(Named { id: "b".into(), owner: Owner::ThisRun, create: Some("c".into()) }));
     }
 
     #[test]

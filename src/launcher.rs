@@ -5,13 +5,10 @@
 //! the binary lives on: it has to notice by itself. Without the variable nothing
 //! is watched.
 
-use std::time::Duration;
-
 use crate::env::{Env, LAUNCHER};
+use crate::policy::LAUNCHER_LOOK;
 use crate::shutdown::{Shutdown, Stopper};
 
-/// How often the launcher is looked for.
-const LOOK: Duration = Duration::from_secs(1);
 /// The signal that its end is taken for: SIGTERM.
 const TERMINATE: u8 = 15;
 
@@ -47,7 +44,7 @@ impl Launcher {
     /// Waits until the launcher is gone and a stop was ordered because of that.
     pub async fn watch(&self) {
         while !self.look() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(LAUNCHER_LOOK).await;
         }
     }
 }
@@ -88,7 +85,9 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    use super::{Duration, Launcher, probe, process};
+    use std::time::Duration;
+
+    use super::{Launcher, probe, process};
     use crate::shutdown;
 
     #[tokio::test(start_paused = true)]

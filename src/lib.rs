@@ -16,6 +16,7 @@ mod outputs;
 // The seams.
 mod api;
 mod api_error;
+mod attachment;
 mod bounded;
 mod client;
 pub mod clock;
@@ -24,6 +25,7 @@ mod emitter;
 pub mod env;
 pub mod error;
 mod events;
+mod guard;
 mod identity;
 mod invocation;
 mod journal;
@@ -32,10 +34,12 @@ mod opaque;
 mod oversize;
 mod own_files;
 mod part;
-mod patience;
+mod phases;
+mod policy;
 mod reasons;
 mod refusal;
 mod retry;
+mod retry_loop;
 pub mod shutdown;
 mod simulator;
 mod text;
@@ -50,9 +54,11 @@ mod hosts;
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.
 #[doc(hidden)]
 pub mod internals {
+    pub use crate::attachment::Owner;
     pub use crate::dialects::{Name, choose};
     pub use crate::journal::Record;
     pub use crate::outputs::of as outputs_of;
+    pub use crate::phases::Phase;
     pub use crate::report::Report;
     pub use crate::requests::source::{Source, resolve};
     pub use crate::requests::{Checked, Rules, check};

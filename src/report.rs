@@ -5,11 +5,12 @@
 
 use serde::Serialize;
 
-use crate::batch::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::dialects::Provider;
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status};
 use crate::error::{Exit, Outcome};
+use crate::phases::PhaseTime;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
@@ -65,7 +66,7 @@ pub struct Report {
     /// How many faults there are in all.
     pub fault_count: u64,
     /// How long each phase took, in the order they began.
-    pub phases: Vec<Phase>,
+    pub phases: Vec<PhaseTime>,
     /// What the user should know that did not change the verdict.
     pub warnings: Vec<String>,
     /// The files the run left.
@@ -211,16 +212,6 @@ impl FailureGroup {
     pub fn told_status(&self) -> Option<u16> {
         self.status.filter(|status| !(200..300).contains(status) && !self.code.ends_with(&status.to_string()))
     }
-}
-
-/// A phase of the run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Phase {
-    /// `check`, `upload`, `create`, `validating`, `in_progress`, `finalizing`, `cancelling`, `collect`,
-    /// or a status of the provider's own.
-    pub name: String,
-    /// How long it took.
-    pub seconds: f64,
 }
 
 /// The files a run leaves, as paths.

@@ -3,15 +3,13 @@
 //! [`Failure`] says what happened to one attempt; [`Failure::advice`] says
 //! whether to try again, [`Failure::is_ambiguous`] whether the server may have
 //! acted all the same. [`Backoff`] and [`Cadence`] say how long to wait. The
-//! loop that acts on them is in `patience.rs`; there is no other retry layer.
+//! loop that acts on them is in `retry_loop.rs`; there is no other retry layer.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use crate::api_error::ApiError;
+use crate::policy::{FIRST_BACKOFF, FIRST_POLL, LONGEST_BACKOFF, RETRY_AFTER_CAP};
 use crate::text::shorten;
-
-/// The longest `Retry-After` that is honoured.
-pub(crate) const RETRY_AFTER_CAP: Duration = Duration::from_secs(120);
 
 /// Codes and types that no waiting helps, whatever the HTTP status: an account that is empty, over its limit or
 /// closed. OpenAI's, then Anthropic's (its SDK's `types/shared`), then those of gateways and other vendors.
@@ -224,10 +222,21 @@ fn tell(error: &ApiError, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
 
 impl std::error::Error for Failure {}
 
-/// Reads a `Retry-After` value in seconds; a date is not worth a clock that may disagree.
-pub(crate) fn retry_after(value: &str) -> Option<Duration> {
-    let seconds: f64 = value.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok().map(|after| after.min(RETRY_AFTER_CAP))
+/// Reads a `Retry-After` value: seconds, or an HTTP date (RFC 9110, 10.2.3). A date is reckoned from the
+/// reply's own `Date`, since the server's clock may differ from ours; without one from `now`, counted
+/// from the Unix epoch. A date that is past asks for no wait.
+pub(crate) fn retry_after(value: &str, date: Option<&str>, now: Duration) -> Option<Duration> {
+    let value = value.trim();
+    let after = match value.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
+        Err(_) => http_date(value)?.saturating_sub(date.and_then(http_date).unwrap_or(now)),
+    };
+    Some(after.min(RETRY_AFTER_CAP))
+}
+
+/// An HTTP date in any of its three forms (RFC 9110, 5.6.7), counted from the Unix epoch.
+fn http_date(value: &str) -> Option<Duration> {
+    httpdate::parse_http_date(value.trim()).ok()?.duration_since(UNIX_EPOCH).ok()
 }
 
 /// Waits between attempts before a batch exists: doubling from half a second
@@ -239,7 +248,7 @@ pub(crate) struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { next: Duration::from_millis(500) }
+        Self { next: FIRST_BACKOFF }
     }
 }
 
@@ -247,7 +256,7 @@ impl Backoff {
     /// The next wait.
     pub(crate) fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let wait = self.next;
-        self.next = (wait * 2).min(Duration::from_secs(30));
+        self.next = (wait * 2).min(LONGEST_BACKOFF);
         wait.mul_f64(1.0 - 0.25 * rng.f64())
     }
 }
@@ -263,7 +272,7 @@ pub(crate) struct Cadence {
 impl Cadence {
     /// Starts anew.
     pub(crate) fn new(cap: Duration) -> Self {
-        Self { next: cap.min(Duration::from_secs(5)), cap }
+        Self { next: cap.min(FIRST_POLL), cap }
     }
 
     /// The next wait.
@@ -276,7 +285,7 @@ impl Cadence {
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, Refusal, retry_after};
+    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, RETRY_AFTER_CAP, Refusal, retry_after};
 
     fn answered(status: u16) -> Failure {
         Failure::Answered(Refusal { status, ..Refusal::default() })
@@ -353,12 +362,26 @@ mod tests {
     }
 
     #[test]
+    fn a_date_to_retry_after_is_reckoned_from_the_servers_clock() {
+        let now = Duration::from_secs(784_111_777 + 3_600);
+        let (at, before) = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:49:07 GMT");
+        assert_eq!(retry_after(at, Some(before), now), Some(Duration::from_secs(30)), "our clock is an hour ahead");
+        for same in ["Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"] {
+            assert_eq!(retry_after(same, Some(before), now), Some(Duration::from_secs(30)), "{same}");
+        }
+        assert_eq!(retry_after(at, Some("yesterday"), now), Some(Duration::ZERO), "it is past");
+        assert_eq!(retry_after(at, None, now - Duration::from_secs(3_605)), Some(Duration::from_secs(5)));
+        assert_eq!(retry_after(at, None, Duration::from_secs(7)), Some(RETRY_AFTER_CAP));
+    }
+
+    #[test]
     fn retry_after_is_honoured_but_capped() {
-        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("1.5"), Some(Duration::from_millis(1500)));
-        assert_eq!(retry_after("86400"), Some(Duration::from_secs(120)));
-        for wrong in ["-1", "soon", "NaN", "inf", ""] {
-            assert_eq!(retry_after(wrong), None, "{wrong}");
+        let seconds = |value: &str| retry_after(value, None, Duration::ZERO);
+        assert_eq!(seconds("7"), Some(Duration::from_secs(7)));
+        assert_eq!(seconds("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(seconds("86400"), Some(RETRY_AFTER_CAP));
+        for wrong in ["-1", "soon", "NaN", "inf", "", "Sun, 06 Nov 1994"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
         }
     }
 }

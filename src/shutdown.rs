@@ -4,19 +4,10 @@
 //! its waiting: what is on its way to the provider still gets a moment, nothing
 //! new is waited for, and the report is written all the same.
 
-use std::time::Duration;
-
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a run may take to end in good order after the first signal: CI
-/// hosts kill after five to ten seconds.
-pub const GRACE: Duration = Duration::from_secs(5);
-/// How long after the first signal another one is the same: `timeout` and a
-/// closing terminal signal both the process and its group.
-const SAME: Duration = Duration::from_secs(1);
-/// How long what is on its way may still take after the second signal.
-const LAST_REPLY: Duration = Duration::from_secs(2);
+use crate::policy::{GRACE, LAST_REPLY, SAME_SIGNAL};
 
 /// What has been ordered so far: the signals and when they came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,7 +47,7 @@ impl Stopper {
         let now = Instant::now();
         self.0.send_modify(|orders| match orders.first {
             None => orders.first = Some((signal, now)),
-            Some((_, at)) if now < at + SAME => {}
+            Some((_, at)) if now < at + SAME_SIGNAL => {}
             Some(_) => {
                 orders.second.get_or_insert((signal, now));
             }
@@ -159,7 +150,9 @@ pub fn listen() -> std::io::Result<(Stopper, Shutdown)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Instant, channel};
+    use std::time::Duration;
+
+    use super::{Instant, channel};
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_within_a_second_of_the_first_signal_is_the_same() {

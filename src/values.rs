@@ -229,6 +229,28 @@ impl RetryOn {
     }
 }
 
+/// Which existing batches of the same requests to reuse, the `reuse` input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reuse {
+    /// Those under way, and what an earlier attempt of this very job completed.
+    #[default]
+    Active,
+    /// Completed ones too.
+    Finished,
+    /// None.
+    Never,
+}
+
+/// What happens to the batch when the run ends before it: the `on-timeout` and `on-abort` inputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnExit {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It keeps running.
+    Detach,
+}
+
 /// The longest span that is taken: beyond it, clocks and calendars overflow.
 const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 

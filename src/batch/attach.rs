@@ -5,84 +5,24 @@
 //! has become of it, unless the provider shows that it is another; what the list
 //! shows must be of the same repository, and its file must have our name and size.
 
-use std::time::Duration;
-
-use serde::Serialize;
 use tokio::time::Instant;
 
 use super::files::{Look, look_at};
-use super::search::{self, Found, LOOK_BACK, cannot_list};
+use super::search::{self, Found, cannot_list};
 use super::submit::{Submission, Submitter};
-use crate::clock;
+use crate::attachment::{Attachment, By, Owner};
+use crate::clock::seconds;
 use crate::dialects::{Batch, File, Status};
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::patience::{Patience, Stop};
-use crate::values;
+use crate::policy::{BEYOND_WINDOW, CLOCK_SKEW, FINISHED_LOOK_BACK, MOST_FILES, SECOND_LOOK};
+use crate::retry_loop::RetryBudget;
+use crate::values::{self, Reuse};
 
-/// How long after its window a batch may still be running.
-const AFTER_WINDOW: Duration = Duration::from_secs(2 * 3600);
-/// How far back a finished batch is taken up: OpenAI keeps files for thirty days.
-const FINISHED: Duration = Duration::from_secs(30 * 86_400);
-/// How long the list may be in trouble right before a create.
-const AGAIN: Duration = Duration::from_secs(60);
-/// Of batches without any metadata so many are known by their file, which takes a call for each.
-const MOST_FILES: usize = 50;
 /// So many batches of the same work that are passed over are told of.
 const MOST_TOLD: usize = 5;
-
-/// Which batches of the same work are taken up, the `reuse` input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Reuse {
-    /// Those under way, and what an earlier attempt of this very job completed.
-    #[default]
-    Active,
-    /// Completed ones too.
-    Finished,
-    /// None.
-    Never,
-}
-
-/// How a run came by a batch that it did not create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Attachment {
-    /// Who knew of it.
-    pub by: By,
-    /// Whether another run made it; then this one does not cancel it.
-    pub is_foreign: bool,
-    /// The run that made it, where it is marked with one.
-    pub run: Option<String>,
-    /// How old it was, in seconds.
-    pub age: Option<u64>,
-}
-
-impl Attachment {
-    /// What to say of it, without a full stop.
-    pub fn sentence(&self, batch_id: &str) -> String {
-        let created = self.age.map(|age| format!(", created {} ago", clock::span(Duration::from_secs(age))));
-        let run = self.run.as_ref().map(|run| format!(" by run {run}"));
-        let by = match (&self.by, self.is_foreign) {
-            (By::Journal, _) => " (the journal names it)",
-            (By::Twin, true) => " (another run made it at the same time, and it is the older)",
-            (By::Twin, false) => " (this run made it twice)",
-            (By::List, _) => "",
-        };
-        format!("Attached to batch {batch_id}{}{}{by}", created.unwrap_or_default(), run.unwrap_or_default())
-    }
-}
-
-/// Who knew of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum By {
-    /// The journal in `output-dir`.
-    Journal,
-    /// The provider's list.
-    List,
-    /// The list, after two runs had each created one: this is the older.
-    Twin,
-}
 
 /// Whether a batch's files are what they should be.
 pub(super) enum Verified {
@@ -112,11 +52,11 @@ impl Submitter<'_> {
         if !self.progress.borrow().passed_over.is_empty() || !self.resume(work).await? {
             let now = self.clock.unix();
             let back = match work.reuse {
-                Reuse::Finished => FINISHED,
-                _ => values::window(&work.window) + AFTER_WINDOW,
+                Reuse::Finished => FINISHED_LOOK_BACK,
+                _ => values::window(&work.window) + BEYOND_WINDOW,
             };
-            let since = now - i64::try_from(back.as_secs()).unwrap_or(i64::MAX);
-            let found = self.look_for(work, since, Patience::Before).await;
+            let since = now - seconds(back);
+            let found = self.look_for(work, since, RetryBudget::BeforeBatch).await;
             let found = found.map_err(|stop| match stop {
                 Stop::Failed(error) => Stop::Failed(error.hint("With `reuse: never` none is looked for.")),
                 stop => stop,
@@ -130,8 +70,8 @@ impl Submitter<'_> {
     /// Looks again, back to the first look, whose time this is. Clocks differ, and a look that
     /// fails is none: the list is looked through after the create, too.
     pub(super) async fn look_since(&self, work: &Submission<'_>, first: i64) -> Result<(), Stop> {
-        let patience = Patience::Until(self.guard.deadline.min(Instant::now() + AGAIN));
-        let found = match self.look_for(work, first - LOOK_BACK, patience).await {
+        let budget = RetryBudget::Until(self.guard.deadline.min(Instant::now() + SECOND_LOOK));
+        let found = match self.look_for(work, first - seconds(CLOCK_SKEW), budget).await {
             Err(Stop::Failed(_)) => return Ok(()),
             Err(Stop::Deadline(_)) if Instant::now() < self.guard.deadline => return Ok(()),
             found => found?,
@@ -140,13 +80,13 @@ impl Submitter<'_> {
     }
 
     /// Looks through the provider's list for batches of the same work. None where it has no list for us.
-    async fn look_for(&self, work: &Submission<'_>, since: i64, patience: Patience) -> Result<Option<Found>, Stop> {
+    async fn look_for(&self, work: &Submission<'_>, since: i64, budget: RetryBudget) -> Result<Option<Found>, Stop> {
         let scan = async || match search::scan(self.api, since, |batch| may_be(batch, work)).await {
             Ok(found) => Ok(Ok(found)),
             Err(failure) if cannot_list(&failure) => Ok(Err(failure)),
             Err(failure) => Err(failure),
         };
-        match self.guard.bear("looking for a batch of the same requests", patience, scan).await? {
+        match self.guard.retry("looking for a batch of the same requests", budget, scan).await? {
             Ok(found) => Ok(Some(found)),
             Err(failure) => {
                 let is_known = std::mem::replace(&mut self.progress.borrow_mut().unlisted, true);
@@ -193,9 +133,9 @@ impl Submitter<'_> {
         for batch in finished.into_iter().rev().chain(running).take(MOST_FILES) {
             match self.verify(&batch, work).await? {
                 Verified::Yes => {
-                    let is_foreign = !self.is_own(&batch, work);
+                    let owner = self.owner(&batch, work);
                     self.end_orphans(work, &orphans, &batch.id).await?;
-                    return self.take_up(work, batch, By::List, is_foreign);
+                    return self.take_up(work, batch, By::List, owner);
                 }
                 Verified::No(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
                 Verified::No(_) | Verified::Untold => {}
@@ -204,12 +144,13 @@ impl Submitter<'_> {
         Ok(())
     }
 
-    /// Whether this very run made a batch, or this process did by a create whose reply it never saw.
-    pub(super) fn is_own(&self, batch: &Batch, work: &Submission<'_>) -> bool {
+    /// Whose a batch is: this run's if it is marked so, or if this process made it by a create whose reply it never saw.
+    pub(super) fn owner(&self, batch: &Batch, work: &Submission<'_>) -> Owner {
         let progress = self.progress.borrow();
         let is_from = |(create, _): &(String, i64)| identity::is_from(batch, create, None);
         let is_from_us = progress.create.as_ref().is_some_and(is_from);
-        is_from_us || Seen::of(batch).is_of_run(work.repo.as_deref(), work.run.as_deref())
+        let is_of_run = Seen::of(batch).is_of_run(work.repo.as_deref(), work.run.as_deref());
+        if is_from_us || is_of_run { Owner::ThisRun } else { Owner::AnotherRun }
     }
 
     /// Whether a batch's files are what they should be.
@@ -244,11 +185,11 @@ impl Submitter<'_> {
     }
 
     /// Takes a batch up: from here on it is this run's to wait for.
-    pub(super) fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, is_foreign: bool) -> Result<(), Stop> {
-        self.note_attached(work, &batch, is_foreign, None)?;
+    pub(super) fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, owner: Owner) -> Result<(), Stop> {
+        self.note_attached(work, &batch, owner, None)?;
         let answered = (work.reuse == Reuse::Finished && by == By::List && batch.status == Status::Completed)
             .then(|| Event::Answered { batch_id: batch.id.clone() });
-        self.attached(work, batch, by, is_foreign, None);
+        self.attached(work, batch, by, owner, None);
         answered.into_iter().for_each(|answered| self.guard.events.emit(answered));
         Ok(())
     }
@@ -258,11 +199,11 @@ impl Submitter<'_> {
         &self,
         work: &Submission<'_>,
         batch: &Batch,
-        foreign: bool,
+        owner: Owner,
         instead_of: Option<&str>,
     ) -> Result<(), Stop> {
         let (key, batch_id, instead_of) = (work.key.clone(), batch.id.clone(), instead_of.map(str::to_owned));
-        Ok(self.journal.note(Record::Attached { key, batch_id, foreign, instead_of })?)
+        Ok(self.journal.note(Record::Attached { key, batch_id, owner, instead_of })?)
     }
 
     /// A batch was taken up.
@@ -271,19 +212,19 @@ impl Submitter<'_> {
         work: &Submission<'_>,
         batch: Batch,
         by: By,
-        is_foreign: bool,
+        owner: Owner,
         instead_of: Option<(String, String)>,
     ) {
         let (batch_id, input_file_id) = (batch.id.clone(), batch.input_file_id.clone());
         let age = batch.created_at.map(|created| u64::try_from(self.clock.unix() - created).unwrap_or(0));
         let run = Seen::of(&batch).run.map(|run| self.api.shown(run));
-        let attachment = Attachment { by, is_foreign, run, age };
+        let attachment = Attachment { by, owner, run, age };
         self.guard.events.emit(Event::Attached {
             batch_id,
             input_file_id: input_file_id.clone().unwrap_or_default(),
             attachment: attachment.clone(),
             instead_of,
-            armed: work.armed && !is_foreign,
+            armed: work.armed && owner == Owner::ThisRun,
         });
         let mut progress = self.progress.borrow_mut();
         progress.file_id = input_file_id;

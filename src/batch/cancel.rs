@@ -2,28 +2,22 @@
 //! command that ends batches which another process left behind.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::submit::{HURRIED, Progress};
-use super::{CANCELLING, Driver, search};
+use super::submit::Progress;
+use super::{Driver, search};
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::patience::{Guard, Patience, Stop, refused};
+use crate::guard::{Guard, Stop};
+use crate::policy::{CANCEL_POLL, CANCELLING, CREATE_LOOK, HURRIED, LIST_LAG, PROMPT_CANCEL, RUNNING_LOOK_BACK};
 use crate::retry::{Advice, Backoff, Cadence, Failure};
-
-/// How long the list may lag behind a create whose reply nobody saw.
-const LAG: Duration = Duration::from_secs(60);
-/// How long a cancel at the deadline is tried before the batch is polled meanwhile.
-const PROMPT: Duration = Duration::from_secs(30);
-/// How far back a create may lie: a completion window and two hours.
-const WINDOW: i64 = 26 * 3600;
+use crate::retry_loop::{RetryBudget, refused};
 
 /// One try at a cancel, for everything that cancels. None where the server says
 /// that the batch is over, which is not an error: the next poll tells how it ended.
@@ -88,10 +82,10 @@ impl Driver<'_> {
     pub(super) async fn cancel_and_wait(&self, batch_id: &str, progress: &RefCell<Progress>) -> Result<(), Stop> {
         let limit = Instant::now() + CANCELLING;
         let mut cancelling = std::pin::pin!(self.cancel(batch_id, "time is up", progress, limit));
-        let asked = tokio::time::timeout(PROMPT, &mut cancelling).await;
+        let asked = tokio::time::timeout(PROMPT_CANCEL, &mut cancelling).await;
         let mut is_under_way = asked.is_err();
-        self.bear_refusal(batch_id, asked.unwrap_or(Ok(())))?;
-        let mut waiting = std::pin::pin!(self.wait(progress, Patience::Until(limit), None));
+        self.wait_despite(batch_id, asked.unwrap_or(Ok(())))?;
+        let mut waiting = std::pin::pin!(self.wait(progress, RetryBudget::Until(limit), None));
         loop {
             tokio::select! {
                 biased;
@@ -105,14 +99,14 @@ impl Driver<'_> {
                 },
                 asked = &mut cancelling, if is_under_way => {
                     is_under_way = false;
-                    self.bear_refusal(batch_id, asked)?;
+                    self.wait_despite(batch_id, asked)?;
                 }
             }
         }
     }
 
     /// Says that a cancel was refused, which is no reason not to wait for the batch.
-    fn bear_refusal(&self, batch_id: &str, asked: Result<(), Stop>) -> Result<(), Stop> {
+    fn wait_despite(&self, batch_id: &str, asked: Result<(), Stop>) -> Result<(), Stop> {
         match asked {
             Err(Stop::Failed(error)) if error.exit != Exit::Internal => {
                 let longest = crate::clock::span(CANCELLING);
@@ -144,13 +138,13 @@ impl Canceller<'_> {
     /// Looks for the batches of a create until there is one, the list cannot
     /// lag any more, or time is up.
     pub(crate) async fn find(&self, create: &str) -> Result<Vec<Batch>, Stop> {
-        let limit = self.guard.deadline.min(Instant::now() + LAG);
-        let since = self.clock.unix() - WINDOW;
+        let limit = self.guard.deadline.min(Instant::now() + LIST_LAG);
+        let since = self.clock.ago(RUNNING_LOOK_BACK);
         let doing = "looking for the batch";
-        let mut cadence = Cadence::new(Duration::from_secs(15));
+        let mut cadence = Cadence::new(CREATE_LOOK);
         loop {
             let look = async || search::find(self.api, create, None, since).await;
-            let found = match self.guard.bear(doing, Patience::Until(limit), look).await {
+            let found = match self.guard.retry(doing, RetryBudget::Until(limit), look).await {
                 Err(Stop::Deadline(None)) => return Ok(Vec::new()),
                 Err(Stop::Deadline(Some(trouble))) => {
                     let message = format!("Whether a batch came from that create is not known: {trouble}");
@@ -175,7 +169,7 @@ impl Canceller<'_> {
         self.guard.events.emit(Event::Cancelling { batch_id: id, why });
         let doing = format!("cancelling batch {batch_id}");
         let attempt = async || request(self.api, batch_id).await;
-        match self.guard.bear(&doing, Patience::Until(self.limit()), attempt).await {
+        match self.guard.retry(&doing, RetryBudget::Until(self.limit()), attempt).await {
             Err(Stop::Deadline(None)) => Err(Stop::Failed(Error::refused(format!("Failed {doing} in time")))),
             Err(Stop::Deadline(Some(trouble))) => {
                 Err(Stop::Failed(Error::refused(format!("Failed {doing} in time; {trouble}"))))
@@ -212,7 +206,7 @@ impl Canceller<'_> {
     pub(crate) async fn wait(&self, batch_id: &str, requested: Option<Batch>) -> Result<Batch, Stop> {
         let (limit, mut seen) = (self.limit(), requested);
         // A cancelled batch often ends within seconds, and somebody waits for the job to end.
-        let mut cadence = Cadence::new(Duration::from_secs(2));
+        let mut cadence = Cadence::new(CANCEL_POLL);
         loop {
             if let Some(batch) = seen.take() {
                 if batch.status.is_terminal() {
@@ -228,7 +222,7 @@ impl Canceller<'_> {
             }
             let doing = format!("polling batch {batch_id}");
             let poll = async || self.api.get_batch(batch_id).await;
-            seen = match self.guard.bear_polling(&doing, Patience::Until(limit), &mut cadence, poll).await {
+            seen = match self.guard.retry_polling(&doing, RetryBudget::Until(limit), &mut cadence, poll).await {
                 Ok((batch, _)) => Some(Batch { id: batch_id.to_owned(), ..batch }),
                 // The cancel was accepted; how it ends is for somebody else to see.
                 Err(Stop::Deadline(_)) => return Ok(Batch { id: batch_id.to_owned(), ..Batch::default() }),

@@ -11,33 +11,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attach::Reuse;
 use super::cancel;
 use super::files::{Unready, Waiting};
 use super::search::{self, cannot_list};
-use super::submit::{HURRIED, Progress, Submission, Submitter};
+use super::submit::{Progress, Submission, Submitter};
 use super::waves::Pauses;
 use crate::dialects::Batch;
 use crate::dialects::NewBatch;
 use crate::error::Error;
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::patience::{BEFORE, Patience, Stop, kept_failing, refused};
+use crate::policy::{BEFORE_BATCH, FRESH_LOOK, HURRIED, HURRIED_TRIES, LAST_WORD, LIST_LAG, LOST_REPLY_LOOKS};
 use crate::retry::{Advice, Backoff, Failure};
+use crate::retry_loop::{FewTries, RetryBudget, kept_failing, refused};
+use crate::values::Reuse;
 
-/// When to look for a batch whose reply was lost, counted from the loss.
-const LOOKS: [Duration; 5] = [
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-    Duration::from_secs(30),
-    Duration::from_secs(60),
-];
-/// How long the reply of a create under way is waited for once a signal came or time is up.
-const LAST_WORD: Duration = Duration::from_secs(2);
-/// How long a look at the list is fresh enough to create a batch on.
-const FRESH: Duration = Duration::from_secs(10);
 /// What is being done, for the log.
 const DOING: &str = "creating the batch";
 
@@ -55,7 +45,7 @@ struct Tries {
 
 impl Tries {
     fn begin() -> Self {
-        let give_up = Instant::now() + BEFORE;
+        let give_up = Instant::now() + BEFORE_BATCH;
         Self {
             backoff: Backoff::default(),
             give_up,
@@ -151,7 +141,7 @@ impl Submitter<'_> {
             let (why, again_in) = (failure.to_string(), tries.pauses.next());
             self.guard.events.emit(Event::Crowded { batch_id: None, why, again_in });
             self.guard.guard(self.room.wait(again_in)).await?;
-            tries.give_up = Instant::now() + BEFORE;
+            tries.give_up = Instant::now() + BEFORE_BATCH;
             return Ok(None);
         }
         let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
@@ -164,7 +154,7 @@ impl Submitter<'_> {
             Advice::Lasting | Advice::Stop if is_over_file(failure, &file_id) => {
                 match tries.file.next(self.api, self.guard, &file_id).await? {
                     Unready::Again(wait) => {
-                        tries.give_up = Instant::now() + wait + BEFORE;
+                        tries.give_up = Instant::now() + wait + BEFORE_BATCH;
                         wait
                     }
                     Unready::Late => return Err(ends(refused(DOING, failure), tries.lost)),
@@ -195,7 +185,7 @@ impl Submitter<'_> {
     async fn looks_again(&self, work: &Submission<'_>) -> Result<bool, Stop> {
         let Progress { looked, unlisted, .. } = self.progress.borrow().clone();
         let Some((last, first)) = looked.filter(|_| work.reuse != Reuse::Never && !unlisted) else { return Ok(false) };
-        if last.elapsed() < FRESH {
+        if last.elapsed() < FRESH_LOOK {
             return Ok(false);
         }
         self.look_since(work, first).await?;
@@ -234,10 +224,10 @@ impl Submitter<'_> {
             return Err(self.unknown(refused(DOING, failure)));
         }
         let now = Instant::now();
-        let last = LOOKS[LOOKS.len() - 1];
+        let last = LIST_LAG;
         let mut looked = Err(failure.clone());
         // Of the looks whose time is past only the last is worth making up for.
-        for look in LOOKS.into_iter().filter(|look| *look >= ago || *look == last) {
+        for look in LOST_REPLY_LOOKS.into_iter().filter(|look| *look >= ago || *look == last) {
             self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
             looked = self.guard.guard(self.find()).await?;
             match &mut looked {
@@ -255,8 +245,8 @@ impl Submitter<'_> {
             Ok(_) => Ok(None),
             // Without one good look after the last second nothing may be sent again.
             Err(_) => {
-                let patience = Patience::Until(self.guard.deadline.min(now + BEFORE));
-                let found = self.guard.bear("looking for the batch", patience, async || self.find().await).await;
+                let budget = RetryBudget::Until(self.guard.deadline.min(now + BEFORE_BATCH));
+                let found = self.guard.retry("looking for the batch", budget, async || self.find().await).await;
                 match found {
                     Ok(found) => Ok(self.keep_oldest(found).await),
                     Err(Stop::Deadline(trouble)) if Instant::now() < self.guard.deadline => {
@@ -307,20 +297,11 @@ impl Submitter<'_> {
 
     /// A few tries at a cancel; only one once a signal came.
     pub(super) async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
-        let mut backoff = Backoff::default();
-        for last in [false, false, false, true] {
-            let failed = match tokio::time::timeout(HURRIED, cancel::request(self.api, batch_id)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(failure)) => failure.to_string(),
-                Err(_) => "no answer in time".to_owned(),
-            };
-            if last || self.guard.shutdown.ordered().is_some() {
-                return Err(failed);
-            }
-            let pause = backoff.next(&mut self.guard.rng.borrow_mut());
-            tokio::time::sleep(pause).await;
-        }
-        Ok(())
+        let tries = FewTries { count: HURRIED_TRIES, each: HURRIED };
+        let is_worth_it = |_: &Failure| self.guard.shutdown.ordered().is_none();
+        let cancelled =
+            self.guard.try_few(tries, async || cancel::request(self.api, batch_id).await, is_worth_it).await;
+        cancelled.map(drop).map_err(|failure| failure.to_string())
     }
 
     /// Every batch that came from this submission's create, oldest first.

@@ -20,11 +20,12 @@ use crate::api::Api;
 use crate::client::Download;
 use crate::error::Exit;
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::own_files;
-use crate::patience::{Guard, Patience, Stop, refused};
 use crate::requests::lines::{LONGEST_ANSWER, Lines};
 use crate::results;
 use crate::retry::{Advice, Failure};
+use crate::retry_loop::{RetryBudget, refused};
 
 /// What files are fetched with.
 pub(crate) struct Downloader<'a> {
@@ -197,8 +198,8 @@ impl Downloader<'_> {
         }
         let mut copy = Copy::new("input", id, number, self.dir);
         let doing = format!("downloading the input file {id}");
-        let patience = Patience::Until(self.guard.deadline);
-        match self.guard.bear(&doing, patience, async || self.attempt(&mut copy, &mut 0).await).await {
+        let budget = RetryBudget::Until(self.guard.deadline);
+        match self.guard.retry(&doing, budget, async || self.attempt(&mut copy, &mut 0).await).await {
             Ok(()) => Ok(Some(copy.path)),
             Err(Stop::Failed(error)) if error.exit == Exit::Refused => Ok(None),
             Err(Stop::Deadline(_)) => Ok(None),

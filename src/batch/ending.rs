@@ -5,20 +5,17 @@
 //! not what is on its way to the provider.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::submit::{HURRIED, Progress};
+use super::submit::Progress;
 use super::{Driver, cancel, ours};
 use crate::error::Error;
 use crate::events::Event;
-use crate::patience::{Stop, kept_failing};
+use crate::guard::Stop;
+use crate::policy::{GRACE, HURRIED, HURRIED_PAUSE};
 use crate::retry::Failure;
-use crate::shutdown::GRACE;
-
-/// How long after a look that found nothing the next one is made.
-const PAUSE: Duration = Duration::from_secs(1);
+use crate::retry_loop::kept_failing;
 
 impl Driver<'_> {
     /// A signal came, or we failed: one cancel within the grace, and no more.
@@ -97,7 +94,7 @@ impl Driver<'_> {
             tokio::select! {
                 biased;
                 _ = self.guard.shutdown.second() => return,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(HURRIED_PAUSE) => {}
             }
         }
     }

@@ -8,10 +8,11 @@
 
 use super::files::{Look, look_at};
 use crate::api::Api;
+use crate::attachment::Owner;
 use crate::dialects::{Batch, File};
+use crate::guard::{Guard, Stop};
 use crate::identity::{self, Seen};
 use crate::journal::Named;
-use crate::patience::{Guard, Stop};
 
 /// What the batch should be.
 #[derive(Clone, Copy)]
@@ -35,11 +36,9 @@ pub(crate) struct Claim<'a> {
 pub(crate) enum Evidence {
     /// It is another batch than the journal says.
     Against(String),
-    /// Its marks, or its file's name and size, show that it is of this work.
-    For {
-        /// Whether they do not show that another run made it.
-        is_own: bool,
-    },
+    /// Its marks, or its file's name and size, show that it is of this work. It is this run's unless they show
+    /// that another run made it.
+    For(Owner),
     /// Nothing either way.
     None,
 }
@@ -53,7 +52,11 @@ pub(crate) async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &C
     if seen.key.is_some() {
         let known = [claim.named.create.as_deref(), claim.create];
         let is_from_us = seen.create.is_none_or(|create| known.contains(&Some(create)));
-        return Ok(Evidence::For { is_own: is_from_us || seen.is_of_run(claim.repo, claim.run) });
+        return Ok(Evidence::For(if is_from_us || seen.is_of_run(claim.repo, claim.run) {
+            Owner::ThisRun
+        } else {
+            Owner::AnotherRun
+        }));
     }
     let (Some(key), Some(file_id)) = (claim.key, &batch.input_file_id) else { return Ok(Evidence::None) };
     Ok(match look_at(api, guard, file_id).await? {
@@ -68,7 +71,7 @@ pub(crate) fn of_file(file: &File, key: &str, bytes: Option<u64>) -> Evidence {
     match &file.filename {
         Some(name) if *name != identity::file_name(key) => Evidence::Against("its file has another name".to_owned()),
         _ if has_other_size => Evidence::Against("its file has another size".to_owned()),
-        Some(_) => Evidence::For { is_own: true },
+        Some(_) => Evidence::For(Owner::ThisRun),
         None => Evidence::None,
     }
 }
@@ -82,12 +85,12 @@ fn against(seen: &Seen<'_>, claim: &Claim<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, Evidence, File, Named, against, of_file};
+    use super::{Claim, Evidence, File, Named, Owner, against, of_file};
     use crate::identity::Seen;
 
     #[test]
     fn what_differs_is_against_it_and_silence_is_not() {
-        let named = Named { id: "b".into(), foreign: false, create: Some("c".into()) };
+        let named = Named { id: "b".into(), owner: Owner::ThisRun, create: Some("c".into()) };
         let claim = Claim { named: &named, key: Some("k"), bytes: None, repo: Some("o/r"), run: None, create: None };
         let seen = Seen { key: Some("k"), repo: Some("o/r"), create: Some("c"), ..Seen::default() };
         assert_eq!((against(&seen, &claim), against(&Seen::default(), &claim)), (None, None));
@@ -104,8 +107,8 @@ mod tests {
         let file =
             |filename: Option<&str>, bytes| File { filename: filename.map(str::to_owned), bytes, ..File::default() };
         let of = |name, bytes| of_file(&file(name, bytes), "k", Some(7));
-        assert_eq!(of(Some("batchstep-k.jsonl"), Some(7)), Evidence::For { is_own: true });
-        assert_eq!(of(Some("batchstep-k.jsonl"), None), Evidence::For { is_own: true });
+        assert_eq!(of(Some("batchstep-k.jsonl"), Some(7)), Evidence::For(Owner::ThisRun));
+        assert_eq!(of(Some("batchstep-k.jsonl"), None), Evidence::For(Owner::ThisRun));
         assert!(matches!(of(Some("batchstep-x.jsonl"), Some(7)), Evidence::Against(_)));
         assert!(matches!(of(Some("batchstep-k.jsonl"), Some(8)), Evidence::Against(_)));
         assert!(matches!(of(None, Some(8)), Evidence::Against(_)));

@@ -17,12 +17,12 @@ use super::submit::Progress;
 use crate::api::Api;
 use crate::dialects::{Batch, BatchError, File, Status};
 use crate::events::Event;
-use crate::patience::{BEFORE, Guard, Stop};
+use crate::guard::{Guard, Stop};
+use crate::phases::Phase;
+use crate::policy::{BEFORE_BATCH, FILE_LOOK, FILE_LOOKS};
 use crate::refusal::{is_file_field, is_over_file};
-use crate::retry::{Advice, Backoff};
-
-/// How long one look at a file may take: what it tells is never needed.
-const LOOK: Duration = Duration::from_secs(15);
+use crate::retry::{Advice, Backoff, Failure};
+use crate::retry_loop::FewTries;
 
 /// What a look at a file's object told.
 #[derive(Debug)]
@@ -37,19 +37,14 @@ pub(super) enum Look {
 
 /// Looks at a file's object, a few times where that may help.
 pub(super) async fn look_at(api: &Api, guard: &Guard<'_>, id: &str) -> Result<Look, Stop> {
-    let mut backoff = Backoff::default();
-    for last in [false, false, true] {
-        match guard.guard(tokio::time::timeout(LOOK, api.get_file(id))).await? {
-            Ok(Ok((file, _))) => return Ok(Look::Here(file)),
-            Ok(Err(failure)) if matches!(failure.status(), Some(404 | 410)) => return Ok(Look::Gone),
-            Ok(Err(failure)) if !matches!(failure.advice(), Advice::Again(_)) => return Ok(Look::Untold),
-            Ok(Err(_)) | Err(_) if last => break,
-            Ok(Err(_)) | Err(_) => {}
-        }
-        let pause = backoff.next(&mut guard.rng.borrow_mut());
-        guard.guard(tokio::time::sleep(pause)).await?;
-    }
-    Ok(Look::Untold)
+    let tries = FewTries { count: FILE_LOOKS, each: FILE_LOOK };
+    let may_help = |failure: &Failure| matches!(failure.advice(), Advice::Again(_));
+    let look = guard.try_few(tries, async || api.get_file(id).await, may_help);
+    Ok(match guard.guard(look).await? {
+        Ok((file, _)) => Look::Here(file),
+        Err(failure) if matches!(failure.status(), Some(404 | 410)) => Look::Gone,
+        Err(_) => Look::Untold,
+    })
 }
 
 /// What to do about a file that the provider cannot use.
@@ -75,7 +70,7 @@ impl Waiting {
     /// deadline while the provider says that it is being processed.
     pub(super) async fn next(&mut self, api: &Api, guard: &Guard<'_>, file_id: &str) -> Result<Unready, Stop> {
         let since = *self.since.get_or_insert_with(Instant::now);
-        let file = match guard.guard(tokio::time::timeout(LOOK, api.get_file(file_id))).await? {
+        let file = match guard.guard(tokio::time::timeout(FILE_LOOK, api.get_file(file_id))).await? {
             Ok(Ok((file, _))) => file,
             Ok(Err(_)) | Err(_) => File::default(),
         };
@@ -83,7 +78,7 @@ impl Waiting {
         if matches!(status.as_str(), "error" | "failed") {
             return Ok(Unready::Broken(file.status_details.unwrap_or_else(|| "no reason given".to_owned())));
         }
-        if since.elapsed() >= BEFORE && !is_pending(&status) {
+        if since.elapsed() >= BEFORE_BATCH && !is_pending(&status) {
             return Ok(Unready::Late);
         }
         Ok(Unready::Again(self.backoff.next(&mut guard.rng.borrow_mut())))
@@ -120,7 +115,7 @@ impl Driver<'_> {
             Unready::Again(pause) => pause,
             Unready::Late | Unready::Broken(_) => return Ok(false),
         };
-        self.phases.begin("waiting_for_file");
+        self.phases.begin(Phase::WaitingForFile);
         self.guard.events.emit(Event::FileUnready { batch_id: batch.id.clone(), file_id, again_in });
         progress.borrow_mut().pass_over_own(batch.id);
         self.guard.guard(tokio::time::sleep(again_in)).await?;

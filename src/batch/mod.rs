@@ -12,7 +12,6 @@ mod ending;
 pub(crate) mod evidence;
 mod files;
 mod inflate;
-pub(crate) mod phases;
 pub(crate) mod promise;
 mod resume;
 pub(crate) mod search;
@@ -25,26 +24,23 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::attach::Reuse;
 use self::files::Waiting;
-use self::phases::Phases;
 use self::submit::{Progress, Submission, Submitter};
 use self::twins::Looks;
 pub(crate) use self::waves::Room;
 use crate::api::Api;
+use crate::attachment::Owner;
 use crate::clock::Clock;
 use crate::dialects::{Batch, Status};
 use crate::error::Exit;
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::journal::{Journal, Record};
-use crate::patience::{Guard, Patience, Stop};
+use crate::phases::{Phase, Phases};
+use crate::policy::LOST_AT_DEADLINE;
 use crate::retry::Cadence;
-
-/// How long a cancelled batch may take to end: OpenAI says up to ten minutes,
-/// and the poll that sees it may be a minute late.
-pub(crate) const CANCELLING: Duration = Duration::from_secs(660);
-/// How long a create that was under way at the deadline is looked for.
-const LOST_AT_DEADLINE: Duration = Duration::from_secs(60);
+use crate::retry_loop::RetryBudget;
+use crate::values::{OnExit, Reuse};
 
 /// What a batch is driven with.
 pub(crate) struct Driver<'a> {
@@ -63,19 +59,9 @@ pub(crate) struct Driver<'a> {
     /// The room that the batches of this run share at the provider.
     pub room: Room,
     /// What the deadline does to the batch.
-    pub on_timeout: Parting,
+    pub on_timeout: OnExit,
     /// What a signal does to the batch.
-    pub on_abort: Parting,
-}
-
-/// What happens to the batch when the run ends before it: the `on-timeout` and `on-abort` inputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Parting {
-    /// It is cancelled.
-    #[default]
-    Cancel,
-    /// It goes on without us.
-    Detach,
+    pub on_abort: OnExit,
 }
 
 /// How a batch's life ended for us.
@@ -106,7 +92,7 @@ impl Driver<'_> {
     pub(crate) async fn attend(&self, key: &str, batch: Batch) -> Ended {
         let file_id = batch.input_file_id.clone();
         let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key, None) });
-        let stop = Box::pin(self.wait(&progress, Patience::Running, None)).await.err();
+        let stop = Box::pin(self.wait(&progress, RetryBudget::Running, None)).await.err();
         self.end(progress, stop).await
     }
 
@@ -127,7 +113,7 @@ impl Driver<'_> {
     /// Whether a signal leaves something running, because that is what was asked for.
     fn detaches(&self, progress: &RefCell<Progress>) -> bool {
         let goes_on = running(progress).is_some() && !is_being_cancelled(progress);
-        self.on_abort == Parting::Detach && (progress.borrow().in_doubt || goes_on)
+        self.on_abort == OnExit::Detach && (progress.borrow().in_doubt || goes_on)
     }
 
     /// Obtains a batch and waits for its end. One that its own run cancels
@@ -137,7 +123,7 @@ impl Driver<'_> {
         loop {
             Box::pin(self.obtain(work, progress)).await?;
             let place = self.room.take();
-            Box::pin(self.wait(progress, Patience::Running, Some(work))).await?;
+            Box::pin(self.wait(progress, RetryBudget::Running, Some(work))).await?;
             drop(place);
             if waves::lacks_room(progress) && !pauses.are_over() {
                 self.wait_for_room(progress, &mut pauses).await?;
@@ -164,18 +150,18 @@ impl Driver<'_> {
     async fn obtain(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
         let submitter = self.submitter(progress);
         if work.reuse != Reuse::Never {
-            self.phases.begin("attach");
+            self.phases.begin(Phase::Attach);
             Box::pin(submitter.attach(work)).await?;
         }
         if progress.borrow().batch.is_none() {
             if progress.borrow().file_id.is_none() {
-                self.phases.begin("upload");
+                self.phases.begin(Phase::Upload);
                 submitter.upload(work).await?;
             }
-            self.phases.begin("create");
+            self.phases.begin(Phase::Create);
             submitter.create(work).await?;
         }
-        if self.looks_for_twins(work, progress) {
+        if self.looks_for_duplicates(work, progress) {
             Box::pin(self.guard.guard(submitter.yield_to_older(work))).await??;
         }
         Ok(())
@@ -183,11 +169,11 @@ impl Driver<'_> {
 
     /// Whether another batch may be made at this moment that ours has to yield to. What an
     /// earlier process of this run made may have been in such a race; what it brought to its end was not.
-    fn looks_for_twins(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> bool {
+    fn looks_for_duplicates(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> bool {
         let progress = progress.borrow();
         let is_over = progress.batch.as_ref().is_some_and(|batch| batch.status.is_terminal());
         let is_collected = progress.attached.is_some() && is_over;
-        work.reuse != Reuse::Never && !progress.unlisted && !progress.is_foreign() && !is_collected
+        work.reuse != Reuse::Never && !progress.unlisted && progress.owner() == Owner::ThisRun && !is_collected
     }
 
     fn submitter<'s>(&'s self, progress: &'s RefCell<Progress>) -> Submitter<'s> {
@@ -200,17 +186,14 @@ impl Driver<'_> {
     async fn wait(
         &self,
         progress: &RefCell<Progress>,
-        patience: Patience,
+        budget: RetryBudget,
         work: Option<&Submission<'_>>,
     ) -> Result<(), Stop> {
         let Some(mut batch) = progress.borrow().batch.clone() else { return Ok(()) };
-        let limit = match patience {
-            Patience::Until(limit) => limit,
-            Patience::Before | Patience::Running => self.guard.deadline,
-        };
+        let limit = budget.limit(self.guard.deadline);
         let begun = Instant::now();
         let mut looks = match work {
-            Some(work) if self.looks_for_twins(work, progress) => Looks::after_create(),
+            Some(work) if self.looks_for_duplicates(work, progress) => Looks::after_create(),
             _ => Looks::none(),
         };
         let mut cadence = Cadence::new(self.poll_interval);
@@ -234,10 +217,10 @@ impl Driver<'_> {
             if work.is_some() && is_given_up(progress) {
                 return Ok(());
             }
-            self.phases.begin(batch.status.word());
+            self.phases.begin(Phase::of(&batch.status));
             let pause = cadence.next(&mut self.guard.rng.borrow_mut()).min(looks.pause());
             self.guard.until(limit, tokio::time::sleep(pause)).await?;
-            batch = self.poll(batch, patience, &mut cadence, begun).await?;
+            batch = self.poll(batch, budget, &mut cadence, begun).await?;
             progress.borrow_mut().batch = Some(batch.clone());
         }
     }
@@ -246,13 +229,13 @@ impl Driver<'_> {
     async fn poll(
         &self,
         batch: Batch,
-        patience: Patience,
+        budget: RetryBudget,
         cadence: &mut Cadence,
         begun: Instant,
     ) -> Result<Batch, Stop> {
         let doing = format!("polling batch {}", batch.id);
         let attempt = async || self.api.get_batch(&batch.id).await;
-        let (seen, _) = self.guard.bear_polling(&doing, patience, cadence, attempt).await?;
+        let (seen, _) = self.guard.retry_polling(&doing, budget, cadence, attempt).await?;
         // The end has an event of its own.
         let changed = !seen.status.is_terminal() && (&seen.status, seen.counts) != (&batch.status, batch.counts);
         let (batch_id, status, counts) = (batch.id.clone(), seen.status.clone(), seen.counts);
@@ -269,7 +252,7 @@ impl Driver<'_> {
         if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE, trouble.as_deref()).await {
             return Some(stop);
         }
-        if self.on_timeout == Parting::Detach && running(progress).is_some() {
+        if self.on_timeout == OnExit::Detach && running(progress).is_some() {
             return Some(Stop::HandedOver(trouble));
         }
         if let Some(batch_id) = ours(progress) {
@@ -294,14 +277,14 @@ impl Driver<'_> {
         self.announce_cancel(batch_id, why)?;
         let doing = format!("cancelling batch {batch_id}");
         let attempt = async || cancel::request(self.api, batch_id).await;
-        if let Some(batch) = self.guard.bear(&doing, Patience::Until(limit), attempt).await? {
+        if let Some(batch) = self.guard.retry(&doing, RetryBudget::Until(limit), attempt).await? {
             progress.borrow_mut().batch = Some(batch);
         }
         Ok(())
     }
 
     fn announce_cancel(&self, batch_id: &str, why: &str) -> Result<(), Stop> {
-        self.phases.begin("cancelling");
+        self.phases.begin(Phase::Cancelling);
         self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
         Ok(self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?)
     }
@@ -315,7 +298,7 @@ fn running(progress: &RefCell<Progress>) -> Option<String> {
 
 /// The batch that is still running and this run's to end, if there is one: not where its cancel was accepted.
 fn ours(progress: &RefCell<Progress>) -> Option<String> {
-    running(progress).filter(|_| !progress.borrow().is_foreign() && !is_being_cancelled(progress))
+    running(progress).filter(|_| progress.borrow().owner() == Owner::ThisRun && !is_being_cancelled(progress))
 }
 
 /// Whether the provider has accepted the batch's cancel.
@@ -327,7 +310,7 @@ fn is_being_cancelled(progress: &RefCell<Progress>) -> bool {
 fn is_given_up(progress: &RefCell<Progress>) -> bool {
     let progress = progress.borrow();
     let is_cancelled = |batch: &Batch| matches!(batch.status, Status::Cancelling | Status::Cancelled);
-    progress.is_foreign() && progress.batch.as_ref().is_some_and(is_cancelled)
+    progress.owner() == Owner::AnotherRun && progress.batch.as_ref().is_some_and(is_cancelled)
 }
 
 fn completed(progress: &RefCell<Progress>) -> bool {

@@ -7,18 +7,9 @@
 use std::time::Duration;
 
 use crate::dialects::{Batch, Status};
+use crate::policy::{FEW_ANSWERS, FEW_PERCENT, FILE_NAMED, SETTLED};
 use crate::results::Held;
 use crate::text::{counted, requests_count};
-
-/// How long a file must be absent before it counts as gone, and stay the same
-/// before it counts as all that there will be.
-pub(crate) const SETTLED: Duration = Duration::from_secs(120);
-/// How long a batch that counts answers may take to name a file, promised or not.
-const NAMED: Duration = Duration::from_secs(30);
-/// The provider may have dropped so many answers of a batch.
-const FEW: u64 = 10;
-/// Or so many of a hundred.
-const FEW_PERCENT: u64 = 1;
 
 /// Where one of a batch's files stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,7 +129,7 @@ impl Account<'_> {
             return settled(warnings);
         }
         let total = self.requests.or(self.batch.counts.total).unwrap_or(promised);
-        let is_few = short <= FEW || short.saturating_mul(100) <= total.saturating_mul(FEW_PERCENT);
+        let is_few = short <= FEW_ANSWERS || short.saturating_mul(100) <= total.saturating_mul(FEW_PERCENT);
         if is_few && self.rests(&self.output) && self.rests(&self.error) {
             warnings.push(format!(
                 "Batch {} counts {} as done, but its files hold {} and do not change any more.",
@@ -160,7 +151,7 @@ impl Account<'_> {
             // Nobody knows how many answers there are.
             (Status::Completed | Status::Expired, None) => true,
             (Status::Completed, Some(0)) => self.waited < SETTLED,
-            (_, Some(done)) => done > 0 && self.waited < NAMED,
+            (_, Some(done)) => done > 0 && self.waited < FILE_NAMED,
             (_, None) => false,
         }
     }

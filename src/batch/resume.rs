@@ -4,18 +4,17 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attach::By;
 use super::evidence::{self, Claim, Evidence};
 use super::files::{Look, look_at};
 use super::submit::{Submission, Submitter};
+use crate::attachment::{By, Owner};
 use crate::dialects::Batch;
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::journal::{Intent, Left, Named};
-use crate::patience::{Patience, Stop};
+use crate::policy::GONE;
 use crate::retry::Failure;
-
-/// How long a batch that the journal names may be invisible before it counts as gone.
-const GONE: Duration = Duration::from_secs(120);
+use crate::retry_loop::RetryBudget;
 
 impl Submitter<'_> {
     /// Takes up what the journal names, if the provider shows nothing against it. Tells whether that is a batch.
@@ -38,7 +37,7 @@ impl Submitter<'_> {
         if let Some(intent) = create
             && let Some(batch) = self.settle_earlier(intent).await?
         {
-            let named = Named { id: batch.id.clone(), foreign: false, create: Some(intent.mark.clone()) };
+            let named = Named { id: batch.id.clone(), owner: Owner::ThisRun, create: Some(intent.mark.clone()) };
             return self.take_up_named(work, &named, batch).await;
         }
         if !is_ours {
@@ -49,24 +48,25 @@ impl Submitter<'_> {
 
     /// Takes up a batch that the journal names, unless the provider shows that it is another.
     async fn take_up_named(&self, work: &Submission<'_>, named: &Named, batch: Batch) -> Result<bool, Stop> {
-        let is_own = match self.weigh(work, named, &batch).await? {
+        let owner = match self.weigh(work, named, &batch).await? {
             Evidence::Against(why) => {
                 self.rule_out(&named.id, &why);
                 return Ok(false);
             }
-            Evidence::For { is_own } => is_own,
+            Evidence::For(Owner::ThisRun) => named.owner,
+            Evidence::For(Owner::AnotherRun) => Owner::AnotherRun,
             Evidence::None => {
-                if !named.foreign {
+                if named.owner == Owner::ThisRun {
                     self.warn(format!(
                         "The journal says that batch {} is this run's own, and nothing at the provider does: it is \
                          waited for, and not cancelled.",
                         named.id
                     ));
                 }
-                false
+                Owner::AnotherRun
             }
         };
-        self.take_up(work, batch, By::Journal, named.foreign || !is_own)?;
+        self.take_up(work, batch, By::Journal, owner)?;
         Ok(true)
     }
 
@@ -76,10 +76,10 @@ impl Submitter<'_> {
         match self.weigh(work, named, &batch).await? {
             Evidence::Against(why) => self.rule_out(&named.id, &why),
             _ if batch.status.is_terminal() => self.progress.borrow_mut().passed_over.push(batch.id),
-            Evidence::For { is_own: true } => {
+            Evidence::For(Owner::ThisRun) => {
                 self.give_up(&named.id, "an older batch of the same requests stands for it").await?;
             }
-            Evidence::For { is_own: false } | Evidence::None => {
+            Evidence::For(Owner::AnotherRun) | Evidence::None => {
                 self.progress.borrow_mut().passed_over.push(batch.id);
                 self.warn_of_duplicate(&named.id, "nothing at the provider shows that this run made it");
             }
@@ -110,7 +110,7 @@ impl Submitter<'_> {
             self.warn(format!("The journal names file {file_id}, but {why} than these requests have: it is not used."));
             return Ok(false);
         }
-        let is_ours = matches!(evidence, Evidence::For { .. });
+        let is_ours = matches!(evidence, Evidence::For(_));
         let mut progress = self.progress.borrow_mut();
         (progress.file_id, progress.is_file_ours) = (Some(file_id.to_owned()), is_ours);
         Ok(is_ours)
@@ -127,7 +127,7 @@ impl Submitter<'_> {
         let mut gone: Option<Instant> = None;
         let doing = format!("looking at batch {batch_id}");
         self.guard
-            .bear(&doing, Patience::Running, async || match self.api.get_batch(batch_id).await {
+            .retry(&doing, RetryBudget::Running, async || match self.api.get_batch(batch_id).await {
                 Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
                 Err(Failure::Misnamed(_)) => Ok(None),
                 Err(failure) if failure.is_unknown_thing() || is_no_id(&failure) => {

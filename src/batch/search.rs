@@ -1,16 +1,11 @@
 //! Looking through the provider's list of batches.
 
 use crate::api::Api;
+use crate::clock::seconds;
 use crate::dialects::{Batch, Page};
 use crate::identity;
+use crate::policy::{CLOCK_SKEW, PAGES};
 use crate::retry::Failure;
-
-/// How far before an intent its batch may claim to be created: clocks differ. What
-/// OpenAI lets an account create in that time, two thousand batches an hour, is
-/// within the pages that are looked through.
-pub(super) const LOOK_BACK: i64 = 2 * 3600;
-/// How many pages of a hundred are looked through.
-const PAGES: usize = 50;
 
 /// What was found in the list.
 #[derive(Debug)]
@@ -53,7 +48,7 @@ pub(crate) async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool)
 /// the provider dropped the metadata, by the uploaded file. `intended` is when
 /// the create was first meant to be sent, in Unix seconds; older batches are not it.
 pub(crate) async fn find(api: &Api, create: &str, file_id: Option<&str>, intended: i64) -> Result<Vec<Batch>, Failure> {
-    let found = scan(api, intended - LOOK_BACK, |batch| identity::is_from(batch, create, file_id)).await?;
+    let found = scan(api, intended - seconds(CLOCK_SKEW), |batch| identity::is_from(batch, create, file_id)).await?;
     // What was not seen may be ours: such a look is none.
     let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
     if found.is_whole { Ok(found.batches) } else { Err(endless()) }

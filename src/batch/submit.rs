@@ -9,19 +9,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Room;
-use super::attach::{Attachment, Reuse};
 use crate::api::Api;
+use crate::attachment::{Attachment, Owner};
 use crate::dialects::Batch;
 use crate::dialects::UploadForm;
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::identity::{self, Part};
 use crate::journal::{Journal, Left, Record};
-use crate::patience::{Guard, Patience, Stop};
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
-
-/// How long one try at a cancel may take where more than one batch is in play.
-pub(crate) const HURRIED: Duration = Duration::from_secs(2);
+use crate::retry_loop::RetryBudget;
+use crate::values::Reuse;
 
 /// What is submitted.
 pub(crate) struct Submission<'a> {
@@ -98,9 +97,9 @@ impl Progress {
         self.passed_over.push(batch_id);
     }
 
-    /// Whether the batch is another run's.
-    pub(crate) fn is_foreign(&self) -> bool {
-        self.attached.as_ref().is_some_and(|attached| attached.is_foreign)
+    /// Whose the batch is.
+    pub(crate) fn owner(&self) -> Owner {
+        self.attached.as_ref().map(|attached| attached.owner).unwrap_or_default()
     }
 }
 
@@ -128,7 +127,7 @@ impl Submitter<'_> {
         let started = Instant::now();
         let file = self
             .guard
-            .bear("uploading the requests", Patience::Before, async || {
+            .retry("uploading the requests", RetryBudget::BeforeBatch, async || {
                 let sent = Arc::new(AtomicU64::new(0));
                 let counted = Arc::clone(&sent);
                 let outgoing = work.source.stream_shard(work.shard);

@@ -8,21 +8,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attach::{By, Verified};
+use super::attach::Verified;
 use super::cancel;
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
+use crate::attachment::{By, Owner};
+use crate::clock::seconds;
 use crate::dialects::{Batch, Status};
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::patience::{BEFORE, Patience, Stop};
-
-/// How long after the create the list is looked through again, since it may lag.
-const LATE: [Duration; 2] = [Duration::from_secs(30), Duration::from_secs(60)];
-/// How much older than ours a batch may be that the list did not show when we
-/// first looked, in seconds.
-const RACE: i64 = 600;
+use crate::policy::{BEFORE_BATCH, DUPLICATE_LOOKS, RACE};
+use crate::retry_loop::RetryBudget;
 
 /// When to look for an older batch while ours runs: half a minute and a minute
 /// after the create (or at the batch's end, if that is earlier), and once
@@ -36,7 +34,7 @@ pub(super) struct Looks {
 impl Looks {
     /// For a batch just created, or that may have been.
     pub(super) fn after_create() -> Self {
-        Self { created: Instant::now(), late: &LATE, at_work: true }
+        Self { created: Instant::now(), late: &DUPLICATE_LOOKS, at_work: true }
     }
 
     /// None at all.
@@ -83,8 +81,8 @@ impl Submitter<'_> {
     /// whether; none where the list could not be looked through.
     pub(super) async fn yield_to_older(&self, work: &Submission<'_>) -> Result<Option<bool>, Stop> {
         let Some(ours) = self.progress.borrow().batch.clone() else { return Ok(Some(false)) };
-        let since = ours.created_at.unwrap_or_else(|| self.clock.unix()) - RACE;
-        let looked = search::scan(self.api, since, |batch| self.is_twin(batch, &ours, work)).await;
+        let since = ours.created_at.unwrap_or_else(|| self.clock.unix()) - seconds(RACE);
+        let looked = search::scan(self.api, since, |batch| self.is_duplicate(batch, &ours, work)).await;
         let found = match looked {
             Ok(found) => found.batches,
             Err(failure) if cannot_list(&failure) => {
@@ -113,14 +111,15 @@ impl Submitter<'_> {
         // A create of ours that was sent twice made both.
         let create = self.progress.borrow().create.clone().unwrap_or_default().0;
         let is_ours = identity::is_from(&older, &create, ours.input_file_id.as_deref());
-        let is_foreign = !is_ours && !Seen::of(&older).is_of_run(work.repo.as_deref(), work.run.as_deref());
+        let is_of_run = Seen::of(&older).is_of_run(work.repo.as_deref(), work.run.as_deref());
+        let owner = if is_ours || is_of_run { Owner::ThisRun } else { Owner::AnotherRun };
         // Until ours is cancelled it is this run's; a run that is killed meanwhile leaves both to the next.
-        self.note_attached(work, &older, is_foreign, Some(&ours.id))?;
+        self.note_attached(work, &older, owner, Some(&ours.id))?;
         if !ours.status.is_terminal() {
             self.give_up(&ours.id, &why).await?;
         }
         let file_id = ours.input_file_id.clone().unwrap_or_default();
-        self.attached(work, older, By::Twin, is_foreign, Some((ours.id.clone(), file_id)));
+        self.attached(work, older, By::Duplicate, owner, Some((ours.id.clone(), file_id)));
         Ok(())
     }
 
@@ -143,8 +142,8 @@ impl Submitter<'_> {
         self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
         self.progress.borrow_mut().passed_over.push(batch_id.to_owned());
         let doing = format!("cancelling batch {batch_id}");
-        let patience = Patience::Until(Instant::now() + BEFORE);
-        let why = match self.guard.bear(&doing, patience, async || cancel::request(self.api, batch_id).await).await {
+        let budget = RetryBudget::Until(Instant::now() + BEFORE_BATCH);
+        let why = match self.guard.retry(&doing, budget, async || cancel::request(self.api, batch_id).await).await {
             Ok(_) => return Ok(()),
             Err(Stop::Failed(error)) => error.sentence(),
             Err(Stop::Deadline(trouble)) => trouble.unwrap_or_else(|| "no answer in time".to_owned()),
@@ -171,7 +170,7 @@ impl Submitter<'_> {
     }
 
     /// Whether a batch is of the same work, and has answers or will have some.
-    fn is_twin(&self, batch: &Batch, ours: &Batch, work: &Submission<'_>) -> bool {
+    fn is_duplicate(&self, batch: &Batch, ours: &Batch, work: &Submission<'_>) -> bool {
         let seen = Seen::of(batch);
         let is_same = match seen.key {
             Some(key) => key == work.key && seen.repo == work.repo.as_deref(),

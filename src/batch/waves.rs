@@ -14,18 +14,12 @@ use super::submit::Progress;
 use super::{Driver, Ended};
 use crate::dialects::Status;
 use crate::events::Event;
-use crate::patience::Stop;
+use crate::guard::Stop;
+use crate::phases::Phase;
+use crate::policy::{FIRST_ROOM_WAIT, LONGEST_ROOM_WAIT, MOST_ROOM_WAITS, ROOM_FREED};
 
 /// OpenAI's word for it.
 const NO_ROOM: &str = "token_limit_exceeded";
-/// The first wait for room; each is twice as long as the one before.
-const FIRST: Duration = Duration::from_secs(60);
-/// The longest.
-const LONGEST: Duration = Duration::from_secs(900);
-/// How often a batch is created again. What does not fit after hours never will.
-const MOST: u32 = 12;
-/// How long after another batch is over its room may take to be free.
-const FREED: Duration = Duration::from_secs(5);
 
 /// How long to wait for room.
 #[derive(Default)]
@@ -34,12 +28,12 @@ pub(super) struct Pauses(u32);
 impl Pauses {
     /// Whether it was tried often enough.
     pub(super) fn are_over(&self) -> bool {
-        self.0 >= MOST
+        self.0 >= MOST_ROOM_WAITS
     }
 
     pub(super) fn next(&mut self) -> Duration {
         self.0 += 1;
-        LONGEST.min(FIRST * 2_u32.saturating_pow(self.0 - 1))
+        LONGEST_ROOM_WAIT.min(FIRST_ROOM_WAIT * 2_u32.saturating_pow(self.0 - 1))
     }
 }
 
@@ -71,7 +65,7 @@ impl Room {
     pub(super) async fn wait(&self, longest: Duration) {
         let freed = async {
             self.over.notified().await;
-            tokio::time::sleep(FREED).await;
+            tokio::time::sleep(ROOM_FREED).await;
         };
         tokio::select! {
             () = freed => {}
@@ -106,7 +100,7 @@ impl Driver<'_> {
     pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
         let Some(batch_id) = progress.borrow().batch.as_ref().map(|batch| batch.id.clone()) else { return Ok(()) };
         let again_in = pauses.next();
-        self.phases.begin("waiting_for_room");
+        self.phases.begin(Phase::WaitingForRoom);
         let why = "too many tokens are enqueued at the provider".to_owned();
         self.guard.events.emit(Event::Crowded { batch_id: Some(batch_id.clone()), why, again_in });
         progress.borrow_mut().pass_over_own(batch_id);

@@ -27,25 +27,17 @@ use self::reach::Names;
 pub(crate) use self::redact::{Kind, Secrets};
 pub(crate) use self::trace::Traces;
 use crate::api_error::ApiError;
+use crate::clock::Clock;
 use crate::dialects::{Call, Method};
 use crate::error::Error;
+use crate::policy::{CALL_TIMEOUT, CONNECT_TIMEOUT, IDLE_TIMEOUT, MAX_REDIRECTS, SLOWEST_UPLOAD};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal, retry_after};
 use crate::text::shorten;
 use crate::values::{Header, Secret};
 
-/// How long a call that moves no file may take in all.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a download may stand still.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The slowest upload that is waited for, in bytes a second, beside [`CALL_TIMEOUT`] twice.
-const SLOWEST_UPLOAD: u64 = 50_000;
 /// The largest answer that is read into memory.
 const MAX_BODY: usize = 64 << 20;
-/// How many redirects a download follows.
-const MAX_REDIRECTS: usize = 5;
 
 /// Where and how to connect.
 #[derive(Clone, Debug)]
@@ -65,6 +57,7 @@ pub(crate) struct Connection {
 /// A client of one server.
 pub(crate) struct Client {
     base: Url,
+    clock: Clock,
     headers: HeaderMap,
     secrets: Secrets,
     traces: Traces,
@@ -99,7 +92,7 @@ pub(crate) struct Download {
 
 impl Client {
     /// Prepares a client. Wrong addresses, headers and certificates are usage errors.
-    pub(crate) fn new(connection: &Connection) -> Result<Self, Error> {
+    pub(crate) fn new(connection: &Connection, clock: Clock) -> Result<Self, Error> {
         let base = address::base_url(&connection.base_url)?;
         if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
             let origin = base.origin().ascii_serialization();
@@ -129,6 +122,7 @@ impl Client {
         let names = Names::new(&base);
         Ok(Self {
             base,
+            clock,
             headers,
             secrets,
             traces: Traces::of(connection, &query),
@@ -290,7 +284,8 @@ impl Client {
 
     async fn refusal(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
-        let after = header(&response, reqwest::header::RETRY_AFTER).and_then(retry_after);
+        let (after, date) = (header(&response, reqwest::header::RETRY_AFTER), header(&response, reqwest::header::DATE));
+        let after = after.and_then(|after| retry_after(after, date, self.clock.now()));
         let request_id = header(&response, HeaderName::from_static("x-request-id"));
         let request_id = request_id.map(|id| shorten(&self.shown(id), 80));
         // The status alone says enough where the body does not arrive.
@@ -391,8 +386,12 @@ fn deepest(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Client, Connection, content_range};
+    use super::{Client, Clock, Connection, content_range};
     use crate::error::Exit;
+
+    fn clock() -> Clock {
+        Clock::starting_at(std::time::Duration::ZERO)
+    }
 
     fn connection(base_url: &str) -> Connection {
         Connection {
@@ -406,7 +405,7 @@ mod tests {
 
     #[test]
     fn secrets_are_cut_out_wherever_they_are_echoed() {
-        let client = Client::new(&connection("http://127.0.0.1:9/v1")).unwrap();
+        let client = Client::new(&connection("http://127.0.0.1:9/v1"), clock()).unwrap();
         let echoed = b"key sk-0123456789, twice sk-0123456789sk-0123456789, header secret team, short abc";
         let expected = "key ***, twice ******, header ***, short abc";
         assert_eq!(String::from_utf8(client.secrets.cut(echoed)).unwrap(), expected);
@@ -415,7 +414,7 @@ mod tests {
     #[test]
     fn the_query_of_the_base_url_is_cut_out_but_for_the_version() {
         let url = "http://127.0.0.1:9/v1?api-version=2024-10-21&subscription=gateway%2Dkey-1&x=short";
-        let client = Client::new(&connection(url)).unwrap();
+        let client = Client::new(&connection(url), clock()).unwrap();
         assert_eq!(client.shown("gateway-key-1, gateway%2Dkey-1, short, 2024-10-21"), "***, ***, short, 2024-10-21");
         let shown = client.shown_base_url();
         assert_eq!((shown.url.as_str(), shown.is_query_hidden), ("http://127.0.0.1:9/v1?api-version=2024-10-21", true));
@@ -424,16 +423,16 @@ mod tests {
     #[test]
     fn a_key_does_not_leave_over_plain_http_unless_allowed() {
         let away = connection("http://192.0.2.1/v1");
-        let refused = Client::new(&away).err().unwrap();
+        let refused = Client::new(&away, clock()).err().unwrap();
         assert_eq!(refused.exit, Exit::Usage);
         assert!(refused.message.contains("plain http"), "{refused}");
-        assert!(Client::new(&Connection { allow_http: true, ..away }).is_ok());
+        assert!(Client::new(&Connection { allow_http: true, ..away }, clock()).is_ok());
     }
 
     #[test]
     fn a_certificate_file_must_hold_one() {
         let wrong = Connection { ca_bundle: Some(b"no pem".to_vec()), ..connection("https://x.example/v1") };
-        assert_eq!(Client::new(&wrong).err().unwrap().message, "`ca-file` holds no certificate.");
+        assert_eq!(Client::new(&wrong, clock()).err().unwrap().message, "`ca-file` holds no certificate.");
     }
 
     #[test]

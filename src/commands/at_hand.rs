@@ -10,12 +10,13 @@ use super::scene::Scene;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::identity::{self, Part, Seen};
-use crate::patience::{Patience, Stop};
 use crate::plan;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Fault, Rules};
 use crate::retry::Advice;
+use crate::retry_loop::RetryBudget;
 use crate::text::requests_count;
 
 /// Requests that were read, and what is known of them.
@@ -146,7 +147,7 @@ async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
         Err(failure) if matches!(failure.advice(), Advice::Again(_)) => Err(failure),
         Err(_) => Ok(None),
     };
-    match scene.looking().bear(&format!("looking at file {id}"), Patience::Before, look).await {
+    match scene.looking().retry(&format!("looking at file {id}"), RetryBudget::BeforeBatch, look).await {
         Err(Stop::Failed(_) | Stop::Deadline(_)) => Ok(None),
         looked => looked,
     }

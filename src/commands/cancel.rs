@@ -5,22 +5,20 @@ use tokio::time::Instant;
 
 use super::{attended, connect, failed, post, show, stopped};
 use crate::api::Api;
-use crate::batch::CANCELLING;
 use crate::batch::cancel::Canceller;
 use crate::batch::search;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::hosts::{Host, Wishes};
 use crate::identity::Seen;
 use crate::inputs;
 use crate::invocation::Invocation;
-use crate::patience::{Guard, Patience, Stop};
 use crate::plan::{self, Server};
+use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
+use crate::retry_loop::RetryBudget;
 use crate::world::World;
-
-/// How far back a batch may have been created that still runs: some windows are a week.
-const LOOK_BACK: i64 = 8 * 86_400;
 
 /// What a signal does to the command.
 const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch's end";
@@ -180,7 +178,7 @@ async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -
     let of = repo
         .as_ref()
         .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
-    let since = world.clock.unix() - LOOK_BACK;
+    let since = world.clock.ago(RUNNING_LOOK_BACK);
     let scan = async || {
         search::scan(api, since, |batch| {
             let seen = Seen::of(batch);
@@ -188,7 +186,7 @@ async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -
         })
         .await
     };
-    let found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
+    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
     if !found.is_whole {
         guard.events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
     }

@@ -18,34 +18,30 @@ use super::named;
 use super::scene::Scene;
 use super::sent::{is_closed, is_over};
 use super::{attended, board, connect, failed, on_signal, pending, post, publish, skipped, title, write_report};
+use crate::attachment::Owner;
 use crate::batch::download::Downloader;
-use crate::batch::phases::Phases;
-use crate::batch::{Driver, Ended, Parting, Room};
-use crate::clock::rfc3339;
+use crate::batch::{Driver, Ended, Room};
+use crate::clock::{rfc3339, seconds};
 use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
 use crate::invocation::Invocation;
 use crate::journal::{self, Journal, Named, Record};
-use crate::patience::{BEFORE, Patience, Stop};
+use crate::phases::{Phase, Phases};
 use crate::plan::{self, Collecting};
+use crate::policy::{BEFORE_BATCH, BRIEF_REFETCH, CLOCK_SKEW, FILES_ON_THEIR_WAY};
 use crate::report::{BatchReport, Coverage, Report};
 use crate::requests::places::Places;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Rules};
-use crate::values::{self, RetryOn};
+use crate::retry_loop::RetryBudget;
+use crate::values::{self, OnExit, RetryOn};
 use crate::verdict::{self, End, Rows, Verdict};
 use crate::world::World;
-
-/// How long doubtful files are fetched again by a collection that does not wait.
-const LOOKING: Duration = Duration::from_secs(60);
-/// How long after a batch's end its files may be on their way, in seconds.
-const RECENT: i64 = 3600;
-/// How far ahead of ours the provider's clock may be, in seconds. A time beyond that says nothing.
-const AHEAD: i64 = 7200;
 
 /// `batchstep collect`: wait, download, reconcile, report.
 pub(crate) async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
@@ -244,7 +240,9 @@ impl<'a> Collection<'a> {
     fn may_come(&self, doubtful: &[(Batch, String)]) -> bool {
         let now = self.scene.world.clock.unix();
         let is_recent = |(batch, _): &(Batch, String)| {
-            batch.ended_at().is_some_and(|ended| (-AHEAD..RECENT).contains(&(now - ended)))
+            batch
+                .ended_at()
+                .is_some_and(|ended| (-seconds(CLOCK_SKEW)..seconds(FILES_ON_THEIR_WAY)).contains(&(now - ended)))
         };
         !doubtful.is_empty() && doubtful.iter().all(is_recent)
     }
@@ -253,19 +251,19 @@ impl<'a> Collection<'a> {
     fn watch(&self, batches: &[Batch]) {
         let running = batches.iter().filter(|batch| !is_over(batch)).map(|batch| batch.id.clone());
         let batch_ids: Vec<String> = running.collect();
-        if self.scene.plan.on_abort == Parting::Cancel && !batch_ids.is_empty() {
+        if self.scene.plan.on_abort == OnExit::Cancel && !batch_ids.is_empty() {
             self.scene.events.emit(Event::Watching { batch_ids });
         }
     }
 
     /// One look at each batch.
     async fn look(&self, ids: &[String]) -> Result<Vec<Batch>, Stop> {
-        self.phases.begin("look");
+        self.phases.begin(Phase::Look);
         let guard = self.scene.looking();
         let mut batches: Vec<Batch> = Vec::new();
         for id in ids {
             let look = async || self.scene.api.get_batch(id).await;
-            let (batch, _) = guard.bear(&format!("looking at batch {id}"), Patience::Running, look).await?;
+            let (batch, _) = guard.retry(&format!("looking at batch {id}"), RetryBudget::Running, look).await?;
             batches.push(Batch { id: id.clone(), ..batch });
         }
         Ok(batches)
@@ -335,7 +333,7 @@ impl<'a> Collection<'a> {
         })?;
         for (batch, key) in batches.iter().zip(keys) {
             let (key, batch_id) = (key.to_owned(), batch.id.clone());
-            self.journal.note(Record::Attached { key, batch_id, foreign: true, instead_of: None })?;
+            self.journal.note(Record::Attached { key, batch_id, owner: Owner::AnotherRun, instead_of: None })?;
         }
         Ok(())
     }
@@ -346,7 +344,7 @@ impl<'a> Collection<'a> {
         let guard =
             if batch.status.is_terminal() { self.scene.looking() } else { self.scene.guard(self.scene.deadline) };
         let is_unproven = self.unproven.contains(&batch.id);
-        let parting = |asked: Parting| if is_unproven { Parting::Detach } else { asked };
+        let parting = |asked: OnExit| if is_unproven { OnExit::Detach } else { asked };
         let driver = Driver {
             api: self.scene.api,
             guard: &guard,
@@ -365,7 +363,7 @@ impl<'a> Collection<'a> {
     /// Downloads and reconciles. Tells how the requests fared, and which batches'
     /// answers could not be fetched.
     async fn gather(&mut self, batches: &[Batch]) -> Result<(Rows, Vec<(Batch, String)>), Stop> {
-        self.phases.begin("collect");
+        self.phases.begin(Phase::Collect);
         // Reading the requests again is not cut short by a deadline.
         let reading = self.scene.looking();
         let order = reading.unless_signalled(self.order(batches)).await??;
@@ -401,7 +399,7 @@ impl<'a> Collection<'a> {
 
     /// How long may be spent on files that cannot be had at once.
     fn allowance(&self) -> Duration {
-        if self.scene.plan.timeout.is_zero() { LOOKING } else { BEFORE }
+        if self.scene.plan.timeout.is_zero() { BRIEF_REFETCH } else { BEFORE_BATCH }
     }
 
     /// The order of the requests, from wherever it can be had.

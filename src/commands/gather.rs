@@ -19,8 +19,9 @@ use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::journal::{Journal, Record};
-use crate::patience::{BEFORE, Guard, Stop};
+use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
 use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
@@ -28,12 +29,8 @@ use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
 use crate::text::{counted, requests_count};
 use crate::values::RetryOn;
 
-/// The first wait before a doubtful file is fetched again; each is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// A batch that lacks answers, and was not looked at again yet.
 const UNCONFIRMED: &str = "it lacks answers";
-/// The longest.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// The order in which results stand, and what is missing from them.
 pub(super) enum Order {
@@ -212,7 +209,7 @@ impl Gatherer<'_> {
         for wanted in wanted {
             self.take(wanted, answers)?;
         }
-        let (mut pause, mut told) = (FIRST_PAUSE, String::new());
+        let (mut pause, mut told) = (FIRST_REFETCH, String::new());
         let mut results = loop {
             let begun = Instant::now();
             let came = self.fetch(&downloader, answers).await?;
@@ -220,13 +217,14 @@ impl Gatherer<'_> {
             let doubtful = answers.doubtful();
             let Some((batch, why)) = doubtful.first().filter(|_| !answers.allowance.is_zero()) else { break results };
             // What is new is looked at again soon.
-            pause =
-                if told == kind_of(why) { pause * 2 } else { FIRST_PAUSE }.min(LONGEST_PAUSE).min(answers.allowance);
+            pause = if told == kind_of(why) { pause * 2 } else { FIRST_REFETCH }
+                .min(LONGEST_REFETCH)
+                .min(answers.allowance);
             // A slow download that comes along is no trouble.
             let spent = if came > 0 { Duration::ZERO } else { begun.elapsed() };
             answers.allowance = answers.allowance.saturating_sub(pause + spent);
             self.tell(batch, why, pause, &mut told);
-            self.guard.until(Instant::now() + BEFORE, tokio::time::sleep(pause)).await?;
+            self.guard.until(Instant::now() + BEFORE_BATCH, tokio::time::sleep(pause)).await?;
             self.look_again(answers, &dir).await?;
         };
         self.warn(answers);
@@ -268,7 +266,7 @@ impl Gatherer<'_> {
 
     /// One attempt at each file of each doubtful batch; tells how many bytes came.
     async fn fetch(&self, downloader: &Downloader<'_>, answers: &mut Answers) -> Result<u64, Stop> {
-        let limit = self.guard.deadline.max(Instant::now() + BEFORE);
+        let limit = self.guard.deadline.max(Instant::now() + BEFORE_BATCH);
         let mut came = 0;
         for fetched in answers.all.iter_mut().filter(|fetched| matches!(fetched.finding, Finding::Doubtful(_))) {
             for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
@@ -308,7 +306,7 @@ impl Gatherer<'_> {
             if let Finding::Settled { .. } = fetched.finding {
                 continue;
             }
-            let looked = self.guard.until(Instant::now() + BEFORE, self.api.get_batch(&fetched.batch.id)).await;
+            let looked = self.guard.until(Instant::now() + BEFORE_BATCH, self.api.get_batch(&fetched.batch.id)).await;
             let Ok((batch, _)) = looked? else { continue };
             if !batch.status.is_terminal() {
                 fetched.look = Look::AtWork;

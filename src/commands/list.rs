@@ -12,13 +12,13 @@ use crate::effects::Effect;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::json::inert;
+use crate::guard::Guard;
 use crate::identity::Seen;
-use crate::patience::{BEFORE, Guard, Patience};
+use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
+use crate::retry_loop::RetryBudget;
 use crate::text::{first_chars, one_line, safe, shorten};
 use crate::world::World;
 
-/// How far back, in seconds.
-const LOOK_BACK: i64 = 30 * 86_400;
 /// How much of a key is shown; `--json` has all of it.
 const KEY: usize = 12;
 /// The longest cell of the table; `--json` has all of it.
@@ -28,11 +28,11 @@ const CELL: usize = 80;
 pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), Error> {
     let host = world.host(None, None);
     let events = world.events(host.as_ref());
-    let deadline = Instant::now() + BEFORE;
+    let deadline = Instant::now() + BEFORE_BATCH;
     let guard = Guard { deadline, shutdown: &world.shutdown, events: &events, rng: world.rng.clone().into() };
-    let since = world.clock.unix() - LOOK_BACK;
+    let since = world.clock.ago(LISTING_LOOK_BACK);
     let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
-    let found = guard.bear("listing batches", Patience::Before, scan).await.map_err(stopped)?;
+    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
     if !found.is_whole {
         events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
     }

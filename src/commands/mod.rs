@@ -17,7 +17,6 @@ mod sent;
 mod split;
 
 use crate::api::Api;
-use crate::batch::Parting;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::dialects::{self, Name};
@@ -26,12 +25,13 @@ use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::formats::Format;
+use crate::guard::Stop;
 use crate::hosts::{self, Board, Host, Wishes};
 use crate::inputs::{Connection, Reporting};
-use crate::patience::Stop;
 use crate::plan::{self, Server};
 use crate::report::Report;
 use crate::shutdown::name_of;
+use crate::values::OnExit;
 use crate::verdict::Verdict;
 use crate::world::World;
 use std::convert::Infallible;
@@ -125,10 +125,10 @@ fn store(report: &Report, path: &Path) -> Result<(), Error> {
 }
 
 /// What a signal does to a run, in the line that answers it.
-fn on_signal(on_abort: Parting) -> &'static str {
+fn on_signal(on_abort: OnExit) -> &'static str {
     match on_abort {
-        Parting::Cancel => "ending the run and cancelling what it has running",
-        Parting::Detach => "ending the run and leaving what it has running, as `on-abort` asks",
+        OnExit::Cancel => "ending the run and cancelling what it has running",
+        OnExit::Detach => "ending the run and leaving what it has running, as `on-abort` asks",
     }
 }
 
@@ -192,5 +192,5 @@ async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
         connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
         tokio::spawn(simulator.serve(listener, clock));
     }
-    Ok(Api::new(Client::new(&connection)?, provider))
+    Ok(Api::new(Client::new(&connection, clock)?, provider))
 }

@@ -6,8 +6,8 @@ use crate::batch::evidence::{self, Claim, Evidence};
 use crate::dialects::Batch;
 use crate::error::Error;
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::journal::Named;
-use crate::patience::Stop;
 use crate::values;
 
 /// The ids of the batches to collect; `open` are those that the journal names, each with its key.
@@ -42,7 +42,7 @@ pub(super) async fn weigh(
                 continue;
             }
             Evidence::None => unproven.push(batch.id.clone()),
-            Evidence::For { .. } => {}
+            Evidence::For(_) => {}
         }
         kept.push(batch);
     }

@@ -12,10 +12,10 @@ use crate::error::{Error, Exit};
 use crate::formats::json::inert;
 use crate::inputs::{self, Batch, File};
 use crate::invocation::Invocation;
-use crate::patience::refused;
 use crate::plan::{self, Server};
 use crate::requests::source;
 use crate::retry::Failure;
+use crate::retry_loop::refused;
 use crate::simulator::Simulator;
 use crate::text::shorten;
 use crate::world::World;
@@ -29,19 +29,19 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
     match command {
         Batch::Create(inputs) => create(*inputs, world).await,
         Batch::Get(inputs) => {
-            let api = connect(inputs.connection)?;
+            let api = connect(inputs.connection, world)?;
             let (_, reply) =
                 told(&format!("reading batch {}", inputs.batch_id), api.get_batch(&inputs.batch_id).await)?;
             print(&api, &reply, world)
         }
         Batch::Cancel(inputs) => {
-            let api = connect(inputs.connection)?;
+            let api = connect(inputs.connection, world)?;
             let (_, reply) =
                 told(&format!("cancelling batch {}", inputs.batch_id), api.cancel_batch(&inputs.batch_id).await)?;
             print(&api, &reply, world)
         }
         Batch::List(inputs) => {
-            let api = connect(inputs.connection)?;
+            let api = connect(inputs.connection, world)?;
             if inputs.ours.unwrap_or(false) {
                 return super::list::ours(&api, inputs.json.unwrap_or(false), world).await;
             }
@@ -52,7 +52,7 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
 }
 
 async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error> {
-    let api = connect(inputs.connection.clone())?;
+    let api = connect(inputs.connection.clone(), world)?;
     let new = NewBatch {
         input_file_id: &inputs.file_id,
         endpoint: &inputs.endpoint,
@@ -80,13 +80,13 @@ pub(crate) async fn file(command: File, world: &World) -> Result<(), Error> {
     match command {
         File::Upload(inputs) => upload(inputs, world).await,
         File::Get(inputs) => {
-            let api = connect(inputs.connection)?;
+            let api = connect(inputs.connection, world)?;
             let (_, reply) = told(&format!("reading file {}", inputs.file_id), api.get_file(&inputs.file_id).await)?;
             print(&api, &reply, world)
         }
-        File::Content(inputs) => content(inputs).await,
+        File::Content(inputs) => content(inputs, world).await,
         File::Delete(inputs) => {
-            let api = connect(inputs.connection)?;
+            let api = connect(inputs.connection, world)?;
             let deleted = api.delete_file(&inputs.file_id).await;
             print(&api, &told(&format!("deleting file {}", inputs.file_id), deleted)?, world)
         }
@@ -94,7 +94,7 @@ pub(crate) async fn file(command: File, world: &World) -> Result<(), Error> {
 }
 
 async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> {
-    let api = connect(inputs.connection)?;
+    let api = connect(inputs.connection, world)?;
     let form = plan::upload_form(inputs.upload_purpose.as_ref(), inputs.expires_after, &inputs.upload_fields)?;
     let source = source::resolve(std::slice::from_ref(&inputs.path)).await?;
     let own = || std::path::Path::new(&inputs.path).file_name().map(|name| name.to_string_lossy().into_owned());
@@ -109,8 +109,8 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
 }
 
 /// Streams a file's bytes to a path, or to standard output for a pipe.
-async fn content(inputs: inputs::FileContent) -> Result<(), Error> {
-    let api = connect(inputs.connection)?;
+async fn content(inputs: inputs::FileContent, world: &World) -> Result<(), Error> {
+    let api = connect(inputs.connection, world)?;
     let doing = format!("downloading file {}", inputs.file_id);
     let mut download = told(&doing, api.file_content(&inputs.file_id, 0).await)?;
     if inputs.output.as_os_str() == "-" {
@@ -151,9 +151,9 @@ fn warn(world: &World) {
     world.apply(world.misspelt().into_iter().map(|warning| Effect::Log(format!("Warning: {warning}"))).collect());
 }
 
-fn connect(connection: inputs::Connection) -> Result<Api, Error> {
+fn connect(connection: inputs::Connection, world: &World) -> Result<Api, Error> {
     let Server { provider, connection, .. } = Server::remote(connection)?;
-    Ok(Api::new(Client::new(&connection)?, provider))
+    Ok(Api::new(Client::new(&connection, world.clock)?, provider))
 }
 
 fn told<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {

@@ -15,15 +15,15 @@ use crate::batch::search;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
+use crate::guard::Stop;
 use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{Check, Part, Seen};
 use crate::own_files;
-use crate::patience::{Patience, Stop};
+use crate::policy::LISTING_LOOK_BACK;
 use crate::report::RunEntry;
+use crate::retry_loop::RetryBudget;
 use crate::verdict::{self, Verdict};
 
-/// How far back batches are looked for, in seconds: OpenAI keeps their files for thirty days.
-const LOOK_BACK: i64 = 30 * 86_400;
 /// How much of the key names a run's directory.
 const NAME: usize = 12;
 /// How many checks are read, those of the newest batches first: a workflow's token has a thousand calls an hour.
@@ -77,13 +77,13 @@ async fn look(scene: &Scene<'_>, board: &Board, troubles: &mut Vec<String>) -> R
 /// This repository's batches, oldest first.
 async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Stop> {
     let repo = scene.host.identity().repo;
-    let since = scene.world.clock.unix() - LOOK_BACK;
+    let since = scene.world.clock.ago(LISTING_LOOK_BACK);
     let is_ours = |batch: &Batch| {
         let seen = Seen::of(batch);
         seen.key.is_some() && seen.repo == repo.as_deref()
     };
     let scan = async || search::scan(scene.api, since, is_ours).await;
-    let found = scene.looking().bear("listing batches", Patience::Before, scan).await?;
+    let found = scene.looking().retry("listing batches", RetryBudget::BeforeBatch, scan).await?;
     if !found.is_whole {
         let warning = "The list of batches is too long to be searched to its end; an old one may be missed.";
         scene.events.emit(Event::Warned(warning.to_owned()));

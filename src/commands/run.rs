@@ -11,32 +11,31 @@ use super::sent::{self, Sent};
 use super::split::{Piece, Sender};
 use super::{attended, board, connect, failed, on_signal, post, publish, skipped, title, told, write_report};
 use crate::api::Api;
-use crate::batch::phases::Phases;
 use crate::batch::submit::Submission;
-use crate::batch::{Driver, Ended, Parting, Room};
+use crate::batch::{Driver, Ended, Room};
 use crate::clock::rfc3339;
 use crate::dialects::Batch;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
+use crate::guard::{Guard, Stop};
 use crate::hosts::{Board, Host};
 use crate::identity::{self, Part};
 use crate::inputs;
 use crate::invocation::{self, Invocation};
 use crate::journal::{self, Journal, Line, Record};
 use crate::part;
-use crate::patience::{BEFORE, Guard, Stop};
+use crate::phases::{Phase, Phases};
 use crate::plan::{self, Plan, Server};
+use crate::policy::{BEFORE_BATCH, MOST_ATTEMPTS};
 use crate::report::Report;
 use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
 use crate::requests::source::{self, Source};
+use crate::values::OnExit;
 use crate::verdict::{self, End, Rows, Verdict};
 use crate::world::World;
-
-/// How often requests are sent at most, whatever `retries` says and earlier runs did.
-const MOST_ATTEMPTS: u32 = 10;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
 pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
@@ -185,7 +184,7 @@ impl<'a> Run<'a> {
 
     /// Check, obtain batches, wait, collect: the verdict on what came of it.
     async fn stages(&mut self) -> Result<Verdict, Stop> {
-        self.phases.begin("check");
+        self.phases.begin(Phase::Check);
         let guard = self.guard();
         let source = guard.guard(source::resolve(&self.plan.requests)).await??;
         let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), self.events)).await??;
@@ -222,7 +221,7 @@ impl<'a> Run<'a> {
         order: Arc<Order>,
     ) -> (Vec<Sent>, Option<Result<Gathered, Stop>>) {
         let gatherer = self.gatherer(guard);
-        let mut answers = Answers::with_allowance(BEFORE);
+        let mut answers = Answers::with_allowance(BEFORE_BATCH);
         let mut all = self.send(guard, source, shards, 1).await;
         let mut collected = self.collect(&gatherer, &all, &mut answers, &order).await;
         let mut retries = self.plan.retries;
@@ -319,7 +318,7 @@ impl<'a> Run<'a> {
             let work = self.submission(source, piece);
             let is_alone = piece.part.of == 1 && piece.part.piece == part::Piece::WHOLE;
             if !is_alone {
-                self.phases.begin("batches");
+                self.phases.begin(Phase::Batches);
             }
             let driver = if is_alone { &alone } else { &among_others };
             if self.plan.waits { driver.drive(&work).await } else { driver.submit(&work).await }
@@ -390,7 +389,7 @@ impl<'a> Run<'a> {
             metadata: self.plan.metadata.clone(),
             form: self.plan.form.clone(),
             output_expires_after: self.plan.output_expires_after,
-            armed: self.plan.on_abort == Parting::Cancel && !self.plan.in_process,
+            armed: self.plan.on_abort == OnExit::Cancel && !self.plan.in_process,
             reuse: self.plan.reuse,
         }
     }
@@ -415,7 +414,7 @@ impl<'a> Run<'a> {
         if !self.plan.waits || wanted.is_empty() || all.iter().any(is_ended) {
             return None;
         }
-        self.phases.begin("collect");
+        self.phases.begin(Phase::Collect);
         Some(gatherer.gather(wanted, answers, Arc::clone(order)).await)
     }
 

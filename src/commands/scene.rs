@@ -4,10 +4,11 @@ use tokio::time::Instant;
 
 use crate::api::Api;
 use crate::emitter::Events;
+use crate::guard::Guard;
 use crate::hosts::Host;
 use crate::invocation::Invocation;
-use crate::patience::{BEFORE, Guard};
 use crate::plan::Collecting;
+use crate::policy::BEFORE_BATCH;
 use crate::world::World;
 
 /// What all collections of one command share.
@@ -30,6 +31,6 @@ impl<'a> Scene<'a> {
 
     /// Guards a look, which has its time even where none is left for waiting.
     pub(super) fn looking(&self) -> Guard<'a> {
-        self.guard(self.deadline.max(Instant::now() + BEFORE))
+        self.guard(self.deadline.max(Instant::now() + BEFORE_BATCH))
     }
 }

@@ -1,11 +1,12 @@
 //! What a run has sent: the shards of each attempt, and how each ended.
 
 use super::gather::{Answers, Wanted};
+use crate::attachment::Owner;
 use crate::batch::Ended;
 use crate::dialects::{Batch, Status};
+use crate::guard::Stop;
 use crate::identity::Part;
 use crate::journal::Record;
-use crate::patience::Stop;
 use crate::report::{BatchReport, ShardReport};
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard, line_of_whole};
@@ -49,7 +50,7 @@ impl Sent {
     pub(super) fn end(&self) -> End<'_> {
         let Ended { progress, stop } = &self.ended;
         let in_doubt = progress.create.as_ref().filter(|_| progress.in_doubt).map(|(mark, _)| mark.as_str());
-        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), is_foreign: progress.is_foreign(), in_doubt }
+        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), owner: progress.owner(), in_doubt }
     }
 
     /// Whether nothing runs at the provider that this run would have to end. What was
@@ -57,7 +58,9 @@ impl Sent {
     pub(super) fn is_settled(&self) -> bool {
         let progress = &self.ended.progress;
         let is_handed_over = matches!(self.ended.stop, Some(Stop::HandedOver(_) | Stop::Detached(_)));
-        is_handed_over || progress.is_foreign() || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
+        is_handed_over
+            || progress.owner() == Owner::AnotherRun
+            || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
     }
 
     /// The mark of its last create.

@@ -3,9 +3,8 @@
 
 use crate::dialects::{Counts as BatchCounts, Status};
 use crate::error::{Exit, Outcome};
-use crate::report::{
-    Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, Phase, Report, Tokens, VERSION,
-};
+use crate::phases::PhaseTime;
+use crate::report::{Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, Report, Tokens, VERSION};
 use crate::requests::Fault;
 
 /// Text that tries to break out of where it is shown.
@@ -92,8 +91,8 @@ pub(crate) fn succeeded() -> Report {
     }
 }
 
-fn phase((name, seconds): (&str, f64)) -> Phase {
-    Phase { name: name.to_owned(), seconds }
+fn phase((name, seconds): (&str, f64)) -> PhaseTime {
+    PhaseTime { name: name.to_owned(), seconds }
 }
 
 pub(crate) fn partial() -> Report {

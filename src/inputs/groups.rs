@@ -6,10 +6,10 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Unchecked, unchecked};
-use crate::batch::Parting;
-use crate::batch::attach::Reuse;
 use crate::dialects;
 use crate::hosts::Choice;
+use crate::values::OnExit;
+use crate::values::Reuse;
 use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
 
 /// The work to do.
@@ -96,10 +96,10 @@ pub struct Waiting {
     pub timeout: Option<Duration>,
     /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_timeout: Option<Parting>,
+    pub on_timeout: Option<OnExit>,
     /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_abort: Option<Parting>,
+    pub on_abort: Option<OnExit>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,
@@ -126,7 +126,7 @@ pub struct Submitting {
     pub timeout: Option<Duration>,
     /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_abort: Option<Parting>,
+    pub on_abort: Option<OnExit>,
     /// Which existing batches of the same requests to reuse: active, finished (completed ones too) or never [default: active; finished at a terminal].
     #[arg(long, value_name = "WHICH", hide_possible_values = true)]
     pub reuse: Option<Reuse>,
@@ -144,10 +144,10 @@ pub struct Collecting {
     pub timeout: Option<Duration>,
     /// What happens to the batches when time is up: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_timeout: Option<Parting>,
+    pub on_timeout: Option<OnExit>,
     /// What happens to the batches when the job is cancelled: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
-    pub on_abort: Option<Parting>,
+    pub on_abort: Option<OnExit>,
     /// The longest wait between two polls [default: 60s].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub poll_interval: Option<Duration>,

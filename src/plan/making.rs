@@ -7,6 +7,7 @@ use crate::dialects::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
 use crate::error::Error;
 use crate::hosts::Host;
 use crate::inputs::{Making, Work};
+use crate::policy::TIMEOUT_BEYOND_WINDOW;
 use crate::requests::Rules;
 use crate::values::{self, Field, Header};
 
@@ -38,8 +39,6 @@ const ROUTING: [&str; 20] = [
     "x-portkey-vertex-region",
     "x-tfy-provider-name",
 ];
-/// How much longer than the completion window a run may take: the batch has to be submitted and its answers fetched.
-const ENDS: Duration = Duration::from_secs(1_800);
 
 /// What the requests must keep to: the provider's rules, and limits that are the user's where those are smaller.
 pub(crate) fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
@@ -102,7 +101,7 @@ pub(super) fn extras(form: &UploadForm, headers: &[Header]) -> Vec<(String, Stri
 /// How long a run may take where nothing is said: what the host allows, else as
 /// long as the batch and something for both ends.
 pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
-    host.time_limit().unwrap_or_else(|| values::window(window) + ENDS)
+    host.time_limit().unwrap_or_else(|| values::window(window) + TIMEOUT_BEYOND_WINDOW)
 }
 
 #[cfg(test)]

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use self::making::{extras, form, longest};
 pub(crate) use self::making::{rules, upload_form};
-use crate::batch::Parting;
-use crate::batch::attach::Reuse;
 use crate::client;
 use crate::dialects::{self, Key, Name, Provider, UploadForm};
 use crate::env::Setting;
@@ -19,21 +17,18 @@ use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
+use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
 use crate::requests::Rules;
 use crate::retry;
 use crate::simulator::Simulator;
+use crate::values::OnExit;
+use crate::values::Reuse;
 use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
 
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
 /// Where results go where no directory is named.
 pub(crate) const OUTPUT_DIR: &str = "batch-results";
-/// The longest wait between polls where none is named.
-const POLL_INTERVAL: Duration = Duration::from_secs(60);
-/// How often requests that failed are sent once more where nothing is said.
-const RETRIES: u32 = 1;
-/// How many batches are under way at a time where nothing is said.
-const IN_FLIGHT: usize = 8;
 /// The headers that servers take in place of the API key.
 const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
 
@@ -60,9 +55,9 @@ pub(crate) struct Plan {
     /// Whether the run waits for the batch, or leaves it to somebody else.
     pub waits: bool,
     /// What the deadline does to the batch.
-    pub on_timeout: Parting,
+    pub on_timeout: OnExit,
     /// What a signal does to the batch.
-    pub on_abort: Parting,
+    pub on_abort: OnExit,
     /// Which batches of the same work are taken up.
     pub reuse: Reuse,
     /// Whether the provider is a sandbox in this process, and ends with it.
@@ -140,8 +135,8 @@ impl Plan {
             output_expires_after: submit.making.output_expires_after,
             poll_interval: POLL_INTERVAL,
             waits: false,
-            on_timeout: Parting::Detach,
-            on_abort: submit.submitting.on_abort.unwrap_or(Parting::Detach),
+            on_timeout: OnExit::Detach,
+            on_abort: submit.submitting.on_abort.unwrap_or(OnExit::Detach),
             reuse: submit.submitting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: false,
             max_failed: submit.submitting.max_failed.unwrap_or_default(),
@@ -167,9 +162,9 @@ pub(crate) struct Collecting {
     /// The longest wait between polls.
     pub poll_interval: Duration,
     /// What the deadline does to the batches.
-    pub on_timeout: Parting,
+    pub on_timeout: OnExit,
     /// What a signal does to the batches.
-    pub on_abort: Parting,
+    pub on_abort: OnExit,
     /// Whether it is a failure that a batch is not over.
     pub fail_if_pending: bool,
     /// How many may fail; none where that is for the batch's own mark to say.
@@ -203,8 +198,8 @@ impl Collecting {
             requests: collect.requests,
             timeout: waiting.timeout.unwrap_or(timeout),
             poll_interval: positive("poll-interval", waiting.poll_interval)?.unwrap_or(POLL_INTERVAL),
-            on_timeout: waiting.on_timeout.unwrap_or(Parting::Detach),
-            on_abort: waiting.on_abort.unwrap_or(Parting::Detach),
+            on_timeout: waiting.on_timeout.unwrap_or(OnExit::Detach),
+            on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
             fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
             max_failed: waiting.max_failed,
             output_dir: output_dir(collect.reporting.output_dir),
@@ -225,10 +220,10 @@ fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
 
 /// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
 /// back for it, a person has. A sandbox in this process ends with it, and leaves nothing to come back for.
-fn on_abort(setting: Setting, simulator: Option<&Simulator>) -> Parting {
+fn on_abort(setting: Setting, simulator: Option<&Simulator>) -> OnExit {
     match (setting, simulator) {
-        (Setting::Person, None) => Parting::Detach,
-        _ => Parting::Cancel,
+        (Setting::Person, None) => OnExit::Detach,
+        _ => OnExit::Cancel,
     }
 }
 
@@ -418,7 +413,7 @@ fn missing_key() -> Error {
 mod tests {
     use clap::Parser as _;
 
-    use super::{Parting, Plan, Reuse};
+    use super::{OnExit, Plan, Reuse};
     use crate::env::{Env, Setting};
     use crate::hosts::{self, Choice, Options};
     use crate::inputs::{Cli, Command};
@@ -436,9 +431,9 @@ mod tests {
 
     #[test]
     fn people_keep_their_batches_and_their_answers_unless_they_say_otherwise() {
-        use Parting::{Cancel, Detach};
+        use OnExit::{Cancel, Detach};
         use Setting::{Ci, Person};
-        let table: [(&[&str], Setting, Parting, Reuse); 8] = [
+        let table: [(&[&str], Setting, OnExit, Reuse); 8] = [
             (&["run"], Person, Detach, Reuse::Finished),
             (&["run"], Ci, Cancel, Reuse::Active),
             (&["run", "--on-abort", "cancel", "--reuse", "active"], Person, Cancel, Reuse::Active),

@@ -2,10 +2,11 @@
 
 use super::next::{self, come_back, named};
 use super::{End, Verdict};
-use crate::batch::attach::Reuse;
+use crate::attachment::Owner;
 use crate::error::{Exit, Outcome};
+use crate::guard::Stop;
 use crate::invocation::Invocation;
-use crate::patience::Stop;
+use crate::values::Reuse;
 
 /// The deadline passed while batches go on: as `on-timeout` asks, or since `submit` leaves
 /// what it could submit. What was not created yet is counted: nobody else would notice.
@@ -39,7 +40,7 @@ pub(super) fn in_part(ends: &[End<'_>], how: &Invocation) -> Option<Verdict> {
 
 fn hints(ends: &[End<'_>], uncreated: usize, how: &Invocation) -> Vec<String> {
     let over = next::ids(ends, |_, batch| batch.status.is_terminal());
-    let ours = next::ids(ends, |end, batch| !batch.status.is_terminal() && !end.is_foreign);
+    let ours = next::ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::ThisRun);
     let all = next::all(ends);
     let mut hints = come_back(&all, &over, &ours, how);
     // What was not created is collected by nobody.
@@ -53,7 +54,7 @@ fn hints(ends: &[End<'_>], uncreated: usize, how: &Invocation) -> Vec<String> {
 /// The deadline passed, and the one batch goes on.
 pub(super) fn whole(end: &End<'_>, how: &Invocation) -> Verdict {
     let ends = [*end];
-    let ours = next::ids(&ends, |end, _| !end.is_foreign);
+    let ours = next::ids(&ends, |end, _| end.owner == Owner::ThisRun);
     let all = next::all(&ends);
     let reason = format!(
         "Time was up; batch {} goes on, as `on-timeout` asks.{}",

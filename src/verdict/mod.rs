@@ -14,10 +14,11 @@ mod unfetched;
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
+use crate::attachment::Owner;
 use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
+use crate::guard::Stop;
 use crate::invocation::Invocation;
-use crate::patience::Stop;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
 use crate::text::{counted, requests_count, shorten};
@@ -118,7 +119,7 @@ pub(crate) struct End<'a> {
     /// The batch, as far as there is one.
     pub batch: Option<&'a Batch>,
     /// Whether the batch is another run's.
-    pub is_foreign: bool,
+    pub owner: Owner,
     /// The mark of a create that may have been acted on although no batch is known.
     pub in_doubt: Option<&'a str>,
 }
@@ -126,12 +127,12 @@ pub(crate) struct End<'a> {
 impl<'a> End<'a> {
     /// Of a run that was broken off before there was a batch.
     pub(crate) fn of(stop: &'a Stop) -> Self {
-        Self { stop: Some(stop), batch: None, is_foreign: false, in_doubt: None }
+        Self { stop: Some(stop), batch: None, owner: Owner::ThisRun, in_doubt: None }
     }
 
     /// Of a batch that nobody here made.
     pub(crate) fn of_batch(stop: Option<&'a Stop>, batch: &'a Batch) -> Self {
-        Self { stop, batch: Some(batch), is_foreign: false, in_doubt: None }
+        Self { stop, batch: Some(batch), owner: Owner::ThisRun, in_doubt: None }
     }
 
     /// Of batches that nobody here made, each with what broke it off.
@@ -223,7 +224,7 @@ fn judge_among(
     let verdict = match (end.stop, end.batch, rows) {
         (Some(Stop::Signal(number) | Stop::Detached(number)), ..) => return interrupted(*number, ends, how),
         (Some(Stop::HandedOver(_)), ..) => return handed_over::whole(end, how),
-        (Some(Stop::Deadline(_)), Some(batch), _) if end.is_foreign && !batch.status.is_terminal() => {
+        (Some(Stop::Deadline(_)), Some(batch), _) if end.owner == Owner::AnotherRun && !batch.status.is_terminal() => {
             return left_alone(end, batch, how);
         }
         (Some(Stop::Failed(error)), ..) => Verdict::of_error(error, Outcome::of_error(error.exit)),
@@ -371,7 +372,7 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Rows, Status, Stop, judge, judge_all};
+    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Owner, Rows, Status, Stop, judge, judge_all};
 
     use crate::invocation::samples::usual;
 
@@ -380,7 +381,7 @@ mod tests {
     }
 
     fn end<'a>(stop: Option<&'a Stop>, batch: &'a Batch) -> End<'a> {
-        End { stop, batch: Some(batch), is_foreign: false, in_doubt: None }
+        End { stop, batch: Some(batch), owner: Owner::ThisRun, in_doubt: None }
     }
 
     /// Rows of which those that are missing never ran.

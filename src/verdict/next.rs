@@ -1,9 +1,10 @@
 //! What to do next about batches that were left: sentences with the commands that do it.
 
 use super::End;
-use crate::batch::attach::Reuse;
+use crate::attachment::Owner;
 use crate::dialects::Batch;
 use crate::invocation::Invocation;
+use crate::values::Reuse;
 
 /// What is said where a sandbox ended with the process, and no command can reach it any more.
 const GONE: &str = "The sandbox ran inside this process and ended with it, and so did its batches.";
@@ -47,8 +48,8 @@ fn paid_again(over: &[&str]) -> String {
 
 /// Names batches that may go on without us, and tells how to look at them and end them.
 pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
-    let ours = ids(ends, |end, batch| !batch.status.is_terminal() && !end.is_foreign);
-    let foreign = ids(ends, |end, batch| !batch.status.is_terminal() && end.is_foreign);
+    let ours = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::ThisRun);
+    let foreign = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);
     let about = |ids: &[&str], is: &str, ways: &dyn Fn() -> Option<String>| {
         let (batches, _) = named(ids, "", "");
         (!ids.is_empty()).then(|| match ways() {

@@ -2,10 +2,11 @@
 
 use super::next::{self, come_back};
 use super::{End, Verdict};
+use crate::attachment::Owner;
 use crate::dialects::{Batch, Status};
 use crate::error::{Exit, Outcome};
+use crate::guard::Stop;
 use crate::invocation::Invocation;
-use crate::patience::Stop;
 use crate::shutdown::name_of;
 
 /// A signal ended the run: what becomes of its batches.
@@ -14,9 +15,9 @@ pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Ver
     let goes_on = |batch: &Batch| !batch.status.is_terminal() && batch.status != Status::Cancelling;
     let cancelled = next::ids(ends, |_, batch| matches!(batch.status, Status::Cancelling | Status::Cancelled));
     let over = next::ids(ends, |_, batch| batch.status.is_terminal() && batch.status != Status::Cancelled);
-    let left = next::ids(ends, |end, batch| goes_on(batch) && is_detached(end) && !end.is_foreign);
-    let foreign = next::ids(ends, |end, batch| goes_on(batch) && end.is_foreign);
-    let running = next::ids(ends, |end, batch| goes_on(batch) && !is_detached(end) && !end.is_foreign);
+    let left = next::ids(ends, |end, batch| goes_on(batch) && is_detached(end) && end.owner == Owner::ThisRun);
+    let foreign = next::ids(ends, |end, batch| goes_on(batch) && end.owner == Owner::AnotherRun);
+    let running = next::ids(ends, |end, batch| goes_on(batch) && !is_detached(end) && end.owner == Owner::ThisRun);
     let doubts: Vec<&str> = ends.iter().filter_map(|end| end.in_doubt).collect();
     let clauses = [
         about(&cancelled, "was cancelled", "were cancelled"),
@@ -71,12 +72,12 @@ fn about(ids: &[&str], of_one: &str, of_several: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::super::judge_all;
-    use super::{Batch, End, Exit, Outcome, Status, Stop};
+    use super::{Batch, End, Exit, Outcome, Owner, Status, Stop};
     use crate::invocation::samples::usual;
     use crate::values::MaxFailed;
 
     fn end<'a>(stop: &'a Stop, batch: &'a Batch) -> End<'a> {
-        End { stop: Some(stop), batch: Some(batch), is_foreign: false, in_doubt: None }
+        End { stop: Some(stop), batch: Some(batch), owner: Owner::ThisRun, in_doubt: None }
     }
 
     #[test]

@@ -78,10 +78,10 @@ async fn a_batch_that_the_provider_shows_to_be_anothers_is_left_alone() {
             lab.env = github(7, 1);
             let steps = match kind {
                 "created" => vec![created(&victim, "c")],
-                "attached" => vec![json!({"step": "attached", "batch_id": victim, "foreign": false})],
+                "attached" => vec![json!({"step": "attached", "batch_id": victim, "owner": "this-run"})],
                 _ => vec![
                     created(&victim, "c"),
-                    json!({"step": "attached", "batch_id": "batch_x", "foreign": true, "instead_of": victim}),
+                    json!({"step": "attached", "batch_id": "batch_x", "owner": "another-run", "instead_of": victim}),
                 ],
             };
             plant(&lab, &key, &steps);
@@ -111,7 +111,8 @@ async fn another_create_of_the_same_work_is_attached_to_and_not_cancelled() {
     let mut lab = Lab::new(2 * HOUR, "").await;
     let key = key(&lab).await;
     let theirs = id(&victim(&lab, "octo/repo", "Say it").await);
-    for steps in [vec![created(&theirs, "c")], vec![json!({"step": "attached", "batch_id": theirs, "foreign": false})]]
+    for steps in
+        [vec![created(&theirs, "c")], vec![json!({"step": "attached", "batch_id": theirs, "owner": "this-run"})]]
     {
         lab.forget();
         lab.env = github(7, 1);

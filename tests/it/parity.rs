@@ -232,6 +232,13 @@ fn the_fault_table_is_complete_and_its_examples_parse() {
 }
 
 #[test]
+fn the_phases_are_documented() {
+    let phases = internals::Phase::ALL.map(|phase| format!("`{}`", phase.word()));
+    let listed: Vec<String> = table("docs/report.md", "### The phases").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(listed, phases);
+}
+
+#[test]
 fn the_journals_steps_are_documented() {
     use batchstep::internals::Record;
     let text = String::new;
@@ -242,7 +249,12 @@ fn the_journals_steps_are_documented() {
         Record::Create { key: text(), create: text(), file_id: text() },
         Record::Halved { key: text() },
         Record::Created { key: text(), create: text(), batch_id: text() },
-        Record::Attached { key: text(), batch_id: text(), foreign: true, instead_of: Some(text()) },
+        Record::Attached {
+            key: text(),
+            batch_id: text(),
+            owner: internals::Owner::AnotherRun,
+            instead_of: Some(text()),
+        },
         Record::Cancel { batch_id: text() },
         Record::Ended { batch_id: text(), status: text() },
         Record::Collect { batch_id: text() },

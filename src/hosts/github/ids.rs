@@ -109,7 +109,7 @@ mod tests {
     use std::time::Duration;
 
     use super::Ids;
-    use crate::batch::attach::{Attachment, By};
+    use crate::attachment::{Attachment, By, Owner};
     use crate::events::Event;
 
     fn uploaded(file: &str) -> Event {
@@ -122,7 +122,7 @@ mod tests {
     }
 
     fn attached(file: &str, batch: &str, instead_of: Option<(&str, &str)>) -> Event {
-        let attachment = Attachment { by: By::List, is_foreign: true, run: None, age: None };
+        let attachment = Attachment { by: By::List, owner: Owner::AnotherRun, run: None, age: None };
         let instead_of = instead_of.map(|(batch, file)| (batch.to_owned(), file.to_owned()));
         let (batch_id, input_file_id) = (batch.to_owned(), file.to_owned());
         Event::Attached { batch_id, input_file_id, attachment, instead_of, armed: false }

@@ -19,16 +19,15 @@ use self::ids::Ids;
 use self::state::Left;
 use self::summary::Summary;
 use super::{Host, Identity, Unfinished, closing_table, log, run_name};
+use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::events::Event;
 use crate::formats::{self, markdown_paragraph};
 use crate::outputs;
+use crate::policy::GITHUB_TIME_LIMIT;
 use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
-
-/// Jobs end at six hours unless told otherwise, and a cancel takes its time.
-const TIME_LIMIT: Duration = Duration::from_secs(5 * 3600 + 30 * 60);
 
 /// A job on GitHub.
 pub(super) struct GitHub {
@@ -118,7 +117,7 @@ impl Host for GitHub {
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        Some(TIME_LIMIT)
+        Some(GITHUB_TIME_LIMIT)
     }
 
     fn unfinished(&self) -> Unfinished {
@@ -153,7 +152,7 @@ impl Host for GitHub {
                     if let Some((batch, _)) = instead_of {
                         left.gave_up(batch);
                     }
-                    if !attachment.is_foreign {
+                    if attachment.owner == Owner::ThisRun {
                         left.found(batch_id);
                     }
                     left.arm(*armed);

@@ -5,8 +5,6 @@
 //! ours too, and few: nobody may wait for a comment. Replies are read as loose
 //! JSON: octocrab's own models refuse a comment whose author is gone.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::{Octocrab, OctocrabBuilder};
@@ -15,18 +13,13 @@ use serde_json::Value;
 use super::say::Place;
 use crate::client::{self, Kind, Secrets};
 use crate::error::Error;
+use crate::policy::{GITHUB_PAGES, GITHUB_PAUSE, GITHUB_TRY};
 use crate::shutdown::Shutdown;
 use crate::text::shorten;
 use crate::values::Secret;
 
-/// How long one try may take.
-const TRY: Duration = Duration::from_secs(9);
-/// How long to wait before the second try, and before looking for what a lost reply made.
-const PAUSE: Duration = Duration::from_secs(2);
 /// The largest reply that is read: a hundred comments of the longest kind.
 const MAX_BODY: usize = 32 << 20;
-/// How many pages of a hundred are looked through.
-const PAGES: u32 = 50;
 
 /// What became of a call that did not work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +114,7 @@ impl Calls {
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>, Trouble> {
         let mut found = Vec::new();
-        for page in 1..=PAGES {
+        for page in 1..=GITHUB_PAGES {
             let path = format!("{}{path}per_page=100&page={page}", self.repo);
             let Reply { mut body, more } = self.again(&path, &Ask::Get).await?;
             let list = match member {
@@ -186,7 +179,7 @@ impl Calls {
     ) -> Result<Value, Trouble> {
         match make().await {
             Err(Trouble::Lost(_)) if !self.hurries() => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(GITHUB_PAUSE).await;
                 match find().await? {
                     Some(found) => Ok(found),
                     None => make().await,
@@ -205,7 +198,7 @@ impl Calls {
     async fn again(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
         match self.once(path, ask).await {
             Err(Trouble::Lost(_)) if !self.hurries() => {
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(GITHUB_PAUSE).await;
                 self.once(path, ask).await
             }
             done => done,
@@ -213,8 +206,8 @@ impl Calls {
     }
 
     async fn once(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
-        let late = |_| Trouble::Lost(format!("no answer within {} seconds", TRY.as_secs()));
-        tokio::time::timeout(TRY, self.send(path, ask)).await.map_err(late)?
+        let late = |_| Trouble::Lost(format!("no answer within {} seconds", GITHUB_TRY.as_secs()));
+        tokio::time::timeout(GITHUB_TRY, self.send(path, ask)).await.map_err(late)?
     }
 
     async fn send(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {

@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::calls::Trouble;
 use super::say::{self, Place};
-use super::{Board, CHECKING, Check, OPENING, warning};
+use super::{Board, CHECKING, Check, warning};
 use crate::emitter::Events;
 use crate::events::Event;
 use crate::identity;
+use crate::policy::CHECK_OPENING;
 
 /// What listing pull requests needs of a token.
 const LISTING: &str = "pull-requests: read";
@@ -66,7 +67,7 @@ impl Adopted {
 
     /// Whether it is still in progress. Where that cannot be learned, it was a moment ago.
     pub(crate) async fn is_open(&self) -> bool {
-        let found = self.board.in_time(OPENING, self.board.calls.check(self.id)).await;
+        let found = self.board.in_time(CHECK_OPENING, self.board.calls.check(self.id)).await;
         found.and_then(Result::ok).is_none_or(|found| found["status"] != "completed")
     }
 }
@@ -75,7 +76,7 @@ impl Board {
     /// Goes on with the check that a batch's mark names.
     pub(crate) async fn adopt(&self, check: &identity::Check, key: &str) -> Result<Adopted, Unadopted> {
         let unread = |why: String| Unadopted::Unread(why);
-        let found = match self.in_time(OPENING, self.calls.check(check.id)).await {
+        let found = match self.in_time(CHECK_OPENING, self.calls.check(check.id)).await {
             Some(Ok(found)) => found,
             Some(Err(Trouble::Refused(404, _))) => {
                 return Err(Unadopted::NotOurs(format!("its mark names check {}, which does not exist", check.id)));
@@ -96,7 +97,7 @@ impl Board {
     pub(crate) async fn own_checks(&self, key: &str, batch_ids: &[&str]) -> Result<Vec<Adopted>, String> {
         let Some(sha) = self.place.sha.as_deref() else { return Ok(Vec::new()) };
         let found = self.calls.checks_on(sha, false, |check| say::is_ours_for(check, key));
-        let found = match self.in_time(OPENING, found).await {
+        let found = match self.in_time(CHECK_OPENING, found).await {
             Some(Ok(found)) => found,
             Some(Err(trouble)) => return Err(warning("Checks could not be looked for", CHECKING, &trouble)),
             None => return Err("Checks could not be looked for in time.".to_owned()),
@@ -113,7 +114,7 @@ impl Board {
         let mut found = Vec::new();
         for (sha, pull) in heads {
             let is_ours = |check: &Value| keys.iter().any(|key| say::is_ours_for(check, key));
-            match self.in_time(OPENING, self.calls.checks_on(&sha, true, is_ours)).await {
+            match self.in_time(CHECK_OPENING, self.calls.checks_on(&sha, true, is_ours)).await {
                 Some(Ok(checks)) => found.extend(checks.iter().filter_map(|check| self.take(check, &sha, pull))),
                 // The commit has gone meanwhile.
                 Some(Err(Trouble::Refused(404 | 422, _))) => {}
@@ -133,7 +134,7 @@ impl Board {
     /// The commits that people look at, with their pull requests.
     async fn heads(&self, troubles: &mut Vec<String>, events: &Events<'_>) -> Vec<(String, Option<u64>)> {
         let mut heads = Vec::new();
-        match self.in_time(OPENING, self.calls.open_pulls()).await {
+        match self.in_time(CHECK_OPENING, self.calls.open_pulls()).await {
             Some(Ok((pulls, more))) => {
                 heads.extend(say::heads(&pulls).into_iter().map(|(sha, pull)| (sha, Some(pull))));
                 if more {

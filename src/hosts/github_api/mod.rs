@@ -25,18 +25,13 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
 use crate::identity;
+use crate::policy::{CHECK_OPENING, CHECK_UPDATES, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
 use crate::values::MaxFailed;
 
 /// Where GitHub's API is unless the runner says otherwise.
 const API: &str = "https://api.github.com";
-/// How long the check may take to open: the batch waits for it.
-const OPENING: Duration = Duration::from_secs(30);
-/// How long batches may be unnamed after others were.
-const TOGETHER: Duration = Duration::from_secs(10);
-/// How long all may take at the end.
-const CLOSING: Duration = Duration::from_secs(60);
 
 /// What a comment and a check need of a token.
 const COMMENTING: &str = "pull-requests: write";
@@ -110,7 +105,7 @@ impl Board {
         let mut body = self.begin_check(sha, report);
         merge(&mut body, say::in_progress(report, &[]));
         self.check.set(Check::InDoubt);
-        match self.in_time(OPENING, self.make_check(sha, report, &body)).await {
+        match self.in_time(CHECK_OPENING, self.make_check(sha, report, &body)).await {
             Some(Ok(id)) => {
                 self.check.set(Check::Open(id));
                 events.emit(Event::CheckOpened { id, name: self.name.clone(), sha: sha.to_owned() });
@@ -146,7 +141,7 @@ impl Board {
                 is_sending.set(false);
                 known = batches;
                 // Where one comes, others often do.
-                tokio::time::sleep(TOGETHER).await;
+                tokio::time::sleep(CHECK_UPDATES).await;
             }
         };
         let over = async {
@@ -167,7 +162,7 @@ impl Board {
     /// Shows how it ended. Tells whether the check says so, where one was wished for.
     pub(crate) async fn publish(&self, report: &Report, events: &Events<'_>) -> bool {
         let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
-        if let Some((is_told, ())) = self.in_time(CLOSING, both).await {
+        if let Some((is_told, ())) = self.in_time(PUBLISHING, both).await {
             return is_told;
         }
         events.emit(Event::Warned("GitHub does not show how this run ended: it did not answer in time.".to_owned()));
@@ -177,7 +172,7 @@ impl Board {
     /// Concludes the check of a run that is gone.
     pub(crate) async fn abandon(&self, id: u64, now: i64) -> Result<(), String> {
         let body = say::abandoned(rfc3339(now));
-        match self.in_time(OPENING, self.calls.update_check(id, &body)).await {
+        match self.in_time(CHECK_OPENING, self.calls.update_check(id, &body)).await {
             Some(Ok(_)) => Ok(()),
             Some(Err(trouble)) => Err(warning(&format!("Check {id} could not be concluded"), CHECKING, &trouble)),
             None => Err(format!("Check {id} could not be concluded in time.")),

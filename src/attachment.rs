@@ -1,0 +1,58 @@
+//! How a run came by a batch that it did not create.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+
+/// Whose a batch is. Only the run that made a batch may cancel it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owner {
+    /// This run, or an earlier attempt at it.
+    #[default]
+    ThisRun,
+    /// Another run, or one that is not known.
+    AnotherRun,
+}
+
+/// How a run came by a batch that it did not create.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    /// Who knew of it.
+    pub by: By,
+    /// Whose it is.
+    pub owner: Owner,
+    /// The run that made it, where it is marked with one.
+    pub run: Option<String>,
+    /// How old it was, in seconds.
+    pub age: Option<u64>,
+}
+
+impl Attachment {
+    /// What to say of it, without a full stop.
+    pub fn sentence(&self, batch_id: &str) -> String {
+        let created = self.age.map(|age| format!(", created {} ago", clock::span(Duration::from_secs(age))));
+        let run = self.run.as_ref().map(|run| format!(" by run {run}"));
+        let by = match (&self.by, self.owner) {
+            (By::Journal, _) => " (the journal names it)",
+            (By::Duplicate, Owner::AnotherRun) => " (another run made it at the same time, and it is the older)",
+            (By::Duplicate, Owner::ThisRun) => " (this run made it twice)",
+            (By::List, _) => "",
+        };
+        format!("Attached to batch {batch_id}{}{}{by}", created.unwrap_or_default(), run.unwrap_or_default())
+    }
+}
+
+/// Who knew of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The journal in `output-dir`.
+    Journal,
+    /// The provider's list.
+    List,
+    /// The list, after two runs had each created one: this is the older.
+    Duplicate,
+}
