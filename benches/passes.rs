@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::io;
 use std::path::PathBuf;
 
-use batchstep::internals::{AnswersFile, Checked, Policy, RetryOn, Rules, Source, reconcile, resolve};
+use batchstep::internals::{AnswersFile, Checked, Name, Policy, RetryOn, Source, choose, reconcile, resolve};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 
@@ -34,7 +34,8 @@ fn requests(piece: &str, length: usize) -> (Source, TempDir, usize) {
 }
 
 fn check(source: &Source) -> Checked {
-    let checked = batchstep::internals::check(source, &Rules::default()).expect("the requests are read");
+    let rules = choose(Name::Compatible).rules();
+    let checked = batchstep::internals::check(source, &rules).expect("the requests are read");
     assert_eq!(checked.fault_count, 0);
     checked
 }

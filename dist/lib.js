@@ -35,19 +35,25 @@ const say = (line) => fs.writeSync(1, `${line}\n`);
 
 const annotate = (kind, message) => say(`::${kind} title=batchstep::${escape(message)}`);
 
+/** The variables of vendors' own tools and of GitHub that stand for a secret input. The binary reads the same ones. */
+const VARIABLES = {
+  'api-key': ['OPENAI_API_KEY'], 'base-url': ['OPENAI_BASE_URL'],
+  'github-token': ['GITHUB_TOKEN'], headers: ['OPENAI_CUSTOM_HEADERS'],
+};
+
 /** Has the runner hide what the binary reads as a secret, wherever it reads it. Short values would blank out the log. */
 function maskSecrets(env) {
-  const all = (input, vendor) => {
+  const all = (input) => {
     const [upper, snake] = [input.toUpperCase(), input.toUpperCase().replace(/-/g, '_')];
-    return [`INPUT_${upper}`, `INPUT_${snake}`, `PLUGIN_${snake}`, `BATCHSTEP_${snake}`, vendor].map((name) => env[name] || '');
+    return [`INPUT_${upper}`, `INPUT_${snake}`, `PLUGIN_${snake}`, `BATCHSTEP_${snake}`, ...VARIABLES[input]].map((name) => env[name] || '');
   };
-  const lines = [...all('headers', 'OPENAI_CUSTOM_HEADERS'), (env.PLUGIN_HEADERS || '').replace(/,/g, '\n')].join('\n').split('\n');
+  const lines = [...all('headers'), (env.PLUGIN_HEADERS || '').replace(/,/g, '\n')].join('\n').split('\n');
   const headers = lines.map((header) => header.slice(header.indexOf(':') + 1));
   // Of a base URL's query only api-version is no secret. It may be shown as it is written or decoded.
-  const pairs = all('base-url', 'OPENAI_BASE_URL').flatMap((url) => url.split('?').slice(1).join('?').split('&'));
+  const pairs = all('base-url').flatMap((url) => url.split('?').slice(1).join('?').split('&'));
   const hidden = pairs.filter((pair) => !pair.startsWith('api-version=')).map((pair) => pair.slice(pair.indexOf('=') + 1));
   const queries = hidden.flatMap((value) => [value, ...new URLSearchParams(`v=${value}`).values()]);
-  const secrets = [...all('api-key', 'OPENAI_API_KEY'), ...headers, ...all('github-token', 'GITHUB_TOKEN'), ...queries];
+  const secrets = [...all('api-key'), ...headers, ...all('github-token'), ...queries];
   const long = secrets.map((secret) => secret.trim()).filter((secret) => secret.length >= 8);
   for (const secret of new Set(long)) say(`::add-mask::${escape(secret)}`);
 }

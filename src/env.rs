@@ -10,16 +10,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 
-/// The vendor's variables, for the providers that are the vendor's or stand in for it.
-const VENDOR: [(&str, &str); 5] = [
-    ("api-key", "OPENAI_API_KEY"),
-    ("base-url", "OPENAI_BASE_URL"),
-    ("organization", "OPENAI_ORG_ID"),
-    ("project", "OPENAI_PROJECT_ID"),
-    ("headers", "OPENAI_CUSTOM_HEADERS"),
-];
+use crate::dialects::{self, Name, Vendor};
 
 /// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
@@ -158,7 +151,7 @@ impl Env {
     /// The command that the environment names.
     fn command(&self) -> &str {
         let fallback = if self.is_github() || self.is_plugin() { "run" } else { "" };
-        self.find("command", false).map_or(fallback, |found| found.value)
+        self.find("command", &[]).map_or(fallback, |found| found.value)
     }
 
     /// The inputs of `command` that were not typed: flags, then positionals.
@@ -167,9 +160,9 @@ impl Env {
         // Typed mistakes are reported by the real parse; here they only must not hide what is right.
         let bare = command.clone().no_binary_name(true).ignore_errors(true);
         let Ok(matches) = bare.try_get_matches_from(typed) else { return (flags, positionals) };
-        let simulated = self.is_simulated(&matches);
+        let vendor = [self.vendor(&matches)];
         for arg in command.get_arguments().filter(|arg| is_open(&matches, arg)) {
-            let Some(found) = self.find(&name(arg), !simulated) else { continue };
+            let Some(found) = self.find(&name(arg), &vendor) else { continue };
             let is_list = matches!(arg.get_action(), ArgAction::Append);
             for value in if is_list { found.items() } else { vec![found.value] } {
                 match arg.get_long() {
@@ -181,27 +174,30 @@ impl Env {
         (flags, positionals)
     }
 
-    /// Whether the sandbox is asked for: then no vendor's key or address may leak in.
-    fn is_simulated(&self, typed: &ArgMatches) -> bool {
+    /// The vendor that is asked for: no key or address of another may leak in.
+    fn vendor(&self, typed: &ArgMatches) -> &'static Vendor {
         let typed = typed.try_get_raw("provider").ok().flatten().and_then(|mut values| values.next());
-        match typed {
-            Some(provider) => provider == "sandbox",
-            None => self.find("provider", false).is_some_and(|found| found.value == "sandbox"),
-        }
+        let named = match typed {
+            Some(provider) => provider.to_str(),
+            None => self.input("provider"),
+        };
+        // A name that there is not is reported by the real parse.
+        dialects::choose(named.and_then(|name| Name::from_str(name, false).ok()).unwrap_or(Name::Openai))
     }
 
-    /// An input's value from the first source that has one.
-    fn find(&self, input: &str, vendor: bool) -> Option<Found<'_>> {
-        self.sources(input, vendor).into_iter().flatten().next()
+    /// An input's value from the first source that has one; of vendors' variables only those of `vendors` count.
+    fn find(&self, input: &str, vendors: &[&'static Vendor]) -> Option<Found<'_>> {
+        self.sources(input, vendors).into_iter().next()
     }
 
     /// Every value that the environment has for an input, each as a list of items, the one that counts first.
     pub fn candidates(&self, input: &str) -> Vec<Vec<&str>> {
-        self.sources(input, true).into_iter().flatten().map(Found::items).collect()
+        let vendors: Vec<&'static Vendor> = dialects::all().collect();
+        self.sources(input, &vendors).into_iter().map(Found::items).collect()
     }
 
-    /// Where an input's value is looked for, in order.
-    fn sources(&self, input: &str, vendor: bool) -> [Option<Found<'_>>; 6] {
+    /// The values that an input has, each from one variable, in the order in which they count.
+    fn sources(&self, input: &str, vendors: &[&'static Vendor]) -> Vec<Found<'_>> {
         let upper = input.to_ascii_uppercase();
         let snake = upper.replace('-', "_");
         let found = |variable: &str, written: &str, separators| {
@@ -213,22 +209,25 @@ impl Env {
         let plugin = plugin.filter(|_| self.is_plugin());
         let own = format!("BATCHSTEP_{snake}");
         let own = found(&own, &own, &['\n']);
-        let vendors = VENDOR.iter().find(|(name, _)| *name == input).filter(|_| vendor);
-        let vendors = vendors.and_then(|(_, variable)| found(variable, variable, &['\n']));
+        // Vendors of one dialect share their variables.
+        let mut names: Vec<&str> = vendors.iter().filter_map(|vendor| vendor.variable(input)).collect();
+        names.dedup();
+        let vendors = names.into_iter().map(|variable| found(variable, variable, &['\n']));
         let github = found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && self.is_github());
         // A shell drops names with a hyphen, so the launcher passes both.
         let kept = input_value(&snake).filter(|_| snake != upper);
-        [input_value(&upper), kept, plugin, own, vendors, github]
+        [input_value(&upper), kept, plugin, own].into_iter().chain(vendors).chain([github]).flatten().collect()
     }
 
     /// An input's value, wherever it is set.
     pub fn input(&self, input: &str) -> Option<&str> {
-        self.find(input, false).map(|found| found.value)
+        self.find(input, &[]).map(|found| found.value)
     }
 
     /// How the user wrote the name of an input that is set by a variable; none where none sets it.
     pub fn written(&self, input: &str) -> Option<String> {
-        self.find(input, true).map(|found| found.written)
+        let vendors: Vec<&'static Vendor> = dialects::all().collect();
+        self.find(input, &vendors).map(|found| found.written)
     }
 
     /// Variables that are named like an input, `BATCHSTEP_*`, and are none of any command.

@@ -37,12 +37,12 @@ pub(crate) struct Invocation {
 impl Invocation {
     /// How the provider that `connection` names is reached.
     pub(crate) fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
-        let provider = api.provider();
+        let vendor = api.vendor();
         let mut flags = String::new();
-        if provider.name() != dialects::choose(Name::Openai).name() {
-            flags += &format!(" --provider {}", provider.name());
+        if vendor.name != dialects::choose(Name::Openai).name {
+            flags += &format!(" --provider {}", vendor.name);
         }
-        let (usual, shown) = (provider.base_url(), api.shown_base_url());
+        let (usual, shown) = (vendor.base_url, api.shown_base_url());
         if shown.is_query_hidden {
             flags += &format!(" --base-url {BASE_URL}");
         } else if usual.is_none_or(|usual| usual.trim_end_matches('/') != shown.url.trim_end_matches('/')) {

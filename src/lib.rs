@@ -15,9 +15,7 @@ mod report;
 mod outputs;
 // The seams.
 mod api;
-mod api_error;
 mod attachment;
-mod bounded;
 mod client;
 pub mod clock;
 pub mod effects;
@@ -29,6 +27,7 @@ mod guard;
 mod identity;
 mod invocation;
 mod journal;
+mod json;
 pub mod launcher;
 mod opaque;
 mod oversize;
@@ -36,8 +35,6 @@ mod own_files;
 mod part;
 mod phases;
 mod policy;
-mod reasons;
-mod refusal;
 mod retry;
 mod retry_loop;
 pub mod shutdown;
@@ -55,18 +52,19 @@ mod hosts;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::attachment::Owner;
-    pub use crate::dialects::{Name, choose};
+    pub use crate::commands::providers::facts;
+    pub use crate::dialects::{Name, all as vendors, choose};
     pub use crate::journal::Record;
     pub use crate::outputs::of as outputs_of;
     pub use crate::phases::Phase;
     pub use crate::report::Report;
     pub use crate::requests::source::{Source, resolve};
-    pub use crate::requests::{Checked, Rules, check};
+    pub use crate::requests::{Checked, check};
     pub use crate::results::{AnswersFile, Policy, reconcile};
     pub use crate::values::RetryOn;
 }
 
-use commands::{cancel, check, collect, operations, run};
+use commands::{cancel, check, collect, operations, providers, run};
 use error::{Error, Exit};
 use inputs::Command;
 use world::World;
@@ -74,7 +72,7 @@ use world::World;
 /// Carries out a command. What may leave a batch running ends by itself after a
 /// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
-    if !matches!(command, Command::Check(_) | Command::Sandbox(_)) {
+    if !matches!(command, Command::Check(_) | Command::Providers(_) | Command::Sandbox(_)) {
         world.warn_of_proxies();
     }
     let world = &world;
@@ -84,6 +82,7 @@ pub async fn execute(command: Command, world: World) -> Exit {
         Command::Collect(inputs) => Box::pin(collect::collect(*inputs, world)).await,
         Command::Cancel(inputs) => Box::pin(cancel::cancel(*inputs, world)).await,
         Command::Check(inputs) => until_signal(world, check::check(inputs, world)).await,
+        Command::Providers(inputs) => providers::providers(&inputs, world),
         Command::Sandbox(inputs) => {
             until_signal(world, explained(world, Box::pin(operations::sandbox(inputs, world)))).await
         }

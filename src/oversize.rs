@@ -102,8 +102,7 @@ fn names_a_line(words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{is_failed, is_refusal};
-    use crate::api_error::ApiError;
-    use crate::dialects::Batch;
+    use crate::dialects::{ApiError, testing};
     use crate::retry::{Failure, Refusal};
 
     fn refusal(status: u16, code: &str, message: &str) -> bool {
@@ -153,17 +152,13 @@ mod tests {
 
     #[test]
     fn a_batch_failed_for_it_if_none_of_it_was_run() {
-        let failed = |rest: &str| {
-            let batch: Batch = serde_json::from_str(&format!(r#"{{"id":"b","status":"failed"{rest}}}"#)).unwrap();
-            is_failed(&batch)
-        };
+        let failed = |rest: &str| is_failed(&testing::batch(&format!(r#"{{"id":"b","status":"failed"{rest}}}"#)));
         let coded = r#","errors":{"data":[{"code":"too_many_tasks","message":"x"}]}"#;
         assert!(failed(coded));
         assert!(failed(r#","errors":{"data":[{"code":null,"message":"The batch has more than 10 requests."}]}"#));
         assert!(!failed(r#","errors":{"data":[{"message":"The body is too large.","line":3}]}"#));
         assert!(!failed(&format!(r#"{coded},"request_counts":{{"total":3,"completed":1,"failed":0}}"#)));
         assert!(!failed("") && !failed(r#","errors":{"data":[{"code":"empty_file"}]}"#));
-        let completed: Batch = serde_json::from_str(&format!(r#"{{"id":"b","status":"completed"{coded}}}"#)).unwrap();
-        assert!(!is_failed(&completed));
+        assert!(!is_failed(&testing::batch(&format!(r#"{{"id":"b","status":"completed"{coded}}}"#))));
     }
 }

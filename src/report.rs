@@ -7,8 +7,7 @@ use serde::Serialize;
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
-use crate::dialects::Provider;
-use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status};
+use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Vendor};
 use crate::error::{Exit, Outcome};
 use crate::phases::PhaseTime;
 use crate::requests::shards::Shard;
@@ -252,19 +251,19 @@ pub(crate) struct RunEntry {
 
 impl Report {
     /// A report on a run that begins now.
-    pub fn begin(provider: &dyn Provider, origin: String, clock: Clock) -> Self {
+    pub fn begin(vendor: &Vendor, origin: String, clock: Clock) -> Self {
         let now = rfc3339(clock.unix());
         Self {
             version: VERSION,
             tool: format!("batchstep {}", env!("CARGO_PKG_VERSION")),
-            simulated: provider.is_simulated(),
+            simulated: vendor.is_simulated(),
             outcome: Outcome::Unknown,
             exit_code: Exit::Internal.code(),
             reason: String::new(),
             hints: Vec::new(),
             started_at: now.clone(),
             ended_at: now,
-            provider: provider.name().to_owned(),
+            provider: vendor.name.to_owned(),
             origin,
             requests: Asked::default(),
             input_file_id: None,
@@ -354,7 +353,7 @@ impl BatchReport {
             error_file_id: batch.error_file_id.clone(),
             request_counts: batch.counts,
             created_at: batch.created_at,
-            ended_at: batch.ended_at(),
+            ended_at: batch.ended_at,
             errors: batch.errors.iter().map(fault).collect(),
             error_count: batch.errors.total,
             attached,

@@ -7,32 +7,9 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::api_error::ApiError;
+use crate::dialects::{ApiError, Meaning};
 use crate::policy::{FIRST_BACKOFF, FIRST_POLL, LONGEST_BACKOFF, RETRY_AFTER_CAP};
 use crate::text::shorten;
-
-/// Codes and types that no waiting helps, whatever the HTTP status: an account that is empty, over its limit or
-/// closed. OpenAI's, then Anthropic's (its SDK's `types/shared`), then those of gateways and other vendors.
-const HOPELESS: [&str; 13] = [
-    "insufficient_quota",
-    "billing_hard_limit_reached",
-    "billing_not_active",
-    "account_deactivated",
-    "billing_error",
-    "enforced_spend_limit_reached",
-    "contract_spend_limit_reached",
-    "insufficient_user_quota",
-    "insufficient_balance",
-    "insufficient_credits",
-    "insufficient_funds",
-    "exceeded_current_quota_error",
-    "payment_required",
-];
-
-/// Whether a provider's code or type says that no waiting helps.
-pub(crate) fn is_hopeless(word: &str) -> bool {
-    HOPELESS.iter().any(|hopeless| hopeless.eq_ignore_ascii_case(word.trim()))
-}
 
 /// What happened to one attempt at a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,7 +67,7 @@ impl Failure {
             Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
             Self::Untrusted(_) => Advice::Lasting,
             Self::Misnamed(_) | Self::Changed | Self::Local(_) => Advice::Stop,
-            Self::Answered(refusal) | Self::FailedInside(refusal) if is_for_good(&refusal.error) => Advice::Stop,
+            Self::Answered(refusal) | Self::FailedInside(refusal) if refusal.error.is_hopeless() => Advice::Stop,
             Self::FailedInside(refusal) if refusal.error.is_transient() => Advice::Again(None),
             // Servers that answer so give no status to go by; the batch may be unknown to them.
             Self::FailedInside(_) => Advice::Lasting,
@@ -107,7 +84,7 @@ impl Failure {
     pub(crate) fn is_ambiguous(&self) -> bool {
         match self {
             Self::Interrupted(_) | Self::Garbled(_) => true,
-            Self::FailedInside(refusal) => !is_for_good(&refusal.error),
+            Self::FailedInside(refusal) => !refusal.error.is_hopeless(),
             Self::Answered(refusal) => matches!(refusal.status, 408 | 500..=599),
             Self::Unsent(_) | Self::Untrusted(_) | Self::Misnamed(_) | Self::Changed | Self::Local(_) => false,
         }
@@ -131,12 +108,6 @@ impl Failure {
         }
     }
 
-    /// The provider's code for it, or its type.
-    pub(crate) fn code(&self) -> Option<&str> {
-        let error = self.error()?;
-        error.code.as_deref().or(error.kind.as_deref())
-    }
-
     /// Whether it says that the thing asked for does not exist, or says in a
     /// success that it failed, and not how.
     pub(crate) fn is_unknown_thing(&self) -> bool {
@@ -148,8 +119,8 @@ impl Failure {
 
     /// What to do about it, where that is known.
     pub(crate) fn hints(&self) -> Vec<&'static str> {
-        match (self, self.code()) {
-            (_, Some("insufficient_quota" | "billing_hard_limit_reached" | "billing_not_active")) => {
+        match (self, self.error().map(|error| error.meaning)) {
+            (_, Some(Meaning::NeedsCredit)) => {
                 vec!["Raise the organisation's budget or add credit at the provider, then run again."]
             }
             (Self::Untrusted(_), _) => {
@@ -171,12 +142,6 @@ impl Failure {
             _ => Vec::new(),
         }
     }
-}
-
-/// Whether an error says that no waiting helps.
-fn is_for_good(error: &ApiError) -> bool {
-    let words = [error.code.as_deref(), error.kind.as_deref()];
-    words.into_iter().flatten().any(is_hopeless)
 }
 
 impl std::fmt::Display for Failure {
@@ -285,14 +250,15 @@ impl Cadence {
 
 #[cfg(test)]
 mod tests {
-    use super::{Advice, ApiError, Backoff, Cadence, Duration, Failure, RETRY_AFTER_CAP, Refusal, retry_after};
+    use super::{Advice, Backoff, Cadence, Duration, Failure, RETRY_AFTER_CAP, Refusal, retry_after};
+    use crate::dialects::testing;
 
     fn answered(status: u16) -> Failure {
         Failure::Answered(Refusal { status, ..Refusal::default() })
     }
 
     fn coded(status: u16, code: &str) -> Failure {
-        let error = ApiError { code: Some(code.to_owned()), ..ApiError::default() };
+        let error = testing::error(&format!(r#"{{"error":{{"code":"{code}"}}}}"#));
         Failure::Answered(Refusal { status, error: Box::new(error), ..Refusal::default() })
     }
 
@@ -315,7 +281,7 @@ mod tests {
         assert_eq!(coded(400, "billing_hard_limit_reached").advice(), Advice::Stop);
         assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));
         assert!(!coded(429, "insufficient_quota").hints().is_empty());
-        let error = ApiError { kind: Some("insufficient_quota".to_owned()), ..ApiError::default() };
+        let error = testing::error(r#"{"error":{"type":"insufficient_quota"}}"#);
         let typed = Failure::Answered(Refusal { status: 429, error: Box::new(error), ..Refusal::default() });
         assert_eq!(typed.advice(), Advice::Stop, "the type says it where there is no code");
     }
@@ -323,7 +289,7 @@ mod tests {
     #[test]
     fn an_error_in_a_success_means_what_it_says() {
         let inside = |json: &str| {
-            let error = Box::new(ApiError::inside(json.as_bytes()).unwrap());
+            let error = Box::new(testing::error(json));
             Failure::FailedInside(Refusal { shown: error.clone(), error, ..Refusal::default() })
         };
         let quota = inside(r#"{"error":{"code":"insufficient_quota"}}"#);

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::dialects::ApiError;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::oversize;
 use crate::policy::{BEFORE_BATCH, REFUSAL_LASTS, REFUSAL_TIMES};
-use crate::retry::{Advice, Backoff, Cadence, Failure, is_hopeless};
+use crate::retry::{Advice, Backoff, Cadence, Failure};
 use crate::text::counted;
 
 /// How long failures of a call are retried.
@@ -165,7 +166,9 @@ fn is_lasting(failure: &Failure, budget: RetryBudget) -> bool {
         Advice::Lasting => true,
         Advice::Again(_) => false,
         Advice::Stop => {
-            budget == RetryBudget::Running && failure.status().is_some() && !failure.code().is_some_and(is_hopeless)
+            budget == RetryBudget::Running
+                && failure.status().is_some()
+                && !failure.error().is_some_and(ApiError::is_hopeless)
         }
     }
 }

@@ -53,12 +53,8 @@ impl FromStr for Header {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, value) = text.split_once(':').ok_or("a header is written `Name: value`")?;
-        let name = name.trim().to_ascii_lowercase();
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        if name.is_empty() || !name.chars().all(token) {
-            return Err("a header's name is letters, digits and `-`".to_owned());
-        }
-        Ok(Self { name, value: value.parse()? })
+        let name = http::HeaderName::try_from(name.trim()).map_err(|_| "a header's name is letters, digits and `-`")?;
+        Ok(Self { name: name.as_str().to_owned(), value: value.parse()? })
     }
 }
 

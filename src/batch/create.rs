@@ -16,8 +16,7 @@ use super::files::{Unready, Waiting};
 use super::search::{self, cannot_list};
 use super::submit::{Progress, Submission, Submitter};
 use super::waves::Pauses;
-use crate::dialects::Batch;
-use crate::dialects::NewBatch;
+use crate::dialects::{Batch, FoundBy, NewBatch};
 use crate::error::Error;
 use crate::events::Event;
 use crate::guard::Stop;
@@ -115,7 +114,7 @@ impl Submitter<'_> {
     fn refuses_metadata(&self, failure: &Failure, user: &[(String, String)]) -> bool {
         let is_over_it = failure.error().is_some_and(|error| error.is_over_metadata(user));
         let refuses = matches!(failure, Failure::Answered(refusal) if matches!(refusal.status, 400 | 422));
-        let is_refused = refuses && is_over_it && self.api.provider().may_refuse_metadata();
+        let is_refused = refuses && is_over_it && self.api.vendor().capabilities.found_by == FoundBy::MetadataIfKept;
         if is_refused {
             self.warn(format!(
                 "The provider takes no metadata ({failure}), so the batch is created without: only its file's name and \

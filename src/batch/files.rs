@@ -15,12 +15,11 @@ use tokio::time::Instant;
 use super::Driver;
 use super::submit::Progress;
 use crate::api::Api;
-use crate::dialects::{Batch, BatchError, File, Status};
+use crate::dialects::{Batch, BatchError, File, Status, is_file_field, is_over_file};
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::phases::Phase;
 use crate::policy::{BEFORE_BATCH, FILE_LOOK, FILE_LOOKS};
-use crate::refusal::{is_file_field, is_over_file};
 use crate::retry::{Advice, Backoff, Failure};
 use crate::retry_loop::FewTries;
 
@@ -140,11 +139,12 @@ fn is_named(batch: &Batch, message: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, is_pending, lacks_file};
+    use super::{is_pending, lacks_file};
+    use crate::dialects::testing;
 
     #[test]
     fn only_a_batch_that_could_not_find_its_file_is_created_again() {
-        let lacks = |json: &str| lacks_file(&crate::dialects::openai::wire::object::<Batch>(json.as_bytes()).unwrap());
+        let lacks = |json: &str| lacks_file(&testing::batch(json));
         let failed = |rest: &str| format!(r#"{{"id":"b","status":"failed","input_file_id":"file-1",{rest}}}"#);
         let error =
             r#""errors":{"data":[{"code":"invalid_request","message":"Cannot find file file-1.","param":"file_id"}]}"#;

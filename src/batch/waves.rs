@@ -18,9 +18,6 @@ use crate::guard::Stop;
 use crate::phases::Phase;
 use crate::policy::{FIRST_ROOM_WAIT, LONGEST_ROOM_WAIT, MOST_ROOM_WAITS, ROOM_FREED};
 
-/// OpenAI's word for it.
-const NO_ROOM: &str = "token_limit_exceeded";
-
 /// How long to wait for room.
 #[derive(Default)]
 pub(super) struct Pauses(u32);
@@ -112,5 +109,5 @@ impl Driver<'_> {
 pub(super) fn lacks_room(progress: &RefCell<Progress>) -> bool {
     let progress = progress.borrow();
     let Some(batch) = progress.batch.as_ref() else { return false };
-    batch.status == Status::Failed && batch.errors.iter().any(|error| error.code.as_deref() == Some(NO_ROOM))
+    batch.status == Status::Failed && batch.errors.lack_room
 }

@@ -1,9 +1,8 @@
 //! Addresses: what may be connected to, and how a call's path is joined to the
 //! base URL. Pure decisions; nothing here connects.
 
-use std::net::IpAddr;
-
 use reqwest::Url;
+use url::Host;
 
 use crate::error::Error;
 use crate::opaque::{LONGEST_ID, is_path};
@@ -103,9 +102,12 @@ pub(crate) fn is_local(base_url: &str) -> bool {
 }
 
 pub(super) fn is_loopback(url: &Url) -> bool {
-    let Some(host) = url.host_str() else { return false };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 /// The longest path, in bytes: an id and the words around it.

@@ -1,4 +1,4 @@
-//! Carries out a provider's calls: the only directory that names reqwest.
+//! Carries out a dialect's calls: the only directory that names reqwest.
 //!
 //! One attempt a call and no retries: those are decided above. Credentials go
 //! to the base URL's own origin and nowhere else; redirects are off, but for
@@ -26,9 +26,8 @@ pub(crate) use self::address::{Shown, is_local, is_plain_page, public_address};
 use self::reach::Names;
 pub(crate) use self::redact::{Kind, Secrets};
 pub(crate) use self::trace::Traces;
-use crate::api_error::ApiError;
 use crate::clock::Clock;
-use crate::dialects::{Call, Method};
+use crate::dialects::{Body, Call, Dialect, Method};
 use crate::error::Error;
 use crate::policy::{CALL_TIMEOUT, CONNECT_TIMEOUT, IDLE_TIMEOUT, MAX_REDIRECTS, SLOWEST_UPLOAD};
 use crate::requests::outgoing::Outgoing;
@@ -44,7 +43,7 @@ const MAX_BODY: usize = 64 << 20;
 pub(crate) struct Connection {
     /// The base URL, as `https://api.openai.com/v1`.
     pub base_url: String,
-    /// The key, sent as a bearer token.
+    /// The key, sent as the dialect says.
     pub api_key: Option<Secret>,
     /// More headers, such as `openai-organization`.
     pub headers: Vec<Header>,
@@ -58,6 +57,8 @@ pub(crate) struct Connection {
 pub(crate) struct Client {
     base: Url,
     clock: Clock,
+    /// How keys are sent and errors are read.
+    dialect: &'static dyn Dialect,
     headers: HeaderMap,
     secrets: Secrets,
     traces: Traces,
@@ -92,7 +93,7 @@ pub(crate) struct Download {
 
 impl Client {
     /// Prepares a client. Wrong addresses, headers and certificates are usage errors.
-    pub(crate) fn new(connection: &Connection, clock: Clock) -> Result<Self, Error> {
+    pub(crate) fn new(connection: &Connection, dialect: &'static dyn Dialect, clock: Clock) -> Result<Self, Error> {
         let base = address::base_url(&connection.base_url)?;
         if base.scheme() == "http" && !is_loopback(&base) && !connection.allow_http {
             let origin = base.origin().ascii_serialization();
@@ -108,9 +109,9 @@ impl Client {
             secrets.add(header.value.clone(), Kind::of_header(header));
         }
         if let Some(key) = &connection.api_key {
+            let (name, value) = dialect.authorization(key);
             let wrong = || Error::usage("`api-key` holds characters that HTTP cannot carry.");
-            let bearer = sensitive(&format!("Bearer {}", key.reveal())).ok_or_else(wrong)?;
-            headers.insert(reqwest::header::AUTHORIZATION, bearer);
+            headers.insert(HeaderName::from_static(name), sensitive(&value).ok_or_else(wrong)?);
             secrets.add(key.clone(), Kind::Credential);
         }
         let parameter = |(name, value): (String, String)| Some(Header { name, value: value.parse().ok()? });
@@ -123,6 +124,7 @@ impl Client {
         Ok(Self {
             base,
             clock,
+            dialect,
             headers,
             secrets,
             traces: Traces::of(connection, &query),
@@ -172,16 +174,17 @@ impl Client {
     /// Sends a call and reads its whole answer.
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply, Failure> {
         let mut request = self.request(call)?.timeout(CALL_TIMEOUT);
-        if let Some(json) = &call.json {
+        if let Body::Json(json) = &call.body {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(json.to_string());
         }
         self.reply(request.send().await).await
     }
 
-    /// Uploads a file, with its length known beforehand. `sent` is told of each chunk.
+    /// Uploads a file after the fields of the call's form, with its length known beforehand. `sent` is told of each
+    /// chunk.
     pub(crate) async fn upload(
         &self,
-        call: &Call,
+        call: Call,
         name: &str,
         file: Outgoing,
         sent: impl Fn(usize) + Send + Sync + 'static,
@@ -196,10 +199,11 @@ impl Client {
             .file_name(name.to_owned())
             .mime_str("application/jsonl")
             .map_err(|error| Failure::Local(error.to_string()))?;
-        let fields =
-            call.form.iter().fold(multipart::Form::new(), |form, (name, value)| form.text(name.clone(), value.clone()));
+        let request = self.request(&call)?;
+        let fields = if let Body::Form(fields) = call.body { fields } else { Vec::new() };
+        let fields = fields.into_iter().fold(multipart::Form::new(), |form, (name, value)| form.text(name, value));
         let timeout = 2 * CALL_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
-        let request = self.request(call)?.timeout(timeout).multipart(fields.part("file", part));
+        let request = request.timeout(timeout).multipart(fields.part("file", part));
         let reply = self.reply(request.send().await).await;
         if changed.load(Ordering::Relaxed) { Err(Failure::Changed) } else { reply }
     }
@@ -290,7 +294,7 @@ impl Client {
         let request_id = request_id.map(|id| shorten(&self.shown(id), 80));
         // The status alone says enough where the body does not arrive.
         let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
-        let error = Box::new(ApiError::read(&body));
+        let error = Box::new(self.dialect.read_error(&body));
         let shown = Box::new(error.shown(|text| self.shown(text)));
         Failure::Answered(Refusal { status, error, shown, retry_after: after, request_id })
     }
@@ -387,10 +391,12 @@ fn deepest(error: &reqwest::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Client, Clock, Connection, content_range};
-    use crate::error::Exit;
+    use crate::dialects::{Name, choose};
+    use crate::error::{Error, Exit};
 
-    fn clock() -> Clock {
-        Clock::starting_at(std::time::Duration::ZERO)
+    fn client(connection: &Connection) -> Result<Client, Error> {
+        let clock = Clock::starting_at(std::time::Duration::ZERO);
+        Client::new(connection, choose(Name::Openai).dialect, clock)
     }
 
     fn connection(base_url: &str) -> Connection {
@@ -405,7 +411,7 @@ mod tests {
 
     #[test]
     fn secrets_are_cut_out_wherever_they_are_echoed() {
-        let client = Client::new(&connection("http://127.0.0.1:9/v1"), clock()).unwrap();
+        let client = client(&connection("http://127.0.0.1:9/v1")).unwrap();
         let echoed = b"key sk-0123456789, twice sk-0123456789sk-0123456789, header secret team, short abc";
         let expected = "key ***, twice ******, header ***, short abc";
         assert_eq!(String::from_utf8(client.secrets.cut(echoed)).unwrap(), expected);
@@ -414,7 +420,7 @@ mod tests {
     #[test]
     fn the_query_of_the_base_url_is_cut_out_but_for_the_version() {
         let url = "http://127.0.0.1:9/v1?api-version=2024-10-21&subscription=gateway%2Dkey-1&x=short";
-        let client = Client::new(&connection(url), clock()).unwrap();
+        let client = client(&connection(url)).unwrap();
         assert_eq!(client.shown("gateway-key-1, gateway%2Dkey-1, short, 2024-10-21"), "***, ***, short, 2024-10-21");
         let shown = client.shown_base_url();
         assert_eq!((shown.url.as_str(), shown.is_query_hidden), ("http://127.0.0.1:9/v1?api-version=2024-10-21", true));
@@ -423,16 +429,16 @@ mod tests {
     #[test]
     fn a_key_does_not_leave_over_plain_http_unless_allowed() {
         let away = connection("http://192.0.2.1/v1");
-        let refused = Client::new(&away, clock()).err().unwrap();
+        let refused = client(&away).err().unwrap();
         assert_eq!(refused.exit, Exit::Usage);
         assert!(refused.message.contains("plain http"), "{refused}");
-        assert!(Client::new(&Connection { allow_http: true, ..away }, clock()).is_ok());
+        assert!(client(&Connection { allow_http: true, ..away }).is_ok());
     }
 
     #[test]
     fn a_certificate_file_must_hold_one() {
         let wrong = Connection { ca_bundle: Some(b"no pem".to_vec()), ..connection("https://x.example/v1") };
-        assert_eq!(Client::new(&wrong, clock()).err().unwrap().message, "`ca-file` holds no certificate.");
+        assert_eq!(client(&wrong).err().unwrap().message, "`ca-file` holds no certificate.");
     }
 
     #[test]

@@ -8,13 +8,14 @@
 use super::check::check_quietly;
 use super::scene::Scene;
 use crate::dialects::Batch;
+use crate::dialects::Rules;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Part, Seen};
 use crate::plan;
 use crate::requests::source::{self, Source};
-use crate::requests::{Checked, Fault, Rules};
+use crate::requests::{Checked, Fault};
 use crate::retry::Advice;
 use crate::retry_loop::RetryBudget;
 use crate::text::requests_count;
@@ -82,7 +83,7 @@ pub(super) async fn check_named(scene: &Scene<'_>) -> Result<(), Error> {
 
 async fn read(scene: &Scene<'_>) -> Result<Read, Error> {
     let source = source::resolve(&plan::patterns(scene.plan.requests.clone())).await?;
-    let checked = check_quietly(&source, Rules::of_sent()).await?;
+    let checked = check_quietly(&source, Rules::of_sent(scene.api.vendor().dialect)).await?;
     match checked.faults.first().map(Fault::sentence) {
         None => Ok((source, checked)),
         Some(first) => {

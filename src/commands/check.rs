@@ -1,7 +1,7 @@
 //! `batchstep check`: what `run` does before it touches the network.
 
 use super::failed;
-use crate::dialects::{self, Name};
+use crate::dialects::{self, Name, Rules};
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -10,7 +10,7 @@ use crate::plan;
 use crate::report::Report;
 use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
-use crate::requests::{self, Checked, Rules};
+use crate::requests::{self, Checked};
 use crate::verdict::Verdict;
 use crate::world::World;
 
@@ -21,9 +21,9 @@ const MOST_TOLD: usize = 10;
 pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let events = world.events(host.as_ref());
-    let provider = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
+    let vendor = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {
-        let rules = plan::rules(&inputs.work, provider.as_ref())?;
+        let rules = plan::rules(&inputs.work, vendor)?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &events).await?;
         let verdict = match checked.fault_count {
@@ -31,7 +31,7 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
             faults => Verdict::invalid(faults, None),
         };
         let exit = verdict.exit;
-        let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+        let mut report = Report::begin(vendor, String::new(), world.clock);
         report.asked(&source, &checked);
         report.warnings = events.warnings();
         verdict.record(&mut report);

@@ -22,7 +22,7 @@ use crate::attachment::Owner;
 use crate::batch::download::Downloader;
 use crate::batch::{Driver, Ended, Room};
 use crate::clock::{rfc3339, seconds};
-use crate::dialects::{Batch, Status};
+use crate::dialects::{Batch, Rules, Status};
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::guard::Stop;
@@ -35,9 +35,9 @@ use crate::phases::{Phase, Phases};
 use crate::plan::{self, Collecting};
 use crate::policy::{BEFORE_BATCH, BRIEF_REFETCH, CLOCK_SKEW, FILES_ON_THEIR_WAY};
 use crate::report::{BatchReport, Coverage, Report};
+use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::source::{self, Source};
-use crate::requests::{Checked, Rules};
 use crate::retry_loop::RetryBudget;
 use crate::values::{self, OnExit, RetryOn};
 use crate::verdict::{self, End, Rows, Verdict};
@@ -111,7 +111,7 @@ impl<'a> Collection<'a> {
     /// Takes the directory.
     pub(super) fn begin(scene: &'a Scene<'a>, output_dir: &'a Path) -> Result<Self, Error> {
         let (journal, earlier) = Journal::open(output_dir, scene.world.clock)?;
-        let report = Report::begin(scene.api.provider(), scene.api.origin(), scene.world.clock);
+        let report = Report::begin(scene.api.vendor(), scene.api.origin(), scene.world.clock);
         // What was said of another run is no news of this one.
         let warned = if scene.plan.pending { scene.events.warnings().len() } else { 0 };
         let (phases, batches, at_hand, unproven) = (Phases::default(), Vec::new(), None, Vec::new());
@@ -241,7 +241,7 @@ impl<'a> Collection<'a> {
         let now = self.scene.world.clock.unix();
         let is_recent = |(batch, _): &(Batch, String)| {
             batch
-                .ended_at()
+                .ended_at
                 .is_some_and(|ended| (-seconds(CLOCK_SKEW)..seconds(FILES_ON_THEIR_WAY)).contains(&(now - ended)))
         };
         !doubtful.is_empty() && doubtful.iter().all(is_recent)
@@ -443,7 +443,7 @@ impl<'a> Collection<'a> {
             paths.push(path.display().to_string());
         }
         let source = source::resolve(&paths).await?;
-        let checked = check_quietly(&source, Rules::of_sent()).await?;
+        let checked = check_quietly(&source, Rules::of_sent(self.scene.api.vendor().dialect)).await?;
         if let Some(fault) = checked.faults.iter().find(|_| batches.len() > 1) {
             return Err(Error::refused(format!("These batches do not belong together: {}.", fault.statement()))
                 .hint("Collect each by itself, with an `output-dir` of its own.")

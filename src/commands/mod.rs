@@ -9,6 +9,7 @@ mod gather;
 pub(crate) mod list;
 mod named;
 pub(crate) mod operations;
+pub(crate) mod providers;
 pub(crate) mod pending;
 mod post;
 pub(crate) mod run;
@@ -65,7 +66,7 @@ fn show(
 
 /// What runs, in the log's first line.
 fn title(api: &Api) -> String {
-    let name = api.provider().name();
+    let name = api.vendor().name;
     format!("batchstep {}, provider {name} at {}", env!("CARGO_PKG_VERSION"), api.origin())
 }
 
@@ -74,8 +75,8 @@ fn skipped(connection: &Connection, reporting: &Reporting, world: &World) -> Opt
     if !plan::is_skipped(connection, reporting) {
         return None;
     }
-    let provider = dialects::choose(connection.provider.unwrap_or(Name::Openai));
-    let mut report = Report::begin(provider.as_ref(), String::new(), world.clock);
+    let vendor = dialects::choose(connection.provider.unwrap_or(Name::Openai));
+    let mut report = Report::begin(vendor, String::new(), world.clock);
     Verdict::skipped().record(&mut report);
     Some(report)
 }
@@ -184,7 +185,7 @@ fn failed(error: &Error, events: &Events<'_>) -> Exit {
 
 /// Connects to the server, starting the sandbox in this process if that is what is asked for.
 async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
-    let Server { provider, mut connection, simulator } = server;
+    let Server { vendor, mut connection, simulator } = server;
     if let Some(simulator) = simulator {
         let listening = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
         let failed = |error: std::io::Error| Error::internal("The sandbox found no loopback port.").because(error);
@@ -192,5 +193,5 @@ async fn connect(server: Server, clock: Clock) -> Result<Api, Error> {
         connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
         tokio::spawn(simulator.serve(listener, clock));
     }
-    Ok(Api::new(Client::new(&connection, clock)?, provider))
+    Ok(Api::new(Client::new(&connection, vendor.dialect, clock)?, vendor))
 }

@@ -56,7 +56,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
     let new = NewBatch {
         input_file_id: &inputs.file_id,
         endpoint: &inputs.endpoint,
-        completion_window: &plan::window(inputs.completion_window.as_deref(), api.provider())?,
+        completion_window: &plan::window(inputs.completion_window.as_deref(), api.vendor())?,
         metadata: &plan::pairs(&inputs.metadata, PAIRS)?,
         output_expires_after: inputs.output_expires_after,
     };
@@ -95,7 +95,8 @@ pub(crate) async fn file(command: File, world: &World) -> Result<(), Error> {
 
 async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection, world)?;
-    let form = plan::upload_form(inputs.upload_purpose.as_ref(), inputs.expires_after, &inputs.upload_fields)?;
+    let form =
+        plan::upload_form(inputs.upload_purpose.as_ref(), inputs.expires_after, &inputs.upload_fields, api.vendor())?;
     let source = source::resolve(std::slice::from_ref(&inputs.path)).await?;
     let own = || std::path::Path::new(&inputs.path).file_name().map(|name| name.to_string_lossy().into_owned());
     let name =
@@ -152,8 +153,8 @@ fn warn(world: &World) {
 }
 
 fn connect(connection: inputs::Connection, world: &World) -> Result<Api, Error> {
-    let Server { provider, connection, .. } = Server::remote(connection)?;
-    Ok(Api::new(Client::new(&connection, world.clock)?, provider))
+    let Server { vendor, connection, .. } = Server::remote(connection)?;
+    Ok(Api::new(Client::new(&connection, vendor.dialect, world.clock)?, vendor))
 }
 
 fn told<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {

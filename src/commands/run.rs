@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         let title = title(&api);
         events.emit(Event::Started { title, timeout: plan.timeout, deadline: rfc3339(ends) });
         earlier::set_aside(&plan.output_dir, world.clock, events)?;
-        let mut report = Report::begin(api.provider(), api.origin(), world.clock);
+        let mut report = Report::begin(api.vendor(), api.origin(), world.clock);
         report.max_failed = plan.max_failed.to_string();
         let phases = Phases::default();
         let (check, fingerprint, closing) = (None, String::new(), Vec::new());

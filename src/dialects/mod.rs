@@ -1,23 +1,38 @@
-//! Providers: each turns the API's verbs into HTTP calls, as data.
+//! Vendors, and the dialects that they speak.
 //!
-//! The default methods are OpenAI's dialect; a provider overrides what it says
-//! differently. Nothing here sends anything: `client/` does. The one `match`
-//! on provider names is [`choose`].
+//! A dialect is the Batch API as one family of vendors speaks it. It knows which lines it takes, how a verb becomes an
+//! HTTP call, and how the answers are read. `batch.rs`, `refusal.rs` and `line.rs` are the domain that it reads them
+//! into, so that nothing outside a dialect's directory knows a vendor's JSON, codes or names. Vendors that differ only
+//! in data are rows of `vendors.rs`. Nothing here sends anything: `client/` does. The one `match` on names is
+//! [`choose`].
 
-mod compatible;
+mod batch;
+mod call;
+mod capabilities;
+mod line;
 pub(crate) mod openai;
-mod sandbox;
+mod refusal;
+mod rules;
+mod vendors;
 
-pub(crate) use openai::wire::{Batch, BatchError, Counts, File, Page, Status};
-
+use std::fmt::Debug;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use serde_json::{Value, json};
 
-use crate::requests::Rules;
+pub(crate) use self::batch::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
+pub(crate) use self::call::{Body, Call, Method, NewBatch, UploadForm};
+pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
+pub(crate) use self::line::{Familiar, Finding, RequestLine, described, quoted};
+use self::openai::{OpenAi, VARIABLES};
+pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, is_over_file};
+pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
-/// The providers by name, the `provider` input.
+pub(crate) use self::vendors::{Key, Variable, Vendor};
+use crate::error::Error;
+use crate::values::Secret;
+
+/// The vendors by name, the `provider` input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// OpenAI itself.
@@ -28,189 +43,137 @@ pub enum Name {
     Sandbox,
 }
 
-/// The form fields that say how long an uploaded file lives.
-pub(crate) const EXPIRY_ANCHOR: &str = "expires_after[anchor]";
-/// The other one.
-pub(crate) const EXPIRY_SECONDS: &str = "expires_after[seconds]";
-
-/// Finds a provider by its name.
-pub fn choose(name: Name) -> Box<dyn Provider> {
+/// Finds a vendor by its name.
+pub fn choose(name: Name) -> &'static Vendor {
     match name {
-        Name::Openai => Box::new(openai::OpenAi),
-        Name::Compatible => Box::new(compatible::Compatible),
-        Name::Sandbox => Box::new(sandbox::Sandbox),
+        Name::Openai => &vendors::OPENAI,
+        Name::Compatible => &vendors::COMPATIBLE,
+        Name::Sandbox => &vendors::SANDBOX,
     }
 }
 
-/// An HTTP method of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// Reads.
-    Get,
-    /// Creates or acts.
-    Post,
-    /// Deletes.
-    Delete,
+/// Every vendor, in the order in which they are listed.
+pub fn all() -> impl Iterator<Item = &'static Vendor> {
+    Name::value_variants().iter().map(|name| choose(*name))
 }
 
-/// An HTTP call, relative to the base URL.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Call {
-    /// The method.
-    pub method: Method,
-    /// The path below the base URL, as segments that are not yet encoded.
-    pub path: String,
-    /// The query's pairs.
-    pub query: Vec<(&'static str, String)>,
-    /// The JSON body.
-    pub json: Option<Value>,
-    /// The form fields that stand before the file in an upload.
-    pub form: Vec<(String, String)>,
-}
+/// What comes of reading an answer of the server's.
+pub(crate) type Parsed<T> = Result<T, serde_json::Error>;
 
-impl Call {
-    /// A call without query or body.
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), json: None, form: Vec::new() }
-    }
-}
-
-/// What a new batch is made of.
-#[derive(Clone, Debug)]
-pub struct NewBatch<'a> {
-    /// The uploaded file.
-    pub input_file_id: &'a str,
-    /// Where its requests go.
-    pub endpoint: &'a str,
-    /// How long the provider may take: `24h` at OpenAI.
-    pub completion_window: &'a str,
-    /// Marks and the user's own pairs.
-    pub metadata: &'a [(String, String)],
-    /// How long the output file lives, counted from its own creation.
-    pub output_expires_after: Option<Duration>,
-}
-
-/// What an upload says beside the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UploadForm {
-    /// What the file is for: `batch` at OpenAI.
-    pub purpose: String,
-    /// How long the file lives.
-    pub expires_after: Option<Duration>,
-    /// The user's own fields: gateways route by them.
-    pub fields: Vec<(String, String)>,
-}
-
-/// Whether a provider wants an API key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Key {
-    /// It refuses calls without one.
-    Required,
-    /// That is for the server to say: it may take none, or another header.
-    Optional,
-    /// It takes any, so one is made up.
-    MadeUp,
-}
-
-/// A vendor of the Batch API.
-pub trait Provider {
-    /// Its name, as the input says it.
+/// The Batch API as one family of vendors speaks it.
+///
+/// Shards are uploaded as a file, of which a batch is then created. A dialect that sends the requests in the create
+/// itself adds a form to [`Body`].
+pub(crate) trait Dialect: Debug + Sync {
+    /// Whose language it is, for people.
     fn name(&self) -> &'static str;
 
-    /// Where it answers, unless `base-url` says otherwise.
-    fn base_url(&self) -> Option<&'static str>;
+    /// Refuses a chosen endpoint that takes no batches.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if `rules` name such an endpoint.
+    fn check_endpoint(&self, rules: &Rules) -> Result<(), Error>;
 
-    /// What its requests files must keep to. OpenAI's limits are of its Batch
-    /// guide (2026-08); which megabyte its "200 MB" means is not documented, so
-    /// the smaller one is kept to.
-    fn rules(&self) -> Rules {
-        Rules {
-            known_endpoints_only: true,
-            max_requests: Some(50_000),
-            max_bytes: Some(200_000_000),
-            max_embedding_inputs: Some(50_000),
-            ..Rules::default()
-        }
-    }
+    /// Reads a line of the requests file and finds what is wrong with it by itself. What it shares with other lines is
+    /// checked elsewhere.
+    ///
+    /// # Errors
+    /// What is wrong with a line that cannot be read as a request at all.
+    fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding>;
 
-    /// The completion windows it takes; empty where that is for the server to say.
-    fn windows(&self) -> &'static [&'static str] {
-        &["24h"]
-    }
+    /// A warning of an endpoint that the dialect does not know.
+    fn unknown_endpoint(&self, endpoint: &str) -> String;
 
-    /// Whether it may know no metadata, and refuse a create for having some.
-    fn may_refuse_metadata(&self) -> bool {
-        false
-    }
+    /// The header by which a call proves whose it is: its name in lower case, and its value.
+    fn authorization(&self, key: &Secret) -> (&'static str, String);
 
-    /// Whether it wants a key.
-    fn key(&self) -> Key {
-        Key::Required
-    }
+    /// The header, in lower case, that says for which organization a call acts.
+    fn organization_header(&self) -> &'static str;
 
-    /// Whether its answers are made up.
-    fn is_simulated(&self) -> bool {
-        false
-    }
+    /// The header, in lower case, that says for which project a call acts.
+    fn project_header(&self) -> &'static str;
 
-    /// Uploads a requests file, which the client appends to the form.
-    fn upload(&self, form: &UploadForm) -> Call {
-        let mut fields = vec![("purpose".to_owned(), form.purpose.clone())];
-        if let Some(life) = form.expires_after {
-            fields.push((EXPIRY_ANCHOR.to_owned(), "created_at".to_owned()));
-            fields.push((EXPIRY_SECONDS.to_owned(), life.as_secs().to_string()));
-        }
-        let form = [&fields[..], &form.fields].concat();
-        Call { form, ..Call::new(Method::Post, "/files") }
-    }
+    /// The form fields that say how long an uploaded file lives.
+    fn expiry_fields(&self, life: Duration) -> Vec<(&'static str, String)>;
+
+    /// Uploads a requests file.
+    fn upload(&self, form: &UploadForm) -> Call;
 
     /// Reads a file's object.
-    fn get_file(&self, id: &str) -> Call {
-        Call::new(Method::Get, format!("/files/{id}"))
-    }
+    fn get_file(&self, id: &str) -> Call;
 
     /// Reads a file's bytes.
-    fn file_content(&self, id: &str) -> Call {
-        Call::new(Method::Get, format!("/files/{id}/content"))
-    }
+    fn file_content(&self, id: &str) -> Call;
 
     /// Deletes a file.
-    fn delete_file(&self, id: &str) -> Call {
-        Call::new(Method::Delete, format!("/files/{id}"))
-    }
+    fn delete_file(&self, id: &str) -> Call;
 
     /// Creates a batch.
-    fn create_batch(&self, batch: &NewBatch<'_>) -> Call {
-        let metadata: serde_json::Map<String, Value> =
-            batch.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
-        let mut body = json!({
-            "input_file_id": batch.input_file_id,
-            "endpoint": batch.endpoint,
-            "completion_window": batch.completion_window,
-        });
-        if !metadata.is_empty() {
-            body["metadata"] = Value::Object(metadata);
-        }
-        if let Some(life) = batch.output_expires_after {
-            body["output_expires_after"] = json!({ "anchor": "created_at", "seconds": life.as_secs() });
-        }
-        Call { json: Some(body), ..Call::new(Method::Post, "/batches") }
-    }
+    fn create_batch(&self, batch: &NewBatch<'_>) -> Call;
 
     /// Reads a batch.
-    fn get_batch(&self, id: &str) -> Call {
-        Call::new(Method::Get, format!("/batches/{id}"))
-    }
+    fn get_batch(&self, id: &str) -> Call;
 
     /// Cancels a batch.
-    fn cancel_batch(&self, id: &str) -> Call {
-        Call::new(Method::Post, format!("/batches/{id}/cancel"))
+    fn cancel_batch(&self, id: &str) -> Call;
+
+    /// Lists up to `limit` batches, newest first, from after the batch named.
+    fn list_batches(&self, limit: u64, after: Option<&str>) -> Call;
+
+    /// Reads the answer that shows a batch.
+    ///
+    /// # Errors
+    /// Fails if it is not JSON or has no id that can be asked for.
+    fn read_batch(&self, body: &[u8]) -> Parsed<Batch>;
+
+    /// Reads a page of a list of batches.
+    ///
+    /// # Errors
+    /// Fails if it is not JSON or not a list.
+    fn read_page(&self, body: &[u8]) -> Parsed<Page>;
+
+    /// Reads the answer that shows a file.
+    ///
+    /// # Errors
+    /// Fails if it is not JSON or has no id that can be asked for.
+    fn read_file(&self, body: &[u8]) -> Parsed<File>;
+
+    /// Reads the body of an answer that is not 2xx.
+    fn read_error(&self, body: &[u8]) -> ApiError;
+
+    /// The error in the body of an answer that is 2xx nevertheless.
+    fn error_in_success(&self, body: &[u8]) -> Option<ApiError>;
+
+    /// Whether a code says that no waiting helps.
+    fn is_hopeless(&self, code: &str) -> bool;
+}
+
+/// Answers of servers for tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::{ApiError, Batch, Name, choose};
+
+    /// A batch that a compatible server shows so.
+    pub(crate) fn batch(json: &str) -> Batch {
+        choose(Name::Compatible).dialect.read_batch(json.as_bytes()).unwrap()
     }
 
-    /// Lists batches, newest first.
-    fn list_batches(&self, limit: u64, after: Option<&str>) -> Call {
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(after.map(|id| ("after", id.to_owned())));
-        Call { query, ..Call::new(Method::Get, "/batches") }
+    /// An error that a compatible server answers so.
+    pub(crate) fn error(json: &str) -> ApiError {
+        choose(Name::Compatible).dialect.read_error(json.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::{Name, choose};
+
+    #[test]
+    fn a_vendor_is_called_what_the_input_calls_it() {
+        for name in Name::value_variants() {
+            assert_eq!(choose(*name).name, name.to_possible_value().unwrap().get_name());
+        }
     }
 }

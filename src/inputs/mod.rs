@@ -43,6 +43,8 @@ pub enum Command {
     Check(Check),
     /// Cancel batches and wait until they have ended.
     Cancel(Box<Cancel>),
+    /// Show what each provider can and cannot do, without network or key.
+    Providers(Providers),
     /// Serve the built-in API simulator on a loopback port.
     Sandbox(Sandbox),
     /// The API's batch operations, one call each, JSON on standard output.
@@ -166,6 +168,14 @@ pub struct Cancel {
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,
+}
+
+/// What `providers` takes.
+#[derive(Debug, Args)]
+pub struct Providers {
+    /// The provider to show: openai, compatible or sandbox [default: all].
+    #[arg(value_name = "NAME", hide_possible_values = true)]
+    pub provider: Option<dialects::Name>,
 }
 
 /// What `sandbox` takes.

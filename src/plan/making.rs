@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use crate::dialects::{EXPIRY_ANCHOR, EXPIRY_SECONDS, Provider, UploadForm};
+use crate::dialects::{Limits, Rules, UploadForm, Vendor};
 use crate::error::Error;
 use crate::hosts::Host;
 use crate::inputs::{Making, Work};
 use crate::policy::TIMEOUT_BEYOND_WINDOW;
-use crate::requests::Rules;
 use crate::values::{self, Field, Header};
 
-/// The purpose of an upload where none is named.
-const PURPOSE: &str = "batch";
 /// Headers that route a call or select a version, so that other values may lead
 /// to other answers: OpenAI's and Anthropic's own, and those of the gateways
 /// LiteLLM, Portkey, Helicone, Envoy AI Gateway and TrueFoundry. Credentials
@@ -40,21 +37,20 @@ const ROUTING: [&str; 20] = [
     "x-tfy-provider-name",
 ];
 
-/// What the requests must keep to: the provider's rules, and limits that are the user's where those are smaller.
-pub(crate) fn rules(work: &Work, provider: &dyn Provider) -> Result<Rules, Error> {
+/// What the requests must keep to: the vendor's rules, and limits that are the user's where those are smaller.
+pub(crate) fn rules(work: &Work, vendor: &Vendor) -> Result<Rules, Error> {
     for (name, limit) in [("max-requests", work.max_requests), ("max-bytes", work.max_bytes)] {
         if limit == Some(0) {
             return Err(Error::usage(format!("`{name}` is 0, which leaves no room for any request.")));
         }
     }
-    let rules = provider.rules();
     let smaller = |ours: Option<u64>, theirs: Option<u64>| ours.into_iter().chain(theirs).min();
-    Ok(Rules {
-        endpoint: work.endpoint.clone(),
-        max_requests: smaller(work.max_requests, rules.max_requests),
-        max_bytes: smaller(work.max_bytes, rules.max_bytes),
-        ..rules
-    })
+    let limits = Limits {
+        max_requests: smaller(work.max_requests, vendor.limits.max_requests),
+        max_bytes: smaller(work.max_bytes, vendor.limits.max_bytes),
+        ..vendor.limits
+    };
+    Ok(Rules { endpoint: work.endpoint.clone(), limits, ..vendor.rules() })
 }
 
 /// What an upload says beside the file.
@@ -62,16 +58,17 @@ pub(crate) fn upload_form(
     purpose: Option<&String>,
     expires_after: Option<Duration>,
     fields: &[Field],
+    vendor: &Vendor,
 ) -> Result<UploadForm, Error> {
-    let purpose = purpose.map_or_else(|| PURPOSE.to_owned(), |purpose| purpose.trim().to_owned());
-    if purpose.is_empty() || purpose.chars().any(char::is_control) {
+    let purpose = purpose.map(|purpose| purpose.trim().to_owned());
+    if purpose.as_ref().is_some_and(|purpose| purpose.is_empty() || purpose.chars().any(char::is_control)) {
         return Err(Error::usage("`upload-purpose` is empty or holds control characters.")
             .hint("Leave it out for the purpose `batch`."));
     }
+    let expiry = expires_after.map(|life| vendor.dialect.expiry_fields(life)).unwrap_or_default();
     let mut pairs: Vec<(String, String)> = Vec::new();
     for Field { name, value } in fields {
-        let is_taken = expires_after.is_some() && [EXPIRY_ANCHOR, EXPIRY_SECONDS].contains(&name.as_str());
-        if is_taken {
+        if expiry.iter().any(|(taken, _)| taken == name) {
             return Err(Error::usage(format!("`upload-fields` has `{name}`, which `expires-after` sets already."))
                 .hint("Remove one of them."));
         }
@@ -85,8 +82,8 @@ pub(crate) fn upload_form(
 }
 
 /// What the upload of these batches' requests says beside the file.
-pub(super) fn form(making: &Making) -> Result<UploadForm, Error> {
-    upload_form(making.upload_purpose.as_ref(), making.expires_after, &making.upload_fields)
+pub(super) fn form(making: &Making, vendor: &Vendor) -> Result<UploadForm, Error> {
+    upload_form(making.upload_purpose.as_ref(), making.expires_after, &making.upload_fields, vendor)
 }
 
 /// What else than bytes, endpoint and window changes the answers: fields of the
@@ -114,7 +111,7 @@ mod tests {
 
     fn limits(name: Name, max_requests: Option<u64>, max_bytes: Option<u64>) -> Option<(Option<u64>, Option<u64>)> {
         let work = Work { requests: Vec::new(), endpoint: None, max_requests, max_bytes };
-        rules(&work, choose(name).as_ref()).ok().map(|rules| (rules.max_requests, rules.max_bytes))
+        rules(&work, choose(name)).ok().map(|rules| (rules.limits.max_requests, rules.limits.max_bytes))
     }
 
     #[test]
@@ -131,7 +128,7 @@ mod tests {
     #[test]
     fn headers_that_route_are_known_by_name() {
         let headers = ["X-LiteLLM-Model: gpt", "x-portkey-virtual-key: vk", "x-trace-id: 7", "OpenAI-Beta: v2"];
-        let form = upload_form(None, None, &["openai-beta=field".parse().unwrap()]).unwrap();
+        let form = upload_form(None, None, &["openai-beta=field".parse().unwrap()], choose(Name::Openai)).unwrap();
         let extras = extras(&form, &headers.map(|header| header.parse().unwrap()));
         let pairs: Vec<(&str, &str)> = extras.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let routes = [("headers x-litellm-model", "gpt"), ("headers openai-beta", "v2")];
@@ -146,9 +143,10 @@ mod tests {
     fn an_upload_says_everything_once() {
         let form = |purpose: Option<&str>, life: Option<Duration>, fields: &[&str]| {
             let fields: Vec<_> = fields.iter().map(|field| field.parse().unwrap()).collect();
-            upload_form(purpose.map(str::to_owned).as_ref(), life, &fields).map_err(|error| error.message)
+            let purpose = purpose.map(str::to_owned);
+            upload_form(purpose.as_ref(), life, &fields, choose(Name::Openai)).map_err(|error| error.message)
         };
-        assert_eq!(form(None, None, &[]).unwrap().purpose, "batch");
+        assert_eq!(form(None, None, &[]).unwrap().purpose, None);
         assert_eq!(form(Some("batch-api"), None, &["tags[]=a", "tags[]=b"]).unwrap().fields.len(), 2);
         assert!(form(None, None, &["expires_after[seconds]=1209600"]).is_ok());
         let day = Some(Duration::from_secs(86_400));

@@ -11,15 +11,13 @@ use std::time::Duration;
 use self::making::{extras, form, longest};
 pub(crate) use self::making::{rules, upload_form};
 use crate::client;
-use crate::dialects::{self, Key, Name, Provider, UploadForm};
+use crate::dialects::{self, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{Host, Wishes};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
-use crate::requests::Rules;
-use crate::retry;
 use crate::simulator::Simulator;
 use crate::values::OnExit;
 use crate::values::Reuse;
@@ -76,8 +74,8 @@ pub(crate) struct Plan {
 
 /// Whom to talk to.
 pub(crate) struct Server {
-    /// The provider.
-    pub provider: Box<dyn Provider>,
+    /// The vendor.
+    pub vendor: &'static Vendor,
     /// The connection; without an address where the sandbox is in the process.
     pub connection: client::Connection,
     /// The sandbox to start in the process.
@@ -88,15 +86,15 @@ impl Plan {
     /// Plans a run, and tells whom it talks to.
     pub(crate) fn run(run: inputs::Run, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::in_process(run.connection, run.simulation)?;
-        let (window, metadata) = making(&run.making, server.provider.as_ref())?;
-        let form = form(&run.making)?;
+        let (window, metadata) = making(&run.making, server.vendor)?;
+        let form = form(&run.making, server.vendor)?;
         // A simulated batch is over in seconds, so its polls must be too.
         let poll = server
             .simulator
             .as_ref()
             .map(|simulator| (simulator.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
         let plan = Self {
-            rules: rules(&run.work, server.provider.as_ref())?,
+            rules: rules(&run.work, server.vendor)?,
             requests: patterns(run.work.requests),
             timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
@@ -112,7 +110,7 @@ impl Plan {
             in_process: server.simulator.is_some(),
             max_failed: run.waiting.max_failed.unwrap_or_default(),
             retries: run.waiting.retries.unwrap_or(RETRIES),
-            retry_on: retry_on(run.waiting.retry_on)?,
+            retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
             output_dir: output_dir(run.reporting.output_dir),
         };
@@ -122,10 +120,10 @@ impl Plan {
     /// Plans a run that does not wait, and tells whom it talks to.
     pub(crate) fn submit(submit: inputs::Submit, host: &dyn Host, setting: Setting) -> Result<(Self, Server), Error> {
         let server = Server::remote(submit.connection)?;
-        let (window, metadata) = making(&submit.making, server.provider.as_ref())?;
-        let form = form(&submit.making)?;
+        let (window, metadata) = making(&submit.making, server.vendor)?;
+        let form = form(&submit.making, server.vendor)?;
         let plan = Self {
-            rules: rules(&submit.work, server.provider.as_ref())?,
+            rules: rules(&submit.work, server.vendor)?,
             requests: patterns(submit.work.requests),
             timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
@@ -209,8 +207,8 @@ impl Collecting {
 }
 
 /// What is retried beside the default. No run retries an empty account, so that asking for it is a mistake.
-fn retry_on(words: Vec<RetryWord>) -> Result<RetryOn, Error> {
-    let hopeless = |word: &RetryWord| matches!(word, RetryWord::Code(code) if retry::is_hopeless(code));
+fn retry_on(words: Vec<RetryWord>, vendor: &Vendor) -> Result<RetryOn, Error> {
+    let hopeless = |word: &RetryWord| matches!(word, RetryWord::Code(code) if vendor.dialect.is_hopeless(code));
     if let Some(RetryWord::Code(code)) = words.iter().find(|word| hopeless(word)) {
         return Err(Error::usage(format!("`retry-on` names `{code}`, which no retry within a run helps."))
             .hint("Add credit at the provider or raise its limit, then run again."));
@@ -251,15 +249,15 @@ impl Server {
     /// A server for one call: the sandbox must already be served somewhere.
     pub(crate) fn remote(connection: inputs::Connection) -> Result<Self, Error> {
         let name = connection.provider.unwrap_or(Name::Openai);
-        let provider = dialects::choose(name);
-        let base_url = connection.base_url.clone().or_else(|| provider.base_url().map(str::to_owned));
+        let vendor = dialects::choose(name);
+        let base_url = connection.base_url.clone().or_else(|| vendor.base_url.map(str::to_owned));
         let base_url = base_url.ok_or_else(|| missing_address(name))?;
-        if provider.is_simulated() && !client::is_local(&base_url) {
+        if vendor.is_simulated() && !client::is_local(&base_url) {
             return Err(Error::usage("`provider` is sandbox, but `base-url` is not on this machine.")
                 .hint("A real server would do real work under a simulated name: use `--provider compatible` for it."));
         }
-        let connection = connect(connection, base_url, provider.as_ref())?;
-        Ok(Self { provider, connection, simulator: None })
+        let connection = connect(connection, base_url, vendor)?;
+        Ok(Self { vendor, connection, simulator: None })
     }
 
     /// A server for a run: the sandbox is started in the process unless an address is named.
@@ -281,8 +279,8 @@ impl Server {
 
 /// Whether a run is to be passed over because there is no key for it.
 pub(crate) fn is_skipped(connection: &inputs::Connection, reporting: &inputs::Reporting) -> bool {
-    let provider = dialects::choose(connection.provider.unwrap_or(Name::Openai));
-    let keyless = connection.api_key.is_none() && provider.key() != Key::MadeUp && !has_key_header(connection);
+    let vendor = dialects::choose(connection.provider.unwrap_or(Name::Openai));
+    let keyless = connection.api_key.is_none() && vendor.key != Key::MadeUp && !has_key_header(connection);
     keyless && reporting.skip_without_key.unwrap_or(false)
 }
 
@@ -340,13 +338,13 @@ pub(crate) fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, Strin
 }
 
 /// The completion window, or the one that all know.
-pub(crate) fn window(window: Option<&str>, provider: &dyn Provider) -> Result<String, Error> {
+pub(crate) fn window(window: Option<&str>, vendor: &Vendor) -> Result<String, Error> {
     let window = window.unwrap_or(WINDOW);
-    let known = provider.windows();
+    let known = vendor.windows;
     if !known.is_empty() && !known.contains(&window) {
         return Err(Error::usage(format!(
             "`completion-window` is `{window}`, but {} takes {}.",
-            provider.name(),
+            vendor.name,
             known.join(", ")
         ))
         .hint("Use `--provider compatible` for a server that takes others."));
@@ -354,8 +352,8 @@ pub(crate) fn window(window: Option<&str>, provider: &dyn Provider) -> Result<St
     Ok(window.to_owned())
 }
 
-fn making(making: &Making, provider: &dyn Provider) -> Result<(String, Vec<(String, String)>), Error> {
-    Ok((window(making.completion_window.as_deref(), provider)?, pairs(&making.metadata, USER_PAIRS)?))
+fn making(making: &Making, vendor: &Vendor) -> Result<(String, Vec<(String, String)>), Error> {
+    Ok((window(making.completion_window.as_deref(), vendor)?, pairs(&making.metadata, USER_PAIRS)?))
 }
 
 fn positive(name: &str, span: Option<Duration>) -> Result<Option<Duration>, Error> {
@@ -373,12 +371,15 @@ fn missing_address(name: Name) -> Error {
     }
 }
 
-fn connect(inputs: inputs::Connection, base_url: String, provider: &dyn Provider) -> Result<client::Connection, Error> {
+fn connect(inputs: inputs::Connection, base_url: String, vendor: &Vendor) -> Result<client::Connection, Error> {
     let mut headers = Vec::new();
-    for (name, value) in [("openai-organization", inputs.organization), ("openai-project", inputs.project)] {
+    let accounts = [
+        (vendor.dialect.organization_header(), "organization", inputs.organization),
+        (vendor.dialect.project_header(), "project", inputs.project),
+    ];
+    for (header, input, value) in accounts {
         if let Some(value) = value {
-            let value = secret(if name.ends_with("project") { "project" } else { "organization" }, &value)?;
-            headers.push(Header { name: name.to_owned(), value });
+            headers.push(Header { name: header.to_owned(), value: secret(input, &value)? });
         }
     }
     for Unchecked(header) in &inputs.headers {
@@ -388,8 +389,8 @@ fn connect(inputs: inputs::Connection, base_url: String, provider: &dyn Provider
     let ca_bundle = ca_bundle(inputs.ca_file.as_ref())?;
     let api_key = match &inputs.api_key {
         Some(Unchecked(key)) => Some(secret("api-key", key)?),
-        None => match provider.key() {
-            Key::Required => return Err(missing_key()),
+        None => match vendor.key {
+            Key::Required => return Err(missing_key(vendor)),
             Key::Optional => None,
             Key::MadeUp => Some(secret("api-key", "sandbox")?),
         },
@@ -402,11 +403,12 @@ fn secret(name: &str, text: &str) -> Result<Secret, Error> {
     text.parse().map_err(|why| Error::usage(format!("`{name}` is wrong: {why}.")))
 }
 
-fn missing_key() -> Error {
-    Error::usage("`api-key` is missing.").hint(
-        "Set it from a secret, or set OPENAI_API_KEY. Workflows for pull requests from forks get no secrets. \
-         `--provider sandbox` needs no key.",
-    )
+fn missing_key(vendor: &Vendor) -> Error {
+    let variable = vendor.variable("api-key").unwrap_or("BATCHSTEP_API_KEY");
+    Error::usage("`api-key` is missing.").hint(format!(
+        "Set it from a secret, or set {variable}. Workflows for pull requests from forks get no secrets. \
+         `--provider sandbox` needs no key."
+    ))
 }
 
 #[cfg(test)]

@@ -1,19 +1,14 @@
-//! Faults of the requests file, and the words that describe them.
+//! Faults of the requests file: what a line or the whole is found to be, and where.
 //!
 //! A fault says where, what was found, what was expected and how to fix it, so
-//! that nobody has to look the rule up. Foreign text is cut short here; it is
-//! made safe to print where it is printed.
+//! that nobody has to look the rule up. Its text is made safe where it is printed.
 
 use serde::Serialize;
 
-use super::loose::Seen;
-use crate::text::shorten;
+use crate::dialects::Finding;
 
 /// How many faults are kept; the rest is counted. Few are printed, but a check on GitHub annotates them all.
 const KEPT: usize = 1_000;
-
-/// How many characters of foreign text a fault shows.
-const SHOWN: usize = 60;
 
 /// One fault of the requests file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,36 +43,6 @@ impl Fault {
     pub fn statement(&self) -> String {
         let subject = self.field.as_ref().map(|field| format!("`{field}` is ")).unwrap_or_default();
         format!("{subject}{}; {}: {}", self.found, self.expected, self.fix)
-    }
-}
-
-/// What is wrong, before it is known where.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    /// The column in bytes, from 1.
-    pub(crate) column: Option<u64>,
-    field: Option<&'static str>,
-    found: String,
-    expected: String,
-    fix: String,
-}
-
-impl Finding {
-    /// A finding about the line or the file as a whole.
-    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { column: None, field: None, found: found.into(), expected: expected.into(), fix: fix.into() }
-    }
-
-    /// The same, about a field.
-    pub(crate) fn of(mut self, field: &'static str) -> Self {
-        self.field = Some(field);
-        self
-    }
-
-    /// The same, at a column from 1.
-    pub(crate) fn at(mut self, column: usize) -> Self {
-        self.column = Some(column as u64);
-        self
     }
 }
 
@@ -127,29 +92,9 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
     }
 }
 
-/// `text` in backticks, cut short.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("`{}`", shorten(text, SHOWN))
-}
-
-/// What was seen, in words that follow "is".
-pub(crate) fn described(seen: &Seen<'_>) -> String {
-    match seen {
-        Seen::Absent => "missing".to_owned(),
-        Seen::Null => "null".to_owned(),
-        Seen::Bool(value) => value.to_string(),
-        Seen::Number(number) => format!("the number {number}"),
-        Seen::Text(text) if text.is_empty() => "an empty string".to_owned(),
-        Seen::Text(text) => quoted(text),
-        Seen::Array { len: 0, .. } => "an empty array".to_owned(),
-        Seen::Array { .. } => "an array".to_owned(),
-        Seen::Object => "an object".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Faults, Finding, KEPT, quoted};
+    use super::{Fault, Faults, Finding, KEPT};
 
     #[test]
     fn a_sentence_says_where_what_why_and_how() {
@@ -168,11 +113,6 @@ mod tests {
         assert_eq!(fault.statement(), rest);
         fault.line = None;
         assert_eq!(fault.sentence(), format!("requests.jsonl: {rest}"));
-    }
-
-    #[test]
-    fn a_long_quotation_is_shortened() {
-        assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
     }
 
     #[test]

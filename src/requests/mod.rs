@@ -2,91 +2,30 @@
 //!
 //! The pass also makes the digest of the bytes and the table of ids, so that
 //! nothing later has to read the requests only to know what they are. What the
-//! bytes are is `source.rs`'s business, what they must hold is that of `pass.rs`
-//! and, for one line, of `row.rs`.
+//! bytes are is in `source.rs`; what they must hold together is in `pass.rs`, and
+//! what one line must hold is for the dialect to say.
 
-mod endpoints;
 pub(crate) mod fault;
 pub(crate) mod halves;
 pub(crate) mod ids;
 pub(crate) mod lines;
-pub(crate) mod loose;
 pub(crate) mod outgoing;
 mod pass;
 pub(crate) mod places;
 mod ranged;
-pub(crate) mod row;
 pub(crate) mod shards;
-pub(crate) mod skim;
 pub(crate) mod source;
 
 pub(crate) use self::fault::Fault;
 
-use self::fault::quoted;
 use self::ids::Ids;
 use self::lines::{LONGEST_REQUEST, Lines};
 use self::pass::Pass;
 use self::places::Places;
-use self::row::Addressed;
 use self::shards::Shard;
 use self::source::Source;
+use crate::dialects::Rules;
 use crate::error::{Error, Exit};
-
-/// How closely lines are looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Scrutiny {
-    /// As closely as one can: they are about to be sent.
-    #[default]
-    Full,
-    /// Only at what answers are matched by: a provider has taken them already.
-    Ids,
-}
-
-/// What requests are held against: the provider's rules and the user's choice.
-#[derive(Clone, Debug, Default)]
-pub struct Rules {
-    /// The endpoint of all requests; without one, what each names.
-    pub endpoint: Option<String>,
-    /// Whether there are no endpoints but OpenAI's. If not, others earn a
-    /// warning, and what their bodies must hold is not checked; and a chosen
-    /// endpoint is the batch's, whatever the lines say or leave out.
-    pub known_endpoints_only: bool,
-    /// How closely lines are looked at.
-    pub scrutiny: Scrutiny,
-    /// How many requests there may be.
-    pub max_requests: Option<u64>,
-    /// How many bytes may be sent.
-    pub max_bytes: Option<u64>,
-    /// How many inputs all embeddings requests may have together.
-    pub max_embedding_inputs: Option<u64>,
-}
-
-impl Rules {
-    /// For requests that a provider has taken already.
-    pub fn of_sent() -> Self {
-        Self { scrutiny: Scrutiny::Ids, ..Self::default() }
-    }
-
-    /// Where it is said which endpoint a request goes to: the servers that are
-    /// told it with the batch differ in what they want the lines to say.
-    fn addressed(&self) -> Addressed {
-        match self.endpoint {
-            Some(_) if !self.known_endpoints_only => Addressed::ByBatch,
-            _ => Addressed::ByLine,
-        }
-    }
-
-    /// The endpoint whose answers come back from a batch of this one. None where it
-    /// was chosen for lines that may name another, as some servers want it.
-    pub fn answers_of<'e>(&self, endpoint: &'e str) -> Option<&'e str> {
-        Some(endpoint).filter(|_| self.addressed() == Addressed::ByLine)
-    }
-
-    /// Whether there is such an endpoint, as far as is known.
-    pub(crate) fn allow(&self, endpoint: &str) -> bool {
-        !self.known_endpoints_only || endpoints::find(endpoint).is_some()
-    }
-}
 
 /// What the check learned.
 #[derive(Debug)]
@@ -122,10 +61,7 @@ pub struct Checked {
 /// Ends in exit 2 if the chosen endpoint does not exist, in exit 3 if the
 /// requests cannot be read. Faults are no error; they are in what is returned.
 pub fn check(source: &Source, rules: &Rules) -> Result<Checked, Error> {
-    if let Some(endpoint) = rules.endpoint.as_deref().filter(|endpoint| !rules.allow(endpoint)) {
-        let message = format!("`endpoint` is {}, which takes no batches.", quoted(endpoint));
-        return Err(Error::usage(message).hint(format!("For `endpoint`, {}.", endpoints::advice(endpoint))));
-    }
+    rules.dialect.check_endpoint(rules)?;
     let failed = |error| Error::new(Exit::Invalid, "The requests cannot be read.").because(error);
     let mut lines = Lines::new(source.open(), LONGEST_REQUEST);
     let mut pass = Pass::new(source, rules);
@@ -141,19 +77,14 @@ pub fn check(source: &Source, rules: &Rules) -> Result<Checked, Error> {
 /// Checks for tests.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{Checked, Fault, Rules, Scrutiny, check};
+    use super::{Checked, Fault, Rules, check};
+    use crate::dialects::{Limits, Name, choose};
     use crate::requests::source::testing::source;
 
     /// OpenAI's rules, with limits that a test can reach.
     pub(crate) fn rules() -> Rules {
-        Rules {
-            endpoint: None,
-            known_endpoints_only: true,
-            scrutiny: Scrutiny::Full,
-            max_requests: Some(1000),
-            max_bytes: Some(1_000_000),
-            max_embedding_inputs: Some(5),
-        }
+        let limits = Limits { max_requests: Some(1000), max_bytes: Some(1_000_000), max_embedding_inputs: Some(5) };
+        Rules { limits, ..choose(Name::Openai).rules() }
     }
 
     /// What a check of these files says.
@@ -182,6 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{Fault, Rules, check};
+    use crate::dialects::{Endpoints, Limits, Name, choose};
     use crate::error::Exit;
     use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, checked, faults, rules};
@@ -221,8 +153,7 @@ mod tests {
 
     #[test]
     fn a_chosen_endpoint_is_the_batchs_where_others_than_openais_are_known() {
-        let chosen =
-            Rules { endpoint: Some("/chat/completions".into()), known_endpoints_only: false, ..Rules::default() };
+        let chosen = Rules { endpoint: Some("/chat/completions".into()), ..choose(Name::Compatible).rules() };
         let bare = |id: &str| {
             let line = chat(id).replace(r#""method":"POST","url":"/v1/chat/completions","#, "");
             assert!(!line.contains("method"));
@@ -243,14 +174,14 @@ mod tests {
         ];
         assert_eq!(checked(&[("one", &wrong.join("\n"))], &known).fault_count, 3);
         // OpenAI wants all of it in each line; without a choice nobody knows where they go.
-        assert_eq!(checked(&[("one", &bare("a"))], &Rules { known_endpoints_only: true, ..known }).fault_count, 2);
+        assert_eq!(checked(&[("one", &bare("a"))], &Rules { endpoints: Endpoints::Known, ..known }).fault_count, 2);
         assert_eq!(checked(&[("one", &bare("a"))], &Rules { endpoint: None, ..chosen }).fault_count, 2);
     }
 
     #[test]
     fn of_requests_that_were_sent_only_the_ids_matter() {
         let lines = [r#"{"custom_id":"a","body":{}}"#, r#"{"custom_id":"b"}"#, r#"{"custom_id":"a"}"#, "{}"];
-        let sent = checked(&[("one", &lines.join("\n"))], &Rules::of_sent());
+        let sent = checked(&[("one", &lines.join("\n"))], &Rules::of_sent(choose(Name::Openai).dialect));
         assert_eq!((sent.fault_count, sent.ids.find("b"), sent.total), (2, Some(1), 4));
     }
 
@@ -275,7 +206,7 @@ mod tests {
         let error = check(&source, &rules).unwrap_err();
         assert_eq!(error.exit, Exit::Usage);
         assert_snapshot!(error.message, @"`endpoint` is `/v1/rerank`, which takes no batches.");
-        let compatible = Rules { known_endpoints_only: false, ..rules };
+        let compatible = Rules { endpoints: Endpoints::Any, ..rules };
         let checked = check(&source, &compatible).unwrap();
         assert_eq!((checked.fault_count, checked.endpoint.as_deref()), (0, Some("/v1/rerank")));
         assert_snapshot!(checked.warnings.join("\n"), @"`/v1/rerank` is not one of OpenAI's batch endpoints; the server may not support it.");
@@ -290,13 +221,14 @@ mod tests {
         };
         let lines = [("a", r#""x""#), ("b", r#"["x","y"]"#), ("c", "[1,2,3]"), ("d", "[[1],[2]]")];
         let text = lines.map(|(id, input)| embed(id, input)).join("\n");
-        let requests = |limits: Rules| -> Vec<u64> {
-            checked(&[("one", &text)], &limits).shards.iter().map(|shard| shard.requests).collect()
+        let requests = |limits: Limits| -> Vec<u64> {
+            checked(&[("one", &text)], &Rules { limits, ..rules() }).shards.iter().map(|shard| shard.requests).collect()
         };
-        assert_eq!(requests(Rules { max_requests: Some(3), ..rules() }), [3, 1]);
-        assert_eq!(requests(Rules { max_bytes: Some(200), ..rules() }), [2, 2]);
-        assert_eq!(requests(Rules { max_embedding_inputs: Some(2), ..rules() }), [1, 1, 1, 1]);
-        let tight = Rules { max_bytes: Some(95), max_embedding_inputs: Some(1), ..rules() };
+        assert_eq!(requests(Limits { max_requests: Some(3), ..rules().limits }), [3, 1]);
+        assert_eq!(requests(Limits { max_bytes: Some(200), ..rules().limits }), [2, 2]);
+        assert_eq!(requests(Limits { max_embedding_inputs: Some(2), ..rules().limits }), [1, 1, 1, 1]);
+        let limits = Limits { max_bytes: Some(95), max_embedding_inputs: Some(1), ..rules().limits };
+        let tight = Rules { limits, ..rules() };
         let checked = checked(&[("one", &text), ("two", "{")], &tight);
         let sentences: Vec<_> = checked.faults.iter().map(Fault::sentence).collect();
         assert_snapshot!(sentences.join("\n"), @"

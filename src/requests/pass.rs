@@ -5,16 +5,14 @@
 
 use std::borrow::Cow;
 
-use super::endpoints::{self, EMBEDDINGS};
-use super::fault::{Faults, Finding, quoted};
+use super::Checked;
+use super::fault::Faults;
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
-use super::loose::{Loose, Seen};
 use super::places::Places;
-use super::row::{Addressed, Row};
 use super::shards::{self, Planner, Request, Shard};
 use super::source::Source;
-use super::{Checked, Rules, Scrutiny};
+use crate::dialects::{Familiar, Finding, RequestLine, Rules, quoted};
 use crate::text::thousands;
 
 /// How many lines are counted, beside those of a last block.
@@ -73,15 +71,18 @@ impl<'a> Pass<'a> {
     }
 
     /// Takes the next line; returns its id, if it has one.
-    fn line<'l>(&mut self, line: &Line<'l>) -> Option<Cow<'l, str>> {
+    fn line<'l>(&mut self, line: &Line<'l>) -> Option<Cow<'l, str>>
+    where
+        'a: 'l,
+    {
         while let Some(part) = self.source.parts.get(self.places.len()).filter(|_| line.offset >= self.part_end) {
             self.part_end += part.sent();
             self.places.push(&part.name, self.total.into());
         }
         self.total += 1;
-        let mut row = Loose::default();
+        let rules = self.rules;
         let read = self.text(line).and_then(|(skipped, text)| {
-            Row::read(text, &mut row).map_err(|mut finding| {
+            rules.dialect.read_line(text, rules).map_err(|mut finding| {
                 finding.column = finding.column.map(|column| column + skipped);
                 finding
             })
@@ -91,9 +92,10 @@ impl<'a> Pass<'a> {
                 self.fault(finding);
                 None
             }
-            Ok(()) => {
-                self.row(line, &row.fields);
-                if let Seen::Text(id) = row.fields.custom_id { Some(id).filter(|id| !id.is_empty()) } else { None }
+            Ok(mut request) => {
+                request.findings.drain(..).for_each(|finding| self.fault(finding));
+                self.request(line, &request);
+                request.custom_id
             }
         }
     }
@@ -119,63 +121,16 @@ impl<'a> Pass<'a> {
         Ok((3, rest))
     }
 
-    fn row(&mut self, line: &Line<'_>, row: &Row<'_>) {
-        if self.rules.scrutiny == Scrutiny::Ids {
-            row.id_findings().into_iter().for_each(|finding| self.fault(finding));
-            return;
-        }
-        let addressed = self.rules.addressed();
-        for finding in row.findings(addressed) {
-            self.fault(finding);
-        }
-        let rules = self.rules;
-        let chosen = rules.endpoint.as_deref();
-        let url = row.url.text().filter(|url| !url.is_empty());
-        match (addressed, url, chosen) {
-            (Addressed::ByBatch, url, Some(chosen)) => {
-                self.body(url.unwrap_or(chosen), row);
-                self.plan(line, chosen, row);
-            }
-            (_, Some(url), _) => {
-                self.url(url, row);
-                self.plan(line, url, row);
-            }
-            _ => {}
-        }
-    }
-
-    fn url(&mut self, url: &str, row: &Row<'_>) {
-        if !self.rules.allow(url) {
-            self.fault(Finding::new(quoted(url), "it takes no batches", endpoints::advice(url)).of("url"));
-            return;
-        }
-        self.body(url, row);
-        if let Some(chosen) = self.rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
-            let expected = format!("the chosen endpoint is {}", quoted(chosen));
-            self.fault(Finding::new(quoted(url), expected, "change one of them").of("url"));
-        }
-    }
-
-    /// Whether the body holds what its endpoint works on, as far as that is known.
-    fn body(&mut self, endpoint: &str, row: &Row<'_>) {
-        match endpoints::find(endpoint) {
-            Some(endpoint) => row.lacks(endpoint).into_iter().for_each(|finding| self.fault(finding)),
-            None if self.warnings.is_empty() => {
-                let known = "is not one of OpenAI's batch endpoints; the server may not support it";
-                self.warnings.push(format!("{} {known}.", quoted(endpoint)));
-            }
-            None => {}
-        }
-    }
-
     /// Finds a batch for a request; one that no batch can take is a fault.
-    fn plan(&mut self, line: &Line<'_>, endpoint: &str, row: &Row<'_>) {
-        let model = row.body.fields.model.text().filter(|model| !model.is_empty());
-        let inputs = if endpoint == EMBEDDINGS { row.body.fields.embedding_inputs() } else { 0 };
+    fn request(&mut self, line: &Line<'_>, request: &RequestLine<'_>) {
+        let Some(endpoint) = request.endpoint.as_deref() else { return };
+        if request.endpoint_is == Familiar::Unknown && self.warnings.is_empty() {
+            self.warnings.push(self.rules.dialect.unknown_endpoint(endpoint));
+        }
         let length = (line.length + 1).min(self.source.bytes() - line.offset);
-        let rules = self.rules;
+        let limits = self.rules.limits;
         for (limit, number, what) in
-            [(rules.max_embedding_inputs, inputs, "embedding inputs"), (rules.max_bytes, length, "bytes")]
+            [(limits.max_embedding_inputs, request.inputs, "embedding inputs"), (limits.max_bytes, length, "bytes")]
         {
             if let Some(limit) = limit.filter(|limit| number > *limit) {
                 let (found, expected) = (format!("{} {what}", thousands(number)), thousands(limit));
@@ -183,7 +138,8 @@ impl<'a> Pass<'a> {
             }
         }
         if self.planner.count() <= shards::MOST {
-            self.planner.add(&Request { endpoint, model, offset: line.offset, length, inputs }, self.rules);
+            let (model, inputs) = (request.model.as_deref(), request.inputs);
+            self.planner.add(&Request { endpoint, model, offset: line.offset, length, inputs }, &limits);
         }
     }
 

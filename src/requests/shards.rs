@@ -9,9 +9,9 @@
 use std::collections::HashMap;
 use std::io;
 
-use super::Rules;
 use super::lines::{LONGEST_REQUEST, Lines};
 use super::source::Source;
+use crate::dialects::{Limits, Rules};
 
 /// The longest a range can be. A longer one is two.
 const LONGEST_RANGE: u64 = u32::MAX as u64;
@@ -88,8 +88,8 @@ struct Run {
 
 impl Planner {
     /// Puts a request into its shard.
-    pub(crate) fn add(&mut self, request: &Request<'_>, rules: &Rules) {
-        let at = self.shard_for(request, rules);
+    pub(crate) fn add(&mut self, request: &Request<'_>, limits: &Limits) {
+        let at = self.shard_for(request, limits);
         let Growing { shard, inputs, .. } = &mut self.shards[at];
         shard.requests += 1;
         shard.bytes += request.length;
@@ -131,12 +131,12 @@ impl Planner {
         (shards, digest)
     }
 
-    fn shard_for(&mut self, request: &Request<'_>, rules: &Rules) -> usize {
+    fn shard_for(&mut self, request: &Request<'_>, limits: &Limits) -> usize {
         let open = self.last.filter(|at| self.shards[*at].is_for(request)).or_else(|| {
             self.name(request);
             self.open.get(&self.name).copied()
         });
-        let at = open.filter(|at| self.shards[*at].has_room(request, rules)).unwrap_or_else(|| {
+        let at = open.filter(|at| self.shards[*at].has_room(request, limits)).unwrap_or_else(|| {
             self.name(request);
             self.shards.push(Growing::new(request));
             self.open.insert(self.name.clone(), self.shards.len() - 1);
@@ -173,11 +173,11 @@ impl Growing {
         self.shard.endpoint == request.endpoint && self.shard.model.as_deref() == request.model
     }
 
-    fn has_room(&self, request: &Request<'_>, rules: &Rules) -> bool {
+    fn has_room(&self, request: &Request<'_>, limits: &Limits) -> bool {
         let fits = |limit: Option<u64>, number: u64| limit.is_none_or(|limit| number <= limit);
-        fits(rules.max_requests, self.shard.requests + 1)
-            && fits(rules.max_bytes, self.shard.bytes + request.length)
-            && fits(rules.max_embedding_inputs, self.inputs + request.inputs)
+        fits(limits.max_requests, self.shard.requests + 1)
+            && fits(limits.max_bytes, self.shard.bytes + request.length)
+            && fits(limits.max_embedding_inputs, self.inputs + request.inputs)
     }
 }
 
@@ -261,7 +261,7 @@ pub(crate) fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules)
         if let Some((_, shard)) = ranges.peek().filter(|(range, _)| range.offset <= line.offset) {
             let length = (line.length + 1).min(source.bytes() - line.offset);
             let (endpoint, model) = (shard.endpoint.as_str(), shard.model.as_deref());
-            planner.add(&Request { endpoint, model, offset: line.offset, length, inputs: 0 }, rules);
+            planner.add(&Request { endpoint, model, offset: line.offset, length, inputs: 0 }, &rules.limits);
         }
     }
     planner.unhashed.clear();
@@ -278,10 +278,10 @@ pub(crate) fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules)
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Planner, Range, Request, Rules, Shard};
+    use super::{Limits, Planner, Range, Request, Shard};
 
-    fn rules() -> Rules {
-        Rules { max_requests: Some(3), max_bytes: Some(100), max_embedding_inputs: Some(10), ..Rules::default() }
+    fn limits() -> Limits {
+        Limits { max_requests: Some(3), max_bytes: Some(100), max_embedding_inputs: Some(10) }
     }
 
     /// Plans lines of (endpoint, model, length, inputs) that stand in `block` bytes read at once.
@@ -291,7 +291,7 @@ mod tests {
         let (mut planner, mut offset, mut begun) = (Planner::default(), 0, 0);
         for (endpoint, model, length, inputs) in lines {
             let (endpoint, model, inputs) = (*endpoint, Some(*model), *inputs);
-            planner.add(&Request { endpoint, model, offset: offset as u64, length: *length as u64, inputs }, &rules());
+            planner.add(&Request { endpoint, model, offset: offset as u64, length: *length as u64, inputs }, &limits());
             offset += length;
             if offset - begun >= block {
                 planner.hash(begun as u64, &bytes[begun..offset]);

@@ -5,11 +5,11 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::failures::{GONE, MISSING};
+use crate::dialects::openai::row::Row;
 use crate::error::{Error, Exit};
+use crate::json::lenient::{Loose, Seen};
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_REQUEST, Lines};
-use crate::requests::loose::{Loose, Seen};
-use crate::requests::row::Row;
 use crate::requests::source::{Reader, Source};
 use crate::values::RetryOn;
 

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use super::lenient::{self, End};
 use super::shape::Shape;
-use crate::api_error::embedded;
+use crate::dialects::openai::error::embedded;
+use crate::json::fast;
+use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
 use crate::report::Tokens;
 use crate::requests::lines::LONGEST_ANSWER;
-use crate::requests::loose::{Fields, Fill, Loose, Seen, skip};
-use crate::requests::skim;
 
 /// How many bytes of strings are kept of a line that is too long to hold.
 const MOST_TEXT: usize = 4 * 1024 * 1024;
@@ -198,7 +198,7 @@ impl<'de> Answer<'de> {
     pub(super) fn read(line: &'de [u8], shape: Shape) -> Self {
         let mut row = Loose::<Row<'_>>::default();
         let text = std::str::from_utf8(line).ok().map(|text| text.trim_start_matches('\u{feff}'));
-        if text.is_some_and(|text| skim::fill(text, &mut row).is_ok()) {
+        if text.is_some_and(|text| fast::fill(text, &mut row).is_ok()) {
             return Self::of(row, shape, Reading::Whole, End::Closed, || filters(line));
         }
         row = Loose::default();
@@ -258,7 +258,7 @@ fn judge(body: &Loose<'_, Body<'_>>, shape: Shape, is_filtered: impl FnOnce() ->
     if text.is_empty() || text == "null" {
         return (Content::Nothing, Tokens::default());
     }
-    if text.starts_with(['{', '[']) && skim::fill(text, &mut inner).is_err() {
+    if text.starts_with(['{', '[']) && fast::fill(text, &mut inner).is_err() {
         inner = Loose::default();
         let end = lenient::fill(text.as_bytes(), LONGEST_ANSWER, &mut inner);
         if !end.is_ok_and(|end| end != End::CutOff) || inner.seen == Seen::Object && inner.fields.members == 0 {

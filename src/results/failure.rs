@@ -6,9 +6,10 @@
 use serde_json::Value;
 
 use super::answer::{Answer, Kind};
-use crate::api_error::{ApiError, embedded};
+use crate::dialects::ApiError;
+use crate::dialects::openai::codes::is_hopeless;
+use crate::dialects::openai::error::embedded;
 use crate::report::Tokens;
-use crate::retry::is_hopeless;
 use crate::text::shorten;
 use crate::values::RetryOn;
 

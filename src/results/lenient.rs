@@ -5,7 +5,7 @@
 //! names its request and mostly its status. This reader passes over what it
 //! cannot read and goes on; it fails only where the disk does. It reads a stream
 //! and keeps no more of it than strings up to a limit, so that a line of any
-//! length costs bounded memory. It is slow, and comes after `requests/skim.rs`.
+//! length costs bounded memory. It is slow, and comes after `json/fast.rs`.
 
 use std::io::{self, Read};
 
@@ -17,7 +17,7 @@ use serde_json::{Number, Value};
 
 pub(super) use super::scanner::End;
 use super::scanner::{Lenient, Text};
-use crate::requests::loose::{Fields, Fill, Loose};
+use crate::json::lenient::{Fields, Fill, Loose};
 
 /// How many values of an error are looked at.
 const MOST_VALUES: u32 = 10_000;
@@ -203,7 +203,7 @@ mod tests {
 
     use super::super::scanner::BLOCK;
     use super::{End, fill, value};
-    use crate::requests::loose::Loose;
+    use crate::json::lenient::Loose;
 
     fn read(text: impl AsRef<[u8]>) -> serde_json::Value {
         value(text.as_ref()).unwrap()

@@ -345,9 +345,8 @@ fn nothing_usable(batch: &Batch) -> Verdict {
         Status::Completed => verdict(format!("Batch {id} completed with nothing answered.")),
         Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else with nothing answered.")),
         _ => {
-            let codes: Vec<&str> = batch.errors.iter().filter_map(|error| error.code.as_deref()).collect();
             let verdict = verdict(format!("The provider refused the batch {id} as a whole: {}.", first_error(batch)));
-            if codes.contains(&"token_limit_exceeded") {
+            if batch.errors.lack_room {
                 return verdict.hint(
                     "Other batches hold the enqueued-token quota: run again when they have ended, or split the file.",
                 );

@@ -92,7 +92,7 @@ fn the_readme_lists_the_exit_codes() {
 /// The outputs' names, in the order in which they are written.
 fn outputs() -> Vec<String> {
     let report = internals::Report::begin(
-        internals::choose(internals::Name::Openai).as_ref(),
+        internals::choose(internals::Name::Openai),
         String::new(),
         batchstep::clock::Clock::starting_at(std::time::Duration::ZERO),
     );
@@ -170,12 +170,58 @@ fn the_launcher_masks_every_secret_input() {
     let names: BTreeSet<&str> =
         args.filter(|arg| arg.get_value_parser().type_id() == secret).filter_map(clap::Arg::get_long).collect();
     assert!(names.len() > 2, "{names:?}");
-    for name in names {
-        assert!(masks.contains(&format!("all('{name}', '")), "{name}");
+    for name in &names {
+        assert!(masks.contains(&format!("all('{name}')")), "{name}");
     }
     for prefix in ["INPUT_${upper}", "INPUT_${snake}", "PLUGIN_${snake}", "BATCHSTEP_${snake}"] {
         assert!(masks.contains(prefix), "{prefix}");
     }
+}
+
+/// The variables of vendors' own tools that hold a secret, and GitHub's, are those that the launcher masks.
+#[test]
+fn the_launcher_masks_the_variables_that_vendors_name() {
+    let launcher = read("dist/lib.js");
+    let (_, listed) = launcher.split_once("const VARIABLES = {\n").expect("the launcher lists variables");
+    let (listed, _) = listed.split_once("};").expect("the list ends");
+    let mut masked = BTreeSet::new();
+    for entry in listed.trim().trim_end_matches("],").split("],") {
+        let (input, names) = entry.trim().split_once(": [").expect("an input and its variables");
+        for name in names.split(", ") {
+            masked.insert((input.trim_matches('\'').to_owned(), name.trim_matches('\'').to_owned()));
+        }
+    }
+    // A base URL may hold a key in its query.
+    let secret = std::any::TypeId::of::<batchstep::inputs::Unchecked>();
+    let cli = Cli::command();
+    let args: Vec<&clap::Arg> = cli.get_subcommands().flat_map(clap::Command::get_arguments).collect();
+    let is_secret = |input: &str| {
+        let has_it = |arg: &&clap::Arg| arg.get_long() == Some(input) && arg.get_value_parser().type_id() == secret;
+        input == "base-url" || args.iter().any(has_it)
+    };
+    let read = internals::vendors().flat_map(|vendor| vendor.variable_names()).filter(|(input, _)| is_secret(input));
+    let read = read.chain([("github-token", "GITHUB_TOKEN")]);
+    assert_eq!(masked, read.map(|(input, name)| (input.to_owned(), name.to_owned())).collect());
+}
+
+#[test]
+fn the_providers_are_documented_as_the_program_shows_them() {
+    let vendors: Vec<_> = internals::vendors().collect();
+    let mut expected: Vec<Vec<String>> = Vec::new();
+    for (column, vendor) in vendors.iter().enumerate() {
+        for (row, (what, is)) in internals::facts(vendor).into_iter().enumerate() {
+            if column == 0 {
+                expected.push(vec![what.to_owned()]);
+            }
+            expected[row].push(is);
+        }
+    }
+    assert_eq!(table("docs/providers.md", "## What each can do"), expected);
+    let head = format!(
+        "| | {} |",
+        vendors.iter().map(|vendor| format!("`{}`", vendor.name())).collect::<Vec<_>>().join(" | ")
+    );
+    assert!(read("docs/providers.md").contains(&head), "docs/providers.md has no {head}");
 }
 
 /// The launcher has to be read by whoever trusts it.

@@ -1,18 +1,205 @@
-//! OpenAI: the dialect's home, so all that it has of its own is its address.
+//! OpenAI's dialect, which compatible servers and the sandbox speak too.
+//!
+//! This directory alone knows its JSON, paths, form fields, codes and variables. The calls are OpenAI's
+//! `openapi.yaml` of 2026-08.
 
-pub(crate) mod wire;
+pub(crate) mod codes;
+mod endpoints;
+pub(crate) mod error;
+pub(crate) mod row;
+mod wire;
 
-use super::Provider;
+use std::time::Duration;
 
-/// OpenAI's own API.
+use serde_json::{Value, json};
+
+use super::{
+    ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed, RequestLine, Rules,
+    UploadForm, Variable, quoted,
+};
+use crate::error::Error;
+use crate::values::Secret;
+
+/// The dialect.
+#[derive(Debug)]
 pub(super) struct OpenAi;
 
-impl Provider for OpenAi {
+/// The variables that OpenAI's own tools read.
+pub(super) const VARIABLES: &[Variable] = &[
+    Variable { input: "api-key", name: "OPENAI_API_KEY" },
+    Variable { input: "base-url", name: "OPENAI_BASE_URL" },
+    Variable { input: "organization", name: "OPENAI_ORG_ID" },
+    Variable { input: "project", name: "OPENAI_PROJECT_ID" },
+    Variable { input: "headers", name: "OPENAI_CUSTOM_HEADERS" },
+];
+
+/// What an uploaded file is for where the user does not say otherwise.
+const PURPOSE: &str = "batch";
+
+impl Dialect for OpenAi {
     fn name(&self) -> &'static str {
-        "openai"
+        "OpenAI's"
     }
 
-    fn base_url(&self) -> Option<&'static str> {
-        Some("https://api.openai.com/v1")
+    fn check_endpoint(&self, rules: &Rules) -> Result<(), Error> {
+        match rules.endpoint.as_deref() {
+            Some(endpoint) if !endpoints::allows(rules.endpoints, endpoint) => {
+                let message = format!("`endpoint` is {}, which takes no batches.", quoted(endpoint));
+                Err(Error::usage(message).hint(format!("For `endpoint`, {}.", endpoints::advice(endpoint))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
+        row::read(line, rules)
+    }
+
+    fn unknown_endpoint(&self, endpoint: &str) -> String {
+        format!("{} is not one of OpenAI's batch endpoints; the server may not support it.", quoted(endpoint))
+    }
+
+    fn authorization(&self, key: &Secret) -> (&'static str, String) {
+        ("authorization", format!("Bearer {}", key.reveal()))
+    }
+
+    fn organization_header(&self) -> &'static str {
+        "openai-organization"
+    }
+
+    fn project_header(&self) -> &'static str {
+        "openai-project"
+    }
+
+    fn expiry_fields(&self, life: Duration) -> Vec<(&'static str, String)> {
+        let seconds = life.as_secs().to_string();
+        vec![("expires_after[anchor]", "created_at".to_owned()), ("expires_after[seconds]", seconds)]
+    }
+
+    fn upload(&self, form: &UploadForm) -> Call {
+        let purpose = form.purpose.clone().unwrap_or_else(|| PURPOSE.to_owned());
+        let life = form.expires_after.map(|life| self.expiry_fields(life)).unwrap_or_default();
+        let own = [("purpose", purpose)].into_iter().chain(life).map(|(name, value)| (name.to_owned(), value));
+        let body = Body::Form(own.chain(form.fields.iter().cloned()).collect());
+        Call { body, ..Call::new(Method::Post, "/files") }
+    }
+
+    fn get_file(&self, id: &str) -> Call {
+        Call::new(Method::Get, format!("/files/{id}"))
+    }
+
+    fn file_content(&self, id: &str) -> Call {
+        Call::new(Method::Get, format!("/files/{id}/content"))
+    }
+
+    fn delete_file(&self, id: &str) -> Call {
+        Call::new(Method::Delete, format!("/files/{id}"))
+    }
+
+    fn create_batch(&self, batch: &NewBatch<'_>) -> Call {
+        let metadata: serde_json::Map<String, Value> =
+            batch.metadata.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect();
+        let mut body = json!({
+            "input_file_id": batch.input_file_id,
+            "endpoint": batch.endpoint,
+            "completion_window": batch.completion_window,
+        });
+        if !metadata.is_empty() {
+            body["metadata"] = Value::Object(metadata);
+        }
+        if let Some(life) = batch.output_expires_after {
+            body["output_expires_after"] = json!({ "anchor": "created_at", "seconds": life.as_secs() });
+        }
+        Call { body: Body::Json(body), ..Call::new(Method::Post, "/batches") }
+    }
+
+    fn get_batch(&self, id: &str) -> Call {
+        Call::new(Method::Get, format!("/batches/{id}"))
+    }
+
+    fn cancel_batch(&self, id: &str) -> Call {
+        Call::new(Method::Post, format!("/batches/{id}/cancel"))
+    }
+
+    fn list_batches(&self, limit: u64, after: Option<&str>) -> Call {
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(after.map(|id| ("after", id.to_owned())));
+        Call { query, ..Call::new(Method::Get, "/batches") }
+    }
+
+    fn read_batch(&self, body: &[u8]) -> Parsed<Batch> {
+        wire::batch(body)
+    }
+
+    fn read_page(&self, body: &[u8]) -> Parsed<Page> {
+        wire::page(body)
+    }
+
+    fn read_file(&self, body: &[u8]) -> Parsed<File> {
+        wire::file(body)
+    }
+
+    fn read_error(&self, body: &[u8]) -> ApiError {
+        ApiError::read(body)
+    }
+
+    fn error_in_success(&self, body: &[u8]) -> Option<ApiError> {
+        ApiError::inside(body)
+    }
+
+    fn is_hopeless(&self, code: &str) -> bool {
+        codes::is_hopeless(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::{Body, Dialect as _, NewBatch, OpenAi, UploadForm};
+
+    #[test]
+    fn a_form_says_its_purpose_then_how_long_the_file_lives_then_the_users_fields() {
+        let fields = vec![("target_model_names".to_owned(), "m".to_owned())];
+        let form = UploadForm { purpose: None, expires_after: Some(Duration::from_secs(3_600)), fields };
+        let Body::Form(fields) = OpenAi.upload(&form).body else { panic!("an upload is a form") };
+        let text: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let life = "expires_after[anchor]=created_at expires_after[seconds]=3600";
+        assert_eq!(text.join(" "), format!("purpose=batch {life} target_model_names=m"));
+        let named = UploadForm { purpose: Some("batch-api".to_owned()), expires_after: None, fields: Vec::new() };
+        assert_eq!(OpenAi.upload(&named).body, Body::Form(vec![("purpose".to_owned(), "batch-api".to_owned())]));
+    }
+
+    #[test]
+    fn a_create_leaves_out_what_is_not_said() {
+        let mut new = NewBatch {
+            input_file_id: "file-1",
+            endpoint: "/v1/embeddings",
+            completion_window: "24h",
+            metadata: &[],
+            output_expires_after: None,
+        };
+        let mut body = json!({"input_file_id": "file-1", "endpoint": "/v1/embeddings", "completion_window": "24h"});
+        assert_eq!(OpenAi.create_batch(&new).body, Body::Json(body.clone()));
+        let pairs = [("suite".to_owned(), "nightly".to_owned())];
+        (new.metadata, new.output_expires_after) = (&pairs, Some(Duration::from_secs(7_200)));
+        body["metadata"] = json!({"suite": "nightly"});
+        body["output_expires_after"] = json!({"anchor": "created_at", "seconds": 7_200});
+        assert_eq!(OpenAi.create_batch(&new).body, Body::Json(body));
+    }
+
+    #[test]
+    fn a_page_goes_on_after_the_last_batch_of_the_one_before() {
+        assert_eq!(OpenAi.list_batches(100, None).query, [("limit", "100".to_owned())]);
+        let next = [("limit", "20".to_owned()), ("after", "batch_7".to_owned())];
+        assert_eq!(OpenAi.list_batches(20, Some("batch_7")).query, next);
+    }
+
+    #[test]
+    fn the_key_is_a_bearer_token() {
+        let key = "sk-0123456789".parse().unwrap();
+        assert_eq!(OpenAi.authorization(&key), ("authorization", "Bearer sk-0123456789".to_owned()));
     }
 }

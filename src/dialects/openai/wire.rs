@@ -1,253 +1,44 @@
-//! The Batch API's objects as vendors really send them.
+//! The Batch API's objects as OpenAI and compatible servers really send them.
 //!
-//! Only an id is required. Statuses are folded to OpenAI's eight and unknown
-//! ones are kept; times come as integers, floats, numeric strings or RFC 3339;
-//! counts may be null or absent; errors may be an object, an array or a string;
-//! answers may be wrapped in `{"job": …}` or `{"data": …}` and lists may be bare
-//! arrays. Ids are opaque. The shapes are OpenAI's `openapi.yaml` of 2026-08 and
-//! the deviations of compatible servers seen in their documentation.
+//! Only an id is required. Statuses are folded to OpenAI's eight and unknown ones are kept; times come as integers,
+//! floats, numeric strings or RFC 3339; counts may be null or absent; errors may be an object, an array, a string, or
+//! a million of them; answers may be wrapped in `{"job": …}` or `{"data": …}` and lists may be bare arrays. The shapes
+//! are OpenAI's `openapi.yaml` of 2026-08 and the deviations that compatible servers document.
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde::de::Error as _;
+use serde_json::{Error, Value};
 
-use crate::bounded;
+use super::codes;
+use crate::dialects::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
+use crate::json::bounded;
 use crate::opaque::is_id;
-pub(crate) use crate::reasons::{BatchError, Errors};
+use crate::text::shorten_bytes;
 
-/// Where a batch stands.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum Status {
-    /// The input is being checked; the first state.
-    #[default]
-    Validating,
-    /// The input was refused as a whole. Terminal.
-    Failed,
-    /// Requests are being answered.
-    InProgress,
-    /// The output file is being written.
-    Finalizing,
-    /// Every request has been tried. Terminal; says nothing of their success.
-    Completed,
-    /// The completion window passed. Terminal; partial results exist.
-    Expired,
-    /// A cancel was accepted; requests in flight run to their end.
-    Cancelling,
-    /// Cancelled. Terminal; partial results exist.
-    Cancelled,
-    /// A word we do not know: kept as it came and treated as running.
-    Other(String),
+/// How much is kept of each text of a reason, in bytes.
+const LONGEST_REASON: usize = 2_000;
+
+/// Reads a batch, bare or in an envelope.
+pub(super) fn batch(body: &[u8]) -> Result<Batch, Error> {
+    batch_of(object(body)?)
 }
 
-impl Status {
-    /// Reads a status word, whatever its case, with the spellings of compatible servers.
-    pub fn parse(word: &str) -> Self {
-        match word.to_ascii_lowercase().as_str() {
-            "validating" | "queued" | "in_queue" | "pending" => Self::Validating,
-            "failed" => Self::Failed,
-            "in_progress" | "progress" | "running" => Self::InProgress,
-            "finalizing" => Self::Finalizing,
-            "completed" | "success" | "succeeded" | "ended" => Self::Completed,
-            "expired" | "timeout_exceeded" => Self::Expired,
-            "cancelling" | "canceling" | "cancellation_requested" => Self::Cancelling,
-            "cancelled" | "canceled" => Self::Cancelled,
-            _ => Self::Other(word.to_owned()),
-        }
-    }
-
-    /// OpenAI's word for it, or the unknown word as it came.
-    pub fn word(&self) -> &str {
-        match self {
-            Self::Validating => "validating",
-            Self::Failed => "failed",
-            Self::InProgress => "in_progress",
-            Self::Finalizing => "finalizing",
-            Self::Completed => "completed",
-            Self::Expired => "expired",
-            Self::Cancelling => "cancelling",
-            Self::Cancelled => "cancelled",
-            Self::Other(word) => word,
-        }
-    }
-
-    /// Whether nothing will change any more.
-    pub fn is_terminal(&self) -> bool {
-        matches!(self, Self::Failed | Self::Completed | Self::Expired | Self::Cancelled)
-    }
-}
-
-impl<'de> Deserialize<'de> for Status {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(match Value::deserialize(deserializer)? {
-            Value::String(word) => Self::parse(&word),
-            Value::Null => Self::default(),
-            other => Self::Other(other.to_string()),
-        })
-    }
-}
-
-impl Serialize for Status {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-/// A batch.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub struct Batch {
-    /// The id: opaque, and the only field that must be there.
-    #[serde(deserialize_with = "id")]
-    pub id: String,
-    /// Where it stands.
-    #[serde(default)]
-    pub status: Status,
-    /// The endpoint its requests go to; Azure may answer null.
-    #[serde(default, deserialize_with = "text")]
-    pub endpoint: Option<String>,
-    /// How long the provider may take, as the creator said it.
-    #[serde(default, deserialize_with = "text")]
-    pub completion_window: Option<String>,
-    /// The model that answers, once known.
-    #[serde(default, deserialize_with = "text")]
-    pub model: Option<String>,
-    /// The uploaded file.
-    #[serde(default, deserialize_with = "text")]
-    pub input_file_id: Option<String>,
-    /// The answers with status 200; absent where it would be empty.
-    #[serde(default, deserialize_with = "text")]
-    pub output_file_id: Option<String>,
-    /// The other answers; absent where it would be empty.
-    #[serde(default, deserialize_with = "text")]
-    pub error_file_id: Option<String>,
-    /// Why the whole batch failed.
-    #[serde(default)]
-    pub errors: Errors,
-    /// How far it is; all zero while it validates.
-    #[serde(default, alias = "request_counts", deserialize_with = "counts")]
-    pub counts: Counts,
-    /// What it used, in tokens; only at the end, and only from newer servers.
-    #[serde(default, deserialize_with = "lenient")]
-    pub usage: Option<Usage>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub created_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub completed_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub failed_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub expired_at: Option<i64>,
-    /// Unix seconds.
-    #[serde(default, deserialize_with = "time")]
-    pub cancelled_at: Option<i64>,
-    /// What the creator wrote on it.
-    #[serde(default, deserialize_with = "metadata")]
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl Batch {
-    /// Every id in it: its own and its files'.
-    pub fn ids(&self) -> impl Iterator<Item = &str> {
-        let files = [&self.input_file_id, &self.output_file_id, &self.error_file_id];
-        std::iter::once(self.id.as_str()).chain(files.into_iter().flatten().map(String::as_str))
-    }
-
-    /// When it reached its terminal state, in Unix seconds.
-    pub fn ended_at(&self) -> Option<i64> {
-        self.completed_at.or(self.failed_at).or(self.expired_at).or(self.cancelled_at)
-    }
-}
-
-/// How many requests of a batch are done. A count that the provider does not give is not zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Counts {
-    /// All requests.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub total: Option<u64>,
-    /// Answered with status 200.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub completed: Option<u64>,
-    /// Answered otherwise.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub failed: Option<u64>,
-}
-
-impl Counts {
-    /// These counts, all known.
-    pub fn of(total: u64, completed: u64, failed: u64) -> Self {
-        Self { total: Some(total), completed: Some(completed), failed: Some(failed) }
-    }
-
-    /// Requests that have been tried, none where the provider counts neither kind.
-    pub fn done(&self) -> Option<u64> {
-        match (self.completed, self.failed) {
-            (None, None) => None,
-            (completed, failed) => Some(completed.unwrap_or(0).saturating_add(failed.unwrap_or(0))),
-        }
-    }
-}
-
-/// The tokens of a whole batch, as the provider sums them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub struct Usage {
-    /// Tokens in.
-    #[serde(default, deserialize_with = "number")]
-    pub input_tokens: u64,
-    /// Tokens out.
-    #[serde(default, deserialize_with = "number")]
-    pub output_tokens: u64,
-}
-
-/// A file.
-#[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct File {
-    /// The id, opaque.
-    #[serde(deserialize_with = "id")]
-    pub id: String,
-    /// Its size.
-    #[serde(default, deserialize_with = "optional_number")]
-    pub bytes: Option<u64>,
-    /// Its name.
-    #[serde(default, deserialize_with = "text")]
-    pub filename: Option<String>,
-    /// `uploaded`, `processed` or `error`; deprecated at OpenAI, in use elsewhere.
-    #[serde(default, deserialize_with = "text")]
-    pub status: Option<String>,
-    /// Why it is in error.
-    #[serde(default, deserialize_with = "text")]
-    pub status_details: Option<String>,
-}
-
-/// One page of a list.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    /// The batches, newest first.
-    pub batches: Vec<Batch>,
-    /// Whether another page follows.
-    pub has_more: bool,
-    /// Whether there are entries that could be batches of ours and cannot be read.
-    pub is_partial: bool,
-}
-
-/// Reads an object from an answer, bare or in an envelope.
-pub(crate) fn object<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    let mut value = bounded::read(body)?;
-    for envelope in ["job", "data"] {
-        if value.get("id").is_none() && value.get(envelope).is_some_and(Value::is_object) {
-            value = value[envelope].take();
-        }
-    }
-    serde_json::from_value(value)
+/// Reads a file's object, bare or in an envelope.
+pub(super) fn file(body: &[u8]) -> Result<File, Error> {
+    let object = object(body)?;
+    Ok(File {
+        id: id(&object)?,
+        bytes: object.get("bytes").and_then(number),
+        filename: text(&object, "filename"),
+        status: text(&object, "status"),
+        status_details: text(&object, "status_details"),
+    })
 }
 
 /// Reads a page of batches: `{"data": […]}`, `{"value": […]}` or a bare array.
-/// Entries without an id are no batches and are passed over.
-pub(crate) fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
+/// Entries without an id are not batches and are skipped.
+pub(super) fn page(body: &[u8]) -> Result<Page, Error> {
     let mut value = bounded::read(body)?;
     let has_more = value.get("has_more").and_then(Value::as_bool).unwrap_or(false);
     let entries = match ["data", "value"].into_iter().find(|name| value.get(name).is_some()) {
@@ -257,14 +48,12 @@ pub(crate) fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
         },
         None => value,
     };
-    let Value::Array(mut entries) = entries else {
-        return Err(serde::de::Error::custom("a list of batches was expected"));
-    };
+    let Value::Array(mut entries) = entries else { return Err(Error::custom("a list of batches was expected")) };
     let mut is_partial = bounded::take_more(&mut entries) > 0;
     let mut batches = Vec::new();
     for entry in entries {
-        let is_named = entry.get("id").and_then(as_text).is_some();
-        match serde_json::from_value(entry) {
+        let is_named = text(&entry, "id").is_some();
+        match batch_of(entry) {
             Ok(batch) => batches.push(batch),
             Err(_) => is_partial |= is_named,
         }
@@ -272,8 +61,110 @@ pub(crate) fn page(body: &[u8]) -> Result<Page, serde_json::Error> {
     Ok(Page { batches, has_more, is_partial })
 }
 
+fn object(body: &[u8]) -> Result<Value, Error> {
+    let mut value = bounded::read(body)?;
+    for envelope in ["job", "data"] {
+        if value.get("id").is_none() && value.get(envelope).is_some_and(Value::is_object) {
+            value = value[envelope].take();
+        }
+    }
+    Ok(value)
+}
+
+fn batch_of(mut object: Value) -> Result<Batch, Error> {
+    let errors = object.get_mut("errors").map(|errors| reasons(errors.take())).unwrap_or_default();
+    let times = ["completed_at", "failed_at", "expired_at", "cancelled_at"];
+    Ok(Batch {
+        id: id(&object)?,
+        status: object.get("status").map(status).unwrap_or_default(),
+        endpoint: text(&object, "endpoint"),
+        completion_window: text(&object, "completion_window"),
+        input_file_id: text(&object, "input_file_id"),
+        output_file_id: text(&object, "output_file_id"),
+        error_file_id: text(&object, "error_file_id"),
+        errors,
+        counts: object.get("request_counts").map(counts).unwrap_or_default(),
+        created_at: object.get("created_at").and_then(time),
+        ended_at: times.iter().find_map(|name| object.get(name).and_then(time)),
+        metadata: object.get("metadata").map(metadata).unwrap_or_default(),
+    })
+}
+
+/// Reads a status: OpenAI's eight words in any case, and those that compatible servers use for them: Together's
+/// `CANCELING`, Novita's `PROGRESS`, SiliconFlow's `in_queue`. Words of other dialects are not taken for synonyms:
+/// Anthropic's `ended` is also the end of a batch that was cancelled or expired.
+fn status(value: &Value) -> Status {
+    let word = match value {
+        Value::String(word) => word,
+        Value::Null => return Status::default(),
+        other => return Status::Other(other.to_string()),
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "validating" | "in_queue" => Status::Validating,
+        "failed" => Status::Failed,
+        "in_progress" | "progress" => Status::InProgress,
+        "finalizing" => Status::Finalizing,
+        "completed" => Status::Completed,
+        "expired" => Status::Expired,
+        "cancelling" | "canceling" => Status::Cancelling,
+        "cancelled" | "canceled" => Status::Cancelled,
+        _ => Status::Other(word.clone()),
+    }
+}
+
+fn counts(value: &Value) -> Counts {
+    let count = |name: &str| value.get(name).and_then(number);
+    Counts { total: count("total"), completed: count("completed"), failed: count("failed") }
+}
+
+fn metadata(value: &Value) -> BTreeMap<String, String> {
+    let pairs = value.as_object().into_iter().flatten();
+    pairs.filter_map(|(key, value)| Some((key.clone(), as_text(value)?))).collect()
+}
+
+/// Reads why a batch failed.
+fn reasons(mut value: Value) -> BatchErrors {
+    if let Some(data) = value.get_mut("data") {
+        value = data.take();
+    }
+    let mut entries = match value {
+        Value::Array(entries) => entries,
+        single => vec![single],
+    };
+    let more = bounded::take_more(&mut entries);
+    let kept: Vec<BatchError> = entries.iter().filter_map(reason).collect();
+    let lack_room = kept.iter().any(|error| error.code.as_deref() == Some(codes::NO_ROOM));
+    BatchErrors { total: more + kept.len() as u64, lack_room, kept }
+}
+
+fn reason(entry: &Value) -> Option<BatchError> {
+    let cut = |text: String| shorten_bytes(&text, LONGEST_REASON);
+    let part = |name: &str| text(entry, name).map(cut);
+    match entry {
+        Value::String(message) if message.is_empty() => None,
+        Value::String(message) => Some(BatchError { message: Some(cut(message.clone())), ..BatchError::default() }),
+        Value::Object(_) => Some(BatchError {
+            code: part("code"),
+            message: part("message"),
+            param: part("param"),
+            line: entry.get("line").and_then(number),
+        }),
+        _ => None,
+    }
+}
+
+/// An id by which the thing can be asked for; without one an answer is of no use.
+fn id(object: &Value) -> Result<String, Error> {
+    text(object, "id").filter(|id| is_id(id)).ok_or_else(|| Error::custom("an id was expected"))
+}
+
+/// A member that says something, as text.
+fn text(object: &Value, name: &str) -> Option<String> {
+    object.get(name).and_then(as_text)
+}
+
 /// A string that says something, or a number as one.
-pub(crate) fn as_text(value: &Value) -> Option<String> {
+fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -281,7 +172,7 @@ pub(crate) fn as_text(value: &Value) -> Option<String> {
     }
 }
 
-fn as_number(value: &Value) -> Option<u64> {
+fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64)),
         Value::String(text) => {
@@ -292,29 +183,13 @@ fn as_number(value: &Value) -> Option<u64> {
     }
 }
 
-/// An id by which the thing can be asked for; without one an answer is of no use.
-fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    text(deserializer)?.filter(|id| is_id(id)).ok_or_else(|| serde::de::Error::custom("an id was expected"))
-}
-
-pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(as_text(&Value::deserialize(deserializer)?))
-}
-
-pub(crate) fn optional_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(as_number(&Value::deserialize(deserializer)?))
-}
-
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    Ok(optional_number(deserializer)?.unwrap_or(0))
-}
-
-fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
+/// A time in Unix seconds.
+fn time(value: &Value) -> Option<i64> {
+    match value {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)),
-        Value::String(text) => text.parse::<f64>().ok().map(|n| n as i64).or_else(|| unix(&text)),
+        Value::String(text) => text.parse::<f64>().ok().map(|n| n as i64).or_else(|| unix(text)),
         _ => None,
-    })
+    }
 }
 
 /// An RFC 3339 time as Unix seconds. An offset other than UTC is not expected of any vendor.
@@ -324,25 +199,29 @@ fn unix(text: &str) -> Option<i64> {
     i64::try_from(since_epoch.as_secs()).ok()
 }
 
-fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
-    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
-}
-
-fn counts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Counts, D::Error> {
-    Ok(lenient(deserializer)?.unwrap_or_default())
-}
-
-fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    let Value::Object(pairs) = Value::deserialize(deserializer)? else { return Ok(BTreeMap::new()) };
-    Ok(pairs.iter().filter_map(|(key, value)| Some((key.clone(), as_text(value)?))).collect())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, Status, object, page};
+    use super::{Batch, BatchError, Counts, Status, page, status};
 
     fn batch(json: &str) -> Batch {
-        object(json.as_bytes()).unwrap()
+        super::batch(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_status_is_read_in_every_spelling_of_compatible_servers_and_in_no_other_dialects() {
+        for (word, read) in [
+            ("COMPLETED", Status::Completed),
+            ("Validating", Status::Validating),
+            ("in_queue", Status::Validating),
+            ("PROGRESS", Status::InProgress),
+            ("CANCELING", Status::Cancelling),
+            ("canceled", Status::Cancelled),
+        ] {
+            assert_eq!(status(&word.into()), read, "{word}");
+        }
+        for other in ["ended", "SUCCESS", "TIMEOUT_EXCEEDED", "JOB_STATE_SUCCEEDED"] {
+            assert_eq!(status(&other.into()), Status::Other(other.to_owned()));
+        }
     }
 
     #[test]
@@ -355,8 +234,7 @@ mod tests {
         assert_eq!(batch.status, Status::Completed);
         assert_eq!((batch.output_file_id.as_deref(), batch.error_file_id.as_deref()), (None, Some("file-9")));
         assert_eq!(batch.counts, Counts::of(9, 0, 9));
-        assert_eq!(batch.ended_at(), Some(1_700_000_600));
-        assert_eq!(batch.usage.unwrap().input_tokens, 7);
+        assert_eq!(batch.ended_at, Some(1_700_000_600));
         assert_eq!(batch.metadata["batchstep_v"], "1");
     }
 
@@ -401,11 +279,26 @@ mod tests {
     #[test]
     fn an_id_is_all_that_is_needed_and_nothing_less() {
         assert_eq!(batch(r#"{"id":"x"}"#).status, Status::Validating);
-        assert!(object::<Batch>(br#"{"status":"completed"}"#).is_err());
-        assert!(object::<Batch>(b"<html>").is_err());
+        assert!(super::batch(br#"{"status":"completed"}"#).is_err());
+        assert!(super::batch(b"<html>").is_err());
         assert_eq!(batch(r#"{"id":17}"#).id, "17");
         for useless in ["null", r#""""#, r#""..""#, r#"".\t.""#, r#""a\nb""#, "[]"] {
-            assert!(object::<Batch>(format!(r#"{{"id":{useless}}}"#).as_bytes()).is_err(), "{useless}");
+            assert!(super::batch(format!(r#"{{"id":{useless}}}"#).as_bytes()).is_err(), "{useless}");
         }
+    }
+
+    #[test]
+    fn errors_of_every_shape() {
+        let failed = batch(
+            r#"{"id":"f","status":"failed","errors":{"object":"list","data":[
+            {"code":"invalid_json_line","message":"This line is not parseable as valid JSON.","param":null,"line":"4"},{"code":7}]}}"#,
+        );
+        assert_eq!(failed.errors[0].line, Some(4));
+        assert_eq!(failed.errors[1], BatchError { code: Some("7".to_owned()), ..BatchError::default() });
+        assert_eq!(batch(r#"{"id":"g","errors":[{"message":"m"}]}"#).errors.len(), 1);
+        let long = vec![format!(r#"{{"message":"{}"}}"#, "m".repeat(50_000)); 1_200].join(",");
+        let many = batch(&format!(r#"{{"errors":[{long}],"id":"h","status":"failed"}}"#));
+        assert_eq!((many.errors.len(), many.errors.total, many.status), (1_000, 1_200, Status::Failed));
+        assert!(many.errors.iter().all(|error| error.message.as_ref().unwrap().len() < 3_000));
     }
 }

@@ -1,4 +1,4 @@
-//! JSON that may hold anything: reads the fields somebody asks for, whatever
+//! JSON that may hold anything: reads the fields that are asked for, whatever
 //! their type, and skips the rest without keeping it.
 //!
 //! A requests file is written by hand and an answer by some provider. A wrong
@@ -36,7 +36,7 @@ pub(crate) enum Seen<'de> {
     Object,
 }
 
-impl Seen<'_> {
+impl<'de> Seen<'de> {
     /// Whether there is no value: the key is absent, or its value `null`.
     pub(crate) fn is_nothing(&self) -> bool {
         matches!(self, Self::Absent | Self::Null)
@@ -45,6 +45,14 @@ impl Seen<'_> {
     /// The text, if it is a string.
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The text, if it is a string that is not empty; what stays behind says nothing more.
+    pub(crate) fn take_text(&mut self) -> Option<Cow<'de, str>> {
+        match std::mem::take(self) {
+            Self::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
     }
 
     /// The number, if it is one or a text that reads as one.

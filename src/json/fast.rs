@@ -1,17 +1,19 @@
-//! JSON read by skimming: the same values that serde_json reads, sooner.
+//! Reads the same values that serde_json reads, sooner, by skipping what is not wanted.
 //!
-//! Of a line that may be long only a few short fields are wanted, so what costs
-//! is passing over the rest. Here that goes by the word, and by the vector in
-//! long strings. Only what is plain is read here. Whatever is wrong, nested
-//! deeply or merely unusual is read again by serde_json, which alone says what
-//! is not JSON, and why: see [`fill`].
+//! Of a line that may be long only a few short fields are wanted, so what costs time is the rest. Here it is skipped
+//! eight bytes at a time, and by vector in long strings. Only plain JSON is read here. Whatever is wrong, nested
+//! deeply or merely unusual is read again by serde_json, which alone decides what is not JSON, and why: see [`fill`].
+//!
+//! Measured on 20 MB of request lines each, by CPU time of the reading alone, medians of nine on a busy machine with
+//! two cores (2026-11): about 1.3 times as fast as serde_json on prose, 1.4 on program text and 1.2 on short lines; 1.0
+//! to 1.8 in single sittings.
 
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::forward_to_deserialize_any;
 
-use super::loose::{Fields, Fill, Loose};
+use crate::json::lenient::{Fields, Fill, Loose};
 
 /// How many brackets may be open.
 const DEEPEST: u32 = 64;
@@ -316,7 +318,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{Loose, Unsure, fill};
-    use crate::requests::row::Row;
+    use crate::dialects::openai::row::Row;
     use crate::requests::testing::chat;
 
     fn skim<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Unsure> {

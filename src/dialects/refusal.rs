@@ -1,12 +1,37 @@
-//! What a server's error is about: what to do depends on that more than on the status.
+//! A server's error, as a dialect reads it, and what it is about: what to do depends on that more than on the status.
 //!
-//! Vendors share neither codes nor sentences. What an error is about is read
-//! from the field that it names and from a few words, as seen in the answers of
-//! OpenAI, Azure, Anthropic, FastAPI servers (vLLM, AIBrix) and gateways (LiteLLM).
+//! What an error's code means is the dialect's to say. Vendors share neither codes nor sentences, so what an error is
+//! about is read from the field that it names and from a few words, as seen in the answers of OpenAI, Azure,
+//! Anthropic, FastAPI servers (vLLM, AIBrix) and gateways (LiteLLM).
 
-use serde_json::Value;
+/// What a dialect knows about an error by its code or type. Where both say something, the greater counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Meaning {
+    /// Nothing: the HTTP status decides.
+    #[default]
+    Unknown,
+    /// The account cannot be used, and no waiting helps.
+    Hopeless,
+    /// The same, and credit or a higher limit would help.
+    NeedsCredit,
+}
 
-use crate::api_error::ApiError;
+/// An error, from wherever the server put it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ApiError {
+    /// The server's code, as text.
+    pub code: Option<String>,
+    /// The kind of error: OpenAI's `error.type`.
+    pub kind: Option<String>,
+    /// The server's sentence, or the body's own text.
+    pub message: Option<String>,
+    /// The field it is about.
+    pub param: Option<String>,
+    /// The status that it names, or that its message begins with.
+    pub status: Option<u16>,
+    /// What its code or kind means in this dialect.
+    pub meaning: Meaning,
+}
 
 /// Names by which an error calls the uploaded file.
 const FILE_FIELDS: [&str; 4] = ["file_id", "input_file_id", "file", "input_file"];
@@ -57,22 +82,26 @@ const TRANSIENT: [&str; 9] = [
 ];
 
 impl ApiError {
-    /// The error of an answer that is 2xx all the same: `{"error": …}` without an
-    /// id, or an object that calls itself an error. None where it is what was asked for.
-    pub(crate) fn inside(body: &[u8]) -> Option<Self> {
-        let value: Value = serde_json::from_slice(body).ok()?;
-        let is_said = |error: &Value| match error {
-            Value::Object(members) => !members.is_empty(),
-            Value::String(text) => !text.trim().is_empty(),
-            _ => false,
-        };
-        let is_error = value.get("error").is_some_and(is_said) || value.get("object").is_some_and(|o| o == "error");
-        let is_there = |name: &&str| value.get(name).is_some_and(|member| !member.is_null());
-        let is_asked_for = ["id", "data", "job", "value"].iter().any(is_there);
-        (is_error && !is_asked_for).then(|| Self::of(&value))
+    /// The error as it may be shown, each text passed through `cut`.
+    pub(crate) fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
+        let show = |text: &Option<String>| text.as_deref().map(&cut);
+        let (code, kind, message) = (show(&self.code), show(&self.kind), show(&self.message));
+        Self { code, kind, message, param: show(&self.param), status: self.status, meaning: self.meaning }
     }
 
-    /// Whether the server is too busy, or broken for now, by what the body tells.
+    /// The best word for it: a code that is a word, else the kind, else the code's number.
+    pub(crate) fn word(&self) -> Option<&str> {
+        let is_number = |code: &&str| code.bytes().all(|byte| byte.is_ascii_digit());
+        let code = self.code.as_deref();
+        code.filter(|code| !is_number(code)).or(self.kind.as_deref()).or(code)
+    }
+
+    /// Whether no waiting helps, whatever the HTTP status.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        self.meaning != Meaning::Unknown
+    }
+
+    /// Whether the server is too busy, or broken for now, by what the body says.
     pub(crate) fn is_transient(&self) -> bool {
         if let Some(status) = self.status {
             return matches!(status, 408 | 409 | 425 | 429 | 500 | 502..=599);
@@ -116,31 +145,7 @@ pub(crate) fn is_over_file(message: &str, names_it: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ApiError;
-
-    fn read(json: &str) -> ApiError {
-        ApiError::read(json.as_bytes())
-    }
-
-    #[test]
-    fn an_error_may_come_as_a_success() {
-        let inside = |json: &str| ApiError::inside(json.as_bytes());
-        assert_eq!(inside(r#"{"error":"text"}"#).unwrap().message.as_deref(), Some("text"));
-        assert_eq!(inside(r#"{"error":{"code":429}}"#).unwrap().status, Some(429));
-        assert!(inside(r#"{"object":"error","message":"m","code":404}"#).is_some());
-        for fine in [
-            r#"{"id":"b","error":null}"#,
-            r#"{"id":"b","error":{"message":"a row"}}"#,
-            r#"{"data":[],"error":{"message":"x"}}"#,
-            r#"{"error":null}"#,
-            r#"{"error":{}}"#,
-            r#"{"status":"completed"}"#,
-            "[]",
-            "<html>",
-        ] {
-            assert_eq!(inside(fine), None, "{fine}");
-        }
-    }
+    use crate::dialects::testing::error as read;
 
     #[test]
     fn what_is_transient_is_read_from_status_or_words() {

@@ -1,14 +1,15 @@
-//! What an error says, in whatever shape it is written.
+//! Reads an error in whatever shape it is written.
 //!
-//! Providers, gateways and frameworks write errors as objects, texts and lists,
-//! wrap them in one another, and put a status anywhere. The same shapes come as
-//! the bodies of refused calls and as lines of answers, so both are read here:
-//! OpenAI's and Anthropic's objects, Mistral's, FastAPI's list of `loc` and
-//! `msg`, an error within an error, JSON within a string, and plain text.
+//! OpenAI, compatible servers, gateways and frameworks write errors as objects, texts and lists, wrap them in one
+//! another, and put a status anywhere. The same shapes come as the bodies of refused calls and as lines of answers, so
+//! both are read here: OpenAI's objects, Anthropic's and Mistral's as gateways pass them on, FastAPI's list of `loc`
+//! and `msg`, an error within an error, JSON within a string, and plain text.
 
 use serde_json::{Map, Value};
 
-use crate::bounded;
+use super::codes;
+use crate::dialects::ApiError;
+use crate::json::bounded;
 
 /// How much is read of an error that is no JSON, in bytes.
 const LONGEST_PAGE: usize = 8_192;
@@ -34,24 +35,9 @@ const CONTENT: [&str; 14] = [
     "prompt",
 ];
 
-/// An error, from wherever the server put it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ApiError {
-    /// `error.code`, as text.
-    pub code: Option<String>,
-    /// `error.type`.
-    pub kind: Option<String>,
-    /// `error.message`, or the body's own text.
-    pub message: Option<String>,
-    /// The field it is about, as OpenAI names it.
-    pub param: Option<String>,
-    /// The status that it names, or that its message begins with.
-    pub status: Option<u16>,
-}
-
 impl ApiError {
     /// Reads the body of an answer that is not 2xx.
-    pub(crate) fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         match bounded::read(body) {
             Ok(value) => Self::of(&value),
             // Of what is no JSON, or more than anybody could mean, the beginning says enough.
@@ -70,21 +56,24 @@ impl ApiError {
         let of_code = || error.code.as_deref()?.parse().ok().filter(|code| (400..600).contains(code));
         let of_message = || error.message.as_deref().and_then(status_of_message);
         error.status = status_within(value).or_else(of_code).or_else(of_message);
+        error.meaning =
+            [&error.code, &error.kind].into_iter().flatten().map(|word| codes::meaning(word)).max().unwrap_or_default();
         error
     }
 
-    /// The error as it may be shown, each text passed through `cut`.
-    pub(crate) fn shown(&self, cut: impl Fn(&str) -> String) -> Self {
-        let show = |text: &Option<String>| text.as_deref().map(&cut);
-        let (code, kind, message) = (show(&self.code), show(&self.kind), show(&self.message));
-        Self { code, kind, message, param: show(&self.param), status: self.status }
-    }
-
-    /// The best word for it: a code that is a word, else the type, else the code's number.
-    pub(crate) fn word(&self) -> Option<&str> {
-        let is_number = |code: &&str| code.bytes().all(|byte| byte.is_ascii_digit());
-        let code = self.code.as_deref();
-        code.filter(|code| !is_number(code)).or(self.kind.as_deref()).or(code)
+    /// The error of an answer that is 2xx nevertheless: `{"error": …}` without an
+    /// id, or an object that calls itself an error. None where it is what was asked for.
+    pub(super) fn inside(body: &[u8]) -> Option<Self> {
+        let value: Value = serde_json::from_slice(body).ok()?;
+        let is_said = |error: &Value| match error {
+            Value::Object(members) => !members.is_empty(),
+            Value::String(text) => !text.trim().is_empty(),
+            _ => false,
+        };
+        let is_error = value.get("error").is_some_and(is_said) || value.get("object").is_some_and(|o| o == "error");
+        let is_there = |name: &&str| value.get(name).is_some_and(|member| !member.is_null());
+        let is_asked_for = ["id", "data", "job", "value"].iter().any(is_there);
+        (is_error && !is_asked_for).then(|| Self::of(&value))
     }
 
     /// Takes what is not known yet; what is within an error counts before what is around it.
@@ -354,6 +343,26 @@ mod tests {
             ("[]", "", "", None),
         ] {
             assert_eq!(read(json), (some(word), some(message), status), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_error_may_come_as_a_success() {
+        let inside = |json: &str| ApiError::inside(json.as_bytes());
+        assert_eq!(inside(r#"{"error":"text"}"#).unwrap().message.as_deref(), Some("text"));
+        assert_eq!(inside(r#"{"error":{"code":429}}"#).unwrap().status, Some(429));
+        assert!(inside(r#"{"object":"error","message":"m","code":404}"#).is_some());
+        for fine in [
+            r#"{"id":"b","error":null}"#,
+            r#"{"id":"b","error":{"message":"a row"}}"#,
+            r#"{"data":[],"error":{"message":"x"}}"#,
+            r#"{"error":null}"#,
+            r#"{"error":{}}"#,
+            r#"{"status":"completed"}"#,
+            "[]",
+            "<html>",
+        ] {
+            assert_eq!(inside(fine), None, "{fine}");
         }
     }
 

@@ -1,24 +1,74 @@
 //! One line of the requests file, and what can be wrong with it by itself.
 //!
 //! What it must share with other lines (one endpoint, one model, ids of its
-//! own) is `pass.rs`'s business.
+//! own) is checked in `requests/pass.rs`.
+
+use std::borrow::Cow;
 
 use serde::de::MapAccess;
 use serde_json::error::Category;
 
-use super::endpoints::{Content, Endpoint, Model};
-use super::fault::{Finding, described, quoted};
-use super::loose::{Fields, Fill, Loose, Seen, skip};
-use super::skim;
+use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
+use crate::dialects::{Addressed, Familiar, Finding, RequestLine, Rules, Scrutiny, described, quoted};
+use crate::json::fast;
+use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
 use crate::text::first_chars;
 
-/// Where it is said which endpoint a request goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Addressed {
-    /// In its line, by `method` and `url`.
-    ByLine,
-    /// Once for the whole batch; lines may do without.
-    ByBatch,
+/// Reads a line, which is text already, and finds what is wrong with it by itself.
+pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
+    let mut whole: Loose<'l, Row<'l>> = Loose::default();
+    Row::read(line, &mut whole)?;
+    let row = &mut whole.fields;
+    let mut request = RequestLine::default();
+    match rules.scrutiny {
+        Scrutiny::Ids => request.findings.extend(row.id_findings()),
+        Scrutiny::Full => check(row, rules, &mut request),
+    }
+    request.custom_id = row.custom_id.take_text();
+    Ok(request)
+}
+
+/// Checks all of a request, and says where it goes.
+fn check<'l>(row: &mut Row<'l>, rules: &'l Rules, request: &mut RequestLine<'l>) {
+    let addressed = rules.addressed();
+    row.add_findings(addressed, &mut request.findings);
+    let chosen = rules.endpoint.as_deref();
+    let url = row.url.take_text();
+    request.endpoint = match (addressed, url, chosen) {
+        (Addressed::ByBatch, url, Some(chosen)) => {
+            check_body(row, url.as_deref().unwrap_or(chosen), request);
+            Some(Cow::Borrowed(chosen))
+        }
+        (_, Some(url), _) => {
+            check_url(row, &url, rules, request);
+            Some(url)
+        }
+        _ => None,
+    };
+    let body = &mut row.body.fields;
+    request.inputs = if request.endpoint.as_deref() == Some(EMBEDDINGS) { body.embedding_inputs() } else { 0 };
+    request.model = body.model.take_text();
+}
+
+fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<'_>) {
+    if !endpoints::allows(rules.endpoints, url) {
+        let finding = Finding::new(quoted(url), "it takes no batches", endpoints::advice(url));
+        request.findings.push(finding.of("url"));
+        return;
+    }
+    check_body(row, url, request);
+    if let Some(chosen) = rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
+        let expected = format!("the chosen endpoint is {}", quoted(chosen));
+        request.findings.push(Finding::new(quoted(url), expected, "change one of them").of("url"));
+    }
+}
+
+/// Whether the body holds what its endpoint works on, as far as that is known.
+fn check_body(row: &Row<'_>, endpoint: &str, request: &mut RequestLine<'_>) {
+    match endpoints::find(endpoint) {
+        Some(endpoint) => request.findings.extend(row.lacks(endpoint)),
+        None => request.endpoint_is = Familiar::Unknown,
+    }
 }
 
 /// A request, as far as it is looked into.
@@ -28,19 +78,19 @@ pub(crate) struct Row<'de> {
     pub(crate) custom_id: Seen<'de>,
     method: Seen<'de>,
     /// Its endpoint.
-    pub(crate) url: Seen<'de>,
+    url: Seen<'de>,
     /// The parameters.
-    pub(crate) body: Loose<'de, Body<'de>>,
+    body: Loose<'de, Body<'de>>,
     repeated: Option<&'static str>,
 }
 
 /// The parameters of a request, as far as they are looked into.
 #[derive(Debug, Default)]
-pub(crate) struct Body<'de> {
+struct Body<'de> {
     /// The model.
-    pub(crate) model: Seen<'de>,
+    model: Seen<'de>,
     /// What is embedded.
-    pub(crate) input: Seen<'de>,
+    input: Seen<'de>,
     stream: Seen<'de>,
     messages: Seen<'de>,
     prompt: Seen<'de>,
@@ -91,10 +141,10 @@ impl<'de> Fields<'de> for Body<'de> {
 }
 
 impl<'de> Row<'de> {
-    /// Reads a line, which is text already, into a value that holds nothing yet.
-    pub(crate) fn read(line: &'de str, row: &mut Loose<'de, Self>) -> Result<(), Finding> {
+    /// Reads a line into a value that holds nothing yet.
+    fn read(line: &'de str, row: &mut Loose<'de, Self>) -> Result<(), Finding> {
         let whole = "each line is one whole JSON object";
-        match skim::fill(line, row) {
+        match fast::fill(line, row) {
             Err(error) => Err(unreadable(&error, line)),
             Ok(()) if row.seen == Seen::Object => Ok(()),
             Ok(()) => {
@@ -105,14 +155,13 @@ impl<'de> Row<'de> {
     }
 
     /// What is wrong with its id, by which its answer is known again.
-    pub(crate) fn id_findings(&self) -> Option<Finding> {
+    fn id_findings(&self) -> Option<Finding> {
         let finding = no_text(&self.custom_id, "each request needs a string of its own", "add one");
         finding.map(|finding| finding.of("custom_id"))
     }
 
-    /// What is wrong with its fields, whatever the endpoint.
-    pub(crate) fn findings(&self, addressed: Addressed) -> Vec<Finding> {
-        let mut findings = Vec::new();
+    /// Adds what is wrong with its fields, whatever the endpoint.
+    fn add_findings(&self, addressed: Addressed, findings: &mut Vec<Finding>) {
         findings.extend(self.repeated.map(|field| {
             Finding::new("given twice", "it is ambiguous which one applies", "remove one of them").of(field)
         }));
@@ -128,17 +177,16 @@ impl<'de> Row<'de> {
             findings.extend(finding.map(|finding| finding.of("url")));
         }
         if self.body.seen == Seen::Object {
-            self.body.fields.add_findings(&mut findings);
+            self.body.fields.add_findings(findings);
         } else {
             let fix = if self.body.seen.is_nothing() { "add it" } else { "write an object" };
             let finding = Finding::new(described(&self.body.seen), "an object holds the request's parameters", fix);
             findings.push(finding.of("body"));
         }
-        findings
     }
 
     /// What its body lacks for `endpoint`.
-    pub(crate) fn lacks(&self, endpoint: &Endpoint) -> Vec<Finding> {
+    fn lacks(&self, endpoint: &Endpoint) -> Vec<Finding> {
         if self.body.seen != Seen::Object {
             return Vec::new();
         }
@@ -197,7 +245,7 @@ impl<'de> Body<'de> {
 
     /// How many inputs an embeddings request has: a text is one, a list of
     /// tokens is one, any other list has as many as elements.
-    pub(crate) fn embedding_inputs(&self) -> u64 {
+    fn embedding_inputs(&self) -> u64 {
         match self.input {
             Seen::Absent | Seen::Null => 0,
             Seen::Array { len, of_numbers: false } => len,
@@ -364,7 +412,7 @@ mod tests {
         requests.jsonl:3: `body.messages` is `Hi`; `/v1/chat/completions` needs `body.messages`, a list that is not empty: write one
         ");
         let mut all = String::new();
-        for endpoint in &crate::requests::endpoints::KNOWN {
+        for endpoint in &super::endpoints::KNOWN {
             all += &(body(endpoint.path, &[r#"{"model":"m"}"#]) + "\n");
         }
         assert_snapshot!(all, @"

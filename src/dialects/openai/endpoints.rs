@@ -3,9 +3,11 @@
 //!
 //! Compatible servers know others; nothing here says that those are wrong.
 
+use crate::dialects::Endpoints;
+
 /// A part of the body that holds what the model works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(super) enum Content {
     /// `messages`, an array that is not empty.
     Messages,
     /// `input`.
@@ -20,7 +22,7 @@ pub(crate) enum Content {
 
 impl Content {
     /// Where it stands in a request.
-    pub(crate) fn field(self) -> &'static str {
+    pub(super) fn field(self) -> &'static str {
         match self {
             Self::Messages => "body.messages",
             Self::Input => "body.input",
@@ -33,7 +35,7 @@ impl Content {
 
 /// Whether a request must name its model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Model {
+pub(super) enum Model {
     /// It must.
     Required,
     /// The endpoint has one of its own.
@@ -44,21 +46,21 @@ pub(crate) enum Model {
 
 /// An endpoint.
 #[derive(Debug)]
-pub(crate) struct Endpoint {
+pub(super) struct Endpoint {
     /// Its path, as the `url` of a request.
-    pub(crate) path: &'static str,
+    pub(super) path: &'static str,
     /// What a body must hold: of each list one.
-    pub(crate) needs: &'static [&'static [Content]],
+    pub(super) needs: &'static [&'static [Content]],
     /// Whether a body must name its model.
-    pub(crate) model: Model,
+    pub(super) model: Model,
 }
 
 /// Whose inputs are counted, and limited, across requests.
-pub(crate) const EMBEDDINGS: &str = "/v1/embeddings";
+pub(super) const EMBEDDINGS: &str = "/v1/embeddings";
 
 /// The endpoints, in the order of OpenAI's documentation. Where a model is optional is from its `openapi.yaml`
 /// (2026-08).
-pub(crate) const KNOWN: [Endpoint; 8] = [
+pub(super) const KNOWN: [Endpoint; 8] = [
     Endpoint {
         path: "/v1/responses",
         needs: &[&[Content::Input, Content::Prompt]],
@@ -78,12 +80,17 @@ pub(crate) const KNOWN: [Endpoint; 8] = [
 ];
 
 /// The endpoint with this path.
-pub(crate) fn find(path: &str) -> Option<&'static Endpoint> {
+pub(super) fn find(path: &str) -> Option<&'static Endpoint> {
     KNOWN.iter().find(|endpoint| endpoint.path == path)
 }
 
+/// Whether a vendor of these endpoints takes batches for this path, as far as is known.
+pub(super) fn allows(endpoints: Endpoints, path: &str) -> bool {
+    endpoints == Endpoints::Any || find(path).is_some()
+}
+
 /// What to do about a path that no endpoint has.
-pub(crate) fn advice(path: &str) -> String {
+pub(super) fn advice(path: &str) -> String {
     nearest(path).map_or_else(|| format!("use one of {}", all()), |near| format!("write `{near}`"))
 }
 
@@ -102,26 +109,10 @@ fn nearest(path: &str) -> Option<&'static str> {
         .clone()
         .filter(|known| path.ends_with(&known[known.len() - tail(known)..]))
         .max_by_key(|known| known.len());
-    let close = || paths.map(|known| (distance(&path, known), known)).min().filter(|(steps, _)| *steps <= 3);
+    // A path too long to be close to any is not measured.
+    let near = paths.filter(|known| path.len() <= 2 * known.len());
+    let close = || near.map(|known| (strsim::levenshtein(&path, known), known)).min().filter(|(steps, _)| *steps <= 3);
     ending.or_else(|| close().map(|(_, known)| known))
-}
-
-/// How many letters to add, drop or change between two paths; a path too long
-/// to be close to any is not measured.
-fn distance(left: &str, right: &str) -> usize {
-    if left.len() > 2 * right.len() {
-        return left.len();
-    }
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, letter) in left.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
-        for (column, other) in right.bytes().enumerate() {
-            let changed = diagonal + usize::from(letter != other);
-            diagonal = row[column + 1];
-            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[right.len()]
 }
 
 #[cfg(test)]
@@ -129,7 +120,7 @@ mod tests {
     use super::{advice, find, nearest};
 
     #[test]
-    fn a_path_is_mended_to_the_one_that_was_meant() {
+    fn a_wrong_path_leads_to_the_one_that_was_meant() {
         for (path, meant) in [
             ("/chat/completions", "/v1/chat/completions"),
             ("chat/completions", "/v1/chat/completions"),

@@ -1,0 +1,70 @@
+//! `batchstep providers`: what each vendor can and cannot do, from the table of vendors. No network, no key.
+
+use crate::dialects::{self, Endpoints, Key, Vendor};
+use crate::effects::Effect;
+use crate::error::Exit;
+use crate::inputs;
+use crate::text::thousands;
+use crate::world::World;
+
+/// What is said where only the server knows.
+const SERVER: &str = "the server decides";
+
+/// Prints one vendor, or all.
+pub(crate) fn providers(inputs: &inputs::Providers, world: &World) -> Exit {
+    let vendors: Vec<&Vendor> = match inputs.provider {
+        Some(name) => vec![dialects::choose(name)],
+        None => dialects::all().collect(),
+    };
+    let text = vendors.into_iter().map(text).collect::<Vec<String>>().join("\n");
+    world.apply(text.lines().map(|line| Effect::Command(line.to_owned())).collect());
+    world.exit(Exit::Ok)
+}
+
+fn text(vendor: &Vendor) -> String {
+    let facts = facts(vendor);
+    let width = facts.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
+    facts.into_iter().fold(format!("{}\n", vendor.name), |text, (what, is)| format!("{text}  {what:width$}  {is}\n"))
+}
+
+/// What is known of a vendor: each fact's name, and what it is here.
+pub fn facts(vendor: &Vendor) -> Vec<(&'static str, String)> {
+    let number = |limit: Option<u64>| limit.map_or_else(|| SERVER.to_owned(), thousands);
+    let list = |items: Vec<&str>, none: &str| if items.is_empty() { none.to_owned() } else { items.join(", ") };
+    let variables = vendor.variables.iter().map(|variable| variable.name).collect();
+    let can = &vendor.capabilities;
+    vec![
+        ("API", vendor.dialect.name().to_owned()),
+        ("Base URL", vendor.base_url.unwrap_or("from `base-url`").to_owned()),
+        ("API key", key(vendor.key).to_owned()),
+        ("Variables", list(variables, "none")),
+        ("Endpoints", endpoints(vendor)),
+        ("Requests in a batch", number(vendor.limits.max_requests)),
+        ("Bytes in a batch", number(vendor.limits.max_bytes)),
+        ("Embedding inputs in a batch", number(vendor.limits.max_embedding_inputs)),
+        ("Completion windows", list(vendor.windows.to_vec(), SERVER)),
+        ("A batch is found again by", can.found_by.to_string()),
+        ("Batches can be listed", can.list.to_string()),
+        ("A create can be repeated safely", can.idempotent_create.to_string()),
+        ("Counts while a batch runs", can.running_counts.to_string()),
+        ("Answers are kept after a cancel", can.cancel_keeps_answers.to_string()),
+        ("Files can be looked at and deleted", can.file_objects.to_string()),
+        ("Downloads can be resumed", can.ranges.to_string()),
+        ("Answers are kept for", can.retention.to_string()),
+    ]
+}
+
+fn key(key: Key) -> &'static str {
+    match key {
+        Key::Required => "required",
+        Key::Optional => SERVER,
+        Key::MadeUp => "not needed",
+    }
+}
+
+fn endpoints(vendor: &Vendor) -> String {
+    match vendor.endpoints {
+        Endpoints::Known => format!("{} documented ones", vendor.dialect.name()),
+        Endpoints::Any => SERVER.to_owned(),
+    }
+}

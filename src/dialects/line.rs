@@ -1,0 +1,103 @@
+//! A line of the requests file as the plan needs it, and what can be wrong with it.
+//!
+//! A dialect reads the line; `requests/` compares lines with one another and puts them into shards. Foreign text is
+//! cut short here; it is made safe where it is printed.
+
+use std::borrow::Cow;
+
+use crate::json::lenient::Seen;
+use crate::text::shorten;
+
+/// How many characters of foreign text a finding shows.
+const SHOWN: usize = 60;
+
+/// A request, as far as the plan needs it.
+#[derive(Debug, Default)]
+pub(crate) struct RequestLine<'l> {
+    /// Its id; none where it has none that answers could be matched by.
+    pub custom_id: Option<Cow<'l, str>>,
+    /// Where it goes; none where that is unknown, and no batch can be planned for it.
+    pub endpoint: Option<Cow<'l, str>>,
+    /// Whether the dialect knows that endpoint, and so what the request must hold.
+    pub endpoint_is: Familiar,
+    /// The model that it names.
+    pub model: Option<Cow<'l, str>>,
+    /// How many inputs it has that the vendor counts across requests: texts to embed.
+    pub inputs: u64,
+    /// What is wrong with it by itself.
+    pub findings: Vec<Finding>,
+}
+
+/// Whether the dialect knows an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Familiar {
+    /// It does.
+    #[default]
+    Known,
+    /// It does not; the server may.
+    Unknown,
+}
+
+/// What is wrong, before it is known where.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// The column in bytes, from 1.
+    pub(crate) column: Option<u64>,
+    /// The field, as `body.model`, where it is about one.
+    pub(crate) field: Option<&'static str>,
+    /// What was found.
+    pub(crate) found: String,
+    /// What was expected, as a clause of its own.
+    pub(crate) expected: String,
+    /// How to fix it.
+    pub(crate) fix: String,
+}
+
+impl Finding {
+    /// A finding about the line or the file as a whole.
+    pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { column: None, field: None, found: found.into(), expected: expected.into(), fix: fix.into() }
+    }
+
+    /// The same, about a field.
+    pub(crate) fn of(mut self, field: &'static str) -> Self {
+        self.field = Some(field);
+        self
+    }
+
+    /// The same, at a column from 1.
+    pub(crate) fn at(mut self, column: usize) -> Self {
+        self.column = Some(column as u64);
+        self
+    }
+}
+
+/// `text` in backticks, cut short.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", shorten(text, SHOWN))
+}
+
+/// What was seen, in words that follow "is".
+pub(crate) fn described(seen: &Seen<'_>) -> String {
+    match seen {
+        Seen::Absent => "missing".to_owned(),
+        Seen::Null => "null".to_owned(),
+        Seen::Bool(value) => value.to_string(),
+        Seen::Number(number) => format!("the number {number}"),
+        Seen::Text(text) if text.is_empty() => "an empty string".to_owned(),
+        Seen::Text(text) => quoted(text),
+        Seen::Array { len: 0, .. } => "an empty array".to_owned(),
+        Seen::Array { .. } => "an array".to_owned(),
+        Seen::Object => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_long_quotation_is_shortened() {
+        assert_eq!(quoted(&"x".repeat(61)), format!("`{}…`", "x".repeat(60)));
+    }
+}

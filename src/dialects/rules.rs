@@ -1,0 +1,81 @@
+//! What requests are held against: the vendor's rules and the user's choice.
+
+use super::Dialect;
+
+/// How closely lines are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Scrutiny {
+    /// As closely as possible: they are about to be sent.
+    #[default]
+    Full,
+    /// Only at what answers are matched by: a vendor has taken them already.
+    Ids,
+}
+
+/// Which endpoints a vendor takes batches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endpoints {
+    /// Those that the dialect knows and no others. Each line names its own.
+    Known,
+    /// Whatever the server knows. An unknown one earns a warning, and what its bodies must hold is not checked; a
+    /// chosen endpoint is the batch's, whatever the lines say or leave out.
+    Any,
+}
+
+/// What the requests of one batch may measure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// How many requests there may be.
+    pub max_requests: Option<u64>,
+    /// How many bytes may be sent.
+    pub max_bytes: Option<u64>,
+    /// How many inputs all embeddings requests may have together.
+    pub max_embedding_inputs: Option<u64>,
+}
+
+/// What requests are held against.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Who reads the lines.
+    pub(crate) dialect: &'static dyn Dialect,
+    /// The endpoint of all requests; without one, what each names.
+    pub(crate) endpoint: Option<String>,
+    /// Which endpoints there are.
+    pub(crate) endpoints: Endpoints,
+    /// How closely lines are looked at.
+    pub(crate) scrutiny: Scrutiny,
+    /// What a batch may measure.
+    pub(crate) limits: Limits,
+}
+
+/// Where it is said which endpoint a request goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Addressed {
+    /// In its line.
+    ByLine,
+    /// Once for the whole batch; lines may do without.
+    ByBatch,
+}
+
+impl Rules {
+    /// For requests that a vendor has taken already.
+    pub(crate) fn of_sent(dialect: &'static dyn Dialect) -> Self {
+        let (endpoints, limits) = (Endpoints::Any, Limits::default());
+        Self { dialect, endpoint: None, endpoints, scrutiny: Scrutiny::Ids, limits }
+    }
+
+    /// Where it is said which endpoint a request goes to: the servers that are
+    /// told it with the batch differ in what they want the lines to say.
+    pub(crate) fn addressed(&self) -> Addressed {
+        match (&self.endpoint, self.endpoints) {
+            (Some(_), Endpoints::Any) => Addressed::ByBatch,
+            _ => Addressed::ByLine,
+        }
+    }
+
+    /// The endpoint whose answers come back from a batch of this one. None where it
+    /// was chosen for lines that may name another, as some servers want it.
+    pub(crate) fn answers_of<'e>(&self, endpoint: &'e str) -> Option<&'e str> {
+        Some(endpoint).filter(|_| self.addressed() == Addressed::ByLine)
+    }
+}
