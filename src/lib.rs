@@ -64,7 +64,7 @@ pub mod internals {
     pub use crate::values::RetryOn;
 }
 
-use commands::{cancel, check, collect, operations, providers, run};
+use commands::{cancel, check, collect, completions, operations, providers, run};
 use error::{Error, Exit};
 use inputs::Command;
 use world::World;
@@ -72,7 +72,8 @@ use world::World;
 /// Carries out a command. What may leave a batch running ends by itself after a
 /// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
-    if !matches!(command, Command::Check(_) | Command::Providers(_) | Command::Sandbox(_)) {
+    let is_local = matches!(command, Command::Check(_) | Command::Providers(_) | Command::Sandbox(_));
+    if !is_local && !matches!(command, Command::Completions(_) | Command::Man(_)) {
         world.warn_of_proxies();
     }
     let world = &world;
@@ -92,6 +93,8 @@ pub async fn execute(command: Command, world: World) -> Exit {
         Command::File(command) => {
             until_signal(world, explained(world, Box::pin(operations::file(command, world)))).await
         }
+        Command::Completions(inputs) => explained(world, completions::completions(inputs, world)).await,
+        Command::Man(inputs) => explained(world, completions::man(inputs, world)).await,
     }
 }
 

@@ -13,12 +13,12 @@ use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::usage;
 use batchstep::world::World;
-use clap::{CommandFactory as _, Parser as _};
+use clap::CommandFactory as _;
 
 fn main() -> ExitCode {
     let (env, mut screen) = (Env::system(), Screen::system());
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(env.arguments(typed.clone(), &Cli::command())) {
+    let (typed, terminals): (Vec<OsString>, _) = (std::env::args_os().collect(), Terminals::system());
+    let cli = match Cli::read(env.arguments(typed.clone(), &Cli::command()), terminals) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(usage::refuse(&error, &typed, &env, &mut screen).code()),
     };
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         let (stopper, shutdown) = shutdown::listen().expect("signals can be listened for inside a runtime");
         let launcher = Launcher::of(&env, stopper, &shutdown);
         let mut world = World::new(env, Clock::system(), shutdown, std::io::stderr().is_terminal(), screen);
-        world.setting = world.env.setting(Terminals::system());
+        world.setting = world.env.setting(terminals);
         world.launcher = launcher;
         batchstep::execute(cli.command, world).await
     });

@@ -20,7 +20,7 @@ use crate::text::shorten;
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;
 /// Commands whose standard output is data for a script: nothing else is printed there.
-const DATA: [&str; 3] = ["batch", "file", "providers"];
+const DATA: [&str; 5] = ["batch", "file", "providers", "completions", "man"];
 
 /// Where a mistake was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod at_hand;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod collect;
+pub(crate) mod completions;
 mod earlier;
 mod gather;
 pub(crate) mod list;

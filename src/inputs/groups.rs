@@ -12,12 +12,15 @@ use crate::values::OnExit;
 use crate::values::Reuse;
 use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
 
+/// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
+const NO_HEADING: Option<&str> = None;
+
 /// The work to do.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Work")]
 pub struct Work {
     /// Requests files, as paths or globs, read as one sequence; `-` is standard input [default: requests.jsonl].
-    #[arg(value_name = "REQUESTS")]
+    #[arg(value_name = "REQUESTS", help_heading = NO_HEADING)]
     pub requests: Vec<String>,
     /// The endpoint of every request, such as `/v1/chat/completions` [default: what the lines say].
     #[arg(long, value_name = "PATH")]

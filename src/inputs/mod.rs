@@ -5,47 +5,78 @@
 //! variable (`BATCHSTEP_POLL_INTERVAL`); its doc comment is the help text.
 //! `env.rs` turns variables into arguments, so clap parses each value once,
 //! wherever it came from. What the values mean together is `plan`'s.
-//! Here are the commands; `groups.rs` has the inputs that several of them take.
+//! Here are the commands; `groups.rs` has the inputs that several of them take,
+//! `examples.rs` what the help of each ends with.
 
 use std::convert::Infallible;
+use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod examples;
 mod groups;
 mod operations;
 
 pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 use crate::dialects;
+use crate::env::Terminals;
 use crate::hosts::Choice;
 use crate::values;
+
+/// The widest that help is wrapped to, in columns, and its width where it is piped.
+const WIDEST: usize = 100;
 
 /// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
 #[derive(Debug, Parser)]
 #[command(name = "batchstep", version, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = examples::BATCHSTEP, max_term_width = WIDEST)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
 }
 
+impl Cli {
+    /// Parses a command line, the program's name first. Help is wrapped to the terminal where somebody
+    /// sits at one, and else to one width, so that it is the same everywhere.
+    ///
+    /// # Errors
+    /// What clap finds wrong, or the help that was asked for.
+    pub fn read(words: Vec<OsString>, terminals: Terminals) -> Result<Self, clap::Error> {
+        let mut cli = match terminals {
+            Terminals::Both => Self::command(),
+            Terminals::NotBoth => Self::command().term_width(WIDEST),
+        };
+        let matches = cli.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
+    }
+}
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Check, submit, wait, collect and report: the whole job.
+    #[command(after_help = examples::RUN)]
     Run(Box<Run>),
     /// Check and submit without waiting; `collect` fetches the answers later.
+    #[command(after_help = examples::SUBMIT)]
     Submit(Box<Submit>),
     /// Wait for submitted batches, download the answers, put them in order and report.
+    #[command(after_help = examples::COLLECT)]
     Collect(Box<Collect>),
     /// Check the requests, without network or key.
+    #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Cancel batches and wait until they have ended.
+    #[command(after_help = examples::CANCEL)]
     Cancel(Box<Cancel>),
     /// Show what each provider can and cannot do, without network or key.
+    #[command(after_help = examples::PROVIDERS)]
     Providers(Providers),
     /// Serve the built-in API simulator on a loopback port.
+    #[command(after_help = examples::SANDBOX)]
     Sandbox(Sandbox),
     /// The API's batch operations, one call each, JSON on standard output.
     #[command(subcommand)]
@@ -53,6 +84,12 @@ pub enum Command {
     /// The API's file operations, one call each, JSON on standard output.
     #[command(subcommand)]
     File(File),
+    /// Print the script that completes batchstep's command line in a shell.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the man page of batchstep or of one of its commands.
+    #[command(after_help = examples::MAN)]
+    Man(Man),
 }
 
 /// What `run` takes.
@@ -102,7 +139,7 @@ pub struct Submit {
 #[derive(Debug, Args)]
 pub struct Collect {
     /// The batches to collect: ids, or the output `batch-ids` as it is [default: those in the journal in `output-dir`].
-    #[arg(value_name = "BATCH_ID", help_heading = "Work")]
+    #[arg(value_name = "BATCH_ID")]
     pub batch_id: Vec<String>,
     /// Collect every batch of this repository whose check is still in progress; needs `check-run` [default: false].
     #[arg(long, value_name = "BOOL", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
@@ -187,6 +224,22 @@ pub struct Sandbox {
     /// How it behaves.
     #[command(flatten)]
     pub simulation: Simulation,
+}
+
+/// What `completions` takes.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// What `man` takes.
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The command, such as `run` or `batch list`; without one, the page of batchstep itself.
+    #[arg(value_name = "COMMAND")]
+    pub page: Vec<String>,
 }
 
 /// Text that may be a secret and is checked only in `plan`: clap would show

@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::Connection;
+use super::{Connection, examples};
 use crate::values::{self, Field, Pair};
 
 /// The API's batch operations.
 #[derive(Debug, Subcommand)]
 pub enum Batch {
     /// Create a batch from an uploaded file.
+    #[command(after_help = examples::BATCH_CREATE)]
     Create(Box<CreateBatch>),
     /// Show a batch.
+    #[command(after_help = examples::BATCH_GET)]
     Get(OneBatch),
     /// Cancel a batch.
+    #[command(after_help = examples::BATCH_CANCEL)]
     Cancel(OneBatch),
     /// List batches, newest first.
+    #[command(after_help = examples::BATCH_LIST)]
     List(ListBatches),
 }
 
@@ -79,12 +83,16 @@ pub struct ListBatches {
 #[derive(Debug, Subcommand)]
 pub enum File {
     /// Upload a requests file.
+    #[command(after_help = examples::FILE_UPLOAD)]
     Upload(UploadFile),
     /// Show a file's metadata.
+    #[command(after_help = examples::FILE_GET)]
     Get(OneFile),
     /// Download a file's content.
+    #[command(after_help = examples::FILE_CONTENT)]
     Content(FileContent),
     /// Delete a file.
+    #[command(after_help = examples::FILE_DELETE)]
     Delete(OneFile),
 }
 
