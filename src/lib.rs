@@ -72,8 +72,11 @@ use world::World;
 /// Carries out a command. What may leave a batch running ends by itself after a
 /// signal, with a report of what it leaves; everything else ends on the first.
 pub async fn execute(command: Command, world: World) -> Exit {
-    let is_local = matches!(command, Command::Check(_) | Command::Providers(_) | Command::Sandbox(_));
-    if !is_local && !matches!(command, Command::Completions(_) | Command::Man(_)) {
+    let is_local = matches!(
+        command,
+        Command::Check(_) | Command::Providers(_) | Command::Sandbox(_) | Command::Completions(_) | Command::Man(_)
+    );
+    if !is_local {
         world.warn_of_proxies();
     }
     let world = &world;

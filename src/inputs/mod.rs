@@ -256,3 +256,20 @@ impl std::fmt::Debug for Unchecked {
 fn unchecked(text: &str) -> Result<Unchecked, Infallible> {
     Ok(Unchecked(text.to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cli, Terminals, WIDEST};
+
+    #[test]
+    fn piped_help_is_as_wide_as_it_says_and_lists_requests_first() {
+        for command in ["run", "submit", "collect", "check", "cancel"] {
+            let words = ["batchstep", command, "--help"].map(Into::into);
+            let help = Cli::read(words.into(), Terminals::NotBoth).unwrap_err().to_string();
+            let widest = help.lines().map(|line| line.chars().count()).max();
+            assert!(widest.is_some_and(|widest| widest <= WIDEST && widest > WIDEST - 10), "{command}: {widest:?}");
+            let (before, _) = help.split_once("\nOptions:\n").unwrap();
+            assert!(before.contains("\nArguments:\n  ["), "{help}");
+        }
+    }
+}

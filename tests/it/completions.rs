@@ -69,7 +69,7 @@ fn every_command_has_a_page_with_its_flags_and_examples() {
 #[test]
 fn what_is_not_there_is_a_usage_error() {
     for (words, said) in [
-        (&["man", "batch", "lits"][..], "There is no command `batchstep batch lits`."),
+        (&["man", "batch", "nothing"][..], "There is no command `batchstep batch nothing`."),
         (&["completions", "csh"], "csh"),
     ] {
         let output = batchstep(words);

@@ -34,7 +34,7 @@ pub(crate) const TASKS: [Task; 18] = [
         name: "deps",
         what: "dependencies, their licences and sources are as deny.toml allows (cargo-deny)",
         group: Group::Ci,
-        run: || tool("cargo-deny", &["--offline", "--locked", "check", "bans", "licenses", "sources"]),
+        run: deps,
     },
     Task { name: "lint", what: "no warning of the compiler or of clippy", group: Group::Check, run: lint },
     Task { name: "test", what: "all tests pass, and none is skipped", group: Group::Check, run: crate::tests_run::run },
@@ -94,6 +94,12 @@ fn ci() -> Result<(), Failed> {
     let ignored = ["ls-files", "--others", "--ignored", "--exclude-standard", "*.snap.new", "*.pending-snap"];
     let left = left + &output("git", &ignored)?;
     if left.is_empty() { Ok(()) } else { Err(format!("the tasks changed the tree:\n{left}")) }
+}
+
+/// Fetched first, since cargo-deny reads the crates of every platform; the rest needs no network.
+fn deps() -> Result<(), Failed> {
+    cargo("fetch --locked")?;
+    tool("cargo-deny", &["--offline", "--locked", "check", "bans", "licenses", "sources"])
 }
 
 fn lint() -> Result<(), Failed> {
