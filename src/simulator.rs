@@ -5,7 +5,7 @@
 #[cfg(feature = "sandbox")]
 pub(crate) use with::Simulator;
 #[cfg(not(feature = "sandbox"))]
-pub use without::Simulator;
+pub(crate) use without::Simulator;
 
 /// The header that every answer of a sandbox carries. A report made from such answers is stamped
 /// SIMULATED, whatever the provider is called.
@@ -20,7 +20,6 @@ mod with {
 
     use crate::clock::Clock;
     use crate::error::Error;
-    use crate::inputs::Simulation;
 
     /// How long a batch of the sandbox takes where nothing is said.
     const TAKES: Duration = Duration::from_secs(3);
@@ -33,13 +32,13 @@ mod with {
     }
 
     impl Simulator {
-        /// Reads how the sandbox is to behave.
+        /// Reads how the sandbox is to behave: how long a batch takes, and scripts of faults or `@` and their files.
         ///
         /// # Errors
         /// Ends in exit 2 if a fault is wrong, or a file of faults cannot be read.
-        pub(crate) fn new(simulation: Simulation) -> Result<Self, Error> {
+        pub(crate) fn new(takes: Option<Duration>, scripts: &[String]) -> Result<Self, Error> {
             let mut faults = Vec::new();
-            for fault in &simulation.fault {
+            for fault in scripts {
                 let unread =
                     |path, error| Error::usage(format!("`fault` names {path}, which cannot be read.")).because(error);
                 let text = match fault.strip_prefix('@') {
@@ -50,7 +49,7 @@ mod with {
                     |why| Error::usage(format!("`fault` is wrong: {why}")).hint("docs/sandbox.md lists them all.");
                 faults.extend(script(&text).map_err(wrong)?);
             }
-            Ok(Self { takes: simulation.takes.unwrap_or(TAKES), faults })
+            Ok(Self { takes: takes.unwrap_or(TAKES), faults })
         }
 
         /// Serves it until the future is dropped.
@@ -69,7 +68,8 @@ mod with {
     }
 }
 
-#[cfg(not(feature = "sandbox"))]
+// Compiled for the tests of every build: one of them looks at what it says.
+#[cfg(any(test, not(feature = "sandbox")))]
 mod without {
     use std::convert::Infallible;
     use std::time::Duration;
@@ -78,28 +78,42 @@ mod without {
 
     use crate::clock::Clock;
     use crate::error::Error;
-    use crate::inputs::Simulation;
 
-    /// There is none.
-    pub struct Simulator {
+    /// A simulator that cannot be made.
+    #[cfg_attr(feature = "sandbox", expect(dead_code, reason = "only a build without the sandbox uses all of it"))]
+    pub(crate) struct Simulator {
         /// How long its batches take.
         pub takes: Duration,
         never: Infallible,
     }
 
     impl Simulator {
-        /// Says that there is none.
+        /// Says that this build has no sandbox.
         ///
         /// # Errors
         /// Always ends in exit 2.
-        pub fn new(_: Simulation) -> Result<Self, Error> {
+        pub(crate) fn new(_: Option<Duration>, _: &[String]) -> Result<Self, Error> {
             Err(Error::usage("This batchstep was built without the sandbox.")
                 .hint("Build it with the feature `sandbox`, which is on by default."))
         }
 
         /// Never called.
-        pub async fn serve(self, _: TcpListener, _: Clock) {
+        #[cfg_attr(feature = "sandbox", expect(dead_code, reason = "only a build without the sandbox calls it"))]
+        pub(crate) async fn serve(self, _: TcpListener, _: Clock) {
             match self.never {}
+        }
+    }
+    #[cfg(test)]
+    mod tests {
+        use super::Simulator;
+        use crate::error::Exit;
+
+        #[test]
+        fn a_build_without_the_sandbox_says_so() {
+            let error = Simulator::new(None, &[]).err().unwrap();
+            assert_eq!(error.exit, Exit::Usage);
+            assert_eq!(error.message, "This batchstep was built without the sandbox.");
+            assert!(error.hints.iter().any(|hint| hint.contains("feature `sandbox`")), "{:?}", error.hints);
         }
     }
 }

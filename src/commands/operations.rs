@@ -131,7 +131,7 @@ async fn content(inputs: inputs::FileContent, world: &World) -> Result<(), Error
 
 /// `batchstep sandbox`: serves the simulator until a signal comes.
 pub(crate) async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
-    let simulator = Simulator::new(inputs.simulation)?;
+    let simulator = Simulator::new(inputs.simulation.takes, &inputs.simulation.fault)?;
     let port = inputs.port.unwrap_or(8080);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
         Error::usage(format!("`port` {port} cannot be served on."))

@@ -273,7 +273,7 @@ impl Server {
         // Taken by the listener before it serves; never sent to.
         connection.base_url = Some("http://127.0.0.1/v1".to_owned());
         let server = Self::remote(connection)?;
-        Ok(Self { simulator: Some(Simulator::new(simulation)?), ..server })
+        Ok(Self { simulator: Some(Simulator::new(simulation.takes, &simulation.fault)?), ..server })
     }
 }
 
