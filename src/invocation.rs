@@ -5,6 +5,7 @@
 //! variable `BATCHSTEP_BASE_URL` instead. A sandbox inside this process ends with it, so
 //! that no command can reach its batches: then there is none.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -191,14 +192,10 @@ fn unprinted(connection: &Connection, env: &Env) -> Vec<&'static str> {
     typed.into_iter().filter(is_typed).map(|(name, _)| name).collect()
 }
 
-/// A text as a word that can be pasted into a shell: ids are the provider's text.
+/// A text as one word of a POSIX shell, quoted where it has to be: ids are the provider's text.
 pub(crate) fn shell_word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=+@".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
+    // The one error is a NUL, which no argument can contain: what is printed leaves it out.
+    shlex::try_quote(text).map_or_else(|_| shell_word(&text.replace('\0', "")), Cow::into_owned)
 }
 
 #[cfg(test)]
@@ -227,7 +224,12 @@ mod tests {
     #[test]
     fn an_id_cannot_reach_a_shell() {
         assert_eq!(shell_word("batch_6-x/y.z"), "batch_6-x/y.z");
-        assert_eq!(shell_word("x; rm '~'"), r"'x; rm '\''~'\'''");
+        for text in ["x; rm '~'", "$(rm ~)", "`rm`", "a b\\", "!x^y", "", "ü\n-\"'"] {
+            let word = shell_word(text);
+            assert!(word.starts_with(['\'', '"']), "{word}");
+            assert_eq!(shlex::split(&word).unwrap(), [text]);
+        }
+        assert_eq!(shell_word("a\0b"), "ab");
     }
 
     #[test]
