@@ -1,52 +1,57 @@
 //! batchstep runs OpenAI-style Batch API jobs as one step of a CI workflow.
 //!
-//! Read this file first: the modules in reading order, then the commands
-//! on one screen. `commands/run.rs` is the pipeline, from inputs to exit code.
+//! Read this file first: the modules by layers, then the commands on one screen.
+//! `commands/run.rs` is the pipeline, from inputs to exit code. A module names
+//! only those below it; `tests/it/imports.rs` reads the order here.
 
-// The flow: each a stage, with its parts in its directory.
-pub mod inputs;
-mod plan;
-mod commands;
-mod requests;
-mod batch;
-mod results;
-mod verdict;
-mod report;
-mod outputs;
-// The seams.
-mod api;
-mod attachment;
-mod client;
-pub mod clock;
-pub mod effects;
-mod emitter;
-pub mod env;
-pub mod error;
-mod events;
-mod guard;
-mod identity;
-mod invocation;
-mod journal;
-mod json;
-pub mod launcher;
-mod opaque;
-mod oversize;
-mod own_files;
-mod part;
-mod phases;
-mod policy;
-mod retry;
-mod retry_loop;
-pub mod shutdown;
-mod simulator;
-mod text;
+// What a call becomes: the commands, over the stages.
 pub mod usage;
-mod values;
+mod commands;
 pub mod world;
-// The families: interchangeable peers that do not know each other.
-mod dialects;
-mod formats;
+pub mod launcher;
+mod plan;
+// How it is told: families of interchangeable peers, and what they tell.
 mod hosts;
+mod formats;
+mod outputs;
+mod verdict;
+mod invocation;
+pub mod inputs;
+pub mod effects;
+pub mod env;
+// The work on batches and their answers.
+mod batch;
+mod journal;
+mod identity;
+mod part;
+mod retry_loop;
+mod oversize;
+mod results;
+mod report;
+mod phases;
+mod own_files;
+mod guard;
+// What happens, and who hears of it.
+mod emitter;
+mod events;
+pub mod shutdown;
+mod attachment;
+// The way to a vendor.
+mod api;
+mod client;
+mod simulator;
+mod retry;
+// The requests, and the vendors' dialects: a family too.
+mod requests;
+mod policy;
+mod dialects;
+// What everything stands on.
+mod json;
+mod values;
+mod opaque;
+pub mod clock;
+pub mod error;
+mod text;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.
 #[doc(hidden)]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod architecture;
 mod attach;
 mod cancel;
 mod chance;
@@ -13,6 +14,7 @@ mod gateways;
 mod github;
 mod handed_over;
 mod hints;
+mod imports;
 mod lab;
 mod launcher;
 mod ledger;
