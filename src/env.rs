@@ -108,7 +108,7 @@ impl Env {
     }
 
     /// Whether a variable says exactly `true`.
-    pub fn is_true(&self, name: &str) -> bool {
+    fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
 
@@ -254,7 +254,8 @@ impl Env {
         }
     }
 
-    fn is_github(&self) -> bool {
+    /// Whether this is a job on GitHub Actions. Forgejo and Gitea set the variable too, in addition to their own.
+    pub(crate) fn is_github(&self) -> bool {
         self.is_true("GITHUB_ACTIONS")
     }
 

@@ -4,9 +4,6 @@
 //! they cannot be added later. `key` names the work and is for attaching to it;
 //! `create` names one intended create and is for settling a lost reply.
 
-use std::fmt;
-use std::str::FromStr;
-
 use crate::dialects::Batch;
 pub(crate) use crate::part::Part;
 use crate::values::MaxFailed;
@@ -99,7 +96,7 @@ pub(crate) struct Marks<'a> {
     pub repo: Option<&'a str>,
     /// Host, run id, attempt, job and step, where the host knows them.
     pub run: Option<&'a str>,
-    /// The check that shows the run, its commit and its pull request, where there is one.
+    /// Where the host shows the run, as [`check_mark`] writes it.
     pub check: Option<&'a str>,
     /// Which batch of the run it is.
     pub part: Part,
@@ -138,43 +135,14 @@ pub(crate) fn is_from(batch: &Batch, create: &str, file_id: Option<&str>) -> boo
     }
 }
 
-/// The check that shows a run, as its mark says it: `ID/SHA/PULL/MAX-FAILED`, the
-/// pull request empty where there is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Check {
-    /// Its id at the host.
-    pub id: u64,
-    /// The commit it is on.
-    pub sha: String,
-    /// The pull request.
-    pub pull: Option<u64>,
-    /// What the verdict is judged by.
-    pub max_failed: MaxFailed,
+/// The value of the mark `batchstep_check`: the host's own mark, which nobody else
+/// reads, and after the last slash the run's `max-failed`, which the verdict of a
+/// later `collect` is judged by.
+pub(crate) fn check_mark(host_mark: &str, max_failed: MaxFailed) -> String {
+    format!("{host_mark}/{max_failed}")
 }
 
-impl fmt::Display for Check {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pull = self.pull.map(|pull| pull.to_string()).unwrap_or_default();
-        write!(f, "{}/{}/{pull}/{}", self.id, self.sha, self.max_failed)
-    }
-}
-
-impl FromStr for Check {
-    type Err = ();
-
-    fn from_str(mark: &str) -> Result<Self, ()> {
-        let [id, sha, pull, max_failed] = mark.split('/').collect::<Vec<_>>()[..] else { return Err(()) };
-        let is_sha = sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let pull = if pull.is_empty() { None } else { Some(pull.parse().map_err(drop)?) };
-        let max_failed = max_failed.parse().map_err(drop)?;
-        if !is_sha {
-            return Err(());
-        }
-        Ok(Self { id: id.parse().map_err(drop)?, sha: sha.to_owned(), pull, max_failed })
-    }
-}
-
-/// The marks that a batch bears; none of them need be there.
+/// The marks that a batch has; none of them need be there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen<'b> {
     /// The work.
@@ -185,7 +153,7 @@ pub(crate) struct Seen<'b> {
     pub repo: Option<&'b str>,
     /// Host, run id, attempt, job and step.
     pub run: Option<&'b str>,
-    /// The check that shows the run.
+    /// Where the host shows the run, as [`check_mark`] writes it.
     pub check: Option<&'b str>,
     /// Which batch of the run it is.
     pub part: Option<Part>,
@@ -211,6 +179,16 @@ impl<'b> Seen<'b> {
             whole: whole.filter(|key| !key.is_empty()).or_else(|| get(KEY)),
             requests: requests.filter(|fingerprint| !fingerprint.is_empty()),
         }
+    }
+
+    /// The mark by which the run's host finds what it showed of the run.
+    pub(crate) fn host_mark(&self) -> Option<&'b str> {
+        Some(self.check?.rsplit_once('/')?.0)
+    }
+
+    /// What `max-failed` was for the run.
+    pub(crate) fn max_failed(&self) -> Option<MaxFailed> {
+        self.check?.rsplit_once('/')?.1.parse().ok()
     }
 
     /// What the marks say against the batch being of this work and this repository,
@@ -243,7 +221,7 @@ impl<'b> Seen<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Marks, Part, Seen, is_from};
+    use super::{Batch, Marks, MaxFailed, Part, Seen, check_mark, is_from};
 
     #[test]
     fn the_key_is_the_bytes_the_endpoint_and_the_window() {
@@ -289,6 +267,22 @@ mod tests {
             let seen = Seen::of(&batch);
             assert_eq!((seen.part, seen.whole, seen.requests), (Some(part), Some(whole), Some("0123")));
         }
+    }
+
+    #[test]
+    fn a_hosts_mark_comes_back_as_it_was() {
+        for mark in ["7/abc/1", "", "/", "//2%", "no slash", "é\n\"'`$", "5 of 6", &"x".repeat(400)] {
+            for max_failed in [MaxFailed::Count(25), "2%".parse().unwrap()] {
+                let value = check_mark(mark, max_failed);
+                let part = "1/1 try 1".parse().unwrap();
+                let (check, key) = (Some(&*value), "k");
+                let marks = Marks { key, create: "c", repo: None, run: None, check, part, whole: key, requests: "0" };
+                let batch = Batch { metadata: marks.metadata(&[]).into_iter().collect(), ..Batch::default() };
+                let seen = Seen::of(&batch);
+                assert_eq!((seen.host_mark(), seen.max_failed()), (Some(mark), Some(max_failed)));
+            }
+        }
+        assert_eq!((Seen::default().host_mark(), Seen::default().max_failed()), (None, None));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Invocation {
         Self { output_dir: output_dir.to_owned(), ..self }
     }
 
-    /// Of a run over this work, of which another takes up these batches.
+    /// Of a run over this work; another run of it reuses these batches.
     #[must_use]
     pub(crate) fn of_run(self, reuse: Reuse, check: Option<String>) -> Self {
         Self { rerun: Some(reuse), check, ..self }
@@ -82,16 +82,17 @@ impl Invocation {
         self.connection.is_none()
     }
 
-    /// What another run of the same requests would take up, where the command is a run.
+    /// What another run of the same requests would reuse, where the command is a run.
     pub(crate) fn rerun(&self) -> Option<Reuse> {
         self.rerun.filter(|_| !self.ends_with_process())
     }
 
     /// The command that waits for these batches and fetches their answers into the same directory.
     pub(crate) fn collect(&self, ids: &[&str]) -> Option<String> {
-        let dir = match self.output_dir == Path::new(OUTPUT_DIR) {
-            true => String::new(),
-            false => format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string())),
+        let dir = if self.output_dir == Path::new(OUTPUT_DIR) {
+            String::new()
+        } else {
+            format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string()))
         };
         // A word that begins like a list is read as one.
         if ids.iter().any(|id| id.starts_with('[')) {
@@ -148,9 +149,10 @@ impl Invocation {
     fn command(&self, name: &str, ids: &[&str], flags: &str) -> Option<String> {
         let flags = format!("{flags}{}", self.connection.as_ref()?);
         let words: String = ids.iter().map(|id| format!(" {}", shell_word(id))).collect();
-        Some(match ids.iter().any(|id| id.starts_with('-')) {
-            true => format!("batchstep {name}{flags} --{words}"),
-            false => format!("batchstep {name}{words}{flags}"),
+        Some(if ids.iter().any(|id| id.starts_with('-')) {
+            format!("batchstep {name}{flags} --{words}")
+        } else {
+            format!("batchstep {name}{words}{flags}")
         })
     }
 }
@@ -171,9 +173,10 @@ pub(crate) fn check(work: &Work, provider: Option<Name>) -> Option<String> {
         flags += &format!(" --provider {}", name.get_name());
     }
     let words: String = work.requests.iter().map(|path| format!(" {}", shell_word(path))).collect();
-    Some(match work.requests.iter().any(|path| path.starts_with('-')) {
-        true => format!("batchstep check{flags} --{words}"),
-        false => format!("batchstep check{words}{flags}"),
+    Some(if work.requests.iter().any(|path| path.starts_with('-')) {
+        format!("batchstep check{flags} --{words}")
+    } else {
+        format!("batchstep check{words}{flags}")
     })
 }
 

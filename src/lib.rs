@@ -7,6 +7,7 @@
 // What a call becomes: the commands, over the stages.
 pub mod usage;
 mod commands;
+mod session;
 pub mod world;
 pub mod launcher;
 mod plan;

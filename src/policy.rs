@@ -180,6 +180,8 @@ pub(crate) const GITHUB_PAGES: u32 = 50;
 pub(crate) const CHECK_OPENING: Duration = Duration::from_secs(30);
 /// How long batches that are created together may take to be named together.
 pub(crate) const CHECK_UPDATES: Duration = Duration::from_secs(10);
+/// How long an update of a check that is under way when a run ends may still take.
+pub(crate) const LAST_CHECK_UPDATE: Duration = SECOND;
 /// How long a comment and a check may take at the end.
 pub(crate) const PUBLISHING: Duration = MINUTE;
 

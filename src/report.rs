@@ -321,6 +321,11 @@ impl Report {
         firsts.next().filter(|_| self.shards.is_empty() && firsts.next().is_none())
     }
 
+    /// Where the provider answers, if it was asked at all.
+    pub fn asked_origin(&self) -> Option<&str> {
+        Some(&*self.origin).filter(|origin| !origin.is_empty())
+    }
+
     /// Of each batch that the run did not create: how it came by it.
     pub fn attached(&self) -> Vec<String> {
         let sentence = |batch: &BatchReport| {

@@ -14,7 +14,7 @@ use crate::effects::{Effect, Screen};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, Choice};
+use crate::hosts::{self, Choice, SummaryInput};
 use crate::text::shorten;
 
 /// The longest wrong value that is quoted, in characters.
@@ -41,7 +41,8 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
     }
     let (mistake, place) = explain(error, typed, env);
     let choice = wish(env, typed, "ci").and_then(|ci| Choice::from_str(&ci, false).ok()).unwrap_or_default();
-    let summary = wish(env, typed, "summary").as_deref() != Some("false");
+    let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
+    let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
     let host = hosts::detect(env, choice, hosts::Options { summary, interactive: false });
     let mut effects = host.event(&Event::failed(&mistake));
     if place == Place::Typed {

@@ -12,7 +12,7 @@ use crate::emitter::Events;
 use crate::env::{Env, Setting, Unknown};
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, Choice, Host};
+use crate::hosts::{self, Choice, Host, SummaryInput};
 use crate::inputs::Cli;
 use crate::launcher::Launcher;
 use crate::shutdown::Shutdown;
@@ -48,7 +48,8 @@ impl World {
 
     /// Finds the host.
     pub(crate) fn host(&self, choice: Option<Choice>, summary: Option<bool>) -> Box<dyn Host> {
-        let options = hosts::Options { summary: summary.unwrap_or(true), interactive: self.interactive };
+        let summary = if summary.unwrap_or(true) { SummaryInput::Write } else { SummaryInput::Omit };
+        let options = hosts::Options { summary, interactive: self.interactive };
         hosts::detect(&self.env, choice.unwrap_or_default(), options)
     }
 

@@ -1,23 +1,23 @@
 //! The requests at hand, and whether batches were made of them.
 //!
-//! A batch's mark tells the requests of its run by their digest, and which part
-//! of them it is, so nothing of what the run was told (limits, endpoint, window,
-//! form fields) has to be known to compare. A provider that drops metadata leaves
+//! A batch's mark names the requests of its run by their digest, and which part
+//! of them it is, so none of the run's inputs (limits, endpoint, window, form
+//! fields) has to be known to compare. A provider that drops metadata leaves
 //! only its own copy's size to go by.
 
 use super::check::check_quietly;
-use super::scene::Scene;
 use crate::dialects::Batch;
 use crate::dialects::Rules;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Part, Seen};
-use crate::plan;
+use crate::plan::{self, Collecting};
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Fault};
 use crate::retry::Advice;
 use crate::retry_loop::RetryBudget;
+use crate::session::Connected;
 use crate::text::requests_count;
 
 /// Requests that were read, and what is known of them.
@@ -29,7 +29,7 @@ enum Match {
     Yes,
     /// They were not, or not of all, for this reason.
     No(String),
-    /// That cannot be told.
+    /// Nothing says whether they were.
     Unknown,
 }
 
@@ -45,23 +45,27 @@ enum Wanted {
 ///
 /// # Errors
 /// Ends in exit 2 or 3 if requests were named that cannot be these.
-pub(super) async fn find(scene: &Scene<'_>, batches: &[Batch]) -> Result<Option<Read>, Stop> {
-    let is_given = !scene.plan.requests.is_empty() && !scene.plan.pending;
+pub(super) async fn find(
+    connected: &Connected<'_>,
+    plan: &Collecting,
+    batches: &[Batch],
+) -> Result<Option<Read>, Stop> {
+    let is_given = !plan.requests.is_empty() && !plan.pending;
     let wanted = if is_given { Wanted::Given } else { Wanted::Any };
-    let (source, checked) = match (read(scene).await, &wanted) {
+    let (source, checked) = match (read(connected, &plan.requests).await, &wanted) {
         (Ok(read), _) => read,
         (Err(error), Wanted::Given) => return Err(error.into()),
         (Err(_), Wanted::Any) => return Ok(None),
     };
     let name = source.name();
-    match (compare(scene, batches, &source, &checked).await?, wanted) {
+    match (compare(connected, batches, &source, &checked).await?, wanted) {
         (Match::Yes, _) => Ok(Some((source, checked))),
         (Match::Unknown, Wanted::Given) => {
             let warning = format!(
                 "Whether `{name}` is what was sent cannot be told: the batches have no marks of batchstep, and the \
                  provider does not say how large their files are. It is taken to be."
             );
-            scene.events.emit(Event::Warned(warning));
+            connected.session.events.emit(Event::Warned(warning));
             Ok(Some((source, checked)))
         }
         (Match::No(why), Wanted::Given) => Err(Error::usage(format!("`requests` {name} cannot be used: {why}."))
@@ -77,13 +81,13 @@ pub(super) async fn find(scene: &Scene<'_>, batches: &[Batch]) -> Result<Option<
 ///
 /// # Errors
 /// Ends in exit 2 or 3 if they cannot.
-pub(super) async fn check_named(scene: &Scene<'_>) -> Result<(), Error> {
-    if scene.plan.requests.is_empty() { Ok(()) } else { read(scene).await.map(drop) }
+pub(super) async fn check_named(connected: &Connected<'_>, requests: &[String]) -> Result<(), Error> {
+    if requests.is_empty() { Ok(()) } else { read(connected, requests).await.map(drop) }
 }
 
-async fn read(scene: &Scene<'_>) -> Result<Read, Error> {
-    let source = source::resolve(&plan::patterns(scene.plan.requests.clone())).await?;
-    let checked = check_quietly(&source, Rules::of_sent(scene.api.vendor().dialect)).await?;
+async fn read(connected: &Connected<'_>, requests: &[String]) -> Result<Read, Error> {
+    let source = source::resolve(&plan::patterns(requests.to_vec())).await?;
+    let checked = check_quietly(&source, Rules::of_sent(connected.api.vendor().dialect)).await?;
     match checked.faults.first().map(Fault::sentence) {
         None => Ok((source, checked)),
         Some(first) => {
@@ -93,7 +97,12 @@ async fn read(scene: &Scene<'_>) -> Result<Read, Error> {
     }
 }
 
-async fn compare(scene: &Scene<'_>, batches: &[Batch], source: &Source, checked: &Checked) -> Result<Match, Stop> {
+async fn compare(
+    connected: &Connected<'_>,
+    batches: &[Batch],
+    source: &Source,
+    checked: &Checked,
+) -> Result<Match, Stop> {
     let firsts: Vec<&Batch> = firsts(batches).collect();
     let ours = identity::fingerprint(checked.digest);
     let is_other = |batch: &&&Batch| Seen::of(batch).requests.is_some_and(|theirs| theirs != ours);
@@ -104,7 +113,7 @@ async fn compare(scene: &Scene<'_>, batches: &[Batch], source: &Source, checked:
     if !firsts.is_empty() && firsts.iter().all(is_marked) {
         return Ok(by_parts(&firsts));
     }
-    by_size(scene, &firsts, source, checked).await
+    by_size(connected, &firsts, source, checked).await
 }
 
 /// Whether batches of these very requests are all that a run made of them.
@@ -114,14 +123,19 @@ fn by_parts(firsts: &[&Batch]) -> Match {
     if parts.iter().enumerate().any(is_twice) {
         return Match::No("two of the batches hold the same requests".to_owned());
     }
-    match Part::are_all(&parts) {
-        true => Match::Yes,
-        false => Match::No("the batches named hold only a part of its requests".to_owned()),
+    if Part::are_all(&parts) {
+        return Match::Yes;
     }
+    Match::No("the batches named hold only a part of its requests".to_owned())
 }
 
 /// Whether the provider's files are as large together as the requests, and hold as many.
-async fn by_size(scene: &Scene<'_>, firsts: &[&Batch], source: &Source, checked: &Checked) -> Result<Match, Stop> {
+async fn by_size(
+    connected: &Connected<'_>,
+    firsts: &[&Batch],
+    source: &Source,
+    checked: &Checked,
+) -> Result<Match, Stop> {
     let totals = firsts.iter().map(|batch| batch.counts.total.filter(|total| *total > 0));
     if let Some(total) = totals.sum::<Option<u64>>().filter(|total| *total != checked.total) {
         return Ok(Match::No(format!("it has {}, and the batches have {total}", requests_count(checked.total))));
@@ -129,7 +143,7 @@ async fn by_size(scene: &Scene<'_>, firsts: &[&Batch], source: &Source, checked:
     let mut bytes = Some(0);
     for batch in firsts {
         let size = match &batch.input_file_id {
-            Some(id) => size(scene, id).await?,
+            Some(id) => size(connected, id).await?,
             None => None,
         };
         bytes = bytes.zip(size).map(|(sum, size)| sum + size);
@@ -142,13 +156,13 @@ async fn by_size(scene: &Scene<'_>, firsts: &[&Batch], source: &Source, checked:
 }
 
 /// How large a file is at the provider, if that can be had: to know it is worth no failure.
-async fn size(scene: &Scene<'_>, id: &str) -> Result<Option<u64>, Stop> {
-    let look = async || match scene.api.get_file(id).await {
+async fn size(connected: &Connected<'_>, id: &str) -> Result<Option<u64>, Stop> {
+    let look = async || match connected.api.get_file(id).await {
         Ok((file, _)) => Ok(file.bytes),
         Err(failure) if matches!(failure.advice(), Advice::Again(_)) => Err(failure),
         Err(_) => Ok(None),
     };
-    match scene.looking().retry(&format!("looking at file {id}"), RetryBudget::BeforeBatch, look).await {
+    match connected.looking().retry(&format!("looking at file {id}"), RetryBudget::BeforeBatch, look).await {
         Err(Stop::Failed(_) | Stop::Deadline(_)) => Ok(None),
         looked => looked,
     }

@@ -1,23 +1,24 @@
 //! `batchstep cancel`: ends what another run left behind.
 
+use std::path::PathBuf;
+
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{attended, connect, failed, post, show, stopped};
+use super::stopped;
 use crate::api::Api;
 use crate::batch::cancel::Canceller;
 use crate::batch::search;
-use crate::emitter::Events;
 use crate::error::{Error, Exit};
-use crate::events::Event;
 use crate::guard::{Guard, Stop};
-use crate::hosts::{Host, Wishes};
+use crate::hosts::PublishOptions;
 use crate::identity::Seen;
 use crate::inputs;
 use crate::invocation::Invocation;
 use crate::plan::{self, Server};
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
 use crate::retry_loop::RetryBudget;
+use crate::session::{Session, connect, recall};
 use crate::world::World;
 
 /// What a signal does to the command.
@@ -26,48 +27,49 @@ const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
 pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
-    let (host, events) = (host.as_ref(), world.events(host.as_ref()));
-    let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, world, host) } else { Ok(()) };
+    let session = Session::begin(world, host.as_ref());
+    let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, &session) } else { Ok(()) };
     let (check, token) = (inputs.check, plan::github_token(inputs.github_token.as_ref()));
-    let ca_bundle = plan::ca_bundle(inputs.connection.ca_file.as_ref());
+    let ca_file = inputs.connection.ca_file.clone();
     let work = async {
         let done = match secrets {
-            Ok(()) => cancel_batches(inputs, world, host, &events).await,
+            Ok(()) => cancel_batches(inputs, &session).await,
             Err(error) => Err(error),
         };
-        if let Some(id) = check {
-            let wishes = token.map(|token| Wishes { check_run: true, token, ..Wishes::default() });
-            if let (Ok(wishes), Ok(ca_bundle)) = (wishes, ca_bundle)
-                && let Some(board) = show(host, world, &events, wishes, ca_bundle.as_deref())
-                && let Err(warning) = board.abandon(id, world.clock.unix()).await
-            {
-                events.emit(Event::Warned(warning));
-            }
+        // A check is concluded whatever became of the batches, and cannot change how that ends.
+        if let (Some(id), Ok(token)) = (check, token) {
+            abandon(id, PublishOptions { check_run: true, token, ..PublishOptions::default() }, ca_file, &session)
+                .await;
         }
         done
     };
-    let done = Box::pin(attended(work, world, &events, ON_SIGNAL)).await;
-    world.exit(done.map_or_else(|error| failed(&error, &events), |()| Exit::Ok))
+    let done = Box::pin(session.attended(ON_SIGNAL, work)).await;
+    session.end(done.map(|()| Exit::Ok))
+}
+
+/// Concludes the check of a run that is gone.
+async fn abandon(id: u64, options: PublishOptions, ca_file: Option<PathBuf>, session: &Session<'_>) {
+    let Ok(Some(publisher)) = session.find_publisher(options, ca_file.as_ref()) else { return };
+    let Some(claims) = publisher.claims() else { return };
+    if let Err(warning) = claims.abandon(id, session.world.clock.unix()).await {
+        session.warn(warning);
+    }
 }
 
 /// Takes what the run left in the host's state for the inputs, but for its secrets, which must be here.
-fn take_over(inputs: &mut inputs::Cancel, world: &World, host: &dyn Host) -> Result<(), Error> {
-    let left = host.unfinished();
-    let (connection, secrets) = post::recall(&left, &world.env);
+fn take_over(inputs: &mut inputs::Cancel, session: &Session<'_>) -> Result<(), Error> {
+    let left = session.host.unfinished();
+    let (connection, secrets) = recall(&left, &session.world.env);
     let is_armed = !left.batches.is_empty() || !left.creates.is_empty();
-    let token = world.env.candidates("github-token").concat();
+    let token = session.world.env.candidates("github-token").concat();
     inputs.github_token = token.first().map(|token| inputs::Unchecked((*token).to_owned()));
     (inputs.batch_id, inputs.create, inputs.check) = (left.batches, left.creates, left.check);
     (inputs.connection, inputs.pending) = (connection, None);
     if is_armed { secrets } else { Ok(()) }
 }
 
-async fn cancel_batches(
-    inputs: inputs::Cancel,
-    world: &World,
-    host: &dyn Host,
-    events: &Events<'_>,
-) -> Result<(), Error> {
+async fn cancel_batches(inputs: inputs::Cancel, session: &Session<'_>) -> Result<(), Error> {
+    let world = session.world;
     let pending = inputs.pending.unwrap_or(false);
     if inputs.batch_id.is_empty() && inputs.create.is_empty() && !pending {
         if inputs.check.is_some() {
@@ -78,12 +80,7 @@ async fn cancel_batches(
     }
     let connection = inputs.connection.clone();
     let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
-    let guard = Guard {
-        deadline: Instant::now() + inputs.timeout.unwrap_or(CANCELLING),
-        shutdown: &world.shutdown,
-        events,
-        rng: world.rng.clone().into(),
-    };
+    let guard = session.guard(Instant::now() + inputs.timeout.unwrap_or(CANCELLING));
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
     let (mut ids, mut unfound) = (inputs.batch_id, Vec::new());
     let mut why = "as was asked for";
@@ -99,30 +96,29 @@ async fn cancel_batches(
         };
         why = "the run that made it is gone";
         if found.is_empty() {
-            world.apply(host.note("No batch came from that create; there is nothing to cancel."));
+            world.apply(session.host.note("No batch came from that create; there is nothing to cancel."));
         }
         ids.extend(found.into_iter().map(|batch| batch.id));
     }
     if pending {
-        let found = running(&api, &guard, world, host).await?;
+        let found = running(&api, &guard, session).await?;
         if !found.is_empty() && !inputs.yes.unwrap_or(false) {
             return Err(Error::usage("These batches would be cancelled, and nothing was done.")
                 .hint("Add `--yes` to cancel them."));
         }
         ids.extend(found);
     }
-    let uncertain = end(&canceller, &ids, why, world, host).await;
-    told(uncertain, &unfound, &Invocation::new(&api, &connection, &world.env), world, events)
+    let uncertain = end(&canceller, &ids, why, session).await;
+    outcome(uncertain, &unfound, &Invocation::new(&api, &connection, &world.env), session)
 }
 
 /// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.
-/// Tells which may not be cancelled, and why.
+/// Returns which may not be cancelled, and why.
 async fn end<'i>(
     canceller: &Canceller<'_>,
     ids: &'i [String],
     why: &str,
-    world: &World,
-    host: &dyn Host,
+    session: &Session<'_>,
 ) -> Vec<(&'i str, Error)> {
     let (mut requested, mut uncertain) = (Vec::new(), Vec::new());
     let asked = join_all(ids.iter().map(|id| canceller.request(id, why))).await;
@@ -144,23 +140,22 @@ async fn end<'i>(
                 continue;
             }
         };
-        world.apply(host.note(&format!("Batch `{id}` is {is}.")));
+        session.world.apply(session.host.note(&format!("Batch `{id}` is {is}.")));
     }
     uncertain
 }
 
 /// What the command comes to. The last trouble is its own error; after a signal
 /// that is what may still run, and the command that ends it.
-fn told(
+fn outcome(
     uncertain: Vec<(&str, Error)>,
     unfound: &[&str],
     how: &Invocation,
-    world: &World,
-    events: &Events<'_>,
+    session: &Session<'_>,
 ) -> Result<(), Error> {
     let (ids, mut errors): (Vec<&str>, Vec<Error>) = uncertain.into_iter().unzip();
     let cancel = how.cancel_with(&ids, unfound).filter(|_| !ids.is_empty() || !unfound.is_empty());
-    let last = match world.shutdown.ordered() {
+    let last = match session.world.shutdown.ordered() {
         None => errors.pop(),
         Some(signal) => {
             let hints = cancel.map(|cancel| format!("What may still run is ended by `{cancel}`."));
@@ -168,17 +163,17 @@ fn told(
             Some(hints.into_iter().fold(stopped(Stop::Signal(signal)), Error::hint))
         }
     };
-    errors.iter().for_each(|error| events.emit(Event::Warned(error.sentence())));
+    errors.iter().for_each(|error| session.warn(error.sentence()));
     last.map_or(Ok(()), Err)
 }
 
 /// The batches of this repository that are still running, each named.
-async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -> Result<Vec<String>, Error> {
-    let repo = host.identity().repo;
+async fn running(api: &Api, guard: &Guard<'_>, session: &Session<'_>) -> Result<Vec<String>, Error> {
+    let repo = session.host.identity().repo;
     let of = repo
         .as_ref()
         .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
-    let since = world.clock.ago(RUNNING_LOOK_BACK);
+    let since = session.world.clock.ago(RUNNING_LOOK_BACK);
     let scan = async || {
         search::scan(api, since, |batch| {
             let seen = Seen::of(batch);
@@ -188,15 +183,19 @@ async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -
     };
     let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
     if !found.is_whole {
-        guard.events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
+        session.warn("The list of batches is too long to be searched to its end.");
     }
     if found.batches.is_empty() {
-        world.apply(host.note(&format!("No batch of {of} is running.")));
+        session.world.apply(session.host.note(&format!("No batch of {of} is running.")));
     }
     let mut ids = Vec::new();
     for batch in found.batches {
         let run = Seen::of(&batch).run.map(|run| format!(", by run {run}")).unwrap_or_default();
-        world.apply(host.note(&format!("Batch `{}` of {of} is {}{run}.", batch.id, batch.status.word())));
+        session.world.apply(session.host.note(&format!(
+            "Batch `{}` of {of} is {}{run}.",
+            batch.id,
+            batch.status.word()
+        )));
         ids.push(batch.id);
     }
     Ok(ids)

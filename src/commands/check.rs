@@ -1,6 +1,5 @@
 //! `batchstep check`: what `run` does before it touches the network.
 
-use super::failed;
 use crate::dialects::{self, Name, Rules};
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
@@ -11,21 +10,22 @@ use crate::report::Report;
 use crate::requests::shards::Shard;
 use crate::requests::source::{self, Source};
 use crate::requests::{self, Checked};
+use crate::session::Session;
 use crate::verdict::Verdict;
 use crate::world::World;
 
-/// So many batches are told of one by one; the report has all.
-const MOST_TOLD: usize = 10;
+/// So many batches are logged one by one; the report has all.
+const MOST_LOGGED: usize = 10;
 
 /// Checks the requests; no network, no key.
 pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
-    let events = world.events(host.as_ref());
+    let session = Session::begin(world, host.as_ref());
     let vendor = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {
         let rules = plan::rules(&inputs.work, vendor)?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
-        let checked = check_requests(&source, rules, &events).await?;
+        let checked = check_requests(&source, rules, &session.events).await?;
         let verdict = match checked.fault_count {
             0 => Verdict::valid(),
             faults => Verdict::invalid(faults, None),
@@ -33,16 +33,16 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
         let exit = verdict.exit;
         let mut report = Report::begin(vendor, String::new(), world.clock);
         report.asked(&source, &checked);
-        report.warnings = events.warnings();
+        report.warnings = session.events.warnings();
         verdict.record(&mut report);
-        world.apply(host.publish(&report));
+        session.publish(&report).await;
         Ok(exit)
     }
     .await;
-    world.exit(done.unwrap_or_else(|error| failed(&error, &events)))
+    session.end(done)
 }
 
-/// Checks beside the runtime, so that a signal is heard meanwhile, and tells what was found.
+/// Checks beside the runtime, so that a signal is heard meanwhile, and logs what was found.
 pub(super) async fn check_requests(source: &Source, rules: Rules, events: &Events<'_>) -> Result<Checked, Error> {
     let checked = check_quietly(source, rules).await?;
     for warning in &checked.warnings {
@@ -55,15 +55,15 @@ pub(super) async fn check_requests(source: &Source, rules: Rules, events: &Event
             endpoint: checked.endpoint.clone().unwrap_or_default(),
             model: checked.model.clone(),
         });
-        tell_plan(&checked.shards, events);
+        log_plan(&checked.shards, events);
     }
     Ok(checked)
 }
 
-/// Tells which batches the requests go into, where they are several.
-fn tell_plan(shards: &[Shard], events: &Events<'_>) {
+/// Logs which batches the requests go into, if they are several.
+fn log_plan(shards: &[Shard], events: &Events<'_>) {
     let of = shards.len();
-    for (index, shard) in shards.iter().enumerate().take(MOST_TOLD).filter(|_| of > 1) {
+    for (index, shard) in shards.iter().enumerate().take(MOST_LOGGED).filter(|_| of > 1) {
         let (endpoint, model) = (shard.endpoint.clone(), shard.model.clone());
         let (part, requests, bytes) = ((index + 1, of), shard.requests, shard.bytes);
         events.emit(Event::Planned { part, requests, bytes, endpoint, model });

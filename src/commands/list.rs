@@ -10,12 +10,11 @@ use crate::clock::span;
 use crate::dialects::Batch;
 use crate::effects::Effect;
 use crate::error::Error;
-use crate::events::Event;
 use crate::formats::json::inert;
-use crate::guard::Guard;
 use crate::identity::Seen;
 use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
 use crate::retry_loop::RetryBudget;
+use crate::session::Session;
 use crate::text::{first_chars, one_line, safe, shorten};
 use crate::world::World;
 
@@ -24,23 +23,31 @@ const KEY: usize = 12;
 /// The longest cell of the table; `--json` has all of it.
 const CELL: usize = 80;
 
+/// How the list is printed.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Output {
+    /// For people.
+    Table,
+    /// For scripts.
+    Json,
+}
+
 /// Lists them, newest first, as a table or as JSON.
-pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), Error> {
+pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(), Error> {
     let host = world.host(None, None);
-    let events = world.events(host.as_ref());
-    let deadline = Instant::now() + BEFORE_BATCH;
-    let guard = Guard { deadline, shutdown: &world.shutdown, events: &events, rng: world.rng.clone().into() };
+    let session = Session::begin(world, host.as_ref());
+    let guard = session.guard(Instant::now() + BEFORE_BATCH);
     let since = world.clock.ago(LISTING_LOOK_BACK);
     let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
     let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
     if !found.is_whole {
-        events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
+        session.warn("The list of batches is too long to be searched to its end.");
     }
     let mut found = found.batches;
     found.reverse();
-    let lines = match as_json {
-        true => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],
-        false => table(&found, world.clock.unix()).iter().map(|line| safe(&api.shown(line))).collect(),
+    let lines = match output {
+        Output::Json => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],
+        Output::Table => table(&found, world.clock.unix()).iter().map(|line| safe(&api.shown(line))).collect(),
     };
     world.apply(lines.into_iter().map(Effect::Command).collect());
     Ok(())

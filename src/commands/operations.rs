@@ -4,6 +4,7 @@
 
 use tokio::io::AsyncWriteExt as _;
 
+use super::list::{self, Output};
 use crate::api::Api;
 use crate::client::{Client, Reply};
 use crate::dialects::NewBatch;
@@ -43,7 +44,8 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
         Batch::List(inputs) => {
             let api = connect(inputs.connection, world)?;
             if inputs.ours.unwrap_or(false) {
-                return super::list::ours(&api, inputs.json.unwrap_or(false), world).await;
+                let output = if inputs.json.unwrap_or(false) { Output::Json } else { Output::Table };
+                return list::ours(&api, output, world).await;
             }
             let listed = api.list_batches(inputs.limit.unwrap_or(20), inputs.after.as_deref()).await;
             print(&api, &told("listing batches", listed)?.1, world)

@@ -41,6 +41,14 @@ pub(super) struct Sender<'a> {
     pub(super) at_once: usize,
 }
 
+/// Whether a piece that is refused as too large may be halved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Halving {
+    Allowed,
+    /// It is a single request, or there are too many pieces already.
+    Impossible,
+}
+
 /// How a piece fared.
 enum Fate {
     Ended(Box<Ended>),
@@ -53,7 +61,7 @@ impl Sender<'_> {
     /// none is begun. They come back in the order of the plan.
     ///
     /// `drive` brings one to its end, `key` names the work of a new one, and
-    /// `is_halved` tells whether an earlier run sent the halves of that work.
+    /// `is_halved` says whether an earlier run sent the halves of that work.
     pub(super) async fn send(
         &self,
         pieces: Vec<Piece>,
@@ -61,9 +69,10 @@ impl Sender<'_> {
         is_halved: impl Fn(&str) -> bool,
         drive: impl AsyncFn(&Piece) -> Ended,
     ) -> Vec<(Piece, Ended)> {
-        let fate = async |piece: Piece, may_halve: bool| {
-            let tried = if may_halve && is_halved(&piece.key) { None } else { Some(drive(&piece).await) };
-            let fate = self.decide(&piece, tried, may_halve).await;
+        let fate = async |piece: Piece, halving: Halving| {
+            let tried =
+                if halving == Halving::Allowed && is_halved(&piece.key) { None } else { Some(drive(&piece).await) };
+            let fate = self.decide(&piece, tried, halving).await;
             (piece, fate)
         };
         let mut count = pieces.len();
@@ -75,7 +84,8 @@ impl Sender<'_> {
             {
                 // Each takes the place of one and may become two.
                 let may_halve = piece.shard.requests > 1 && count + under_way.len() < shards::MOST;
-                under_way.push(fate(piece, may_halve));
+                let halving = if may_halve { Halving::Allowed } else { Halving::Impossible };
+                under_way.push(fate(piece, halving));
             }
             let Some((piece, fate)) = under_way.next().await else { break };
             match fate {
@@ -93,10 +103,10 @@ impl Sender<'_> {
     }
 
     /// Halves a piece that was refused, or, without a try, was halved by an earlier run.
-    async fn decide(&self, piece: &Piece, tried: Option<Ended>, may_halve: bool) -> Fate {
+    async fn decide(&self, piece: &Piece, tried: Option<Ended>, halving: Halving) -> Fate {
         let why = match tried {
             None => "as the journal says".to_owned(),
-            Some(ended) => match refusal(&ended).filter(|_| may_halve) {
+            Some(ended) => match refusal(&ended).filter(|_| halving == Halving::Allowed) {
                 Some(why) => why,
                 None => return Fate::Ended(Box::new(ended)),
             },

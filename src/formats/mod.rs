@@ -6,6 +6,7 @@
 //! their names. What a report quotes is untrusted, and each format makes it
 //! harmless for its reader.
 
+use crate::error::Outcome;
 use crate::report::{Report, RunEntry};
 use crate::verdict::Verdict;
 
@@ -53,7 +54,7 @@ pub(crate) fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
 }
 
 /// A command's failure as a summary in GitHub's Markdown, where there is nothing else to report.
-pub(crate) fn markdown_failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
+pub(crate) fn markdown_failure(outcome: Outcome, sentence: &str, hints: &[String]) -> String {
     markdown::failure(outcome, sentence, hints)
 }
 

@@ -9,7 +9,7 @@ use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
 const MOST_ROWS: usize = 10;
-/// The longest list of what is told nowhere else, or is why there is nothing else to tell.
+/// The longest list of what is said nowhere else, or is why there is nothing else to say.
 const MOST_ERRORS: usize = 100;
 const LONGEST: usize = 200;
 const LONGEST_ID: usize = 60;
@@ -51,7 +51,8 @@ pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
 }
 
 fn rows(report: &Report) -> Vec<(&'static str, String)> {
-    let mut rows = vec![("Provider", flat(&whom(report), LONGEST))];
+    let origin = report.asked_origin().map(|origin| format!(" at {origin}")).unwrap_or_default();
+    let mut rows = vec![("Provider", flat(&format!("{}{origin}", report.provider), LONGEST))];
     if report.requests.total > 0 {
         rows.push(("Requests", asked(report)));
     }
@@ -106,12 +107,6 @@ fn batch_fault(error: &BatchFault) -> String {
     };
     let words = [error.code.as_deref(), error.message.as_deref()].into_iter().flatten().collect::<Vec<_>>();
     format!("{place}{}", flat(&words.join(": "), LONGEST_SENTENCE))
-}
-
-/// The provider, and where it answers if it was asked at all.
-fn whom(report: &Report) -> String {
-    let origin = Some(&report.origin).filter(|origin| !origin.is_empty());
-    format!("{}{}", report.provider, origin.map(|origin| format!(" at {origin}")).unwrap_or_default())
 }
 
 fn asked(report: &Report) -> String {

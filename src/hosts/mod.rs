@@ -3,11 +3,13 @@
 //! A host says who runs, how long a job may last, and what an event or the
 //! report means in its own language, as effects. It does nothing itself and
 //! decides nothing about the run. What a host shows only through its API is a
-//! [`Board`], which makes the calls; GitHub alone has one. Hosts do not know each
-//! other; this file alone knows their names.
+//! [`Publisher`]'s work, which makes the calls. Hosts do not know each other;
+//! this file alone knows their names.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::effects::Effect;
 use crate::env::Env;
@@ -15,20 +17,17 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, Format};
 use crate::report::{Report, RunEntry};
-use crate::shutdown::Shutdown;
-use crate::values::Secret;
 use crate::verdict::Verdict;
 
 mod github;
-mod github_api;
+mod publisher;
 mod terminal;
 
-pub(crate) use self::github_api::{Adopted, Board, Unadopted};
+pub(crate) use self::publisher::{ClaimedCheck, Claims, PublishOptions, Publisher, Reach, Unclaimed};
+use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest};
 
 /// A CI system.
 pub(crate) trait Host {
-    /// Its name, as the input `ci` says it.
-    fn name(&self) -> &'static str;
     /// Whether it is a CI system: then its defaults count, whoever looks on.
     fn is_ci(&self) -> bool {
         true
@@ -37,6 +36,13 @@ pub(crate) trait Host {
     fn identity(&self) -> Identity;
     /// How long a run may last here, with time left for a cancel; none where no limit is known.
     fn time_limit(&self) -> Option<Duration>;
+    /// What shows runs through the host's API.
+    ///
+    /// # Errors
+    /// Why nothing can be shown there: a sentence that nothing else depends on.
+    fn publisher(&self, _env: &Env, _options: PublishOptions, _reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
+        Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
+    }
     /// What an earlier process of the same step left to be ended.
     fn unfinished(&self) -> Unfinished {
         Unfinished::default()
@@ -73,7 +79,7 @@ pub(crate) struct Unfinished {
     pub batches: Vec<String>,
     /// The check that is still open.
     pub check: Option<u64>,
-    /// How the provider was reached: inputs by their names, as [`Event::Connecting`] told them.
+    /// How the provider was reached: inputs by their names, as [`Event::Connecting`] has them.
     pub inputs: BTreeMap<String, String>,
 }
 
@@ -90,49 +96,29 @@ pub enum Choice {
     Terminal,
 }
 
+/// The input `summary`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SummaryInput {
+    /// Write a summary.
+    Write,
+    /// Write none.
+    Omit,
+}
+
 /// What a host should know beside the environment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// Whether to write a summary where the host shows one.
-    pub summary: bool,
+    pub summary: SummaryInput,
     /// Whether standard error is a terminal.
     pub interactive: bool,
-}
-
-/// What is wished for that only a host's API can show.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Wishes {
-    /// A comment on the pull request.
-    pub comment: bool,
-    /// A check on its commit.
-    pub check_run: bool,
-    /// What allows it.
-    pub token: Option<Secret>,
-    /// The requests, as paths and globs: what the comment and the check are named after.
-    pub requests: Vec<String>,
-}
-
-/// Where the wishes can be shown; none where there are none. The error says why they cannot be.
-pub(crate) fn board(
-    host: &dyn Host,
-    env: &Env,
-    wishes: Wishes,
-    ca_bundle: Option<&[u8]>,
-    shutdown: &Shutdown,
-) -> Result<Option<Board>, Error> {
-    match host.name() {
-        _ if !wishes.comment && !wishes.check_run => Ok(None),
-        "github" => Board::new(env, wishes, ca_bundle, shutdown).map(Some),
-        _ => Err(Error::usage("`comment` and `check-run` are for GitHub Actions")),
-    }
 }
 
 /// Finds the host.
 pub(crate) fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
     match choice {
         Choice::GitHub => Box::new(github::GitHub::new(env, options.summary)),
-        // Forgejo and Gitea set it too, beside their own.
-        Choice::Auto if env.is_true("GITHUB_ACTIONS") => Box::new(github::GitHub::new(env, options.summary)),
+        Choice::Auto if env.is_github() => Box::new(github::GitHub::new(env, options.summary)),
         Choice::Auto | Choice::Terminal => Box::new(terminal::Terminal { interactive: options.interactive }),
     }
 }
@@ -157,14 +143,12 @@ fn run_name(components: [&str; 5]) -> String {
     components.map(component).join("/")
 }
 
+/// What is encoded in a component beside all that is not ASCII: what separates, encodes, or cannot be seen.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'/').add(b'%');
+
 /// A component percent-encoded. A long one is cut; its digest keeps it apart from its like.
 fn component(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'/' | b'%' => format!("%{byte:02X}"),
-        byte if byte.is_ascii_graphic() => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    let mut encoded: String = text.bytes().map(encode).collect();
+    let mut encoded = utf8_percent_encode(text, ENCODED).to_string();
     if encoded.len() > LONGEST_COMPONENT {
         let digest = blake3::hash(text.as_bytes()).to_hex();
         encoded.truncate(LONGEST_COMPONENT - 17);
@@ -175,20 +159,20 @@ fn component(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, Options, component, detect, run_name};
+    use super::{Choice, Options, SummaryInput, component, detect, run_name};
     use crate::env::Env;
 
     #[test]
     fn the_environment_or_the_choice_names_the_host() {
-        let name = |pairs: &[(&str, &str)], choice| {
+        let is_ci = |pairs: &[(&str, &str)], choice| {
             let env: Env = pairs.iter().copied().collect();
-            detect(&env, choice, Options { summary: true, interactive: false }).name()
+            detect(&env, choice, Options { summary: SummaryInput::Write, interactive: false }).is_ci()
         };
-        assert_eq!(name(&[("GITHUB_ACTIONS", "true")], Choice::Auto), "github");
-        assert_eq!(name(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Choice::Auto), "github");
-        assert_eq!(name(&[("GITHUB_ACTIONS", "1")], Choice::Auto), "terminal");
-        assert_eq!(name(&[("GITHUB_ACTIONS", "true")], Choice::Terminal), "terminal");
-        assert_eq!(name(&[], Choice::GitHub), "github");
+        assert!(is_ci(&[("GITHUB_ACTIONS", "true")], Choice::Auto));
+        assert!(is_ci(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Choice::Auto));
+        assert!(!is_ci(&[("GITHUB_ACTIONS", "1")], Choice::Auto));
+        assert!(!is_ci(&[("GITHUB_ACTIONS", "true")], Choice::Terminal));
+        assert!(is_ci(&[], Choice::GitHub));
     }
 
     #[test]

@@ -15,10 +15,6 @@ pub(super) struct Terminal {
 }
 
 impl Host for Terminal {
-    fn name(&self) -> &'static str {
-        "terminal"
-    }
-
     fn is_ci(&self) -> bool {
         false
     }

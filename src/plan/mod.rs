@@ -14,7 +14,7 @@ use crate::client;
 use crate::dialects::{self, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
-use crate::hosts::{Host, Wishes};
+use crate::hosts::{Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
@@ -294,10 +294,10 @@ fn has_key_header(connection: &inputs::Connection) -> bool {
 }
 
 /// What is to be shown through the host's API. A token nobody needs is not looked at.
-pub(crate) fn wishes(reporting: &inputs::Reporting, requests: &[String]) -> Result<Wishes, Error> {
+pub(crate) fn publish_options(reporting: &inputs::Reporting, requests: &[String]) -> Result<PublishOptions, Error> {
     let (comment, check_run) = (reporting.comment.unwrap_or(false), reporting.check_run.unwrap_or(false));
     let token = reporting.github_token.as_ref().filter(|_| comment || check_run);
-    Ok(Wishes { comment, check_run, token: github_token(token)?, requests: patterns(requests.to_vec()) })
+    Ok(PublishOptions { comment, check_run, token: github_token(token)?, requests: patterns(requests.to_vec()) })
 }
 
 /// The token for GitHub. HTTP carries no others.
@@ -417,11 +417,11 @@ mod tests {
 
     use super::{OnExit, Plan, Reuse};
     use crate::env::{Env, Setting};
-    use crate::hosts::{self, Choice, Options};
+    use crate::hosts::{self, Choice, Options, SummaryInput};
     use crate::inputs::{Cli, Command};
 
     fn plan(words: &[&str], setting: Setting) -> Plan {
-        let options = Options { summary: true, interactive: false };
+        let options = Options { summary: SummaryInput::Write, interactive: false };
         let host = hosts::detect(&Env::default(), Choice::Terminal, options);
         let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
         match Cli::try_parse_from(words).unwrap().command {

@@ -19,9 +19,10 @@ pub(super) fn in_part(ends: &[End<'_>], how: &Invocation) -> Option<Verdict> {
     }
     let uncreated = ends.iter().filter(|end| end.batch.is_none()).count();
     let is_asked = ends.iter().any(|end| matches!(end.stop, Some(Stop::HandedOver(_))));
-    let (outcome, exit, asked) = match is_asked {
-        true => (Outcome::Detached, Exit::Ok, ", as `on-timeout` asks"),
-        false => (Outcome::TimedOut, Exit::TimedOut, ""),
+    let (outcome, exit, asked) = if is_asked {
+        (Outcome::Detached, Exit::Ok, ", as `on-timeout` asks")
+    } else {
+        (Outcome::TimedOut, Exit::TimedOut, "")
     };
     let trouble = ends.iter().find_map(|end| end.stop.and_then(Stop::trouble));
     let (count, of, verb) = (running.len(), ends.len(), if running.len() == 1 { "goes" } else { "go" });

@@ -243,9 +243,10 @@ fn judge_among(
     next::running(ends, how).into_iter().fold(verdict, Verdict::hint)
 }
 
-/// The verdict on what `collect --pending` did; `troubles` are what else went wrong.
+/// The verdict on what `collect --pending` did; `troubles` are what else went wrong,
+/// and `while_pending` is the exit code as long as a batch is pending.
 /// How each run fared is for its own check to say.
-pub(crate) fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, fail_if_pending: bool) -> Verdict {
+pub(crate) fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>, while_pending: Exit) -> Verdict {
     let pending = runs.iter().filter(|run| run.outcome == Outcome::Pending).count();
     let uncollected =
         |run: &&RunEntry| [Exit::Internal, Exit::Usage, Exit::Refused].iter().any(|exit| exit.code() == run.exit_code);
@@ -266,8 +267,7 @@ pub(crate) fn of_runs(runs: &[RunEntry], troubles: &[String], signal: Option<u8>
     }
     match pending {
         0 => Verdict::new(Outcome::Succeeded, Exit::Ok, reason),
-        _ if fail_if_pending => Verdict::new(Outcome::Pending, Exit::Pending, reason),
-        _ => Verdict::new(Outcome::Pending, Exit::Ok, reason),
+        _ => Verdict::new(Outcome::Pending, while_pending, reason),
     }
 }
 

@@ -46,7 +46,7 @@ fn paid_again(over: &[&str]) -> String {
     format!("A run without this `output-dir` pays again for {batches}, which {verb} over.")
 }
 
-/// Names batches that may go on without us, and tells how to look at them and end them.
+/// Names batches that may go on without us, with the commands that look at them and end them.
 pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
     let ours = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::ThisRun);
     let foreign = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);

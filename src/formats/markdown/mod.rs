@@ -10,6 +10,7 @@ mod short;
 use self::quote::{code, prose};
 pub(super) use self::short::{failure, paragraph, render_runs};
 use super::{SIMULATED, took};
+use crate::error::{Exit, Outcome};
 use crate::report::Report;
 use crate::text::{flat, thousands, whole_lines};
 
@@ -91,23 +92,29 @@ impl Page {
 }
 
 fn verdict(page: &mut Page, report: &Report) {
-    page.block(&heading(report.simulated, report.exit_code, report.outcome.word()));
-    if report.simulated {
-        page.block(&format!("**{SIMULATED}**"));
-    }
+    page.block(&if report.simulated {
+        simulated_heading(report.outcome)
+    } else {
+        heading(report.exit_code, report.outcome)
+    });
     page.block(&prose(&report.reason));
     report.attached().iter().for_each(|sentence| page.block(&prose(sentence)));
 }
 
-fn heading(simulated: bool, exit_code: u8, outcome: &str) -> String {
-    match (simulated, exit_code, outcome) {
-        // An unmarked green from the sandbox would be the worst of lies.
-        (true, ..) => format!("## 🧪 SIMULATED · batchstep: {outcome}"),
-        (false, 0, "pending" | "detached") => format!("## ⏳ batchstep: {outcome}"),
-        (false, 0, "partial") => format!("## ⚠️ batchstep: {outcome}"),
-        (false, 0, _) => format!("## ✅ batchstep: {outcome}"),
-        _ => format!("## ❌ batchstep: {outcome}"),
-    }
+/// The heading of a page on an outcome.
+fn heading(exit_code: u8, outcome: Outcome) -> String {
+    let sign = match outcome {
+        _ if exit_code != Exit::Ok.code() => "❌",
+        Outcome::Pending | Outcome::Detached => "⏳",
+        Outcome::Partial => "⚠️",
+        _ => "✅",
+    };
+    format!("## {sign} batchstep: {}", outcome.word())
+}
+
+/// The heading where no model gave the answers: an unmarked green from the sandbox would be the worst of lies.
+fn simulated_heading(outcome: Outcome) -> String {
+    format!("## 🧪 SIMULATED · batchstep: {}\n\n**{SIMULATED}**", outcome.word())
 }
 
 fn counts(page: &mut Page, report: &Report) {
@@ -119,21 +126,16 @@ fn counts(page: &mut Page, report: &Report) {
     }
     let asked = &report.requests;
     let files: Vec<String> = asked.files.iter().take(MOST_SAMPLES).map(|file| code(file)).collect();
+    let origin = report.asked_origin().map(|origin| format!(" ({})", code(origin))).unwrap_or_default();
     let parts = [
         (!files.is_empty()).then(|| format!("from {}", files.join(", "))),
         asked.endpoint.as_ref().map(|endpoint| format!("for {}", code(endpoint))),
         asked.model.as_ref().map(|model| format!("model {}", code(model))),
-        Some(whom(report)),
+        Some(format!("at {}{origin}", code(&report.provider))),
         (counts.total > 0).then(|| format!("failed and missing allowed: {}", code(&report.max_failed))),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     page.block(&format!("Requests {}.", parts.join(", ")));
-}
-
-/// The provider, and where it answers if it was asked at all.
-fn whom(report: &Report) -> String {
-    let origin = Some(&report.origin).filter(|origin| !origin.is_empty());
-    format!("at {}{}", code(&report.provider), origin.map(|origin| format!(" ({})", code(origin))).unwrap_or_default())
 }
 
 fn failures(page: &mut Page, report: &Report) {

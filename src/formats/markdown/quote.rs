@@ -33,22 +33,36 @@ pub(super) fn code(text: &str) -> String {
     }
 }
 
-/// A sentence of ours that may quote others. What stands between backticks is shown as code.
+/// A sentence of ours that may quote others. What is between backticks is shown as code.
 pub(super) fn prose(sentence: &str) -> String {
     let sentence = flat(sentence, LONGEST_SENTENCE);
     let parts: Vec<&str> = sentence.split('`').collect();
     if parts.len().is_multiple_of(2) || parts.iter().skip(1).step_by(2).any(|quoted| quoted.trim().is_empty()) {
-        return plain(&sentence, true);
+        return plain(&sentence, Position::BlockStart);
     }
-    parts.iter().enumerate().map(|(at, part)| if at % 2 == 1 { code(part) } else { plain(part, at == 0) }).collect()
+    let shown = |(at, part): (usize, &&str)| match at {
+        0 => plain(part, Position::BlockStart),
+        _ if at % 2 == 1 => code(part),
+        _ => plain(part, Position::Within),
+    };
+    parts.iter().enumerate().map(shown).collect()
+}
+
+/// Where a text is in its block.
+#[derive(Clone, Copy, PartialEq)]
+enum Position {
+    /// At its beginning, where a mark may make a list or a heading of it.
+    BlockStart,
+    Within,
 }
 
 /// Text whose marks mean nothing.
-fn plain(text: &str, begins_block: bool) -> String {
+fn plain(text: &str, position: Position) -> String {
     let text = broken(text, Marks::All);
     let mut plain = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
-        let marks_a_block = || begins_block && text[..at].bytes().all(|before| before.is_ascii_digit());
+        let marks_a_block =
+            || position == Position::BlockStart && text[..at].bytes().all(|before| before.is_ascii_digit());
         match c {
             '@' | '#' | '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '&' | '|' | '~' | '$' => {
                 plain.push_str(&entity(c));

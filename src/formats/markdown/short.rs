@@ -3,7 +3,8 @@
 //! sentences.
 
 use super::quote::{code, prose};
-use super::{CUT_NOTE, LONGEST, MOST_SAMPLES, Page, SIMULATED, heading};
+use super::{CUT_NOTE, LONGEST, MOST_SAMPLES, Page, heading, simulated_heading};
+use crate::error::{Exit, Outcome};
 use crate::report::RunEntry;
 use crate::text::whole_lines;
 use crate::verdict::Verdict;
@@ -13,10 +14,10 @@ pub(in crate::formats) fn paragraph(sentence: &str) -> String {
     format!("{}\n\n", prose(sentence))
 }
 
-/// Renders a failure: its outcome, what happened, and what to do.
-pub(in crate::formats) fn failure(outcome: &str, sentence: &str, hints: &[String]) -> String {
+/// Renders the failure of a command that has nothing to report: its outcome, what happened, what to do.
+pub(in crate::formats) fn failure(outcome: Outcome, sentence: &str, hints: &[String]) -> String {
     let mut page = Page::default();
-    page.block(&heading(false, 1, outcome));
+    page.block(&heading(Exit::Internal.code(), outcome));
     page.block(&prose(sentence));
     page.list("What to do next", hints);
     whole_lines(page.text, LONGEST, CUT_NOTE)
@@ -25,10 +26,11 @@ pub(in crate::formats) fn failure(outcome: &str, sentence: &str, hints: &[String
 /// Renders what was collected together.
 pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
     let mut page = Page::default();
-    page.block(&heading(runs.iter().any(|run| run.simulated), verdict.exit.code(), verdict.outcome.word()));
-    if runs.iter().any(|run| run.simulated) {
-        page.block(&format!("**{SIMULATED}**"));
-    }
+    page.block(&if runs.iter().any(|run| run.simulated) {
+        simulated_heading(verdict.outcome)
+    } else {
+        heading(verdict.exit.code(), verdict.outcome)
+    });
     page.block(&prose(&verdict.reason));
     let rows = runs.iter().map(|run| {
         let pulls: Vec<String> = run.pull_requests.iter().map(|pull| format!("#{pull}")).collect();
@@ -43,12 +45,12 @@ pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> S
 
 #[cfg(test)]
 mod tests {
-    use super::failure;
+    use super::{Outcome, failure};
 
     #[test]
     fn what_people_read_of_a_wrong_input() {
         let hints = ["Set it from a secret, or set OPENAI_API_KEY.".to_owned()];
-        insta::assert_snapshot!(failure("usage", "`api-key` is missing.", &hints), @r"
+        insta::assert_snapshot!(failure(Outcome::Usage, "`api-key` is missing.", &hints), @r"
         ## ❌ batchstep: usage
 
         `api-key` is missing.

@@ -2,26 +2,30 @@
 //!
 //! Outputs and the summary go into the files that the runner names, annotations
 //! are commands on standard output. Ids are exported as soon as they exist, so
-//! that a later step can act on them however this one ends. Nothing here calls
-//! GitHub's API: what is shown through that stands beside this file.
+//! that a later step can act on them however this one ends. This file calls
+//! nothing: what is shown through GitHub's API is in `api/`.
 
-mod annotations;
+mod annotation;
+mod api;
 mod ids;
 mod state;
 mod summary;
+mod workspace;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::annotations::{MOST_ANNOTATIONS, annotation, annotations};
+use self::annotation::{Level, MOST_ANNOTATIONS};
+use self::api::GitHubApi;
 use self::ids::Ids;
-use self::state::Left;
+use self::state::{Left, Post};
 use self::summary::Summary;
-use super::{Host, Identity, Unfinished, closing_table, log, run_name};
+use super::{Host, Identity, PublishOptions, Publisher, Reach, SummaryInput, Unfinished, closing_table, log, run_name};
 use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
+use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, markdown_paragraph};
 use crate::outputs;
@@ -35,7 +39,7 @@ pub(super) struct GitHub {
     outputs: Option<PathBuf>,
     state: Option<PathBuf>,
     summary: Summary,
-    workspace: Option<PathBuf>,
+    workspace: Option<String>,
     said: RefCell<Said>,
     left: RefCell<Left>,
     unfinished: Unfinished,
@@ -50,7 +54,7 @@ struct Said {
 
 impl GitHub {
     /// Reads the runner's variables.
-    pub(super) fn new(env: &Env, summary: bool) -> Self {
+    pub(super) fn new(env: &Env, summary: SummaryInput) -> Self {
         let get = |name| env.get(name).unwrap_or_default();
         let attempt = env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
         let run = |id| run_name(["github", id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
@@ -62,7 +66,7 @@ impl GitHub {
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
             state: env.get("GITHUB_STATE").map(PathBuf::from),
             summary: Summary::new(env, summary),
-            workspace: env.get("GITHUB_WORKSPACE").map(PathBuf::from),
+            workspace: env.get("GITHUB_WORKSPACE").map(str::to_owned),
             said: RefCell::default(),
             left: RefCell::default(),
             unfinished: state::unfinished(env),
@@ -78,8 +82,8 @@ impl GitHub {
         Some(pairs(self.state.as_ref()?, state))
     }
 
-    /// Tells `post` what it would have to end if this process is killed from here on.
-    fn tell_post(&self, change: impl FnOnce(&mut Left)) -> Option<Effect> {
+    /// Leaves to `post` what it has to end if this process is killed from here on.
+    fn leave_to_post(&self, change: impl FnOnce(&mut Left)) -> Option<Effect> {
         change(&mut self.left.borrow_mut());
         self.remember_for_post(&self.left.borrow().pairs())
     }
@@ -93,7 +97,7 @@ impl GitHub {
         said.warnings += 1;
         // The last one that the runner keeps is left for the verdict.
         if said.warnings < MOST_ANNOTATIONS {
-            return vec![annotation("warning", &[("title", "batchstep")], warning)];
+            return vec![annotation::command(Level::Warning, "batchstep", warning)];
         }
         vec![Effect::Log(format!("Warning: {warning}"))]
     }
@@ -108,10 +112,6 @@ impl GitHub {
 }
 
 impl Host for GitHub {
-    fn name(&self) -> &'static str {
-        "github"
-    }
-
     fn identity(&self) -> Identity {
         self.identity.clone()
     }
@@ -120,34 +120,39 @@ impl Host for GitHub {
         Some(GITHUB_TIME_LIMIT)
     }
 
+    fn publisher(&self, env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
+        Ok(Box::new(GitHubApi::new(env, options, reach)?))
+    }
+
     fn unfinished(&self) -> Unfinished {
         self.unfinished.clone()
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {
+        let post = |armed| if armed { Post::Acts } else { Post::Rests };
         self.said.borrow_mut().ids.hear(event);
         let mut state = None;
         match event {
             Event::Connecting { inputs } => return self.remember_for_post(inputs).into_iter().collect(),
             Event::Creating { create, armed, .. } => {
-                return self.tell_post(|left| left.creating(create, *armed)).into_iter().collect();
+                return self.leave_to_post(|left| left.creating(create, post(*armed))).into_iter().collect();
             }
             Event::Watching { batch_ids } => {
                 let watch = |left: &mut Left| {
                     batch_ids.iter().for_each(|id| left.found(id));
-                    left.arm(true);
+                    left.arm(Post::Acts);
                 };
-                return self.tell_post(watch).into_iter().collect();
+                return self.leave_to_post(watch).into_iter().collect();
             }
             Event::Settled { batch_ids, creates } => {
-                return self.tell_post(|left| left.settle(batch_ids, creates)).into_iter().collect();
+                return self.leave_to_post(|left| left.settle(batch_ids, creates)).into_iter().collect();
             }
             Event::Uploaded { .. } => {}
             Event::Created { create, batch_id, .. } => {
-                state = self.tell_post(|left| left.created(create, batch_id));
+                state = self.leave_to_post(|left| left.created(create, batch_id));
             }
             Event::Attached { batch_id, attachment, armed, instead_of, .. } => {
-                state = self.tell_post(|left| {
+                state = self.leave_to_post(|left| {
                     // What was made before it is given up.
                     if let Some((batch, _)) = instead_of {
                         left.gave_up(batch);
@@ -155,7 +160,7 @@ impl Host for GitHub {
                     if attachment.owner == Owner::ThisRun {
                         left.found(batch_id);
                     }
-                    left.arm(*armed);
+                    left.arm(post(*armed));
                 });
             }
             Event::CheckOpened { id, .. } => {
@@ -163,15 +168,14 @@ impl Host for GitHub {
                 return state.into_iter().chain(log(event)).collect();
             }
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
-            Event::Noticed(notice) => return vec![annotation("notice", &[("title", "batchstep")], notice)],
+            Event::Noticed(notice) => return vec![annotation::command(Level::Notice, "batchstep", notice)],
             Event::Warned(warning) => return self.warn(warning),
             Event::Failed { outcome, sentence, hints } => {
-                let outcome = outcome.word();
-                let effects = self.export(&[("outcome", outcome.to_owned())]).into_iter();
-                let effects = effects.chain(self.summary.add(&formats::markdown_failure(outcome, sentence, hints)));
+                let effects = self.export(&[("outcome", outcome.word().to_owned())]).into_iter();
+                let effects = effects.chain(self.summary.add(&formats::markdown_failure(*outcome, sentence, hints)));
                 let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
-                let title = format!("batchstep::{outcome}");
-                let error = annotation("error", &[("title", &title)], &lines.join("\n"));
+                let title = format!("batchstep::{}", outcome.word());
+                let error = annotation::command(Level::Error, &title, &lines.join("\n"));
                 return effects.chain(log(event)).chain([error]).collect();
             }
             _ => return log(event),
@@ -188,7 +192,7 @@ impl Host for GitHub {
         let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
         effects.extend(self.summary.of(report));
         effects.extend(closing_table(report));
-        effects.extend(annotations(report, self.workspace.as_deref()));
+        effects.extend(annotation::commands(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
         effects
     }
@@ -237,7 +241,7 @@ mod tests {
     use batchstep_test_support::github_runner::{self as runner, Command};
     use proptest::prelude::*;
 
-    use super::{GitHub, Host, heredoc, random_delimiter};
+    use super::{GitHub, Host, SummaryInput, heredoc, random_delimiter};
     use crate::effects::{Effect, Screen};
     use crate::env::Env;
     use crate::error::{Exit, Outcome};
@@ -246,7 +250,7 @@ mod tests {
     use crate::outputs;
     use crate::report::Report;
 
-    fn github(dir: &Path, summary: bool) -> GitHub {
+    fn github(dir: &Path, summary: SummaryInput) -> GitHub {
         let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
         let pairs = [
             ("GITHUB_REPOSITORY", "octo/repo".to_owned()),
@@ -275,7 +279,7 @@ mod tests {
 
     fn published(report: &Report) -> (Vec<Command>, Vec<(String, String)>) {
         let dir = tempfile::tempdir().unwrap();
-        carry_out(dir.path(), github(dir.path(), true).publish(report))
+        carry_out(dir.path(), github(dir.path(), SummaryInput::Write).publish(report))
     }
 
     fn expected(report: &Report) -> Vec<(String, String)> {
@@ -288,17 +292,17 @@ mod tests {
 
     #[test]
     fn the_identity_and_the_limit_are_the_jobs() {
-        let host = github(Path::new("/x"), true);
+        let host = github(Path::new("/x"), SummaryInput::Write);
         assert_eq!(host.identity().repo.as_deref(), Some("octo/repo"));
         assert_eq!(host.identity().run.as_deref(), Some("github/123/1/build/__octo_batchstep"));
         assert_eq!(host.time_limit(), Some(Duration::from_secs(19_800)));
-        assert_eq!(GitHub::new(&Env::default(), true).identity(), crate::hosts::Identity::default());
+        assert_eq!(GitHub::new(&Env::default(), SummaryInput::Write).identity(), crate::hosts::Identity::default());
     }
 
     #[test]
     fn ids_are_exported_when_they_exist() {
         let dir = tempfile::tempdir().unwrap();
-        let host = github(dir.path(), true);
+        let host = github(dir.path(), SummaryInput::Write);
         let outputs =
             |effects| carry_out(dir.path(), effects).1.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
         let uploaded = Event::Uploaded { file_id: "file-1".into(), bytes: 9, took: Duration::ZERO };
@@ -314,7 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
-        let host = GitHub::new(&env, true);
+        let host = GitHub::new(&env, SummaryInput::Write);
         let creating = |armed| Event::Creating { create: "c1".into(), armed };
         let created =
             Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
@@ -342,7 +346,7 @@ mod tests {
     #[test]
     fn warnings_leave_room_for_the_verdict() {
         let dir = tempfile::tempdir().unwrap();
-        let host = github(dir.path(), true);
+        let host = github(dir.path(), SummaryInput::Write);
         let effects = (0..20).flat_map(|_| host.event(&Event::Warned("50% of\nit".to_owned()))).collect();
         let (commands, _) = carry_out(dir.path(), effects);
         assert_eq!(commands.len(), 9);
@@ -404,7 +408,7 @@ mod tests {
     fn a_failure_before_the_run_is_an_annotation_with_the_hint_and_an_outcome() {
         let dir = tempfile::tempdir().unwrap();
         let failed = Event::failed(&crate::error::Error::usage("`api-key` is missing.").hint("Set it."));
-        let (commands, outputs) = carry_out(dir.path(), github(dir.path(), true).event(&failed));
+        let (commands, outputs) = carry_out(dir.path(), github(dir.path(), SummaryInput::Write).event(&failed));
         let [command] = &commands[..] else { panic!("{commands:?}") };
         assert_eq!((command.name.as_str(), property(command, "title")), ("error", "batchstep::usage"));
         assert_eq!(command.data, "`api-key` is missing.\nSet it.");
@@ -418,10 +422,10 @@ mod tests {
             let missing = |effect| matches!(effect, Effect::Log(line) if line.contains("is not set"));
             effects.map(missing).filter(|missing| *missing).count()
         };
-        assert_eq!(said(GitHub::new(&Env::default(), true)), 2);
-        assert_eq!(said(GitHub::new(&Env::default(), false)), 1);
+        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Write)), 2);
+        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Omit)), 1);
         let dir = tempfile::tempdir().unwrap();
-        carry_out(dir.path(), github(dir.path(), false).publish(&samples::succeeded()));
+        carry_out(dir.path(), github(dir.path(), SummaryInput::Omit).publish(&samples::succeeded()));
         assert!(!dir.path().join("summary").exists());
     }
 

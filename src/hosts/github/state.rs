@@ -4,6 +4,15 @@
 use crate::env::Env;
 use crate::hosts::Unfinished;
 
+/// What `post` does about a batch if this process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Post {
+    /// It ends the batch.
+    Acts,
+    /// It leaves the batch running.
+    Rests,
+}
+
 /// What `post` would have to end if this process were killed now.
 #[derive(Default)]
 pub(super) struct Left {
@@ -21,9 +30,9 @@ impl Left {
     }
 
     /// A create is about to be sent.
-    pub(super) fn creating(&mut self, create: &str, armed: bool) {
+    pub(super) fn creating(&mut self, create: &str, post: Post) {
         super::remember(&mut self.creates, create);
-        self.armed = armed;
+        self.armed = post == Post::Acts;
     }
 
     /// A create made a batch.
@@ -43,8 +52,8 @@ impl Left {
     }
 
     /// From here on `post` acts if the new batch is to be ended, or if it had to before and something is left.
-    pub(super) fn arm(&mut self, armed: bool) {
-        self.armed = armed || self.armed && !(self.batches.is_empty() && self.creates.is_empty());
+    pub(super) fn arm(&mut self, post: Post) {
+        self.armed = post == Post::Acts || self.armed && !(self.batches.is_empty() && self.creates.is_empty());
     }
 
     /// The run is over, and only these are still to be ended.
@@ -67,14 +76,14 @@ pub(super) fn unfinished(env: &Env) -> Unfinished {
 
 #[cfg(test)]
 mod tests {
-    use super::{Left, unfinished};
+    use super::{Left, Post, unfinished};
     use crate::env::Env;
 
     #[test]
     fn post_reads_what_the_run_left_and_nothing_that_is_not_armed() {
         let mut left = Left::default();
-        left.creating("c1", true);
-        left.creating("c2", true);
+        left.creating("c1", Post::Acts);
+        left.creating("c2", Post::Acts);
         left.created("c1", "b1");
         let read = |left: &Left| {
             let state = left.pairs().map(|(name, value)| (format!("STATE_{name}"), value));

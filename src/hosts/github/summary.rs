@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::formats::{Format, markdown_paragraph};
+use crate::hosts::SummaryInput;
 use crate::report::Report;
 
 /// What a reader of the summary may not know.
@@ -23,9 +24,9 @@ pub(super) enum Summary {
 
 impl Summary {
     /// Reads the runner's variable.
-    pub(super) fn new(env: &Env, wanted: bool) -> Self {
+    pub(super) fn new(env: &Env, input: SummaryInput) -> Self {
         match env.get("GITHUB_STEP_SUMMARY") {
-            _ if !wanted => Self::Unwanted,
+            _ if input == SummaryInput::Omit => Self::Unwanted,
             None => Self::NoFile,
             Some(path) => Self::File(path.into()),
         }
@@ -51,6 +52,7 @@ mod tests {
 
     use super::{KEEP, Summary};
     use crate::effects::Screen;
+    use crate::error::Outcome;
     use crate::formats::{markdown_failure, markdown_paragraph, samples};
 
     #[test]
@@ -59,7 +61,7 @@ mod tests {
         let path = dir.path().join("summary");
         std::fs::write(&path, "| a |\n| - |\n| left by another tool |").unwrap();
         let summary = Summary::File(path.clone());
-        let failure = markdown_failure("usage", "`api-key` is missing.", &["Set it.".to_owned()]);
+        let failure = markdown_failure(Outcome::Usage, "`api-key` is missing.", &["Set it.".to_owned()]);
         let note = markdown_paragraph("Batch `b` is cancelled.");
         let effects = [summary.add(&failure), summary.of(&samples::partial()), summary.add(&note)];
         let mut screen = Screen::new(Box::new(io::sink()), Box::new(io::sink()));

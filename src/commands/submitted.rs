@@ -1,4 +1,4 @@
-//! What a run has sent: the shards of each attempt, and how each ended.
+//! What a run has submitted: the shards of each attempt, and how each ended.
 
 use super::gather::{Answers, Wanted};
 use crate::attachment::Owner;
@@ -12,15 +12,20 @@ use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard, line_of_whole};
 use crate::verdict::End;
 
-/// A shard that was sent.
-pub(super) struct Sent {
+/// A shard that was submitted.
+pub(super) struct Submitted {
     pub(super) shard: Shard,
     pub(super) part: Part,
     pub(super) key: String,
     pub(super) ended: Ended,
 }
 
-impl Sent {
+impl Submitted {
+    /// Whether it is of the first attempt, and not a retry.
+    pub(super) fn is_first(&self) -> bool {
+        self.part.attempt == 1
+    }
+
     pub(super) fn batch(&self) -> Option<&Batch> {
         self.ended.progress.batch.as_ref()
     }
@@ -74,10 +79,20 @@ impl Sent {
         self.batch().filter(is_paid).is_none_or(|batch| here.contains(&batch.id))
     }
 
-    /// Whether nothing is left at the provider that a later run should take up.
+    /// Whether nothing is left at the provider that a later run should reuse.
     pub(super) fn is_closed(&self) -> bool {
-        is_closed(self.ended.stop.as_ref(), self.batch(), self.ended.progress.in_doubt)
+        let create = if self.ended.progress.in_doubt { Create::InDoubt } else { Create::Settled };
+        is_closed(self.ended.stop.as_ref(), self.batch(), create)
     }
+}
+
+/// Whether it is known what became of the create of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Create {
+    /// It is known, or there was none.
+    Settled,
+    /// It may have made a batch that is not known.
+    InDoubt,
 }
 
 /// Whether a batch needs no more ending.
@@ -85,11 +100,11 @@ pub(super) fn is_over(batch: &Batch) -> bool {
     batch.status.is_terminal() || batch.status == Status::Cancelling
 }
 
-/// Whether nothing is left at the provider that a later run should take up:
+/// Whether nothing is left at the provider that a later run should reuse:
 /// then the journal gets its closing record.
-pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bool) -> bool {
+pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, create: Create) -> bool {
     match (stop, batch) {
-        (_, None) => !in_doubt,
+        (_, None) => create == Create::Settled,
         (None | Some(Stop::Deadline(_)), Some(batch)) => batch.status.is_terminal(),
         (Some(Stop::Signal(_)), Some(batch)) => batch.status == Status::Cancelling || batch.status == Status::Cancelled,
         (Some(Stop::Detached(_) | Stop::HandedOver(_) | Stop::Failed(_) | Stop::Unknown(_)), Some(_)) => false,
@@ -97,52 +112,52 @@ pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, in_doubt: bo
 }
 
 /// The batches to collect, with what is known of their requests.
-pub(super) fn wanted(all: &[Sent]) -> Vec<Wanted<'_>> {
-    let first: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
-    let mut rows = shards::rows(&first.iter().map(|sent| &sent.shard).collect::<Vec<_>>()).into_iter();
+pub(super) fn wanted(all: &[Submitted]) -> Vec<Wanted<'_>> {
+    let first: Vec<&Submitted> = all.iter().filter(|it| it.is_first()).collect();
+    let mut rows = shards::rows(&first.iter().map(|it| &it.shard).collect::<Vec<_>>()).into_iter();
     let mut wanted = Vec::new();
-    for sent in all {
-        let rows = if sent.part.attempt == 1 { rows.next().unwrap_or_default() } else { Vec::new() };
-        let (requests, endpoint) = (Some(sent.shard.requests), Some(sent.shard.endpoint.clone()));
-        if let Some(batch) = sent.to_collect() {
-            wanted.push(Wanted { batch, attempt: sent.part.attempt, requests, rows, endpoint });
+    for it in all {
+        let rows = if it.is_first() { rows.next().unwrap_or_default() } else { Vec::new() };
+        let (requests, endpoint) = (Some(it.shard.requests), Some(it.shard.endpoint.clone()));
+        if let Some(batch) = it.to_collect() {
+            wanted.push(Wanted { batch, attempt: it.part.attempt, requests, rows, endpoint });
         }
     }
     wanted
 }
 
-/// The batches for the report, in the order in which they were sent.
-pub(super) fn batches(all: &[Sent], places: &Places) -> Vec<BatchReport> {
-    let shards: Vec<Shard> = all.iter().filter(|sent| sent.part.attempt == 1).map(|sent| sent.shard.clone()).collect();
-    let report = |sent: &Sent| {
+/// The batches for the report, in the order in which they were submitted.
+pub(super) fn batches(all: &[Submitted], places: &Places) -> Vec<BatchReport> {
+    let shards: Vec<Shard> = all.iter().filter(|it| it.is_first()).map(|it| it.shard.clone()).collect();
+    let report = |it: &Submitted| {
         let locate = |line: u64| {
-            let line = line_of_whole(&shards, &sent.shard, line)?;
+            let line = line_of_whole(&shards, &it.shard, line)?;
             places.locate(line).map(|(file, line)| (file.to_owned(), line))
         };
-        let attached = sent.ended.progress.attached.clone();
-        Some(BatchReport::new(sent.batch()?, sent.part.attempt, locate, attached))
+        let attached = it.ended.progress.attached.clone();
+        Some(BatchReport::new(it.batch()?, it.part.attempt, locate, attached))
     };
     all.iter().filter_map(report).collect()
 }
 
 /// The shards for the report: none where there is but one.
-pub(super) fn shards(all: &[Sent]) -> Vec<ShardReport> {
-    let first: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
-    let report = |sent: &&Sent| ShardReport {
-        endpoint: sent.shard.endpoint.clone(),
-        model: sent.shard.model.clone(),
-        requests: sent.shard.requests,
-        bytes: sent.shard.bytes,
-        key: Some(sent.key.clone()),
-        batch_id: sent.batch().map(|batch| batch.id.clone()),
+pub(super) fn shards(all: &[Submitted]) -> Vec<ShardReport> {
+    let first: Vec<&Submitted> = all.iter().filter(|it| it.is_first()).collect();
+    let report = |it: &&Submitted| ShardReport {
+        endpoint: it.shard.endpoint.clone(),
+        model: it.shard.model.clone(),
+        requests: it.shard.requests,
+        bytes: it.shard.bytes,
+        key: Some(it.key.clone()),
+        batch_id: it.batch().map(|batch| batch.id.clone()),
     };
     if first.len() > 1 { first.iter().map(report).collect() } else { Vec::new() }
 }
 
 /// What a signal had cancelled: a later run makes it anew, and only fetches the rest.
-pub(super) fn dropped(all: &[Sent]) -> Vec<Record> {
+pub(super) fn dropped(all: &[Submitted]) -> Vec<Record> {
     let is_cancelled = |batch: &Batch| matches!(batch.status, Status::Cancelling | Status::Cancelled);
     let is_dropped =
-        |sent: &&Sent| matches!(sent.ended.stop, Some(Stop::Signal(_))) && sent.batch().is_some_and(is_cancelled);
-    all.iter().filter(is_dropped).map(|sent| Record::Dropped { key: sent.key.clone() }).collect()
+        |it: &&Submitted| matches!(it.ended.stop, Some(Stop::Signal(_))) && it.batch().is_some_and(is_cancelled);
+    all.iter().filter(is_dropped).map(|it| Record::Dropped { key: it.key.clone() }).collect()
 }

@@ -1,13 +1,13 @@
-//! Results of an earlier run: they may not pass for this one's, and they were
-//! paid for. When a run takes a directory, they are moved out of its way, into a
-//! directory of their own per run.
+//! Sets aside the results of an earlier run: they may not pass for this one's, and
+//! they were paid for. When a run takes a directory, they are moved out of its
+//! way, into a directory of their own per run.
 //!
 //! That is `<output-dir>.earlier/<time>/`, beside the directory, so that uploading
 //! it as an artifact does not upload all that was ever in it. Where there is no
 //! such place (`.`, a mount point, a parent that is not ours to write to), it is
 //! `<output-dir>/.earlier/<time>/`. Files are renamed, never copied: at any moment
 //! each is whole in one of the two places. Symlinks are moved as such, and no
-//! directory is reached through one that stands where ours belongs.
+//! directory is reached through one that is where ours should be.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ const KEPT: usize = 10;
 /// So many runs may begin in the same second.
 const MOST_AT_ONCE: usize = 100;
 
-/// Moves away what an earlier run left in `dir`, and tells where it went.
+/// Moves away what an earlier run left in `dir`, and logs where it went.
 pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<(), Error> {
     let found: Vec<&str> = FILES.into_iter().filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
     let Some(first) = found.first() else { return Ok(()) };
@@ -71,7 +71,7 @@ fn fresh(root: &Path, time: &str) -> io::Result<PathBuf> {
     }
     // Whoever can put a symlink there must not choose where answers go, nor what is removed.
     if !root.symlink_metadata()?.is_dir() {
-        return Err(io::Error::new(ErrorKind::NotADirectory, format!("`{}` is no directory", root.display())));
+        return Err(io::Error::new(ErrorKind::NotADirectory, format!("`{}` is not a directory", root.display())));
     }
     for number in 1..=MOST_AT_ONCE {
         let name = if number == 1 { time.to_owned() } else { format!("{time}-{number:02}") };
@@ -159,9 +159,9 @@ mod tests {
         let dir = home.path().join("out/");
         fs::create_dir(&dir).unwrap();
         assert_eq!(aside(&dir, &[], 0), "");
-        let told = aside(&dir, &["results.jsonl", "report.json"], 0);
-        assert!(told.starts_with("The results.jsonl and report.json of an earlier run are now in "), "{told}");
-        assert!(told.ends_with("out.earlier/2027-01-15T08-00-00Z"), "{told}");
+        let log = aside(&dir, &["results.jsonl", "report.json"], 0);
+        assert!(log.starts_with("The results.jsonl and report.json of an earlier run are now in "), "{log}");
+        assert!(log.ends_with("out.earlier/2027-01-15T08-00-00Z"), "{log}");
         aside(&dir, &["results.jsonl"], 0);
         fs::write(dir.join("journal.jsonl"), "stays").unwrap();
         let root = home.path().join("out.earlier");
@@ -187,8 +187,8 @@ mod tests {
         for second in 20..29 {
             assert!(!aside(&dir, &["results.jsonl"], second).contains("Removed"));
         }
-        let told = aside(&dir, &["results.jsonl"], 30);
-        assert!(told.contains("Removed ") && told.contains("out.earlier/2027-01-15T08-00-00Z,"), "{told}");
+        let log = aside(&dir, &["results.jsonl"], 30);
+        assert!(log.contains("Removed ") && log.contains("out.earlier/2027-01-15T08-00-00Z,"), "{log}");
         assert!(root.join("mine").exists() && root.join("2027-01-15T08-00-20Z").exists());
     }
 
@@ -200,8 +200,8 @@ mod tests {
         fs::create_dir(&dir).unwrap();
         fs::create_dir(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, home.path().join("out.earlier")).unwrap();
-        let told = aside(&dir, &["results.jsonl"], 0);
-        assert!(told.ends_with("out/.earlier/2027-01-15T08-00-00Z"), "{told}");
+        let log = aside(&dir, &["results.jsonl"], 0);
+        assert!(log.ends_with("out/.earlier/2027-01-15T08-00-00Z"), "{log}");
         assert_eq!(names(&elsewhere), [""; 0]);
         // A file that is itself a link is moved as one, and what it names stays.
         fs::write(elsewhere.join("precious"), "x").unwrap();

@@ -1,7 +1,6 @@
-//! What a run tells the action's `post` of its provider, and how `post` reaches
-//! that provider again.
+//! How the action's `post` reaches the provider of a run that was killed.
 //!
-//! `post` may find other inputs than the run had: inside of a composite action
+//! `post` may find other inputs than the run had: inside a composite action
 //! the runner gives it those of the step around it. So it takes nothing from
 //! them but secrets, and of those only the ones that the run itself has sent to
 //! this very server.
@@ -15,15 +14,15 @@ use crate::error::Error;
 use crate::hosts::Unfinished;
 use crate::inputs::{Connection, Unchecked};
 
-/// The names in the state are ones that a shell keeps, should one stand around the binary.
+/// The names in the state are ones that a shell keeps, in case one runs the binary.
 const ADDRESS: &str = "base_url";
-/// What tells whether a secret is the one that the run had.
+/// By these a secret is recognized as the one that the run had.
 const KEY_CHECK: &str = "api_key_check";
 const HEADERS_CHECK: &str = "headers_check";
 
 /// The inputs by which a provider is reached, without the secrets among them;
 /// `base_url` is the address that they come to.
-pub(super) fn told(connection: &Connection, base_url: &str) -> Vec<(&'static str, String)> {
+pub(super) fn inputs_to_leave(connection: &Connection, base_url: &str) -> Vec<(&'static str, String)> {
     let provider = connection.provider.unwrap_or(dialects::Name::Openai).to_possible_value();
     let ca_file = connection.ca_file.as_ref().and_then(|path| std::path::absolute(path).ok());
     let headers: Vec<&str> = connection.headers.iter().map(|Unchecked(header)| header.as_str()).collect();
@@ -41,23 +40,23 @@ pub(super) fn told(connection: &Connection, base_url: &str) -> Vec<(&'static str
 }
 
 /// How to reach the provider again. The error says that its key is not here.
-pub(super) fn recall(left: &Unfinished, env: &Env) -> (Connection, Result<(), Error>) {
-    let told = |name: &str| left.inputs.get(name).cloned();
-    let address = told(ADDRESS).unwrap_or_default();
+pub(crate) fn recall(left: &Unfinished, env: &Env) -> (Connection, Result<(), Error>) {
+    let left_input = |name: &str| left.inputs.get(name).cloned();
+    let address = left_input(ADDRESS).unwrap_or_default();
     // The rest of its query may be a secret and is in no state: it counts if the whole address is here.
     let whole = env.candidates("base-url").concat();
     let whole = whole.into_iter().find(|url| client::public_address(url).as_ref() == Some(&address));
     let key = same("api-key", KEY_CHECK, left, env);
     let headers = same("headers", HEADERS_CHECK, left, env);
     let connection = Connection {
-        provider: told("provider").and_then(|name| dialects::Name::from_str(&name, false).ok()),
+        provider: left_input("provider").and_then(|name| dialects::Name::from_str(&name, false).ok()),
         base_url: Some(whole.map_or_else(|| address.clone(), str::to_owned)),
         api_key: key.as_ref().and_then(|key| key.first()).map(|key| Unchecked((*key).to_owned())),
-        organization: told("organization"),
-        project: told("project"),
+        organization: left_input("organization"),
+        project: left_input("project"),
         headers: headers.iter().flatten().map(|header| Unchecked((*header).to_owned())).collect(),
-        ca_file: told("ca_file").map(Into::into),
-        allow_http: told("allow_http").map(|allowed| allowed == "true"),
+        ca_file: left_input("ca_file").map(Into::into),
+        allow_http: left_input("allow_http").map(|allowed| allowed == "true"),
     };
     let has_all = key.is_some() && headers.is_some();
     (connection, if has_all { Ok(()) } else { Err(locked_out(left, env, &address)) })
@@ -71,7 +70,7 @@ fn same<'e>(input: &str, with: &str, left: &Unfinished, env: &'e Env) -> Option<
     }
 }
 
-/// Tells secrets apart by sixteen bits of their digest: enough to notice another
+/// Distinguishes secrets by sixteen bits of their digest: enough to notice another
 /// one, too little to find one by.
 fn check(items: &[impl AsRef<str>]) -> String {
     let items: Vec<&str> = items.iter().map(|item| item.as_ref().trim()).collect();
@@ -101,7 +100,7 @@ fn locked_out(left: &Unfinished, env: &Env, address: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{recall, told};
+    use super::{inputs_to_leave, recall};
     use crate::env::Env;
     use crate::hosts::Unfinished;
     use crate::inputs::{Connection, Unchecked};
@@ -122,13 +121,17 @@ mod tests {
     }
 
     fn left(connection: &Connection) -> Unfinished {
-        let inputs = told(connection, WHOLE).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let inputs =
+            inputs_to_leave(connection, WHOLE).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         Unfinished { batches: vec!["batch_1".to_owned()], inputs, ..Unfinished::default() }
     }
 
     #[test]
     fn the_state_has_no_secret() {
-        let text = format!("{:?}", told(&connection(Some("sk-0123456789"), &["X-Gateway: hidden-in-a-header"]), WHOLE));
+        let text = format!(
+            "{:?}",
+            inputs_to_leave(&connection(Some("sk-0123456789"), &["X-Gateway: hidden-in-a-header"]), WHOLE)
+        );
         assert!(text.contains("https://gateway.example/v1?api-version=2026-01") && text.contains("org-1"), "{text}");
         assert!(!text.contains("hidden") && !text.contains("sk-01"), "{text}");
     }

@@ -8,9 +8,10 @@
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Limited};
 use octocrab::{Octocrab, OctocrabBuilder};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::say::Place;
+use super::place::Place;
 use crate::client::{self, Kind, Secrets};
 use crate::error::Error;
 use crate::policy::{GITHUB_PAGES, GITHUB_PAUSE, GITHUB_TRY};
@@ -30,6 +31,13 @@ pub(super) enum Trouble {
     Limited(String),
     /// No usable reply came; it may have been done or not.
     Lost(String),
+}
+
+/// Which checks are looked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum States {
+    All,
+    InProgress,
 }
 
 /// What calls are made with.
@@ -86,14 +94,17 @@ impl Calls {
         self.pages(&format!("/issues/{pull}/comments?"), None, wanted).await
     }
 
-    /// All checks on a commit that `wanted` picks, of all of them or only of those in progress.
+    /// The checks on a commit that `wanted` picks.
     pub(super) async fn checks_on(
         &self,
         sha: &str,
-        only_open: bool,
+        states: States,
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>, Trouble> {
-        let status = if only_open { "status=in_progress&" } else { "" };
+        let status = match states {
+            States::All => "",
+            States::InProgress => "status=in_progress&",
+        };
         self.pages(&format!("/commits/{sha}/check-runs?filter=all&{status}"), Some("check_runs"), wanted).await
     }
 
@@ -142,7 +153,7 @@ impl Calls {
 
     /// The newest checks of a name on a commit.
     pub(super) async fn checks(&self, sha: &str, name: &str) -> Result<Vec<Value>, Trouble> {
-        let name: String = name.bytes().map(percent).collect();
+        let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
         let path = format!("{}/commits/{sha}/check-runs?check_name={name}&filter=all&per_page=100", self.repo);
         match self.again(&path, &Ask::Get).await?.body["check_runs"].take() {
             Value::Array(checks) => Ok(checks),
@@ -171,7 +182,7 @@ impl Calls {
     }
 
     /// Carries out `make`; where its reply is lost, `find` looks for what it may
-    /// have made before it is carried out once more.
+    /// have made before it is carried out again.
     pub(super) async fn make_one(
         &self,
         make: impl AsyncFn() -> Result<Value, Trouble>,
@@ -252,11 +263,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 
 fn strange() -> Trouble {
     Trouble::Lost("a reply that is not what the API promises".to_owned())
-}
-
-/// A byte as it may stand in a query.
-fn percent(byte: u8) -> String {
-    if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }
 }
 
 /// The innermost cause: the sentences above it only say that something failed.

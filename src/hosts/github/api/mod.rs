@@ -2,33 +2,34 @@
 //! its head commit.
 //!
 //! Nothing here changes a verdict: trouble is a warning, time is short, and
-//! after a signal there is one try of each. `say.rs` decides what is said,
-//! `calls.rs` carries it to GitHub, and this file is the order in which.
+//! after a signal there is one try of each. `check_run.rs` and `comment.rs`
+//! decide what is said, `calls.rs` carries it to GitHub, and this file is the
+//! order in which.
 
 mod calls;
-mod ledger;
-mod say;
+mod check_run;
+mod claims;
+mod comment;
+mod mark;
+mod place;
 
 use std::cell::Cell;
 use std::time::Duration;
 
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use self::calls::{Calls, Trouble};
-pub(crate) use self::ledger::{Adopted, Unadopted};
-use self::say::Place;
-use super::Wishes;
-use crate::clock::rfc3339;
+use self::mark::Mark;
+use self::place::Place;
 use crate::emitter::Events;
 use crate::env::Env;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
 use crate::events::Event;
-use crate::identity;
-use crate::policy::{CHECK_OPENING, CHECK_UPDATES, PUBLISHING};
+use crate::hosts::{Claims, PublishOptions, Publisher, Reach};
+use crate::policy::{CHECK_OPENING, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
-use crate::values::MaxFailed;
 
 /// Where GitHub's API is unless the runner says otherwise.
 const API: &str = "https://api.github.com";
@@ -37,12 +38,12 @@ const API: &str = "https://api.github.com";
 const COMMENTING: &str = "pull-requests: write";
 const CHECKING: &str = "checks: write";
 
-/// Where a run is shown on GitHub.
-pub(crate) struct Board {
+/// Shows a run on GitHub.
+pub(super) struct GitHubApi {
     calls: Calls,
     shutdown: Shutdown,
     place: Place,
-    wishes: Wishes,
+    options: PublishOptions,
     /// The check's name, which the comment's marker is made of.
     name: String,
     workspace: Option<String>,
@@ -62,10 +63,10 @@ enum Check {
     Refused,
 }
 
-impl Board {
+impl GitHubApi {
     /// Finds out where a run can be shown. The error says why it cannot.
-    pub(super) fn new(env: &Env, wishes: Wishes, ca_bundle: Option<&[u8]>, shutdown: &Shutdown) -> Result<Self, Error> {
-        let token = wishes.token.clone();
+    pub(super) fn new(env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Self, Error> {
+        let token = options.token.clone();
         let token = token.ok_or_else(|| Error::usage("`comment` and `check-run` need a `github-token`"))?;
         let payload = match env.get("GITHUB_EVENT_PATH") {
             Some(path) => {
@@ -74,28 +75,23 @@ impl Board {
             }
             None => Value::Null,
         };
-        let place = say::place(env, &payload).ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
+        let place = Place::find(env, &payload).ok_or_else(|| Error::usage("GITHUB_REPOSITORY names no repository"))?;
         let workspace = env.get("GITHUB_WORKSPACE").map(str::to_owned);
         let url = env.get("GITHUB_API_URL").unwrap_or(API);
         Ok(Self {
-            calls: Calls::new(url, token, ca_bundle, shutdown.clone(), &place)?,
-            shutdown: shutdown.clone(),
-            name: say::check_name(&say::names(&wishes.requests, workspace.as_deref())),
+            calls: Calls::new(url, token, reach.ca_bundle, reach.shutdown.clone(), &place)?,
+            shutdown: reach.shutdown.clone(),
+            name: check_run::name(&check_run::names(&options.requests, workspace.as_deref())),
             place,
-            wishes,
+            options,
             workspace,
             check: Cell::new(Check::None),
         })
     }
 
-    /// Opens the check, if one is wished for, and tells what the batch's metadata should say of it.
-    pub(crate) async fn open(
-        &self,
-        report: &Report,
-        max_failed: MaxFailed,
-        events: &Events<'_>,
-    ) -> Option<identity::Check> {
-        if !self.wishes.check_run {
+    /// Opens the check, if one is asked for, and returns its mark.
+    async fn open(&self, report: &Report, events: &Events<'_>) -> Option<Mark> {
+        if !self.options.check_run {
             return None;
         }
         let Some(sha) = self.place.sha.as_deref() else {
@@ -103,13 +99,13 @@ impl Board {
             return None;
         };
         let mut body = self.begin_check(sha, report);
-        merge(&mut body, say::in_progress(report, &[]));
+        merge(&mut body, check_run::in_progress(report, &[]));
         self.check.set(Check::InDoubt);
         match self.in_time(CHECK_OPENING, self.make_check(sha, report, &body)).await {
             Some(Ok(id)) => {
                 self.check.set(Check::Open(id));
                 events.emit(Event::CheckOpened { id, name: self.name.clone(), sha: sha.to_owned() });
-                return Some(identity::Check { id, sha: sha.to_owned(), pull: self.place.pull, max_failed });
+                return Some(Mark { id, sha: sha.to_owned(), pull: self.place.pull });
             }
             Some(Err(trouble @ Trouble::Refused(..))) => {
                 self.refuse(events, warning("The check could not be shown", CHECKING, &trouble));
@@ -122,61 +118,13 @@ impl Board {
         None
     }
 
-    /// Whether a check is wished for.
-    pub(crate) fn has_check(&self) -> bool {
-        self.wishes.check_run
-    }
-
-    /// Names the batches in the check as soon as there are any, until the run is `over`.
-    pub(crate) async fn follow(&self, report: &Report, events: &Events<'_>, over: oneshot::Receiver<()>) {
-        let Check::Open(id) = self.check.get() else { return };
-        let is_sending = Cell::new(false);
-        let named = async {
-            let mut known = Vec::new();
-            loop {
-                let batches = events.batches_beyond(&known).await;
-                is_sending.set(true);
-                // The end names them too, so trouble here is worth no warning.
-                drop(self.calls.update_check(id, &say::in_progress(report, &batches)).await);
-                is_sending.set(false);
-                known = batches;
-                // Where one comes, others often do.
-                tokio::time::sleep(CHECK_UPDATES).await;
-            }
-        };
-        let over = async {
-            // An error is the same news: the sender is gone.
-            drop(over.await);
-            // What is sent last must also arrive last: an update under way is let through.
-            if is_sending.get() {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        tokio::select! {
-            _ = self.shutdown.first() => {}
-            never = named => match never {},
-            () = over => {}
-        }
-    }
-
-    /// Shows how it ended. Tells whether the check says so, where one was wished for.
-    pub(crate) async fn publish(&self, report: &Report, events: &Events<'_>) -> bool {
+    async fn end(&self, report: &Report, events: &Events<'_>) -> bool {
         let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
-        if let Some((is_told, ())) = self.in_time(PUBLISHING, both).await {
-            return is_told;
+        if let Some((is_concluded, ())) = self.in_time(PUBLISHING, both).await {
+            return is_concluded;
         }
         events.emit(Event::Warned("GitHub does not show how this run ended: it did not answer in time.".to_owned()));
         false
-    }
-
-    /// Concludes the check of a run that is gone.
-    pub(crate) async fn abandon(&self, id: u64, now: i64) -> Result<(), String> {
-        let body = say::abandoned(rfc3339(now));
-        match self.in_time(CHECK_OPENING, self.calls.update_check(id, &body)).await {
-            Some(Ok(_)) => Ok(()),
-            Some(Err(trouble)) => Err(warning(&format!("Check {id} could not be concluded"), CHECKING, &trouble)),
-            None => Err(format!("Check {id} could not be concluded in time.")),
-        }
     }
 
     fn refuse(&self, events: &Events<'_>, why: String) {
@@ -185,7 +133,7 @@ impl Board {
     }
 
     fn begin_check(&self, sha: &str, report: &Report) -> Value {
-        say::check(&self.place, sha, &self.name, report)
+        check_run::beginning(&self.place, sha, &self.name, report)
     }
 
     /// Makes a check, and one only.
@@ -203,8 +151,8 @@ impl Board {
     }
 
     async fn conclude(&self, report: &Report, events: &Events<'_>) -> bool {
-        if !self.wishes.check_run || matches!(self.check.get(), Check::Refused) {
-            return !self.wishes.check_run;
+        if !self.options.check_run || matches!(self.check.get(), Check::Refused) {
+            return !self.options.check_run;
         }
         let warn = |what, trouble: &Trouble| events.emit(Event::Warned(warning(what, CHECKING, trouble)));
         let id = match self.end_check(report).await {
@@ -216,7 +164,7 @@ impl Board {
         };
         // From here on a later step would only write over the verdict.
         events.emit(Event::CheckClosed);
-        for annotations in say::annotations(report, self.workspace.as_deref()) {
+        for annotations in check_run::annotations(report, self.workspace.as_deref()) {
             if let Err(trouble) = self.calls.annotate_check(id, &annotations).await {
                 warn("The check lacks annotations", &trouble);
                 break;
@@ -225,12 +173,12 @@ impl Board {
         true
     }
 
-    /// Ends the check, or makes one that has ended; tells its id.
+    /// Ends the check, or makes one that has ended; returns its id.
     async fn end_check(&self, report: &Report) -> Result<u64, Trouble> {
         let Some(sha) = self.place.sha.as_deref() else {
             return Err(Trouble::Refused(404, "the event names no commit".to_owned()));
         };
-        let (end, concluded) = say::ended(report);
+        let (end, concluded) = check_run::ended(report);
         let mut id = match self.check.get() {
             Check::Open(id) => Some(id),
             Check::InDoubt => self.find_check(sha, report).await?.as_ref().map(id_of).transpose()?,
@@ -253,8 +201,8 @@ impl Board {
     }
 
     async fn comment(&self, report: &Report, events: &Events<'_>) {
-        // A run that was passed over has nothing to say that the log does not.
-        if !self.wishes.comment || report.outcome == crate::error::Outcome::Skipped {
+        // A skipped run has nothing to say that the log does not.
+        if !self.options.comment || report.outcome == Outcome::Skipped {
             return;
         }
         let Some(pull) = self.place.pull else {
@@ -269,8 +217,8 @@ impl Board {
 
     /// Writes our comment anew, or the first one.
     async fn put_comment(&self, pull: u64, report: &Report) -> Result<(), Trouble> {
-        let marker = say::marker(&self.name);
-        let body = say::comment(&marker, report);
+        let marker = comment::marker(&self.name);
+        let body = comment::body(&marker, report);
         if let Some(ours) = self.find_comment(pull, &marker).await? {
             match self.calls.update_comment(id_of(&ours)?, &body).await {
                 Ok(_) => return Ok(()),
@@ -284,9 +232,9 @@ impl Board {
         Ok(())
     }
 
-    /// Our comment, if there is one: the oldest that bears the mark and is our token's own.
+    /// Our comment, if there is one: the oldest that has the mark and is our token's own.
     async fn find_comment(&self, pull: u64, marker: &str) -> Result<Option<Value>, Trouble> {
-        let marked = self.calls.comments(pull, |comment| say::is_marked(comment, marker)).await?;
+        let marked = self.calls.comments(pull, |it| comment::is_marked(it, marker)).await?;
         if marked.is_empty() {
             return Ok(None);
         }
@@ -296,7 +244,7 @@ impl Board {
             Err(Trouble::Refused(401 | 403 | 404, _)) => None,
             Err(trouble) => return Err(trouble),
         };
-        Ok(marked.into_iter().find(|comment| say::is_ours(comment, me)))
+        Ok(marked.into_iter().find(|it| comment::is_ours(it, me)))
     }
 
     /// Waits for `work`, but not longer than `limit`, nor beyond the grace after a signal.
@@ -307,6 +255,33 @@ impl Board {
             () = tokio::time::sleep(limit) => None,
             () = self.shutdown.grace() => None,
         }
+    }
+}
+
+impl Publisher for GitHubApi {
+    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<String>> {
+        async move { self.open(report, events).await.map(|mark| mark.to_string()) }.boxed_local()
+    }
+
+    fn update<'a>(&'a self, report: &'a Report, batch_ids: &'a [String]) -> LocalBoxFuture<'a, ()> {
+        async move {
+            if let Check::Open(id) = self.check.get() {
+                drop(self.calls.update_check(id, &check_run::in_progress(report, batch_ids)).await);
+            }
+        }
+        .boxed_local()
+    }
+
+    fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool> {
+        self.end(report, events).boxed_local()
+    }
+
+    fn leave_comment(&mut self) {
+        self.options.comment = false;
+    }
+
+    fn claims(&self) -> Option<&dyn Claims> {
+        self.options.check_run.then_some(self)
     }
 }
 
@@ -343,8 +318,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_permission() {
-        let told = warning("The check could not be shown", CHECKING, &Trouble::Refused(403, "No.".to_owned()));
-        assert!(told.contains("`checks: write`") && told.contains("(403: No.)"), "{told}");
+        let sentence = warning("The check could not be shown", CHECKING, &Trouble::Refused(403, "No.".to_owned()));
+        assert!(sentence.contains("`checks: write`") && sentence.contains("(403: No.)"), "{sentence}");
         assert!(!warning("x", CHECKING, &Trouble::Limited("Slow down.".to_owned())).contains("permission"));
     }
 

@@ -1,0 +1,153 @@
+//! What shows a run through its host's API, such as a comment and a check on GitHub.
+//!
+//! A publisher makes calls, so it is awaited and is not an effect. Nothing that
+//! it does changes a verdict: trouble becomes a warning, and time is short.
+//!
+//! What it showed can be found again by a later command that collects the
+//! batches. For that a publisher may write a *mark*, which the core stores with
+//! the batches and hands back unread; see [`Claims`].
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::emitter::Events;
+use crate::report::Report;
+use crate::shutdown::Shutdown;
+use crate::values::Secret;
+
+/// What the user wants to be shown through a host's API.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublishOptions {
+    /// A comment on the pull request.
+    pub comment: bool,
+    /// A check on its commit.
+    pub check_run: bool,
+    /// The token that allows it.
+    pub token: Option<Secret>,
+    /// The requests, as paths and globs: what the comment and the check are named after.
+    pub requests: Vec<String>,
+}
+
+impl PublishOptions {
+    /// Whether the user wants none of it.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.comment && !self.check_run
+    }
+}
+
+/// How a publisher reaches its host.
+#[derive(Clone, Copy)]
+pub(crate) struct Reach<'a> {
+    /// The certificates to trust in addition to the system's, as PEM.
+    pub ca_bundle: Option<&'a [u8]>,
+    /// After a signal everything is tried once only.
+    pub shutdown: &'a Shutdown,
+}
+
+/// Shows a run while it goes on and how it ended.
+///
+/// [`begin`](Self::begin) is called at most once, before any batch exists;
+/// [`update`](Self::update) any number of times after it;
+/// [`finish`](Self::finish) once, after everything else that the command
+/// reports, also where there was no beginning.
+pub(crate) trait Publisher {
+    /// Shows that the run begins. Returns the mark by which [`Claims`] finds it
+    /// again, any text of at most some hundred characters; none where nothing is shown.
+    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<String>>;
+
+    /// Names the batches that the run has by now, if its beginning is shown. The
+    /// end names them too, so trouble here is not reported.
+    fn update<'a>(&'a self, report: &'a Report, batch_ids: &'a [String]) -> LocalBoxFuture<'a, ()>;
+
+    /// Shows how the run ended. Returns whether that is now shown where batches
+    /// are claimed from, if it was to be.
+    fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool>;
+
+    /// Leaves the comment to another run's publisher from here on.
+    fn leave_comment(&mut self) {}
+
+    /// Where earlier runs' checks can be claimed; none where runs show no checks.
+    fn claims(&self) -> Option<&dyn Claims> {
+        None
+    }
+}
+
+/// The checks that earlier runs left at a host: a check in progress says that
+/// somebody waits for the batches that it names.
+pub(crate) trait Claims {
+    /// The check that a batch's mark names, if it is one for the work of this key.
+    fn of_mark<'a>(&'a self, mark: &'a str, key: &'a str) -> LocalBoxFuture<'a, Result<ClaimedCheck, Unclaimed>>;
+
+    /// Whether a batch's mark names this check.
+    fn is_marked(&self, check: &ClaimedCheck, mark: &str) -> bool;
+
+    /// The checks on the event's own commit that are about some of these batches,
+    /// in progress or not. The error is a sentence.
+    fn own<'a>(
+        &'a self,
+        key: &'a str,
+        batch_ids: &'a [&'a str],
+    ) -> LocalBoxFuture<'a, Result<Vec<ClaimedCheck>, String>>;
+
+    /// The checks in progress for work of one of these keys, wherever people look,
+    /// and a sentence for each thing that went wrong on the way.
+    fn in_progress<'a>(
+        &'a self,
+        keys: &'a [&'a str],
+        events: &'a Events<'a>,
+    ) -> LocalBoxFuture<'a, (Vec<ClaimedCheck>, Vec<String>)>;
+
+    /// Whether a check is still in progress. Where that cannot be learned, it was a moment ago.
+    fn is_open<'a>(&'a self, check: &'a ClaimedCheck) -> LocalBoxFuture<'a, bool>;
+
+    /// Concludes the check of a run that is gone; `now` is in Unix seconds. The error is a sentence.
+    fn abandon(&self, id: u64, now: i64) -> LocalBoxFuture<'_, Result<(), String>>;
+}
+
+/// A check that a run left, and what goes on with it.
+pub(crate) struct ClaimedCheck {
+    /// Shows how the batches ended, in this check and on its pull request.
+    pub publisher: Box<dyn Publisher>,
+    /// The check's id.
+    pub id: u64,
+    /// Its name.
+    pub name: String,
+    /// The digest of the work that it is for.
+    pub key: String,
+    /// Its pull request, as far as that is known.
+    pub pull: Option<u64>,
+    /// Whether it has been concluded.
+    pub is_over: bool,
+    /// The batches that it is about, as digests.
+    pub batches: Vec<String>,
+}
+
+/// Why a check cannot be claimed.
+#[derive(Debug)]
+pub(crate) enum Unclaimed {
+    /// The mark is not one of this host's.
+    NoMark,
+    /// The check is not what the batch's mark says, a clause.
+    NotOurs(String),
+    /// It could not be read, a sentence.
+    Unread(String),
+}
+
+impl ClaimedCheck {
+    /// Whether the check says that it is about this batch.
+    pub(crate) fn names(&self, batch_id: &str) -> bool {
+        self.batches.contains(&digest(batch_id))
+    }
+
+    /// How many batches the check says it is about; none before its run had one.
+    pub(crate) fn named(&self) -> usize {
+        self.batches.len()
+    }
+}
+
+/// How long the digests are that name batches, in characters.
+pub(super) const DIGEST: usize = 16;
+
+/// What stands for a batch where a check names it: a digest, since an id is the provider's text.
+pub(super) fn digest(batch_id: &str) -> String {
+    blake3::hash(batch_id.as_bytes()).to_hex()[..DIGEST].to_owned()
+}

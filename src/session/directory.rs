@@ -1,0 +1,123 @@
+//! The directory that a command keeps its results in: locked while it is used,
+//! with the journal and the report.
+
+use std::path::{Path, PathBuf};
+
+use super::{Connected, set_aside};
+use crate::clock::rfc3339;
+use crate::effects::NewFile;
+use crate::error::{Error, Exit, Outcome};
+use crate::formats::Format;
+use crate::invocation::Invocation;
+use crate::journal::{Journal, Line, Record};
+use crate::phases::Phases;
+use crate::report::Report;
+use crate::verdict::Verdict;
+
+/// A directory that is ours until this is dropped.
+pub(crate) struct Directory<'a> {
+    connected: &'a Connected<'a>,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// How commands that are printed are typed to reach the same provider and this directory.
+    pub(crate) how: Invocation,
+    /// What is done in it.
+    pub(crate) journal: Journal,
+    /// What earlier runs wrote into the journal.
+    pub(crate) earlier: Vec<Line>,
+    /// How long each phase takes.
+    pub(crate) phases: Phases,
+    /// What is reported of it.
+    pub(crate) report: Report,
+    /// What the journal is given once all is published.
+    pub(crate) closing: Vec<Record>,
+    /// How many warnings there were before, which are another run's.
+    warned: usize,
+}
+
+/// Whose warnings a report repeats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warnings {
+    /// All of the command's.
+    All,
+    /// Those from here on: the others are of other runs that the command collects.
+    FromHere,
+}
+
+impl<'a> Directory<'a> {
+    /// Locks the directory, making it if need be, and opens its journal.
+    ///
+    /// # Errors
+    /// A directory that another process uses, or that cannot be written to: exit 2.
+    pub(crate) fn take(connected: &'a Connected<'a>, path: &Path, warnings: Warnings) -> Result<Self, Error> {
+        let session = connected.session;
+        let (journal, earlier) = Journal::open(path, session.world.clock)?;
+        let warned = match warnings {
+            Warnings::All => 0,
+            Warnings::FromHere => session.events.warnings().len(),
+        };
+        Ok(Self {
+            connected,
+            path: path.to_owned(),
+            how: connected.how.clone().in_dir(path),
+            journal,
+            earlier,
+            phases: Phases::default(),
+            report: Report::begin(connected.api.vendor(), connected.api.origin(), session.world.clock),
+            closing: Vec::new(),
+            warned,
+        })
+    }
+
+    /// Moves away what an earlier run left in it: that may not pass for this one's.
+    pub(crate) fn set_aside(&self) -> Result<(), Error> {
+        set_aside::set_aside(&self.path, self.connected.session.world.clock, &self.connected.session.events)
+    }
+
+    /// Completes the report with the verdict and writes `report.json`. Returns the exit code.
+    ///
+    /// Without the file the host still gets the ids, the counts and what failed
+    /// first, but nothing that looks like success.
+    pub(crate) fn conclude(&mut self, verdict: Verdict) -> Exit {
+        let verdict = Verdict { hints: self.how.with_needs(verdict.hints), ..verdict };
+        let exit = verdict.exit;
+        verdict.record(&mut self.report);
+        self.report.warnings = self.connected.session.events.warnings().split_off(self.warned);
+        self.report.simulated |= self.connected.api.is_simulated();
+        self.report.phases = self.phases.finish();
+        self.report.ended_at = rfc3339(self.connected.session.world.clock.unix());
+        write_report(&mut self.report, &self.path, exit)
+    }
+
+    /// Writes the journal's closing records. Call it once all is published: until
+    /// then a run that is killed has to be resumed.
+    pub(crate) fn close(&self) {
+        for record in &self.closing {
+            if let Err(error) = self.journal.note(record.clone()) {
+                let warning = format!("{} The next run collects the same batch again.", error.sentence());
+                self.connected.session.warn(warning);
+            }
+        }
+    }
+}
+
+fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
+    let path = dir.join("report.json");
+    report.files.report = Some(path.display().to_string());
+    let Err(error) = store(report, &path) else { return exit };
+    match exit {
+        Exit::Ok => Verdict::of_error(&error, Outcome::Failed).record(report),
+        _ => report.warnings.push(error.sentence()),
+    }
+    let exit = if matches!(exit, Exit::Signal(_)) { exit } else { error.exit };
+    report.exit_code = exit.code();
+    report.files.report = None;
+    exit
+}
+
+/// Writes a report as JSON.
+pub(super) fn store(report: &Report, path: &Path) -> Result<(), Error> {
+    let mut file = NewFile::create(path)?;
+    file.put(Format::Json.render(report).as_bytes())?;
+    file.finish()
+}
