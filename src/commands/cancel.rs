@@ -5,8 +5,9 @@ use tokio::time::Instant;
 
 use super::{attended, connect, failed, post, show, stopped};
 use crate::api::Api;
-use crate::batch::cancel::Canceller;
+use crate::batch::cancel::{Cancelled, Canceller};
 use crate::batch::search;
+use crate::dialects::Batch;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -17,7 +18,6 @@ use crate::inputs;
 use crate::invocation::Invocation;
 use crate::plan::{self, Server};
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
-use crate::retry_loop::RetryBudget;
 use crate::world::World;
 
 /// What a signal does to the command.
@@ -134,7 +134,10 @@ async fn end<'i>(
     }
     for (id, batch) in requested {
         // What the reply to the cancel said, where more was not seen.
-        let accepted = if batch.is_some() { "being cancelled" } else { "over" };
+        let accepted = match batch {
+            Cancelled::Accepted(_) => "being cancelled",
+            Cancelled::Over => "over",
+        };
         let is = match canceller.wait(id, batch).await {
             Ok(batch) if batch.status.is_terminal() => batch.status.word().to_owned(),
             Ok(_) => "being cancelled".to_owned(),
@@ -179,22 +182,16 @@ async fn running(api: &Api, guard: &Guard<'_>, world: &World, host: &dyn Host) -
         .as_ref()
         .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
     let since = world.clock.ago(RUNNING_LOOK_BACK);
-    let scan = async || {
-        search::scan(api, since, |batch| {
-            let seen = Seen::of(batch);
-            seen.key.is_some() && seen.repo == repo.as_deref() && !batch.status.is_terminal()
-        })
-        .await
+    let is_running = |batch: &Batch| {
+        let seen = Seen::of(batch);
+        seen.key.is_some() && seen.repo == repo.as_deref() && !batch.status.is_terminal()
     };
-    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
-    if !found.is_whole {
-        guard.events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
-    }
-    if found.batches.is_empty() {
+    let found = search::list(api, guard, since, is_running).await.map_err(stopped)?;
+    if found.is_empty() {
         world.apply(host.note(&format!("No batch of {of} is running.")));
     }
     let mut ids = Vec::new();
-    for batch in found.batches {
+    for batch in found {
         let run = Seen::of(&batch).run.map(|run| format!(", by run {run}")).unwrap_or_default();
         world.apply(host.note(&format!("Batch `{}` of {of} is {}{run}.", batch.id, batch.status.word())));
         ids.push(batch.id);

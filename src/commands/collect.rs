@@ -30,7 +30,8 @@ use crate::hosts::{Adopted, Board, Unadopted};
 use crate::identity::{self, Seen};
 use crate::inputs;
 use crate::invocation::Invocation;
-use crate::journal::{self, Journal, Named, Record};
+use crate::journal::{self, Journal, Record};
+use crate::life::{self, Held};
 use crate::phases::{Phase, Phases};
 use crate::plan::{self, Collecting};
 use crate::policy::{BEFORE_BATCH, BRIEF_REFETCH, CLOCK_SKEW, FILES_ON_THEIR_WAY};
@@ -137,8 +138,8 @@ impl<'a> Collection<'a> {
     }
 
     /// The batches that the journal knows of.
-    fn open(&self) -> Vec<(String, Named)> {
-        journal::open_batches(&self.earlier, &self.scene.api.origin())
+    fn open(&self) -> Vec<(String, Held)> {
+        life::open_batches(&self.earlier, &self.scene.api.origin())
     }
 
     /// Moves away what an earlier run left in the directory.
@@ -187,7 +188,7 @@ impl<'a> Collection<'a> {
         let (mut stops, mut left) = (Vec::new(), Vec::new());
         for batch in &mut batches {
             let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
-            *batch = self.scene.api.shown_batch(progress.batch.as_ref().unwrap_or(batch));
+            *batch = self.scene.api.shown_batch(progress.batch().unwrap_or(batch));
             // Only what was to be cancelled and was not is left to `post`.
             if matches!(ended, Some(Stop::Signal(_) | Stop::Deadline(_))) && !is_over(batch) {
                 left.push(batch.id.clone());

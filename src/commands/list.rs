@@ -10,12 +10,10 @@ use crate::clock::span;
 use crate::dialects::Batch;
 use crate::effects::Effect;
 use crate::error::Error;
-use crate::events::Event;
 use crate::formats::json::inert;
 use crate::guard::Guard;
 use crate::identity::Seen;
 use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
-use crate::retry_loop::RetryBudget;
 use crate::text::{first_chars, one_line, safe, shorten};
 use crate::world::World;
 
@@ -31,12 +29,8 @@ pub(super) async fn ours(api: &Api, as_json: bool, world: &World) -> Result<(), 
     let deadline = Instant::now() + BEFORE_BATCH;
     let guard = Guard { deadline, shutdown: &world.shutdown, events: &events, rng: world.rng.clone().into() };
     let since = world.clock.ago(LISTING_LOOK_BACK);
-    let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
-    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
-    if !found.is_whole {
-        events.emit(Event::Warned("The list of batches is too long to be searched to its end.".to_owned()));
-    }
-    let mut found = found.batches;
+    let is_ours = |batch: &Batch| Seen::of(batch).key.is_some();
+    let mut found = search::list(api, &guard, since, is_ours).await.map_err(stopped)?;
     found.reverse();
     let lines = match as_json {
         true => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],

@@ -21,7 +21,6 @@ use crate::identity::{Check, Part, Seen};
 use crate::own_files;
 use crate::policy::LISTING_LOOK_BACK;
 use crate::report::RunEntry;
-use crate::retry_loop::RetryBudget;
 use crate::verdict::{self, Verdict};
 
 /// How much of the key names a run's directory.
@@ -82,13 +81,7 @@ async fn ours(scene: &Scene<'_>) -> Result<Vec<Batch>, Stop> {
         let seen = Seen::of(batch);
         seen.key.is_some() && seen.repo == repo.as_deref()
     };
-    let scan = async || search::scan(scene.api, since, is_ours).await;
-    let found = scene.looking().retry("listing batches", RetryBudget::BeforeBatch, scan).await?;
-    if !found.is_whole {
-        let warning = "The list of batches is too long to be searched to its end; an old one may be missed.";
-        scene.events.emit(Event::Warned(warning.to_owned()));
-    }
-    Ok(found.batches)
+    search::list(scene.api, &scene.looking(), since, is_ours).await
 }
 
 /// The check that a batch's mark names, and the key of its run.

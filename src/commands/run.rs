@@ -23,7 +23,8 @@ use crate::hosts::{Board, Host};
 use crate::identity::{self, Part};
 use crate::inputs;
 use crate::invocation::{self, Invocation};
-use crate::journal::{self, Journal, Line, Record};
+use crate::journal::{Journal, Line, Record};
+use crate::life::{self, State};
 use crate::part;
 use crate::phases::{Phase, Phases};
 use crate::plan::{self, Plan, Server};
@@ -241,7 +242,7 @@ impl<'a> Run<'a> {
             };
             let again = self.send(guard, source, shards, attempt).await;
             // What an earlier run made is no retry of this one's.
-            retries -= u32::from(again.iter().any(|sent| sent.ended.progress.attached.is_none()));
+            retries -= u32::from(again.iter().any(|sent| sent.ended.progress.attached().is_none()));
             all.extend(again);
             match self.collect(&gatherer, &all, &mut answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
@@ -301,7 +302,7 @@ impl<'a> Run<'a> {
         let all = Box::pin(self.drive(guard, source, pieces)).await;
         let sent = |(Piece { shard, part, key }, mut ended): (Piece, Ended)| {
             // What was asked for tells what an answer has to hold; not every provider repeats it.
-            if let Some(batch) = &mut ended.progress.batch {
+            if let Some(batch) = ended.progress.batch_mut() {
                 batch.endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
             }
             Sent { shard, part, key, ended }
@@ -326,7 +327,7 @@ impl<'a> Run<'a> {
         let (journal, origin) = (&self.journal, self.api.origin());
         let sender = Sender { source, journal, events: self.events, at_once: self.plan.max_in_flight };
         let key = |shard: &Shard, part: Part| self.key(shard, part.attempt);
-        let is_halved = |key: &str| journal::is_halved(&self.earlier, &origin, key);
+        let is_halved = |key: &str| matches!(life::left(&self.earlier, &origin, key), State::Halved);
         let send = async {
             let all = sender.send(pieces, key, is_halved, drive).await;
             if self.plan.waits {
@@ -378,7 +379,7 @@ impl<'a> Run<'a> {
             source,
             shard: &piece.shard,
             part: piece.part,
-            left: journal::left(&self.earlier, &self.api.origin(), &piece.key),
+            left: life::left(&self.earlier, &self.api.origin(), &piece.key),
             key: piece.key.clone(),
             requests: self.fingerprint.clone(),
             whole: self.report.requests.key.clone().unwrap_or_default(),
@@ -436,7 +437,7 @@ impl<'a> Run<'a> {
         self.report.shards = sent::shards(all);
         let firsts: Vec<&Sent> = all.iter().filter(|sent| sent.part.attempt == 1).collect();
         if let [only] = firsts[..] {
-            self.report.input_file_id.clone_from(&only.ended.progress.file_id);
+            self.report.input_file_id = only.ended.progress.file_id();
         }
         let mut ends: Vec<End<'_>> = all.iter().filter(|sent| sent.part.attempt == 1).map(Sent::end).collect();
         ends.extend(all.iter().filter(|sent| sent.part.attempt > 1).map(Sent::end).filter(End::is_signalled));
