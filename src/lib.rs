@@ -22,6 +22,7 @@ pub mod effects;
 pub mod env;
 // The work on batches and their answers.
 mod batch;
+mod life;
 mod journal;
 mod identity;
 mod part;

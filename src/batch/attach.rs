@@ -30,8 +30,8 @@ pub(super) enum Verified {
     Yes,
     /// They are not, for this reason.
     No(String),
-    /// The provider does not show them, and nothing else tells.
-    Untold,
+    /// The provider does not show them, and nothing else does.
+    Unknown,
 }
 
 /// What a batch of the same work is to a run.
@@ -46,10 +46,14 @@ enum Fit {
 }
 
 impl Submitter<'_> {
-    /// Takes up what is there already of the work. Where that is a batch, the
-    /// progress has it; it may also be only the uploaded file, or nothing.
+    /// Goes on from what is there already of the work: a batch, only the uploaded file, or nothing.
     pub(crate) async fn attach(&self, work: &Submission<'_>) -> Result<(), Stop> {
-        if !self.progress.borrow().passed_over.is_empty() || !self.resume(work).await? {
+        // What was passed over is not resumed again.
+        let is_first = self.progress.borrow().passed_over.is_empty();
+        if is_first {
+            self.resume(work).await?;
+        }
+        if self.progress.borrow().batch().is_none() {
             let now = self.clock.unix();
             let back = match work.reuse {
                 Reuse::Finished => FINISHED_LOOK_BACK,
@@ -101,21 +105,16 @@ impl Submitter<'_> {
         }
     }
 
-    /// Takes up the best of what a look found.
+    /// Attaches to the best of what a look found.
     async fn choose_of(&self, work: &Submission<'_>, found: Option<Found>) -> Result<(), Stop> {
         if let Some((at, _)) = &mut self.progress.borrow_mut().looked {
             *at = Instant::now();
         }
-        let Some(Found { batches, is_whole }) = found else { return Ok(()) };
-        if !is_whole {
-            self.warn(
-                "The list of batches is too long to be searched to its end; an old one may be missed.".to_owned(),
-            );
-        }
-        self.choose(work, batches).await
+        let Some(found) = found else { return Ok(()) };
+        self.choose(work, found.warned(self.guard.events)).await
     }
 
-    /// Takes up the best of these batches: a finished one, the newest, or the oldest that runs.
+    /// Attaches to the best of these batches: a finished one, the newest, or the oldest that runs.
     async fn choose(&self, work: &Submission<'_>, batches: Vec<Batch>) -> Result<(), Stop> {
         let (mut running, mut finished, mut unmarked) = (Vec::new(), Vec::new(), Vec::new());
         for batch in batches {
@@ -135,10 +134,10 @@ impl Submitter<'_> {
                 Verified::Yes => {
                     let owner = self.owner(&batch, work);
                     self.end_orphans(work, &orphans, &batch.id).await?;
-                    return self.take_up(work, batch, By::List, owner);
+                    return self.attach_to(work, batch, By::List, owner);
                 }
                 Verified::No(why) if Seen::of(&batch).key.is_some() => self.pass_over(&batch.id, &why),
-                Verified::No(_) | Verified::Untold => {}
+                Verified::No(_) | Verified::Unknown => {}
             }
         }
         Ok(())
@@ -147,8 +146,7 @@ impl Submitter<'_> {
     /// Whose a batch is: this run's if it is marked so, or if this process made it by a create whose reply it never saw.
     pub(super) fn owner(&self, batch: &Batch, work: &Submission<'_>) -> Owner {
         let progress = self.progress.borrow();
-        let is_from = |(create, _): &(String, i64)| identity::is_from(batch, create, None);
-        let is_from_us = progress.create.as_ref().is_some_and(is_from);
+        let is_from_us = progress.state().last_create().is_some_and(|create| identity::is_from(batch, create, None));
         let is_of_run = Seen::of(batch).is_of_run(work.repo.as_deref(), work.run.as_deref());
         if is_from_us || is_of_run { Owner::ThisRun } else { Owner::AnotherRun }
     }
@@ -171,8 +169,8 @@ impl Submitter<'_> {
             }
             // Where there is no mark, nothing but the file itself can tell.
             Look::Gone if !is_marked => return Ok(Verified::No("its file is not known".to_owned())),
-            Look::Untold if !is_marked => return Ok(Verified::Untold),
-            Look::Here(_) | Look::Gone | Look::Untold => {}
+            Look::Unknown if !is_marked => return Ok(Verified::Unknown),
+            Look::Here(_) | Look::Gone | Look::Unknown => {}
         }
         if batch.status == Status::Completed && shows_files {
             for id in [&batch.output_file_id, &batch.error_file_id].into_iter().flatten() {
@@ -184,8 +182,8 @@ impl Submitter<'_> {
         Ok(Verified::Yes)
     }
 
-    /// Takes a batch up: from here on it is this run's to wait for.
-    pub(super) fn take_up(&self, work: &Submission<'_>, batch: Batch, by: By, owner: Owner) -> Result<(), Stop> {
+    /// Attaches to a batch: from here on it is this run's to wait for.
+    pub(super) fn attach_to(&self, work: &Submission<'_>, batch: Batch, by: By, owner: Owner) -> Result<(), Stop> {
         self.note_attached(work, &batch, owner, None)?;
         let answered = (work.reuse == Reuse::Finished && by == By::List && batch.status == Status::Completed)
             .then(|| Event::Answered { batch_id: batch.id.clone() });
@@ -194,7 +192,7 @@ impl Submitter<'_> {
         Ok(())
     }
 
-    /// Writes down that a batch is taken up, perhaps in place of one of our own.
+    /// Writes down that a batch is attached to, perhaps in place of one of our own.
     pub(super) fn note_attached(
         &self,
         work: &Submission<'_>,
@@ -203,10 +201,10 @@ impl Submitter<'_> {
         instead_of: Option<&str>,
     ) -> Result<(), Stop> {
         let (key, batch_id, instead_of) = (work.key.clone(), batch.id.clone(), instead_of.map(str::to_owned));
-        Ok(self.journal.note(Record::Attached { key, batch_id, owner, instead_of })?)
+        self.note(Record::Attached { key, batch_id, owner, instead_of })
     }
 
-    /// A batch was taken up.
+    /// A batch was attached to.
     pub(super) fn attached(
         &self,
         work: &Submission<'_>,
@@ -221,14 +219,12 @@ impl Submitter<'_> {
         let attachment = Attachment { by, owner, run, age };
         self.guard.events.emit(Event::Attached {
             batch_id,
-            input_file_id: input_file_id.clone().unwrap_or_default(),
+            input_file_id: input_file_id.unwrap_or_default(),
             attachment: attachment.clone(),
             instead_of,
             armed: work.armed && owner == Owner::ThisRun,
         });
-        let mut progress = self.progress.borrow_mut();
-        progress.file_id = input_file_id;
-        (progress.batch, progress.attached, progress.in_doubt) = (Some(batch), Some(attachment), false);
+        self.progress.borrow_mut().attached_to(batch, attachment);
     }
 
     /// A batch of the same work that is of no use to this run.
@@ -243,7 +239,7 @@ impl Submitter<'_> {
 }
 
 /// Whether a batch may be of the same work: by its marks, or, where there is no metadata at all, by its file.
-fn may_be(batch: &Batch, work: &Submission<'_>) -> bool {
+pub(super) fn may_be(batch: &Batch, work: &Submission<'_>) -> bool {
     let seen = Seen::of(batch);
     match seen.key {
         Some(key) => key == work.key && seen.repo == work.repo.as_deref(),

@@ -1,5 +1,4 @@
-//! Cancelling: the request itself, the end of a run whose time is up, and the
-//! command that ends batches which another process left behind.
+//! Cancelling a batch, for everything that cancels one.
 
 use std::cell::RefCell;
 
@@ -7,28 +6,78 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
 
-use super::submit::Progress;
-use super::{Driver, search};
+use super::search;
 use crate::api::Api;
 use crate::clock::Clock;
 use crate::dialects::Batch;
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
-use crate::policy::{CANCEL_POLL, CANCELLING, CREATE_LOOK, HURRIED, LIST_LAG, PROMPT_CANCEL, RUNNING_LOOK_BACK};
+use crate::policy::{CANCEL_POLL, CANCELLING, CREATE_LOOK, HURRIED, HURRIED_TRIES, LIST_LAG, RUNNING_LOOK_BACK};
 use crate::retry::{Advice, Backoff, Cadence, Failure};
-use crate::retry_loop::{RetryBudget, refused};
+use crate::retry_loop::{FewTries, RetryBudget, refused};
 
-/// One try at a cancel, for everything that cancels. None where the server says
-/// that the batch is over, which is not an error: the next poll tells how it ended.
-pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, Failure> {
+/// What became of a cancel that was not refused.
+#[derive(Debug)]
+pub(crate) enum Cancelled {
+    /// The provider accepted it; the batch as it then was.
+    Accepted(Box<Batch>),
+    /// The batch had ended before, which is not an error: the next poll shows how.
+    Over,
+}
+
+/// How long and how often a cancel is tried.
+#[derive(Clone, Copy)]
+pub(crate) enum Budget<'b> {
+    /// Until then, or a signal.
+    Until(Instant),
+    /// A few hurried tries, and only one once a signal came: for a batch that is one too many.
+    Few,
+    /// Until the caller has no more time, who then finds here what went wrong last. The request is sent
+    /// again while an earlier one has no reply, and none is dropped, since any of them may still be
+    /// answered. After a second signal nothing is sent again.
+    Insist(&'b RefCell<Option<Failure>>),
+}
+
+/// Cancels a batch.
+pub(crate) async fn cancel(
+    api: &Api,
+    guard: &Guard<'_>,
+    batch_id: &str,
+    budget: Budget<'_>,
+) -> Result<Cancelled, Stop> {
+    let doing = format!("cancelling batch {batch_id}");
+    let cancelled = match budget {
+        Budget::Until(limit) => {
+            return guard.retry(&doing, RetryBudget::Until(limit), async || once(api, batch_id).await).await;
+        }
+        Budget::Few => {
+            let tries = FewTries { count: HURRIED_TRIES, each: HURRIED };
+            let is_worth_it = |_: &Failure| guard.shutdown.ordered().is_none();
+            guard.try_few(tries, async || once(api, batch_id).await, is_worth_it).await
+        }
+        Budget::Insist(last) => insist(api, guard, batch_id, last).await,
+    };
+    cancelled.map_err(|failure| Stop::Failed(refused(&doing, &failure)))
+}
+
+/// Why a cancel did not work, as a clause for a warning.
+pub(super) fn why(stop: &Stop) -> String {
+    match stop {
+        Stop::Failed(error) => error.sentence().trim_end_matches('.').to_owned(),
+        Stop::Deadline(Some(trouble)) => trouble.clone(),
+        _ => "no answer in time".to_owned(),
+    }
+}
+
+/// One try. Not every server says with a 409 that a batch is over, so after any other refusal it is looked at.
+async fn once(api: &Api, batch_id: &str) -> Result<Cancelled, Failure> {
     match api.cancel_batch(batch_id).await {
-        Ok((batch, _)) => Ok(Some(Batch { id: batch_id.to_owned(), ..batch })),
-        Err(failure) if failure.status() == Some(409) => Ok(None),
-        // Not every server says it with a 409.
+        Ok((batch, _)) => Ok(Cancelled::Accepted(Box::new(Batch { id: batch_id.to_owned(), ..batch }))),
+        Err(failure) if failure.status() == Some(409) => Ok(Cancelled::Over),
         Err(failure) if matches!(failure.advice(), Advice::Stop | Advice::Lasting) => {
             match api.get_batch(batch_id).await {
-                Ok((batch, _)) if batch.status.is_terminal() => Ok(None),
+                Ok((batch, _)) if batch.status.is_terminal() => Ok(Cancelled::Over),
                 _ => Err(failure),
             }
         }
@@ -36,17 +85,13 @@ pub(super) async fn request(api: &Api, batch_id: &str) -> Result<Option<Batch>, 
     }
 }
 
-/// Cancels a batch where there is little time. The request is sent again while
-/// an earlier one has no reply, and none is dropped, since any of them may still
-/// be answered. After a second signal nothing is sent again. The caller ends it,
-/// and finds in `last` what went wrong last.
-pub(super) async fn insist(
+async fn insist(
     api: &Api,
     guard: &Guard<'_>,
     batch_id: &str,
     last: &RefCell<Option<Failure>>,
-) -> Result<Option<Batch>, Failure> {
-    let mut on_their_way: FuturesUnordered<_> = std::iter::once(request(api, batch_id)).collect();
+) -> Result<Cancelled, Failure> {
+    let mut on_their_way: FuturesUnordered<_> = std::iter::once(once(api, batch_id)).collect();
     let (mut backoff, mut again) = (Backoff::default(), Instant::now() + HURRIED);
     let mut is_last = false;
     loop {
@@ -65,61 +110,13 @@ pub(super) async fn insist(
             _ = guard.shutdown.second(), if !is_last => {
                 is_last = true;
                 if on_their_way.is_empty() {
-                    on_their_way.push(request(api, batch_id));
+                    on_their_way.push(once(api, batch_id));
                 }
             }
             () = tokio::time::sleep_until(again), if !is_last => {
-                on_their_way.push(request(api, batch_id));
+                on_their_way.push(once(api, batch_id));
                 again = Instant::now() + HURRIED;
             }
-        }
-    }
-}
-
-impl Driver<'_> {
-    /// Cancels a batch and waits for its end. A provider that refuses the cancel, or does not
-    /// answer it, may still end the batch.
-    pub(super) async fn cancel_and_wait(&self, batch_id: &str, progress: &RefCell<Progress>) -> Result<(), Stop> {
-        let limit = Instant::now() + CANCELLING;
-        let mut cancelling = std::pin::pin!(self.cancel(batch_id, "time is up", progress, limit));
-        let asked = tokio::time::timeout(PROMPT_CANCEL, &mut cancelling).await;
-        let mut is_under_way = asked.is_err();
-        self.wait_despite(batch_id, asked.unwrap_or(Ok(())))?;
-        let mut waiting = std::pin::pin!(self.wait(progress, RetryBudget::Until(limit), None));
-        loop {
-            tokio::select! {
-                biased;
-                ended = &mut waiting => return match ended {
-                    // Both had the same time: the cancel says what kept failing.
-                    Err(stop @ Stop::Deadline(None)) if is_under_way => {
-                        let asked = cancelling.as_mut().await;
-                        Err(stop.amid(asked.err().and_then(|stop| stop.trouble().map(str::to_owned))))
-                    }
-                    ended => ended,
-                },
-                asked = &mut cancelling, if is_under_way => {
-                    is_under_way = false;
-                    self.wait_despite(batch_id, asked)?;
-                }
-            }
-        }
-    }
-
-    /// Says that a cancel was refused, which is no reason not to wait for the batch.
-    fn wait_despite(&self, batch_id: &str, asked: Result<(), Stop>) -> Result<(), Stop> {
-        match asked {
-            Err(Stop::Failed(error)) if error.exit != Exit::Internal => {
-                let longest = crate::clock::span(CANCELLING);
-                let sentence = error.sentence();
-                self.guard.events.emit(Event::Warned(format!(
-                    "The provider does not cancel batch {batch_id} ({sentence}): it is waited for up to {longest}, and \
-                     may run and cost beyond that."
-                )));
-                Ok(())
-            }
-            // Whoever waits for the batch has no more time either.
-            Err(Stop::Deadline(_)) => Ok(()),
-            asked => asked,
         }
     }
 }
@@ -163,38 +160,29 @@ impl Canceller<'_> {
         }
     }
 
-    /// Asks for a batch's cancel. None where it is over already.
-    pub(crate) async fn request(&self, batch_id: &str, why: &str) -> Result<Option<Batch>, Stop> {
+    /// Asks for a batch's cancel.
+    pub(crate) async fn request(&self, batch_id: &str, why: &str) -> Result<Cancelled, Stop> {
         let (id, why) = (batch_id.to_owned(), why.to_owned());
         self.guard.events.emit(Event::Cancelling { batch_id: id, why });
-        let doing = format!("cancelling batch {batch_id}");
-        let attempt = async || request(self.api, batch_id).await;
-        match self.guard.retry(&doing, RetryBudget::Until(self.limit()), attempt).await {
-            Err(Stop::Deadline(None)) => Err(Stop::Failed(Error::refused(format!("Failed {doing} in time")))),
-            Err(Stop::Deadline(Some(trouble))) => {
-                Err(Stop::Failed(Error::refused(format!("Failed {doing} in time; {trouble}"))))
-            }
+        let late =
+            |trouble: &str| Stop::Failed(Error::refused(format!("Failed cancelling batch {batch_id} {trouble}")));
+        match cancel(self.api, self.guard, batch_id, Budget::Until(self.limit())).await {
+            Err(Stop::Deadline(None)) => Err(late("in time")),
+            Err(Stop::Deadline(Some(trouble))) => Err(late(&format!("in time; {trouble}"))),
             // Whoever wants the command to end wants the batch to end, too.
-            Err(Stop::Signal(_)) => self.request_once(batch_id, &doing).await,
+            Err(Stop::Signal(_)) => {
+                let last = RefCell::default();
+                tokio::select! {
+                    biased;
+                    asked = cancel(self.api, self.guard, batch_id, Budget::Insist(&last)) => asked,
+                    () = self.guard.shutdown.grace() => {
+                        let doing = format!("Failed cancelling batch {batch_id} before the command was ended");
+                        let error = Error::refused(doing);
+                        Err(Stop::Failed(last.take().into_iter().fold(error, Error::because)))
+                    }
+                }
+            }
             asked => asked,
-        }
-    }
-
-    /// Asks in the time that a signal leaves.
-    async fn request_once(&self, batch_id: &str, doing: &str) -> Result<Option<Batch>, Stop> {
-        let last = RefCell::default();
-        tokio::select! {
-            biased;
-            asked = insist(self.api, self.guard, batch_id, &last) => {
-                asked.map_err(|failure| Stop::Failed(refused(doing, &failure)))
-            }
-            () = self.guard.shutdown.grace() => {
-                let error = Error::refused(format!("Failed {doing} before the command was ended"));
-                Err(Stop::Failed(match last.take() {
-                    Some(failure) => error.because(failure),
-                    None => error,
-                }))
-            }
         }
     }
 
@@ -203,9 +191,12 @@ impl Canceller<'_> {
     }
 
     /// Waits for the end of a batch whose cancel was asked for, for as long as there is time.
-    pub(crate) async fn wait(&self, batch_id: &str, requested: Option<Batch>) -> Result<Batch, Stop> {
-        let (limit, mut seen) = (self.limit(), requested);
-        // A cancelled batch often ends within seconds, and somebody waits for the job to end.
+    pub(crate) async fn wait(&self, batch_id: &str, requested: Cancelled) -> Result<Batch, Stop> {
+        let limit = self.limit();
+        let mut seen = match requested {
+            Cancelled::Accepted(batch) => Some(*batch),
+            Cancelled::Over => None,
+        };
         let mut cadence = Cadence::new(CANCEL_POLL);
         loop {
             if let Some(batch) = seen.take() {

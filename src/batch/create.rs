@@ -11,24 +11,34 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::cancel;
+use super::cancel::{self, Budget, cancel};
 use super::files::{Unready, Waiting};
+use super::room::Pauses;
 use super::search::{self, cannot_list};
-use super::submit::{Progress, Submission, Submitter};
-use super::waves::Pauses;
+use super::submit::{Submission, Submitter};
 use crate::dialects::{Batch, FoundBy, NewBatch};
 use crate::error::Error;
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::policy::{BEFORE_BATCH, FRESH_LOOK, HURRIED, HURRIED_TRIES, LAST_WORD, LIST_LAG, LOST_REPLY_LOOKS};
+use crate::life::Creation;
+use crate::policy::{BEFORE_BATCH, FRESH_LOOK, LAST_WORD, LIST_LAG, LOST_REPLY_LOOKS};
 use crate::retry::{Advice, Backoff, Failure};
-use crate::retry_loop::{FewTries, RetryBudget, kept_failing, refused};
+use crate::retry_loop::{RetryBudget, kept_failing, refused};
 use crate::values::Reuse;
 
 /// What is being done, for the log.
 const DOING: &str = "creating the batch";
+
+/// Whether the reply to a create arrived, or its batch was found without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It arrived.
+    Received,
+    /// It was lost.
+    Lost,
+}
 
 /// What the tries at one create have come to.
 struct Tries {
@@ -59,14 +69,13 @@ impl Tries {
 impl Submitter<'_> {
     /// Creates the batch, and makes sure that there is one and not two. Where another
     /// run has made one meanwhile, it is attached to instead.
-    pub(crate) async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
+    pub(super) async fn create(&self, work: &Submission<'_>) -> Result<(), Stop> {
         if self.looks_again(work).await? {
             return Ok(());
         }
-        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+        let file_id = self.progress.borrow().file_id().unwrap_or_default();
         let create = identity::new_create();
-        self.progress.borrow_mut().create = Some((create.clone(), self.clock.unix()));
-        self.note_create()?;
+        self.note_create(&create, &file_id)?;
         self.guard.events.emit(Event::Creating { create: create.clone(), armed: work.armed });
         let marks = identity::Marks {
             key: &work.key,
@@ -87,26 +96,32 @@ impl Submitter<'_> {
             output_expires_after: work.output_expires_after,
         };
         let mut tries = Tries::begin();
-        let created = self.send(work, &mut new, &mut tries).await;
+        let created = self.send(work, &mut new, &create, &mut tries).await;
         created.map_err(|stop| stop.amid(tries.trouble.take()))
     }
 
     /// Sends the create until there is a batch, or may not be any.
-    async fn send<'m>(&self, work: &Submission<'_>, new: &mut NewBatch<'m>, tries: &mut Tries) -> Result<(), Stop> {
+    async fn send(
+        &self,
+        work: &Submission<'_>,
+        new: &mut NewBatch<'_>,
+        create: &str,
+        tries: &mut Tries,
+    ) -> Result<(), Stop> {
         loop {
             let failure = match self.post(new).await? {
-                Ok(batch) if tries.lost == 0 => return self.created(batch, false),
-                Ok(batch) => return self.created(self.keep_older(batch).await, false),
+                Ok(batch) if tries.lost == 0 => return self.created(batch, Reply::Received),
+                Ok(batch) => return self.created(self.keep_older(batch).await, Reply::Received),
                 Err(failure) => failure,
             };
             if !new.metadata.is_empty() && self.refuses_metadata(&failure, &work.metadata) {
                 new.metadata = &[];
             } else if let Some(batch) = self.after(&failure, tries).await? {
-                return self.created(batch, true);
+                return self.created(batch, Reply::Lost);
             } else if tries.lost == 0 && self.looks_again(work).await? {
                 return Ok(());
             }
-            self.note_create()?;
+            self.note_create(create, new.input_file_id)?;
         }
     }
 
@@ -143,7 +158,7 @@ impl Submitter<'_> {
             tries.give_up = Instant::now() + BEFORE_BATCH;
             return Ok(None);
         }
-        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+        let file_id = self.progress.borrow().file_id().unwrap_or_default();
         let ends = |error: Error, lost: u32| if lost == 0 { Stop::Failed(error) } else { self.unknown(error) };
         let wait = match advice {
             _ if failure.is_ambiguous() => Duration::ZERO,
@@ -182,13 +197,16 @@ impl Submitter<'_> {
     /// Looks again for a batch of the same work that another run has made meanwhile, unless the
     /// last look is fresh. Tells whether it was attached to.
     async fn looks_again(&self, work: &Submission<'_>) -> Result<bool, Stop> {
-        let Progress { looked, unlisted, .. } = self.progress.borrow().clone();
-        let Some((last, first)) = looked.filter(|_| work.reuse != Reuse::Never && !unlisted) else { return Ok(false) };
+        let looked = {
+            let progress = self.progress.borrow();
+            progress.looked.filter(|_| work.reuse != Reuse::Never && !progress.unlisted)
+        };
+        let Some((last, first)) = looked else { return Ok(false) };
         if last.elapsed() < FRESH_LOOK {
             return Ok(false);
         }
         self.look_since(work, first).await?;
-        Ok(self.progress.borrow().batch.is_some())
+        Ok(self.progress.borrow().batch().is_some())
     }
 
     /// Sends one create. When a signal or the deadline comes while it is under
@@ -198,19 +216,26 @@ impl Submitter<'_> {
         if let Some(signal) = self.guard.shutdown.ordered() {
             return Err(Stop::Signal(signal));
         }
-        let was_in_doubt = std::mem::replace(&mut self.progress.borrow_mut().in_doubt, true);
+        // What an earlier try may have made stays in doubt, whatever comes of this one.
+        let was_in_doubt = self.progress.borrow().in_doubt().is_some();
+        self.progress.borrow_mut().sent();
+        let refused = |failure: &Failure| {
+            if !was_in_doubt && !failure.is_ambiguous() {
+                self.progress.borrow_mut().refused();
+            }
+        };
         let mut reply = std::pin::pin!(self.api.create_batch(new));
         match self.guard.guard(&mut reply).await {
             Ok(Ok((batch, _))) => Ok(Ok(batch)),
             Ok(Err(failure)) => {
-                self.progress.borrow_mut().in_doubt = was_in_doubt || failure.is_ambiguous();
+                refused(&failure);
                 Ok(Err(failure))
             }
             Err(stop) => {
                 match tokio::time::timeout(LAST_WORD, reply).await {
-                    Ok(Ok((batch, _))) => self.created(batch, false)?,
-                    Ok(Err(failure)) if !failure.is_ambiguous() => self.progress.borrow_mut().in_doubt = was_in_doubt,
-                    Ok(Err(_)) | Err(_) => {}
+                    Ok(Ok((batch, _))) => self.created(batch, Reply::Received)?,
+                    Ok(Err(failure)) => refused(&failure),
+                    Err(_) => {}
                 }
                 Err(stop)
             }
@@ -274,48 +299,65 @@ impl Submitter<'_> {
     }
 
     /// Of several batches of one create the oldest stays and the others are cancelled.
-    pub(crate) async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
+    pub(super) async fn keep_oldest(&self, found: Vec<Batch>) -> Option<Batch> {
         let mut found = found.into_iter();
         let oldest = found.next()?;
         for newer in found.filter(|newer| !newer.status.is_terminal()) {
-            let (is_ours, id) = (newer.metadata.contains_key(identity::CREATE), newer.id);
-            if !is_ours && !self.progress.borrow().is_file_ours {
+            let (is_marked, id) = (newer.metadata.contains_key(identity::CREATE), newer.id);
+            if !is_marked && !self.progress.borrow().is_file_proven() {
                 self.warn_of_duplicate(&id, "nothing at the provider shows that it is this run's");
                 continue;
             }
-            let why = format!("batch {} of the same create is older", oldest.id);
-            self.guard.events.emit(Event::Cancelling { batch_id: id.clone(), why });
             // The cancel matters more than a journal, which shows at its next record that it fails.
-            drop(self.journal.note(Record::Cancel { batch_id: id.clone() }));
-            if let Err(why) = self.cancel_twin(&id).await {
-                self.warn_of_duplicate(&id, &why);
+            drop(self.announce_cancel(&id, format!("batch {} of the same create is older", oldest.id)));
+            if let Err(stop) = cancel(self.api, self.guard, &id, Budget::Few).await {
+                self.warn_of_duplicate(&id, &cancel::why(&stop));
             }
         }
         Some(oldest)
     }
 
-    /// A few tries at a cancel; only one once a signal came.
-    pub(super) async fn cancel_twin(&self, batch_id: &str) -> Result<(), String> {
-        let tries = FewTries { count: HURRIED_TRIES, each: HURRIED };
-        let is_worth_it = |_: &Failure| self.guard.shutdown.ordered().is_none();
-        let cancelled =
-            self.guard.try_few(tries, async || cancel::request(self.api, batch_id).await, is_worth_it).await;
-        cancelled.map(drop).map_err(|failure| failure.to_string())
-    }
-
-    /// Every batch that came from this submission's create, oldest first.
-    pub(crate) async fn find(&self) -> Result<Vec<Batch>, Failure> {
-        let Progress { create, file_id, key, repo, .. } = self.progress.borrow().clone();
-        let (create, intended) = create.unwrap_or_default();
-        let mut found = search::find(self.api, &create, file_id.as_deref(), intended).await?;
+    /// Every batch that came from the create in doubt, oldest first.
+    pub(super) async fn find(&self) -> Result<Vec<Batch>, Failure> {
+        let (creation, key, repo) = {
+            let progress = self.progress.borrow();
+            (progress.state().creation().cloned(), progress.key.clone(), progress.repo.clone())
+        };
+        let Some(Creation { upload, mark, first, .. }) = creation else { return Ok(Vec::new()) };
+        let file_id = upload.map(|upload| upload.file_id);
+        let mut found = search::find(self.api, &mark, file_id.as_deref(), first).await?;
         // The mark may be from a journal, which need not be right.
         found.retain(|batch| Seen::of(batch).against(Some(&key), repo.as_deref()).is_none());
         Ok(found)
     }
 
+    /// Writes down that the create is about to be sent, each time that it is: its
+    /// batch may be invisible for a while from then on.
+    fn note_create(&self, create: &str, file_id: &str) -> Result<(), Stop> {
+        let (create, file_id) = (create.to_owned(), file_id.to_owned());
+        let key = self.progress.borrow().key.clone();
+        self.note(Record::Create { key, create, file_id })
+    }
+
+    /// Takes note of the batch and tells the host, before anything else happens.
+    pub(super) fn created(&self, batch: Batch, reply: Reply) -> Result<(), Stop> {
+        let input_file_id = self.progress.borrow().file_id().unwrap_or_default();
+        let create = self.progress.borrow().create().unwrap_or_default().to_owned();
+        let (key, batch_id) = (self.progress.borrow().key.clone(), batch.id.clone());
+        let record = Record::Created { key, create: create.clone(), batch_id: batch_id.clone() };
+        // It has to be cancelled even if the journal fails now.
+        let mut progress = self.progress.borrow_mut();
+        progress.apply(self.clock.unix(), &record);
+        progress.see(batch);
+        drop(progress);
+        let found = reply == Reply::Lost;
+        self.guard.events.emit(Event::Created { create, batch_id, input_file_id, found });
+        Ok(self.journal.note(record)?)
+    }
+
     /// The create was sent and nobody can tell what became of it.
-    pub(crate) fn unknown(&self, error: Error) -> Stop {
-        let file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
+    pub(super) fn unknown(&self, error: Error) -> Stop {
+        let file_id = self.progress.borrow().file_id().unwrap_or_default();
         Stop::Unknown(error.hint(format!("A batch of file {file_id} may exist and cost: look for it at the provider.")))
     }
 }

@@ -12,13 +12,13 @@ use crate::attachment::Owner;
 use crate::dialects::{Batch, File};
 use crate::guard::{Guard, Stop};
 use crate::identity::{self, Seen};
-use crate::journal::Named;
+use crate::life::Held;
 
 /// What the batch should be.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'a> {
     /// What the journal says of it.
-    pub named: &'a Named,
+    pub named: &'a Held,
     /// The work, where it is known.
     pub key: Option<&'a str>,
     /// The bytes of its input file, where they are known.
@@ -50,7 +50,7 @@ pub(crate) async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &C
         return Ok(Evidence::Against(why));
     }
     if seen.key.is_some() {
-        let known = [claim.named.create.as_deref(), claim.create];
+        let known = [claim.named.made_by(), claim.create];
         let is_from_us = seen.create.is_none_or(|create| known.contains(&Some(create)));
         return Ok(Evidence::For(if is_from_us || seen.is_of_run(claim.repo, claim.run) {
             Owner::ThisRun
@@ -61,7 +61,7 @@ pub(crate) async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &C
     let (Some(key), Some(file_id)) = (claim.key, &batch.input_file_id) else { return Ok(Evidence::None) };
     Ok(match look_at(api, guard, file_id).await? {
         Look::Here(file) => of_file(&file, key, claim.bytes),
-        Look::Gone | Look::Untold => Evidence::None,
+        Look::Gone | Look::Unknown => Evidence::None,
     })
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn of_file(file: &File, key: &str, bytes: Option<u64>) -> Evidence {
 }
 
 fn against(seen: &Seen<'_>, claim: &Claim<'_>) -> Option<String> {
-    let creates = seen.create.zip(claim.named.create.as_deref());
+    let creates = seen.create.zip(claim.named.made_by());
     let is_from_other = creates.is_some_and(|(theirs, ours)| theirs != ours);
     let other_create = || is_from_other.then(|| "it came from another create".to_owned());
     seen.against(claim.key, claim.repo).or_else(other_create)
@@ -85,12 +85,12 @@ fn against(seen: &Seen<'_>, claim: &Claim<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Claim, Evidence, File, Named, Owner, against, of_file};
+    use super::{Claim, Evidence, File, Held, Owner, against, of_file};
     use crate::identity::Seen;
 
     #[test]
     fn what_differs_is_against_it_and_silence_is_not() {
-        let named = Named { id: "b".into(), owner: Owner::ThisRun, create: Some("c".into()) };
+        let named = Held::named("b", Some("c"));
         let claim = Claim { named: &named, key: Some("k"), bytes: None, repo: Some("o/r"), run: None, create: None };
         let seen = Seen { key: Some("k"), repo: Some("o/r"), create: Some("c"), ..Seen::default() };
         assert_eq!((against(&seen, &claim), against(&Seen::default(), &claim)), (None, None));

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Driver;
-use super::submit::Progress;
+use super::progress::Progress;
 use crate::api::Api;
 use crate::dialects::{Batch, BatchError, File, Status, is_file_field, is_over_file};
 use crate::events::Event;
@@ -31,7 +31,7 @@ pub(super) enum Look {
     /// The provider says that it does not exist.
     Gone,
     /// Nothing: the provider does not show it.
-    Untold,
+    Unknown,
 }
 
 /// Looks at a file's object, a few times where that may help.
@@ -42,7 +42,7 @@ pub(super) async fn look_at(api: &Api, guard: &Guard<'_>, id: &str) -> Result<Lo
     Ok(match guard.guard(look).await? {
         Ok((file, _)) => Look::Here(file),
         Err(failure) if matches!(failure.status(), Some(404 | 410)) => Look::Gone,
-        Err(_) => Look::Untold,
+        Err(_) => Look::Unknown,
     })
 }
 
@@ -108,8 +108,8 @@ impl Driver<'_> {
         progress: &RefCell<Progress>,
         waiting: &mut Waiting,
     ) -> Result<bool, Stop> {
-        let failed = progress.borrow().batch.clone().filter(lacks_file);
-        let Some((batch, file_id)) = failed.zip(progress.borrow().file_id.clone()) else { return Ok(false) };
+        let failed = progress.borrow().batch().filter(|batch| lacks_file(batch)).cloned();
+        let Some((batch, file_id)) = failed.zip(progress.borrow().file_id()) else { return Ok(false) };
         let again_in = match waiting.next(self.api, self.guard, &file_id).await? {
             Unready::Again(pause) => pause,
             Unready::Late | Unready::Broken(_) => return Ok(false),

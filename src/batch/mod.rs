@@ -1,43 +1,44 @@
-//! A batch's life: submit it, wait for it, and end it in good order.
+//! A batch's life with us: obtain it, wait for it, and end it in good order.
 //!
-//! However a run is broken off, this is where it is decided what happens to
-//! the batch: at the deadline it is cancelled and waited for, since partial
-//! results are worth having; after a signal only the cancel is promised.
+//! `progress.rs` holds where a submission stands, as one of the states of `life.rs`. `attach.rs`,
+//! `resume.rs`, `submit.rs` and `create.rs` obtain a batch, `duplicates.rs` settles on one of two,
+//! `ending.rs` decides what happens to it however the run is broken off.
 
 pub(crate) mod attach;
 pub(crate) mod cancel;
 mod create;
 pub(crate) mod download;
+mod duplicates;
 mod ending;
 pub(crate) mod evidence;
 mod files;
 mod inflate;
+pub(crate) mod progress;
 pub(crate) mod promise;
 mod resume;
+mod room;
 pub(crate) mod search;
 pub(crate) mod submit;
-mod twins;
-mod waves;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use self::duplicates::{Looked, Looks};
 use self::files::Waiting;
-use self::submit::{Progress, Submission, Submitter};
-use self::twins::Looks;
-pub(crate) use self::waves::Room;
+pub(crate) use self::progress::Progress;
+pub(crate) use self::room::Room;
+use self::submit::{Submission, Submitter};
 use crate::api::Api;
 use crate::attachment::Owner;
 use crate::clock::Clock;
-use crate::dialects::{Batch, Status};
-use crate::error::Exit;
+use crate::dialects::Batch;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::journal::{Journal, Record};
+use crate::life::State;
 use crate::phases::{Phase, Phases};
-use crate::policy::LOST_AT_DEADLINE;
 use crate::retry::Cadence;
 use crate::retry_loop::RetryBudget;
 use crate::values::{OnExit, Reuse};
@@ -64,7 +65,7 @@ pub(crate) struct Driver<'a> {
     pub on_abort: OnExit,
 }
 
-/// How a batch's life ended for us.
+/// How a submission ended for us.
 #[derive(Debug)]
 pub(crate) struct Ended {
     /// How far the submission came; its batch as last seen.
@@ -90,59 +91,30 @@ impl Driver<'_> {
 
     /// Waits for a batch that others submitted.
     pub(crate) async fn attend(&self, key: &str, batch: Batch) -> Ended {
-        let file_id = batch.input_file_id.clone();
-        let progress = RefCell::new(Progress { batch: Some(batch), file_id, ..Progress::of(key, None) });
+        let progress = RefCell::new(Progress::given(key, batch));
         let stop = Box::pin(self.wait(&progress, RetryBudget::Running, None)).await.err();
         self.end(progress, stop).await
-    }
-
-    async fn end(&self, progress: RefCell<Progress>, stop: Option<Stop>) -> Ended {
-        let mut stop = stop;
-        if let Some(Stop::Deadline(trouble)) = stop {
-            stop = self.end_for_time(&progress, trouble).await;
-        }
-        match &stop {
-            Some(Stop::Signal(signal)) if self.detaches(&progress) => stop = Some(Stop::Detached(*signal)),
-            Some(Stop::Signal(_)) => self.end_at_once(&progress).await,
-            Some(Stop::Failed(error)) if error.exit == Exit::Internal => self.end_at_once(&progress).await,
-            _ => {}
-        }
-        Ended { progress: progress.into_inner(), stop }
-    }
-
-    /// Whether a signal leaves something running, because that is what was asked for.
-    fn detaches(&self, progress: &RefCell<Progress>) -> bool {
-        let goes_on = running(progress).is_some() && !is_being_cancelled(progress);
-        self.on_abort == OnExit::Detach && (progress.borrow().in_doubt || goes_on)
     }
 
     /// Obtains a batch and waits for its end. One that its own run cancels
     /// meanwhile is none: then another is obtained, in the end one of our own.
     async fn live(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
-        let (mut pauses, mut waiting) = (waves::Pauses::default(), Waiting::default());
+        let (mut pauses, mut waiting) = (room::Pauses::default(), Waiting::default());
         loop {
             Box::pin(self.obtain(work, progress)).await?;
             let place = self.room.take();
             Box::pin(self.wait(progress, RetryBudget::Running, Some(work))).await?;
             drop(place);
-            if waves::lacks_room(progress) && !pauses.are_over() {
+            if room::lacks_room(&progress.borrow()) && !pauses.are_over() {
                 self.wait_for_room(progress, &mut pauses).await?;
                 continue;
             }
             if self.waits_for_file(progress, &mut waiting).await? {
                 continue;
             }
-            if !is_given_up(progress) {
-                return Ok(());
-            }
-            let submitter = self.submitter(progress);
-            let given_up = progress.borrow_mut().batch.take();
-            if let Some(batch) = given_up {
-                let mut progress = progress.borrow_mut();
-                (progress.attached, progress.file_id) = (None, None);
-                drop(progress);
-                submitter.pass_over(&batch.id, "the run that made it has cancelled it");
-            }
+            let Some(batch_id) = progress.borrow().given_up().map(|batch| batch.id.clone()) else { return Ok(()) };
+            progress.borrow_mut().adopt(State::New);
+            self.submitter(progress).pass_over(&batch_id, "the run that made it has cancelled it");
         }
     }
 
@@ -153,8 +125,8 @@ impl Driver<'_> {
             self.phases.begin(Phase::Attach);
             Box::pin(submitter.attach(work)).await?;
         }
-        if progress.borrow().batch.is_none() {
-            if progress.borrow().file_id.is_none() {
+        if progress.borrow().batch().is_none() {
+            if progress.borrow().file_id().is_none() {
                 self.phases.begin(Phase::Upload);
                 submitter.upload(work).await?;
             }
@@ -171,8 +143,8 @@ impl Driver<'_> {
     /// earlier process of this run made may have been in such a race; what it brought to its end was not.
     fn looks_for_duplicates(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> bool {
         let progress = progress.borrow();
-        let is_over = progress.batch.as_ref().is_some_and(|batch| batch.status.is_terminal());
-        let is_collected = progress.attached.is_some() && is_over;
+        let is_over = progress.batch().is_some_and(|batch| batch.status.is_terminal());
+        let is_collected = progress.attached().is_some() && is_over;
         work.reuse != Reuse::Never && !progress.unlisted && progress.owner() == Owner::ThisRun && !is_collected
     }
 
@@ -189,7 +161,7 @@ impl Driver<'_> {
         budget: RetryBudget,
         work: Option<&Submission<'_>>,
     ) -> Result<(), Stop> {
-        let Some(mut batch) = progress.borrow().batch.clone() else { return Ok(()) };
+        let Some(mut batch) = progress.borrow().batch().cloned() else { return Ok(()) };
         let limit = budget.limit(self.guard.deadline);
         let begun = Instant::now();
         let mut looks = match work {
@@ -204,7 +176,9 @@ impl Driver<'_> {
                 let submitter = self.submitter(progress);
                 let yielded = Box::pin(self.guard.until(limit, submitter.yield_to_older(work))).await??;
                 looks.done(&batch, yielded);
-                if let Some(older) = progress.borrow().batch.clone().filter(|_| yielded == Some(true)) {
+                if yielded == Looked::Yielded
+                    && let Some(older) = progress.borrow().batch().cloned()
+                {
                     (batch, cadence) = (older, Cadence::new(self.poll_interval));
                 }
             }
@@ -214,14 +188,14 @@ impl Driver<'_> {
                 self.guard.events.emit(Event::Ended { batch_id, status, counts: batch.counts });
                 return Ok(());
             }
-            if work.is_some() && is_given_up(progress) {
+            if work.is_some() && progress.borrow().given_up().is_some() {
                 return Ok(());
             }
             self.phases.begin(Phase::of(&batch.status));
             let pause = cadence.next(&mut self.guard.rng.borrow_mut()).min(looks.pause());
             self.guard.until(limit, tokio::time::sleep(pause)).await?;
             batch = self.poll(batch, budget, &mut cadence, begun).await?;
-            progress.borrow_mut().batch = Some(batch.clone());
+            progress.borrow_mut().see(batch.clone());
         }
     }
 
@@ -245,74 +219,4 @@ impl Driver<'_> {
         // An answer about another batch would be a mix-up at the server; our own id stays.
         Ok(Batch { id: batch.id, ..seen })
     }
-
-    /// The deadline passed: cancel, wait for the end, keep what there is. None
-    /// where the batch completed all the same, which then takes its own verdict.
-    async fn end_for_time(&self, progress: &RefCell<Progress>, mut trouble: Option<String>) -> Option<Stop> {
-        if let Err(stop) = self.find_lost(progress, Instant::now() + LOST_AT_DEADLINE, trouble.as_deref()).await {
-            return Some(stop);
-        }
-        if self.on_timeout == OnExit::Detach && running(progress).is_some() {
-            return Some(Stop::HandedOver(trouble));
-        }
-        if let Some(batch_id) = ours(progress) {
-            let ended = Box::pin(self.cancel_and_wait(&batch_id, progress)).await;
-            match ended {
-                // What went wrong before has passed.
-                Ok(()) => trouble = None,
-                Err(Stop::Deadline(latest)) => trouble = latest.or(trouble),
-                Err(stop) => return Some(stop),
-            }
-        }
-        (!completed(progress)).then_some(Stop::Deadline(trouble))
-    }
-
-    async fn cancel(
-        &self,
-        batch_id: &str,
-        why: &str,
-        progress: &RefCell<Progress>,
-        limit: Instant,
-    ) -> Result<(), Stop> {
-        self.announce_cancel(batch_id, why)?;
-        let doing = format!("cancelling batch {batch_id}");
-        let attempt = async || cancel::request(self.api, batch_id).await;
-        if let Some(batch) = self.guard.retry(&doing, RetryBudget::Until(limit), attempt).await? {
-            progress.borrow_mut().batch = Some(batch);
-        }
-        Ok(())
-    }
-
-    fn announce_cancel(&self, batch_id: &str, why: &str) -> Result<(), Stop> {
-        self.phases.begin(Phase::Cancelling);
-        self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
-        Ok(self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?)
-    }
-}
-
-/// The batch that is still running, if there is one.
-fn running(progress: &RefCell<Progress>) -> Option<String> {
-    let progress = progress.borrow();
-    progress.batch.as_ref().filter(|batch| !batch.status.is_terminal()).map(|batch| batch.id.clone())
-}
-
-/// The batch that is still running and this run's to end, if there is one: not where its cancel was accepted.
-fn ours(progress: &RefCell<Progress>) -> Option<String> {
-    running(progress).filter(|_| progress.borrow().owner() == Owner::ThisRun && !is_being_cancelled(progress))
-}
-
-/// Whether the provider has accepted the batch's cancel.
-fn is_being_cancelled(progress: &RefCell<Progress>) -> bool {
-    progress.borrow().batch.as_ref().is_some_and(|batch| batch.status == Status::Cancelling)
-}
-
-/// Whether another run, whose batch this one was waiting for, has cancelled it.
-fn is_given_up(progress: &RefCell<Progress>) -> bool {
-    let progress = progress.borrow();
-    let is_cancelled = |batch: &Batch| matches!(batch.status, Status::Cancelling | Status::Cancelled);
-    progress.owner() == Owner::AnotherRun && progress.batch.as_ref().is_some_and(is_cancelled)
-}
-
-fn completed(progress: &RefCell<Progress>) -> bool {
-    progress.borrow().batch.as_ref().is_some_and(|batch| batch.status == Status::Completed)
 }

@@ -11,52 +11,53 @@ use crate::attachment::{By, Owner};
 use crate::dialects::Batch;
 use crate::events::Event;
 use crate::guard::Stop;
-use crate::journal::{Intent, Left, Named};
+use crate::life::{Creation, Held, Proof, State, Upload};
 use crate::policy::GONE;
 use crate::retry::Failure;
 use crate::retry_loop::RetryBudget;
 
 impl Submitter<'_> {
-    /// Takes up what the journal names, if the provider shows nothing against it. Tells whether that is a batch.
-    pub(super) async fn resume(&self, work: &Submission<'_>) -> Result<bool, Stop> {
-        let Left { file_id, create, batch, duplicate } = &work.left;
-        if let Some(duplicate) = duplicate {
-            self.give_up_named(work, duplicate).await?;
+    /// Goes on from the state that the journal gives, as far as the provider shows nothing against it.
+    pub(super) async fn resume(&self, work: &Submission<'_>) -> Result<(), Stop> {
+        match work.left.clone() {
+            State::New | State::Halved => Ok(()),
+            State::Uploaded(upload) => {
+                let upload = self.verified(work, upload).await?;
+                self.adopt_file(upload);
+                Ok(())
+            }
+            State::Intended(creation) | State::InDoubt(creation) => self.settle_earlier(work, creation).await,
+            State::Held(held) => self.resume_batch(work, &held).await,
+            State::Yielding { own, older } => {
+                self.give_up_named(work, &own).await?;
+                self.resume_batch(work, &older).await
+            }
         }
-        if let Some(named) = batch {
-            return match self.revisit(&named.id).await? {
-                Some(batch) => self.take_up_named(work, named, batch).await,
-                None => {
-                    self.pass_over(&named.id, "the journal names it, but the provider no longer has it");
-                    Ok(false)
-                }
-            };
-        }
-        let Some(file_id) = file_id else { return Ok(false) };
-        let is_ours = self.takes_file(work, file_id).await?;
-        if let Some(intent) = create
-            && let Some(batch) = self.settle_earlier(intent).await?
-        {
-            let named = Named { id: batch.id.clone(), owner: Owner::ThisRun, create: Some(intent.mark.clone()) };
-            return self.take_up_named(work, &named, batch).await;
-        }
-        if !is_ours {
-            self.progress.borrow_mut().file_id = None;
-        }
-        Ok(false)
     }
 
-    /// Takes up a batch that the journal names, unless the provider shows that it is another.
-    async fn take_up_named(&self, work: &Submission<'_>, named: &Named, batch: Batch) -> Result<bool, Stop> {
+    async fn resume_batch(&self, work: &Submission<'_>, named: &Held) -> Result<(), Stop> {
+        self.progress.borrow_mut().adopt(State::Held(named.clone()));
+        match self.revisit(&named.id).await? {
+            Some(batch) => self.attach_to_named(work, named, batch).await?,
+            None => self.pass_over(&named.id, "the journal names it, but the provider no longer has it"),
+        }
+        if self.progress.borrow().batch().is_none() {
+            self.progress.borrow_mut().adopt(State::New);
+        }
+        Ok(())
+    }
+
+    /// Attaches to a batch that the journal names, unless the provider shows that it is another.
+    async fn attach_to_named(&self, work: &Submission<'_>, named: &Held, batch: Batch) -> Result<(), Stop> {
         let owner = match self.weigh(work, named, &batch).await? {
             Evidence::Against(why) => {
                 self.rule_out(&named.id, &why);
-                return Ok(false);
+                return Ok(());
             }
-            Evidence::For(Owner::ThisRun) => named.owner,
+            Evidence::For(Owner::ThisRun) => named.owner(),
             Evidence::For(Owner::AnotherRun) => Owner::AnotherRun,
             Evidence::None => {
-                if named.owner == Owner::ThisRun {
+                if named.owner() == Owner::ThisRun {
                     self.warn(format!(
                         "The journal says that batch {} is this run's own, and nothing at the provider does: it is \
                          waited for, and not cancelled.",
@@ -66,18 +67,17 @@ impl Submitter<'_> {
                 Owner::AnotherRun
             }
         };
-        self.take_up(work, batch, By::Journal, owner)?;
-        Ok(true)
+        self.attach_to(work, batch, By::Journal, owner)
     }
 
     /// Cancels a batch that the journal says was about to be cancelled, if the provider shows that it is of this work.
-    async fn give_up_named(&self, work: &Submission<'_>, named: &Named) -> Result<(), Stop> {
+    async fn give_up_named(&self, work: &Submission<'_>, named: &Held) -> Result<(), Stop> {
         let Some(batch) = self.revisit(&named.id).await? else { return Ok(()) };
         match self.weigh(work, named, &batch).await? {
             Evidence::Against(why) => self.rule_out(&named.id, &why),
             _ if batch.status.is_terminal() => self.progress.borrow_mut().passed_over.push(batch.id),
             Evidence::For(Owner::ThisRun) => {
-                self.give_up(&named.id, "an older batch of the same requests stands for it").await?;
+                self.give_up(&named.id, "an older batch of the same requests is used instead").await?;
             }
             Evidence::For(Owner::AnotherRun) | Evidence::None => {
                 self.progress.borrow_mut().passed_over.push(batch.id);
@@ -87,33 +87,41 @@ impl Submitter<'_> {
         Ok(())
     }
 
-    async fn weigh(&self, work: &Submission<'_>, named: &Named, batch: &Batch) -> Result<Evidence, Stop> {
+    async fn weigh(&self, work: &Submission<'_>, named: &Held, batch: &Batch) -> Result<Evidence, Stop> {
         let claim = Claim {
             named,
             key: Some(&work.key),
             bytes: Some(work.shard.bytes),
             repo: work.repo.as_deref(),
             run: work.run.as_deref(),
-            create: work.left.create.as_ref().map(|intent| intent.mark.as_str()),
+            create: work.left.last_create(),
         };
         evidence::weigh(self.api, self.guard, batch, &claim).await
     }
 
-    /// Takes up a file that the journal names, unless the provider shows that it is another. Tells
-    /// whether it is known to be of this work: only then is a batch made of it.
-    async fn takes_file(&self, work: &Submission<'_>, file_id: &str) -> Result<bool, Stop> {
-        let evidence = match look_at(self.api, self.guard, file_id).await? {
+    /// A file that the journal names, with what the provider shows of it. None if it is another's.
+    async fn verified(&self, work: &Submission<'_>, upload: Upload) -> Result<Option<Upload>, Stop> {
+        let evidence = match look_at(self.api, self.guard, &upload.file_id).await? {
             Look::Here(file) => evidence::of_file(&file, &work.key, Some(work.shard.bytes)),
-            Look::Gone | Look::Untold => Evidence::None,
+            Look::Gone | Look::Unknown => Evidence::None,
         };
-        if let Evidence::Against(why) = &evidence {
-            self.warn(format!("The journal names file {file_id}, but {why} than these requests have: it is not used."));
-            return Ok(false);
-        }
-        let is_ours = matches!(evidence, Evidence::For(_));
-        let mut progress = self.progress.borrow_mut();
-        (progress.file_id, progress.is_file_ours) = (Some(file_id.to_owned()), is_ours);
-        Ok(is_ours)
+        Ok(match evidence {
+            Evidence::Against(why) => {
+                self.warn(format!(
+                    "The journal names file {}, but {why} than these requests have: it is not used.",
+                    upload.file_id
+                ));
+                None
+            }
+            Evidence::For(_) => Some(Upload { proof: Proof::Proven, ..upload }),
+            Evidence::None => Some(upload),
+        })
+    }
+
+    /// A batch is made of a file only if the file is known to be of this work.
+    fn adopt_file(&self, upload: Option<Upload>) {
+        let proven = upload.filter(|upload| upload.proof == Proof::Proven);
+        self.progress.borrow_mut().adopt(proven.map_or(State::New, State::Uploaded));
     }
 
     /// A batch that the journal names and the provider shows to be another.
@@ -140,18 +148,29 @@ impl Submitter<'_> {
     }
 
     /// Looks for the batch of a create that an earlier process was about to send.
-    async fn settle_earlier(&self, intent: &Intent) -> Result<Option<Batch>, Stop> {
-        {
-            let mut progress = self.progress.borrow_mut();
-            (progress.create, progress.in_doubt) = (Some((intent.mark.clone(), intent.first)), true);
-        }
+    async fn settle_earlier(&self, work: &Submission<'_>, creation: Creation) -> Result<(), Stop> {
+        let upload = match creation.upload.clone() {
+            Some(upload) => self.verified(work, upload).await?,
+            None => None,
+        };
+        let (mark, last) = (creation.mark.clone(), creation.last);
+        self.progress.borrow_mut().adopt(State::InDoubt(Creation { upload: upload.clone(), ..creation }));
         self.guard.events.emit(Event::ReplyLost { trouble: "the run that sent it is gone".to_owned() });
         // Both times are without their fractions: a second that may not have passed is not counted.
-        let ago = u64::try_from(self.clock.unix() - intent.last - 1).unwrap_or(0);
+        let ago = u64::try_from(self.clock.unix() - last - 1).unwrap_or(0);
         let lost = Failure::Interrupted("the run that sent the create is gone".to_owned());
         let found = self.settle(&lost, Duration::from_secs(ago)).await?;
-        self.progress.borrow_mut().in_doubt = false;
-        Ok(found)
+        let Some(batch) = found else {
+            self.adopt_file(upload);
+            return Ok(());
+        };
+        let named = Held::named(&batch.id, Some(&mark));
+        self.progress.borrow_mut().adopt(State::Held(named.clone()));
+        self.attach_to_named(work, &named, batch).await?;
+        if self.progress.borrow().batch().is_none() {
+            self.adopt_file(upload);
+        }
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Submitting: what is submitted, how far that has come, and the upload.
+//! Submitting: what is submitted, with what, and the upload.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Room;
+use super::progress::Progress;
 use crate::api::Api;
-use crate::attachment::{Attachment, Owner};
-use crate::dialects::Batch;
 use crate::dialects::UploadForm;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::identity::{self, Part};
-use crate::journal::{Journal, Left, Record};
+use crate::journal::{Journal, Record};
+use crate::life::State;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::retry_loop::RetryBudget;
@@ -52,55 +52,10 @@ pub(crate) struct Submission<'a> {
     pub output_expires_after: Option<Duration>,
     /// Whether the batch should be cancelled if this process is killed.
     pub armed: bool,
-    /// Which batches of the same work are taken up.
+    /// Which existing batches of the same work to reuse.
     pub reuse: Reuse,
-    /// What the journal says is left of the work.
-    pub left: Left,
-}
-
-/// How far a submission has come; what there is to cancel when it is broken off.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Progress {
-    /// The name of the work.
-    pub key: String,
-    /// The repository, where the host knows one.
-    pub repo: Option<String>,
-    /// The uploaded file.
-    pub file_id: Option<String>,
-    /// Whether this process uploaded it, or its name and size show that it is of this work.
-    pub is_file_ours: bool,
-    /// When the list was last looked through for a batch of the same work, and when first, in Unix seconds.
-    pub looked: Option<(Instant, i64)>,
-    /// The mark of the create that was sent last, and when the first was, in Unix seconds.
-    pub create: Option<(String, i64)>,
-    /// Whether that create may have been acted on although no reply is here.
-    pub in_doubt: bool,
-    /// The batch.
-    pub batch: Option<Batch>,
-    /// How the run came by it, if it did not create it.
-    pub attached: Option<Attachment>,
-    /// Batches of the same work that are of no use to this run.
-    pub passed_over: Vec<String>,
-    /// Whether the provider does not let us list batches.
-    pub unlisted: bool,
-}
-
-impl Progress {
-    /// At the beginning of the work of this name, in this repository.
-    pub(crate) fn of(key: &str, repo: Option<&str>) -> Self {
-        Self { key: key.to_owned(), repo: repo.map(str::to_owned), ..Self::default() }
-    }
-
-    /// The batch is of no use: another is to be made of the same upload.
-    pub(super) fn pass_over_own(&mut self, batch_id: String) {
-        (self.batch, self.attached) = (None, None);
-        self.passed_over.push(batch_id);
-    }
-
-    /// Whose the batch is.
-    pub(crate) fn owner(&self) -> Owner {
-        self.attached.as_ref().map(|attached| attached.owner).unwrap_or_default()
-    }
+    /// Where earlier runs left the work, as the journal says.
+    pub left: State,
 }
 
 /// What a submission works with.
@@ -141,11 +96,9 @@ impl Submitter<'_> {
             })
             .await?;
         let (file, _) = file;
-        self.journal.note(Record::Uploaded { key: work.key.clone(), file_id: file.id.clone() })?;
+        self.note(Record::Uploaded { key: work.key.clone(), file_id: file.id.clone() })?;
         let (bytes, took) = (work.shard.bytes, started.elapsed());
-        let mut progress = self.progress.borrow_mut();
-        (progress.file_id, progress.is_file_ours) = (Some(file.id.clone()), true);
-        drop(progress);
+        self.progress.borrow_mut().uploaded(file.id.clone());
         self.guard.events.emit(Event::Uploaded { file_id: file.id, bytes, took });
         Ok(())
     }
@@ -157,25 +110,17 @@ impl Submitter<'_> {
         }
     }
 
-    /// Writes down that the create is about to be sent, each time that it is: its
-    /// batch may be invisible for a while from then on.
-    pub(super) fn note_create(&self) -> Result<(), Stop> {
-        let Progress { key, create, file_id, .. } = self.progress.borrow().clone();
-        let (create, file_id) = (create.unwrap_or_default().0, file_id.unwrap_or_default());
-        Ok(self.journal.note(Record::Create { key, create, file_id })?)
+    /// Writes a record, and moves the submission on by it.
+    pub(super) fn note(&self, record: Record) -> Result<(), Stop> {
+        self.journal.note(record.clone())?;
+        self.progress.borrow_mut().apply(self.clock.unix(), &record);
+        Ok(())
     }
 
-    /// Takes note of the batch and tells the host, before anything else happens.
-    pub(crate) fn created(&self, batch: Batch, found: bool) -> Result<(), Stop> {
-        let input_file_id = self.progress.borrow().file_id.clone().unwrap_or_default();
-        let create = self.progress.borrow().create.clone().unwrap_or_default().0;
-        let (key, batch_id) = (self.progress.borrow().key.clone(), batch.id.clone());
-        self.progress.borrow_mut().batch = Some(batch);
-        self.progress.borrow_mut().in_doubt = false;
-        let (create_of, batch_of) = (create.clone(), batch_id.clone());
-        self.guard.events.emit(Event::Created { create: create_of, batch_id: batch_of, input_file_id, found });
-        self.journal.note(Record::Created { key, create, batch_id })?;
-        Ok(())
+    /// Writes down that a cancel is about to be sent, and says why.
+    pub(super) fn announce_cancel(&self, batch_id: &str, why: String) -> Result<(), Stop> {
+        self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why });
+        self.note(Record::Cancel { batch_id: batch_id.to_owned() })
     }
 
     pub(super) fn warn(&self, warning: String) {

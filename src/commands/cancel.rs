@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::stopped;
 use crate::api::Api;
-use crate::batch::cancel::Canceller;
+use crate::batch::cancel::{Cancelled, Canceller};
 use crate::batch::search;
+use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::guard::{Guard, Stop};
 use crate::hosts::PublishOptions;
@@ -17,7 +18,6 @@ use crate::inputs;
 use crate::invocation::Invocation;
 use crate::plan::{self, Server};
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
-use crate::retry_loop::RetryBudget;
 use crate::session::{Session, connect, recall};
 use crate::world::World;
 
@@ -130,7 +130,10 @@ async fn end<'i>(
     }
     for (id, batch) in requested {
         // What the reply to the cancel said, where more was not seen.
-        let accepted = if batch.is_some() { "being cancelled" } else { "over" };
+        let accepted = match batch {
+            Cancelled::Accepted(_) => "being cancelled",
+            Cancelled::Over => "over",
+        };
         let is = match canceller.wait(id, batch).await {
             Ok(batch) if batch.status.is_terminal() => batch.status.word().to_owned(),
             Ok(_) => "being cancelled".to_owned(),
@@ -174,22 +177,16 @@ async fn running(api: &Api, guard: &Guard<'_>, session: &Session<'_>) -> Result<
         .as_ref()
         .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
     let since = session.world.clock.ago(RUNNING_LOOK_BACK);
-    let scan = async || {
-        search::scan(api, since, |batch| {
-            let seen = Seen::of(batch);
-            seen.key.is_some() && seen.repo == repo.as_deref() && !batch.status.is_terminal()
-        })
-        .await
+    let is_running = |batch: &Batch| {
+        let seen = Seen::of(batch);
+        seen.key.is_some() && seen.repo == repo.as_deref() && !batch.status.is_terminal()
     };
-    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
-    if !found.is_whole {
-        session.warn("The list of batches is too long to be searched to its end.");
-    }
-    if found.batches.is_empty() {
+    let found = search::list(api, guard, since, is_running).await.map_err(stopped)?;
+    if found.is_empty() {
         session.world.apply(session.host.note(&format!("No batch of {of} is running.")));
     }
     let mut ids = Vec::new();
-    for batch in found.batches {
+    for batch in found {
         let run = Seen::of(&batch).run.map(|run| format!(", by run {run}")).unwrap_or_default();
         session.world.apply(session.host.note(&format!(
             "Batch `{}` of {of} is {}{run}.",

@@ -25,7 +25,8 @@ use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::Seen;
-use crate::journal::{self, Named, Record};
+use crate::journal::Record;
+use crate::life::{self, Held};
 use crate::phases::Phase;
 use crate::plan::Collecting;
 use crate::policy::{BEFORE_BATCH, BRIEF_REFETCH, CLOCK_SKEW, FILES_ON_THEIR_WAY};
@@ -66,8 +67,8 @@ impl<'a> Collection<'a> {
     }
 
     /// The batches that the journal knows of.
-    fn open(&self) -> Vec<(String, Named)> {
-        journal::open_batches(&self.dir.earlier, &self.connected.api.origin())
+    fn open(&self) -> Vec<(String, Held)> {
+        life::open_batches(&self.dir.earlier, &self.connected.api.origin())
     }
 
     /// Collects, judges, and writes the report.
@@ -105,7 +106,7 @@ impl<'a> Collection<'a> {
         let (mut stops, mut left) = (Vec::new(), Vec::new());
         for batch in &mut batches {
             let Ended { progress, stop: ended } = self.attend(batch.clone()).await;
-            *batch = self.connected.api.shown_batch(progress.batch.as_ref().unwrap_or(batch));
+            *batch = self.connected.api.shown_batch(progress.batch().unwrap_or(batch));
             // Only what was to be cancelled and was not is left to `post`.
             if matches!(ended, Some(Stop::Signal(_) | Stop::Deadline(_))) && !is_over(batch) {
                 left.push(batch.id.clone());

@@ -13,7 +13,6 @@ use crate::error::Error;
 use crate::formats::json::inert;
 use crate::identity::Seen;
 use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
-use crate::retry_loop::RetryBudget;
 use crate::session::Session;
 use crate::text::{first_chars, one_line, safe, shorten};
 use crate::world::World;
@@ -38,12 +37,8 @@ pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(),
     let session = Session::begin(world, host.as_ref());
     let guard = session.guard(Instant::now() + BEFORE_BATCH);
     let since = world.clock.ago(LISTING_LOOK_BACK);
-    let scan = async || search::scan(api, since, |batch| Seen::of(batch).key.is_some()).await;
-    let found = guard.retry("listing batches", RetryBudget::BeforeBatch, scan).await.map_err(stopped)?;
-    if !found.is_whole {
-        session.warn("The list of batches is too long to be searched to its end.");
-    }
-    let mut found = found.batches;
+    let is_ours = |batch: &Batch| Seen::of(batch).key.is_some();
+    let mut found = search::list(api, &guard, since, is_ours).await.map_err(stopped)?;
     found.reverse();
     let lines = match output {
         Output::Json => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],

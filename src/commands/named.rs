@@ -6,12 +6,12 @@ use crate::dialects::Batch;
 use crate::error::Error;
 use crate::events::Event;
 use crate::guard::Stop;
-use crate::journal::Named;
+use crate::life::Held;
 use crate::session::Connected;
 use crate::values;
 
 /// The ids of the batches to collect; `open` are those that the journal names, each with its key.
-pub(super) fn ids(words: &[String], open: &[(String, Named)]) -> Result<Vec<String>, Error> {
+pub(super) fn ids(words: &[String], open: &[(String, Held)]) -> Result<Vec<String>, Error> {
     let typed = typed(words)?;
     if !typed.is_empty() {
         return Ok(typed);
@@ -24,7 +24,7 @@ pub(super) fn ids(words: &[String], open: &[(String, Named)]) -> Result<Vec<Stri
 /// the ids of those among them which nothing at the provider shows to be what the journal says.
 pub(super) async fn weigh(
     connected: &Connected<'_>,
-    open: &[(String, Named)],
+    open: &[(String, Held)],
     batches: Vec<Batch>,
 ) -> Result<(Vec<Batch>, Vec<String>), Stop> {
     let (guard, identity) = (connected.looking(), connected.session.host.identity());

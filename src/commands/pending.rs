@@ -22,7 +22,6 @@ use crate::own_files;
 use crate::plan::Collecting;
 use crate::policy::LISTING_LOOK_BACK;
 use crate::report::RunEntry;
-use crate::retry_loop::RetryBudget;
 use crate::session::{Connected, Session};
 use crate::verdict::{self, Verdict};
 
@@ -95,13 +94,7 @@ impl Ledger<'_> {
             let seen = Seen::of(batch);
             seen.key.is_some() && seen.repo == repo.as_deref()
         };
-        let scan = async || search::scan(&self.connected.api, since, is_ours).await;
-        let found = self.connected.looking().retry("listing batches", RetryBudget::BeforeBatch, scan).await?;
-        if !found.is_whole {
-            let warning = "The list of batches is too long to be searched to its end; an old one may be missed.";
-            self.session.warn(warning);
-        }
-        Ok(found.batches)
+        search::list(&self.connected.api, &self.connected.looking(), since, is_ours).await
     }
 
     /// The checks that batches' marks name, and those in progress that runs opened which attached to one.

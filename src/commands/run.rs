@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
             };
             let again = self.send(&submitting, shards, attempt).await;
             // A batch of an earlier run does not count as a retry of this one.
-            retries -= u32::from(again.iter().any(|it| it.ended.progress.attached.is_none()));
+            retries -= u32::from(again.iter().any(|it| it.ended.progress.attached().is_none()));
             all.extend(again);
             match self.collect(&gatherer, &all, &mut answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
@@ -315,7 +315,7 @@ impl<'a> Run<'a> {
         self.dir.report.shards = submitted::shards(all);
         let firsts: Vec<&Submitted> = all.iter().filter(|it| it.is_first()).collect();
         if let [only] = firsts[..] {
-            self.dir.report.input_file_id.clone_from(&only.ended.progress.file_id);
+            self.dir.report.input_file_id = only.ended.progress.file_id();
         }
     }
 

@@ -11,8 +11,7 @@ use std::collections::VecDeque;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use crate::batch::Ended;
-use crate::batch::submit::Progress;
+use crate::batch::{Ended, Progress};
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Event;
@@ -138,8 +137,8 @@ impl Sender<'_> {
 /// was not refused, or where a batch of it may exist.
 fn refusal(ended: &Ended) -> Option<String> {
     let Ended { progress, stop } = ended;
-    match (stop, &progress.batch) {
-        (Some(Stop::Failed(error)), None) if error.kind == Kind::TooLarge && !progress.in_doubt => {
+    match (stop, progress.batch()) {
+        (Some(Stop::Failed(error)), None) if error.kind == Kind::TooLarge && progress.in_doubt().is_none() => {
             Some(error.sentence().trim_end_matches('.').to_owned())
         }
         (None, Some(batch)) if oversize::is_failed(batch) => {

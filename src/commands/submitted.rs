@@ -27,11 +27,11 @@ impl Submitted {
     }
 
     pub(super) fn batch(&self) -> Option<&Batch> {
-        self.ended.progress.batch.as_ref()
+        self.ended.progress.batch()
     }
 
     pub(super) fn batch_mut(&mut self) -> Option<&mut Batch> {
-        self.ended.progress.batch.as_mut()
+        self.ended.progress.batch_mut()
     }
 
     /// The batch, if it is over and there is anybody left to collect for: not
@@ -54,8 +54,7 @@ impl Submitted {
 
     pub(super) fn end(&self) -> End<'_> {
         let Ended { progress, stop } = &self.ended;
-        let in_doubt = progress.create.as_ref().filter(|_| progress.in_doubt).map(|(mark, _)| mark.as_str());
-        End { stop: stop.as_ref(), batch: progress.batch.as_ref(), owner: progress.owner(), in_doubt }
+        End { stop: stop.as_ref(), batch: progress.batch(), owner: progress.owner(), in_doubt: progress.in_doubt() }
     }
 
     /// Whether nothing runs at the provider that this run would have to end. What was
@@ -65,12 +64,12 @@ impl Submitted {
         let is_handed_over = matches!(self.ended.stop, Some(Stop::HandedOver(_) | Stop::Detached(_)));
         is_handed_over
             || progress.owner() == Owner::AnotherRun
-            || progress.batch.as_ref().map_or(!progress.in_doubt, is_over)
+            || progress.batch().map_or(progress.in_doubt().is_none(), is_over)
     }
 
     /// The mark of its last create.
     pub(super) fn create(&self) -> Option<String> {
-        self.ended.progress.create.as_ref().map(|(create, _)| create.clone())
+        self.ended.progress.create().map(str::to_owned)
     }
 
     /// Whether its answers, if it came to any, are among those of the batches that are `here`.
@@ -81,7 +80,7 @@ impl Submitted {
 
     /// Whether nothing is left at the provider that a later run should reuse.
     pub(super) fn is_closed(&self) -> bool {
-        let create = if self.ended.progress.in_doubt { Create::InDoubt } else { Create::Settled };
+        let create = if self.ended.progress.in_doubt().is_some() { Create::InDoubt } else { Create::Settled };
         is_closed(self.ended.stop.as_ref(), self.batch(), create)
     }
 }
@@ -134,7 +133,7 @@ pub(super) fn batches(all: &[Submitted], places: &Places) -> Vec<BatchReport> {
             let line = line_of_whole(&shards, &it.shard, line)?;
             places.locate(line).map(|(file, line)| (file.to_owned(), line))
         };
-        let attached = it.ended.progress.attached.clone();
+        let attached = it.ended.progress.attached().cloned();
         Some(BatchReport::new(it.batch()?, it.part.attempt, locate, attached))
     };
     all.iter().filter_map(report).collect()

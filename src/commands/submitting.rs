@@ -7,7 +7,7 @@ use crate::batch::submit::Submission;
 use crate::batch::{Driver, Ended, Room};
 use crate::guard::Guard;
 use crate::identity::{self, Part};
-use crate::journal;
+use crate::life::{self, State};
 use crate::part;
 use crate::phases::{Phase, Phases};
 use crate::plan::Plan;
@@ -41,7 +41,7 @@ impl Submitting<'_> {
         let all = Box::pin(self.drive(pieces)).await;
         let submitted = |(Piece { shard, part, key }, mut ended): (Piece, Ended)| {
             // The endpoint says what an answer has to contain; not every provider repeats it.
-            if let Some(batch) = &mut ended.progress.batch {
+            if let Some(batch) = ended.progress.batch_mut() {
                 batch.endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
             }
             Submitted { shard, part, key, ended }
@@ -66,7 +66,7 @@ impl Submitting<'_> {
         let (events, at_once) = (&self.connected.session.events, self.plan.max_in_flight);
         let sender = Sender { source: self.source, journal, events, at_once };
         let key = |shard: &Shard, part: Part| key(self.plan, shard, part.attempt);
-        let is_halved = |key: &str| journal::is_halved(&self.dir.earlier, &origin, key);
+        let is_halved = |key: &str| matches!(life::left(&self.dir.earlier, &origin, key), State::Halved);
         let all = sender.send(pieces, key, is_halved, drive).await;
         if self.plan.waits {
             return all;
@@ -95,7 +95,7 @@ impl Submitting<'_> {
             source: self.source,
             shard: &piece.shard,
             part: piece.part,
-            left: journal::left(&self.dir.earlier, &self.connected.api.origin(), &piece.key),
+            left: life::left(&self.dir.earlier, &self.connected.api.origin(), &piece.key),
             key: piece.key.clone(),
             requests: self.fingerprint.to_owned(),
             whole: self.dir.report.requests.key.clone().unwrap_or_default(),

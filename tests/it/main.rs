@@ -29,6 +29,7 @@ mod optional;
 mod parity;
 mod patterns;
 mod redaction;
+mod resume;
 mod people;
 mod scenarios;
 mod shards;

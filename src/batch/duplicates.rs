@@ -1,4 +1,4 @@
-//! Two runs at once: both looked, saw nothing, and created a batch each.
+//! Duplicates: two runs at once both looked, saw nothing, and created a batch each.
 //!
 //! Each looks again after its own create; the older batch stays (by the second
 //! of its creation, then by id, so that both sides decide alike), and whoever
@@ -8,19 +8,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::attach::Verified;
-use super::cancel;
+use super::attach::{Verified, may_be};
+use super::cancel::{self, Budget, cancel};
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::attachment::{By, Owner};
 use crate::clock::seconds;
 use crate::dialects::{Batch, Status};
-use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
-use crate::journal::Record;
 use crate::policy::{BEFORE_BATCH, DUPLICATE_LOOKS, RACE};
-use crate::retry_loop::RetryBudget;
 
 /// When to look for an older batch while ours runs: half a minute and a minute
 /// after the create (or at the batch's end, if that is earlier), and once
@@ -48,11 +45,11 @@ impl Looks {
     }
 
     /// One was made: it found an older batch, or none, or failed and is made again.
-    pub(super) fn done(&mut self, batch: &Batch, yielded: Option<bool>) {
-        match yielded {
-            Some(true) => *self = Self::none(),
-            None if !batch.status.is_terminal() => {}
-            _ => {
+    pub(super) fn done(&mut self, batch: &Batch, looked: Looked) {
+        match looked {
+            Looked::Yielded => *self = Self::none(),
+            Looked::Unread if !batch.status.is_terminal() => {}
+            Looked::Alone | Looked::Unread => {
                 self.at_work &= !self.is_at_work(batch);
                 while self.is_late(batch) {
                     self.late = &self.late[1..];
@@ -76,44 +73,54 @@ impl Looks {
     }
 }
 
+/// What a look for an older batch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// There is an older one, and ours has yielded to it.
+    Yielded,
+    /// Ours is the oldest, as far as the provider lists batches.
+    Alone,
+    /// The list could not be read, or what it shows could not be verified.
+    Unread,
+}
+
 impl Submitter<'_> {
-    /// Yields to an older batch of the same work, if there is one, and tells
-    /// whether; none where the list could not be looked through.
-    pub(super) async fn yield_to_older(&self, work: &Submission<'_>) -> Result<Option<bool>, Stop> {
-        let Some(ours) = self.progress.borrow().batch.clone() else { return Ok(Some(false)) };
+    /// Looks for an older batch of the same work, and yields to it.
+    pub(super) async fn yield_to_older(&self, work: &Submission<'_>) -> Result<Looked, Stop> {
+        let Some(ours) = self.progress.borrow().batch().cloned() else { return Ok(Looked::Alone) };
         let since = ours.created_at.unwrap_or_else(|| self.clock.unix()) - seconds(RACE);
         let looked = search::scan(self.api, since, |batch| self.is_duplicate(batch, &ours, work)).await;
         let found = match looked {
             Ok(found) => found.batches,
             Err(failure) if cannot_list(&failure) => {
                 self.progress.borrow_mut().unlisted = true;
-                return Ok(Some(false));
+                return Ok(Looked::Alone);
             }
-            Err(_) => return Ok(None),
+            Err(_) => return Ok(Looked::Unread),
         };
         for older in found.iter().filter(|batch| is_older(batch, &ours)) {
-            match self.verify(older, work).await {
-                Ok(Verified::Yes) => {
+            match self.verify(older, work).await? {
+                Verified::Yes => {
                     self.end_orphans(work, &found, &older.id).await?;
-                    return self.yield_to(work, older.clone(), &ours).await.map(|()| Some(true));
+                    self.yield_to(work, older.clone(), &ours).await?;
+                    return Ok(Looked::Yielded);
                 }
-                Ok(Verified::No(_)) => {}
+                Verified::No(_) => {}
                 // What cannot be known of another batch is no reason to leave ours alone.
-                Ok(Verified::Untold) => return Ok(None),
-                Err(stop) => return Err(stop),
+                Verified::Unknown => return Ok(Looked::Unread),
             }
         }
-        Ok(Some(false))
+        Ok(Looked::Alone)
     }
 
     async fn yield_to(&self, work: &Submission<'_>, older: Batch, ours: &Batch) -> Result<(), Stop> {
         let why = format!("batch {} of the same requests, which another run made meanwhile, is older", older.id);
         // A create of ours that was sent twice made both.
-        let create = self.progress.borrow().create.clone().unwrap_or_default().0;
+        let create = self.progress.borrow().state().last_create().unwrap_or_default().to_owned();
         let is_ours = identity::is_from(&older, &create, ours.input_file_id.as_deref());
         let is_of_run = Seen::of(&older).is_of_run(work.repo.as_deref(), work.run.as_deref());
         let owner = if is_ours || is_of_run { Owner::ThisRun } else { Owner::AnotherRun };
-        // Until ours is cancelled it is this run's; a run that is killed meanwhile leaves both to the next.
+        // Until ours is cancelled it is this run's to end; a run that is killed meanwhile leaves both to the next.
         self.note_attached(work, &older, owner, Some(&ours.id))?;
         if !ours.status.is_terminal() {
             self.give_up(&ours.id, &why).await?;
@@ -129,58 +136,53 @@ impl Submitter<'_> {
         let (repo, run) = (work.repo.as_deref(), work.run.as_deref());
         for batch in found.iter().filter(|batch| batch.id != kept && !batch.status.is_terminal()) {
             if Seen::of(batch).is_of_earlier_attempt(repo, run) {
-                self.give_up(&batch.id, &format!("batch {kept} of the same requests stands for it")).await?;
+                self.give_up(&batch.id, &format!("batch {kept} of the same requests is used instead")).await?;
             }
         }
         Ok(())
     }
 
-    /// Cancels a batch that another of the same work stands for, for as long as
-    /// that may take. That it cannot be is only said.
+    /// Cancels a batch in favour of another of the same work, for as long as that may take. If it cannot be
+    /// cancelled, a warning says so.
     pub(super) async fn give_up(&self, batch_id: &str, why: &str) -> Result<(), Stop> {
-        self.journal.note(Record::Cancel { batch_id: batch_id.to_owned() })?;
-        self.guard.events.emit(Event::Cancelling { batch_id: batch_id.to_owned(), why: why.to_owned() });
+        self.announce_cancel(batch_id, why.to_owned())?;
         self.progress.borrow_mut().passed_over.push(batch_id.to_owned());
-        let doing = format!("cancelling batch {batch_id}");
-        let budget = RetryBudget::Until(Instant::now() + BEFORE_BATCH);
-        let why = match self.guard.retry(&doing, budget, async || cancel::request(self.api, batch_id).await).await {
+        let budget = Budget::Until(Instant::now() + BEFORE_BATCH);
+        let stop = match cancel(self.api, self.guard, batch_id, budget).await {
             Ok(_) => return Ok(()),
-            Err(Stop::Failed(error)) => error.sentence(),
-            Err(Stop::Deadline(trouble)) => trouble.unwrap_or_else(|| "no answer in time".to_owned()),
             // Nobody else cancels it: the run's end is about the batch that is kept.
             Err(stop @ Stop::Signal(_)) if !self.is_kept(batch_id) => {
-                if let Err(why) = self.cancel_twin(batch_id).await {
-                    self.warn_of_duplicate(batch_id, &why);
+                if let Err(stop) = cancel(self.api, self.guard, batch_id, Budget::Few).await {
+                    self.warn_of_duplicate(batch_id, &cancel::why(&stop));
                 }
                 return Err(stop);
             }
+            Err(stop @ (Stop::Failed(_) | Stop::Deadline(_))) => stop,
             Err(stop) => return Err(stop),
         };
-        self.warn_of_duplicate(batch_id, &why);
+        self.warn_of_duplicate(batch_id, &cancel::why(&stop));
         Ok(())
     }
 
     fn is_kept(&self, batch_id: &str) -> bool {
-        self.progress.borrow().batch.as_ref().is_some_and(|batch| batch.id == batch_id)
+        self.progress.borrow().batch().is_some_and(|batch| batch.id == batch_id)
     }
 
-    /// Says that a batch, for which another stands, may go on.
+    /// Warns that a duplicate may go on running.
     pub(super) fn warn_of_duplicate(&self, batch_id: &str, why: &str) {
         self.warn(format!("Batch {batch_id} is a duplicate and could not be cancelled ({why}); it may still run."));
     }
 
     /// Whether a batch is of the same work, and has answers or will have some.
     fn is_duplicate(&self, batch: &Batch, ours: &Batch, work: &Submission<'_>) -> bool {
-        let seen = Seen::of(batch);
-        let is_same = match seen.key {
-            Some(key) => key == work.key && seen.repo == work.repo.as_deref(),
-            None => batch.metadata.is_empty() && batch.input_file_id.is_some(),
-        };
         let is_over = batch.status.is_terminal() && batch.status != Status::Completed;
         // Once ours is paid for, only one that is, too, is worth yielding to: both end with the same results.
         let is_late = ours.status == Status::Completed && batch.status != Status::Completed;
         let is_alive = !is_over && !is_late && batch.status != Status::Cancelling;
-        batch.id != ours.id && is_same && is_alive && !self.progress.borrow().passed_over.contains(&batch.id)
+        batch.id != ours.id
+            && may_be(batch, work)
+            && is_alive
+            && !self.progress.borrow().passed_over.contains(&batch.id)
     }
 }
 

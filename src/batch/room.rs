@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::sync::Notify;
 
-use super::submit::Progress;
+use super::progress::Progress;
 use super::{Driver, Ended};
 use crate::dialects::Status;
 use crate::events::Event;
@@ -95,7 +95,7 @@ impl Driver<'_> {
 
     /// Waits until there may be room, and makes ready for another try.
     pub(super) async fn wait_for_room(&self, progress: &RefCell<Progress>, pauses: &mut Pauses) -> Result<(), Stop> {
-        let Some(batch_id) = progress.borrow().batch.as_ref().map(|batch| batch.id.clone()) else { return Ok(()) };
+        let Some(batch_id) = progress.borrow().batch().map(|batch| batch.id.clone()) else { return Ok(()) };
         let again_in = pauses.next();
         self.phases.begin(Phase::WaitingForRoom);
         let why = "too many tokens are enqueued at the provider".to_owned();
@@ -106,8 +106,7 @@ impl Driver<'_> {
 }
 
 /// Whether the batch failed because too much is enqueued.
-pub(super) fn lacks_room(progress: &RefCell<Progress>) -> bool {
-    let progress = progress.borrow();
-    let Some(batch) = progress.batch.as_ref() else { return false };
+pub(super) fn lacks_room(progress: &Progress) -> bool {
+    let Some(batch) = progress.batch() else { return false };
     batch.status == Status::Failed && batch.errors.lack_room
 }

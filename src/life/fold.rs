@@ -1,0 +1,200 @@
+//! Where earlier runs left a submission: the fold over the records of their journal.
+
+use super::{Held, State};
+use crate::journal::{Line, Record};
+
+/// Where earlier runs left the work `key` at the server `origin`. A closing record closes what its run
+/// worked on; a run that got nowhere closes nothing.
+pub(crate) fn left(earlier: &[Line], origin: &str, key: &str) -> State {
+    let mut state = State::New;
+    let (mut is_there, mut is_worked_on) = (false, false);
+    for Line { at, record } in earlier {
+        match record {
+            Record::Run { origin: at, .. } => (is_there, is_worked_on) = (at == origin, false),
+            _ if !is_there => {}
+            Record::Closed { .. } if !is_worked_on => {}
+            record if record.key().is_some_and(|of| of != key) => {}
+            record => {
+                is_worked_on |= record.key().is_some();
+                state = state.apply(*at, record);
+            }
+        }
+    }
+    state.left_behind()
+}
+
+/// The batches that earlier runs left, each with the key of its work: what `collect` takes where none is named.
+pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)> {
+    let mut keys: Vec<&str> = Vec::new();
+    for Line { record, .. } in earlier {
+        if let Record::Created { key, .. } | Record::Attached { key, .. } = record
+            && !keys.contains(&key.as_str())
+        {
+            keys.push(key);
+        }
+    }
+    let mut open: Vec<(String, Held)> = Vec::new();
+    for key in keys {
+        // `collect` writes one without marks down by no key.
+        if let Some(held) = left(earlier, origin, key).chosen()
+            && open.iter().all(|(_, other)| other.id != held.id)
+        {
+            open.push((key.to_owned(), held.clone()));
+        }
+    }
+    open
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Creation, Upload};
+    use super::{Held, Line, Record, State, left, open_batches};
+    use crate::attachment::Owner;
+
+    fn uploaded(key: &str, file: &str) -> Record {
+        Record::Uploaded { key: key.into(), file_id: file.into() }
+    }
+
+    fn create(key: &str, mark: &str) -> Record {
+        Record::Create { key: key.into(), create: mark.into(), file_id: "f".into() }
+    }
+
+    fn created(key: &str, batch: &str) -> Record {
+        Record::Created { key: key.into(), create: "c".into(), batch_id: batch.into() }
+    }
+
+    fn attached(key: &str, batch: &str, instead_of: Option<&str>) -> Record {
+        let (owner, instead_of) = (Owner::AnotherRun, instead_of.map(str::to_owned));
+        Record::Attached { key: key.into(), batch_id: batch.into(), owner, instead_of }
+    }
+
+    fn run() -> Record {
+        Record::Run { version: "1".into(), origin: "o".into(), key: "k".into(), total: 1 }
+    }
+
+    fn closed() -> Record {
+        Record::Closed { outcome: "succeeded".into() }
+    }
+
+    fn lines(records: &[Record]) -> Vec<Line> {
+        records.iter().map(|record| Line { at: 7, record: record.clone() }).collect()
+    }
+
+    fn of(records: &[Record]) -> State {
+        left(&lines(records), "o", "k")
+    }
+
+    fn named(held: &Held) -> (&str, Owner, Option<&str>) {
+        (&held.id, held.owner(), held.made_by())
+    }
+
+    fn batch(records: &[Record]) -> Option<(String, Owner)> {
+        of(records).chosen().map(|held| (held.id.clone(), held.owner()))
+    }
+
+    fn own(id: &str) -> Option<(String, Owner)> {
+        Some((id.to_owned(), Owner::ThisRun))
+    }
+
+    #[test]
+    fn a_run_without_a_closing_record_leaves_what_it_came_to() {
+        assert!(matches!(of(&[run()]), State::New));
+        assert!(matches!(of(&[run(), uploaded("k", "f")]), State::Uploaded(upload) if upload == Upload::claimed("f")));
+        let creation = Creation { upload: Some(Upload::claimed("f")), mark: "c".into(), first: 7, last: 7 };
+        let cut_off = of(&[run(), uploaded("k", "f"), create("k", "c")]);
+        assert!(matches!(cut_off, State::InDoubt(create) if create == creation), "it may have been sent");
+        assert_eq!(batch(&[run(), create("k", "c"), created("k", "b")]), own("b"));
+        assert_eq!(batch(&[run(), created("k", "b"), closed()]), None);
+        let dropped = |key: &str| Record::Dropped { key: key.into() };
+        assert_eq!(batch(&[run(), created("k", "b"), dropped("k")]), None);
+        assert_eq!(batch(&[run(), created("k", "b"), dropped("other")]), own("b"));
+        let records = lines(&[run(), created("k", "b")]);
+        assert!(matches!(left(&records, "elsewhere", "k"), State::New));
+        assert!(matches!(left(&records, "o", "other"), State::New));
+    }
+
+    #[test]
+    fn a_create_that_is_sent_again_is_as_old_as_its_last_sending() {
+        let at = |at, mark| Line { at, record: create("k", mark) };
+        let begun = Line { at: 1, record: run() };
+        let intent = |lines: &[Line]| match left(lines, "o", "k") {
+            State::InDoubt(create) => (create.mark, create.first, create.last),
+            state => panic!("{state:?}"),
+        };
+        assert_eq!(intent(&[begun.clone(), at(7, "c"), at(99, "c")]), ("c".into(), 7, 99));
+        assert_eq!(intent(&[begun, at(7, "c"), at(99, "d")]), ("d".into(), 99, 99));
+    }
+
+    #[test]
+    fn a_later_run_closes_what_it_worked_on_and_nothing_else() {
+        let left_by_first = [run(), created("k", "b")];
+        let after = |records: &[Record]| batch(&[&left_by_first, records].concat());
+        // The second run was refused before it could look.
+        assert_eq!(after(&[run(), closed()]), own("b"));
+        let other = Some(("other".to_owned(), Owner::AnotherRun));
+        assert_eq!(after(&[run(), attached("k", "other", None)]), other);
+        assert_eq!(after(&[run(), attached("k", "b", None)]), own("b"), "it was created here");
+        assert_eq!(after(&[run(), attached("k", "b", None), closed()]), None);
+        // A run of other work in the same directory.
+        let other = [run(), created("other", "x"), closed()];
+        assert_eq!(after(&other), own("b"));
+        let open = |records: &[Record]| {
+            let open = open_batches(&lines(records), "o");
+            open.iter().map(|(key, held)| format!("{key} {:?}", named(held))).collect::<Vec<_>>()
+        };
+        let expected = [r#"k ("b", ThisRun, Some("c"))"#];
+        assert_eq!(open(&[&left_by_first[..], &other].concat()), expected);
+        let collected = [&left_by_first[..], &[run(), attached("", "b", None)]].concat();
+        assert_eq!(open(&collected), expected, "once, by whatever key");
+    }
+
+    #[test]
+    fn a_batch_that_yields_keeps_the_mark_of_its_create() {
+        let records = [run(), create("k", "c"), created("k", "b"), attached("k", "older", Some("b"))];
+        let State::Yielding { own, older } = of(&records) else { panic!("{:?}", of(&records)) };
+        assert_eq!(named(&own), ("b", Owner::ThisRun, Some("c")));
+        assert_eq!(named(&older), ("older", Owner::AnotherRun, None));
+        assert_eq!(of(&records).last_create(), Some("c"));
+        // The next run has settled it.
+        let settled = of(&[&records[..], &[run(), attached("k", "older", None)]].concat());
+        assert!(matches!(&settled, State::Held(held) if held.id == "older"), "{settled:?}");
+        // A journal that names only the two.
+        let State::Yielding { own, .. } = of(&[run(), attached("k", "older", Some("b"))]) else { panic!() };
+        assert_eq!(named(&own), ("b", Owner::ThisRun, None));
+    }
+
+    #[test]
+    fn halved_work_stays_halved_until_its_run_is_closed() {
+        let halved = |key: &str| Record::Halved { key: key.into() };
+        let is_halved = |records: &[Record]| matches!(of(records), State::Halved);
+        let sent = [run(), created("k", "b"), halved("k"), created("half", "h")];
+        assert!(is_halved(&sent) && is_halved(&[&sent[..], &[run(), closed()]].concat()));
+        assert!(!is_halved(&[]) && !is_halved(&[run(), halved("other")]));
+        assert!(!is_halved(&[&sent[..], &[closed()]].concat()));
+        let open: Vec<String> = open_batches(&lines(&sent), "o").into_iter().map(|(_, held)| held.id).collect();
+        assert_eq!((batch(&sent), open), (None, vec!["h".to_owned()]));
+    }
+
+    #[test]
+    fn any_records_fold() {
+        let records = [
+            run(),
+            uploaded("k", "f"),
+            create("k", "c"),
+            created("k", "b"),
+            attached("k", "b", None),
+            attached("k", "o", Some("b")),
+            Record::Halved { key: "k".into() },
+            Record::Dropped { key: "k".into() },
+            closed(),
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..2_000 {
+            let some: Vec<Record> = (0..12).map(|_| random.choice(&records).unwrap().clone()).collect();
+            let state = of(&some);
+            // Nothing is only intended once its process is gone, and a batch is never held beside a create in doubt.
+            assert!(!matches!(state, State::Intended(_)), "{some:?}");
+            assert!(state.creation().is_none() || state.held().is_none(), "{some:?}");
+        }
+    }
+}
