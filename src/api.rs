@@ -86,6 +86,7 @@ impl Api {
 
     /// Reads a file's object.
     pub(crate) async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
+        self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
         let reply = self.send(self.dialect().get_file(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
@@ -118,6 +119,7 @@ impl Api {
 
     /// Lists batches, newest first: up to `limit` after the batch named.
     pub(crate) async fn list_batches(&self, limit: u64, after: Option<&str>) -> Result<(Page, Reply), Failure> {
+        self.supported(self.vendor.capabilities.list, "list of batches")?;
         let reply = self.send(self.dialect().list_batches(limit, after)).await?;
         let page = self.parsed(&reply, self.dialect().read_page(&reply.body))?;
         page.batches.iter().try_for_each(|batch| self.usable(batch.ids()))?;
@@ -140,6 +142,11 @@ impl Api {
         let Some(error) = self.dialect().error_in_success(&reply.body) else { return Ok(reply) };
         let shown = Box::new(error.shown(|text| self.shown(text)));
         Err(Failure::FailedInside(Refusal { status: 200, error: Box::new(error), shown, ..Refusal::default() }))
+    }
+
+    /// What the vendor is known not to have is not asked for.
+    fn supported(&self, support: Support, what: &'static str) -> Result<(), Failure> {
+        if support == Support::No { Err(Failure::Unsupported(what)) } else { Ok(()) }
     }
 
     fn file(&self, reply: &Reply) -> Result<File, Failure> {
@@ -167,5 +174,39 @@ impl Api {
             self.shown(&error.to_string()),
             shorten(self.shown(body.trim()).trim(), 80)
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Api;
+    use crate::client::{Client, Connection};
+    use crate::clock::Clock;
+    use crate::dialects::testing;
+    use crate::retry::{Advice, Failure};
+
+    #[tokio::test]
+    async fn what_a_vendor_does_not_have_is_not_asked_for() {
+        let connection = Connection {
+            // Nobody answers there, so a call would fail otherwise.
+            base_url: "http://127.0.0.1:9/v1".to_owned(),
+            api_key: None,
+            headers: Vec::new(),
+            ca_bundle: None,
+            allow_http: false,
+        };
+        let vendor = testing::without_list_and_files();
+        let api = Api::new(
+            Client::new(&connection, vendor.dialect, Clock::starting_at(std::time::Duration::ZERO)).unwrap(),
+            vendor,
+        );
+        let unlisted = api.list_batches(100, None).await.err().unwrap();
+        assert_eq!(unlisted, Failure::Unsupported("list of batches"));
+        assert!(!unlisted.is_ambiguous());
+        assert_eq!(
+            (unlisted.advice(), unlisted.to_string().as_str()),
+            (Advice::Stop, "the provider has no list of batches")
+        );
+        assert_eq!(api.get_file("file-1").await.err().unwrap(), Failure::Unsupported("objects of files"));
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Failure {
     FailedInside(Refusal),
     /// The server answered 2xx with a body that is not what the API promises.
     Garbled(String),
+    /// The vendor has nothing of this kind, by what is known of it; nothing was sent.
+    Unsupported(&'static str),
     /// The id that the server gave cannot be part of an address; nothing was sent.
     Misnamed(String),
     /// The requests file is not what was checked; the upload was broken off.
@@ -66,7 +68,7 @@ impl Failure {
         match self {
             Self::Unsent(_) | Self::Interrupted(_) | Self::Garbled(_) => Advice::Again(None),
             Self::Untrusted(_) => Advice::Lasting,
-            Self::Misnamed(_) | Self::Changed | Self::Local(_) => Advice::Stop,
+            Self::Unsupported(_) | Self::Misnamed(_) | Self::Changed | Self::Local(_) => Advice::Stop,
             Self::Answered(refusal) | Self::FailedInside(refusal) if refusal.error.is_hopeless() => Advice::Stop,
             Self::FailedInside(refusal) if refusal.error.is_transient() => Advice::Again(None),
             // Servers that answer so give no status to go by; the batch may be unknown to them.
@@ -86,7 +88,8 @@ impl Failure {
             Self::Interrupted(_) | Self::Garbled(_) => true,
             Self::FailedInside(refusal) => !refusal.error.is_hopeless(),
             Self::Answered(refusal) => matches!(refusal.status, 408 | 500..=599),
-            Self::Unsent(_) | Self::Untrusted(_) | Self::Misnamed(_) | Self::Changed | Self::Local(_) => false,
+            Self::Unsent(_) | Self::Untrusted(_) | Self::Unsupported(_) => false,
+            Self::Misnamed(_) | Self::Changed | Self::Local(_) => false,
         }
     }
 
@@ -151,6 +154,7 @@ impl std::fmt::Display for Failure {
             Self::Untrusted(why) => write!(f, "the server's certificate is not trusted: {why}"),
             Self::Interrupted(why) => write!(f, "no whole reply: {why}"),
             Self::Garbled(why) => write!(f, "the reply is not what the API promises: {why}"),
+            Self::Unsupported(what) => write!(f, "the provider has no {what}"),
             Self::Misnamed(id) => write!(f, "the id `{}` cannot be part of an address", shorten(id, 60)),
             Self::Changed => f.write_str("the requests file changed after it was checked"),
             Self::Local(why) => f.write_str(why),

@@ -92,8 +92,21 @@ pub(super) async fn find(api: &Api, create: &str, file_id: Option<&str>, intende
     if found.is_whole { Ok(found.batches) } else { Err(endless()) }
 }
 
-/// Whether an answer means that this server has no list of batches, or none for
-/// us, or none without something that only it knows.
+/// Whether the vendor has no list of batches, or an answer means that this server has none, or none for us, or none
+/// without something that only it knows.
 pub(super) fn cannot_list(failure: &Failure) -> bool {
-    matches!(failure.status(), Some(400 | 403 | 404 | 405 | 410 | 422 | 501)) || failure.is_unknown_thing()
+    matches!(failure, Failure::Unsupported(_))
+        || matches!(failure.status(), Some(400 | 403 | 404 | 405 | 410 | 422 | 501))
+        || failure.is_unknown_thing()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Failure, cannot_list};
+
+    #[test]
+    fn a_vendor_without_a_list_needs_no_refusal_to_be_known_as_such() {
+        assert!(cannot_list(&Failure::Unsupported("list of batches")));
+        assert!(!cannot_list(&Failure::Interrupted("reset".to_owned())));
+    }
 }

@@ -151,7 +151,15 @@ pub(crate) trait Dialect: Debug + Sync {
 /// Answers of servers for tests.
 #[cfg(test)]
 pub(crate) mod testing {
-    use super::{ApiError, Batch, Name, choose};
+    use super::{ApiError, Batch, Capabilities, Name, Support, Vendor, choose, vendors};
+
+    /// A vendor that lists no batches and shows no files.
+    pub(crate) fn without_list_and_files() -> &'static Vendor {
+        const NO: Capabilities =
+            Capabilities { list: Support::No, file_objects: Support::No, ..vendors::COMPATIBLE.capabilities };
+        const VENDOR: Vendor = Vendor { capabilities: NO, ..vendors::COMPATIBLE };
+        &VENDOR
+    }
 
     /// A batch that a compatible server shows so.
     pub(crate) fn batch(json: &str) -> Batch {

@@ -55,7 +55,7 @@ pub struct Checked {
 }
 
 /// Checks the requests and finds all their faults, in one pass and bounded
-/// memory: 34 bytes a request, and once the longest line. Blocks while it reads.
+/// memory: 30 bytes a request, and once the longest line. Blocks while it reads.
 ///
 /// # Errors
 /// Ends in exit 2 if the chosen endpoint does not exist, in exit 3 if the

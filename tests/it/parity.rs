@@ -198,7 +198,7 @@ fn the_launcher_masks_the_variables_that_vendors_name() {
         let has_it = |arg: &&clap::Arg| arg.get_long() == Some(input) && arg.get_value_parser().type_id() == secret;
         input == "base-url" || args.iter().any(has_it)
     };
-    let read = internals::vendors().flat_map(|vendor| vendor.variable_names()).filter(|(input, _)| is_secret(input));
+    let read = internals::vendors().flat_map(|vendor| vendor.variable_names().filter(|(input, _)| is_secret(input)));
     let read = read.chain([("github-token", "GITHUB_TOKEN")]);
     assert_eq!(masked, read.map(|(input, name)| (input.to_owned(), name.to_owned())).collect());
 }
