@@ -11,6 +11,7 @@ pub(crate) mod list;
 mod named;
 pub(crate) mod operations;
 pub(crate) mod providers;
+mod result_file;
 pub(crate) mod pending;
 mod post;
 pub(crate) mod run;

@@ -396,8 +396,16 @@ impl<'a> Run<'a> {
 
     fn gatherer<'g>(&'g self, guard: &'g Guard<'g>) -> Gatherer<'g> {
         let output_dir = &self.plan.output_dir;
-        let retry_on = self.plan.retry_on.clone();
-        Gatherer { api: &self.api, guard, events: self.events, journal: &self.journal, output_dir, retry_on }
+        let (retry_on, answer_files) = (self.plan.retry_on.clone(), self.plan.answer_files);
+        Gatherer {
+            api: &self.api,
+            guard,
+            events: self.events,
+            journal: &self.journal,
+            output_dir,
+            retry_on,
+            answer_files,
+        }
     }
 
     /// Downloads what there is of new answers, and reconciles all. None where
