@@ -22,7 +22,6 @@ mod row;
 mod secret_watch;
 mod similar;
 pub(crate) mod sinks;
-mod summary_line;
 mod unanswered;
 mod usage;
 mod without_requests;

@@ -9,13 +9,13 @@ use std::borrow::Cow;
 
 use csv::{Terminator, WriterBuilder};
 
+use super::summary_line::SummaryLine;
 use super::{Output, Row, Sink};
 use crate::error::Error;
-use crate::results::summary_line::SummaryLine;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(in crate::results) const NAME: &str = "answers.csv";
+pub(super) const NAME: &str = "answers.csv";
 
 /// The first line.
 const COLUMNS: [&str; 11] = [

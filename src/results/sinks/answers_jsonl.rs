@@ -1,13 +1,13 @@
 //! `answers.jsonl`: one object for each request, with the text of its answer.
 
+use super::summary_line::SummaryLine;
 use super::{Output, Row, Sink};
 use crate::error::Error;
 use crate::inert_json::inert;
-use crate::results::summary_line::SummaryLine;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(in crate::results) const NAME: &str = "answers.jsonl";
+pub(super) const NAME: &str = "answers.jsonl";
 
 /// Writes the file.
 pub(super) struct AnswersJsonl<'a> {

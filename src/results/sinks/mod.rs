@@ -1,4 +1,5 @@
-//! Sinks: what is made of the rows. Each is a file of its own and knows no other.
+//! Sinks: what is made of the rows. Each is a file of its own and knows no other;
+//! `summary_line.rs` is what the two files of answers have in common.
 //!
 //! The engine ([`reconcile`](super::reconcile)) calls every sink and knows none by
 //! name. A new sink is a file here and an entry in [`all`].
@@ -7,12 +8,13 @@ mod answers_csv;
 mod answers_jsonl;
 mod failures;
 mod results_jsonl;
+mod summary_line;
 mod tally;
 mod unexpected;
 
 use std::io::Write;
 
-pub(super) use self::results_jsonl::NAME as RESULTS_JSONL;
+use self::results_jsonl::NAME as RESULTS_JSONL;
 
 use super::reread::Line;
 use super::row::Row;

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(in crate::results) const NAME: &str = "unexpected.jsonl";
+pub(super) const NAME: &str = "unexpected.jsonl";
 
 /// Writes the file.
 pub(super) struct Unexpected<'a> {

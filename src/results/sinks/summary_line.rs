@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::row::Row;
-use super::sinks::RESULTS_JSONL;
+use super::{RESULTS_JSONL, Row};
 use crate::dialects::Tokens;
 use crate::error::Error;
 
@@ -63,12 +62,12 @@ impl<'a> SummaryLine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sinks::all;
-    use super::super::sinks::testing::Files;
-    use super::super::{AnswersFile, Policy, Requests, reconcile};
+    use super::super::all;
+    use super::super::testing::Files;
     use crate::dialects::{Name, choose};
     use crate::requests::source::testing::source;
     use crate::requests::testing::{chat, rules};
+    use crate::results::{AnswersFile, Policy, Requests, reconcile};
     use crate::values::{AnswerFiles, RetryOn};
 
     /// A success with this text, which is JSON.
