@@ -3,10 +3,9 @@
 //! one of them; `bench/run.sh` holds the whole program against its peers.
 
 use std::hint::black_box;
-use std::io;
 use std::path::PathBuf;
 
-use batchstep::internals::{AnswersFile, Checked, Name, Policy, RetryOn, Source, choose, reconcile, resolve};
+use batchstep::internals::{AnswersFile, Checked, Name, Source, choose, reconcile_and_discard, resolve};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 
@@ -63,7 +62,7 @@ fn answers(dir: &TempDir, rows: usize, shuffled: bool) -> AnswersFile {
     let path: PathBuf = dir.path().join(format!("answers-{shuffled}.jsonl"));
     std::fs::write(&path, order.into_iter().map(line).collect::<String>()).expect("the answers are written");
     let endpoint = Some("/v1/chat/completions".to_owned());
-    AnswersFile { path, what: "output", attempt: 1, batch: 0, endpoint }
+    AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id: "batch_1".to_owned(), endpoint }
 }
 
 fn reconciling(criterion: &mut Criterion) {
@@ -75,11 +74,7 @@ fn reconciling(criterion: &mut Criterion) {
         group.throughput(Throughput::Bytes(std::fs::metadata(&file.path).expect("the answers are there").len()));
         group.bench_function(BenchmarkId::from_parameter(name), |bencher| {
             bencher.iter(|| {
-                let (mut results, mut unexpected) = (io::sink(), io::sink());
-                let answers = std::slice::from_ref(&file);
-                let (ids, total, retry_on) = (&checked.ids, checked.total, RetryOn::default());
-                let policy = Policy { retry_on: &retry_on, gone: &[] };
-                let found = reconcile(&source, ids, total, answers, &policy, &mut results, &mut unexpected);
+                let found = reconcile_and_discard(&source, &checked, std::slice::from_ref(&file));
                 black_box(found.expect("the answers are reconciled"))
             });
         });

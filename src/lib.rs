@@ -53,6 +53,7 @@ mod values;
 mod opaque;
 pub mod clock;
 pub mod error;
+mod inert_json;
 mod text;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.
@@ -67,8 +68,7 @@ pub mod internals {
     pub use crate::report::Report;
     pub use crate::requests::source::{Source, resolve};
     pub use crate::requests::{Checked, check};
-    pub use crate::results::{AnswersFile, Policy, reconcile};
-    pub use crate::values::RetryOn;
+    pub use crate::results::{AnswersFile, reconcile_and_discard};
 }
 
 use commands::{cancel, check, collect, completions, operations, providers, run};

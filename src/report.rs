@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
-use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Vendor};
+use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
 use crate::phases::PhaseTime;
 use crate::requests::shards::Shard;
@@ -58,6 +58,8 @@ pub struct Report {
     pub coverage: Coverage,
     /// Tokens, summed over the answers' own usage.
     pub tokens: Tokens,
+    /// Tokens and counts of the answers, by batch and model.
+    pub usage: Vec<ModelUsage>,
     /// Failed requests, grouped by code, status and message, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// What is wrong with the requests file; the first thousand.
@@ -178,17 +180,19 @@ pub enum Coverage {
     Counted,
 }
 
-/// Tokens, as the answers count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tokens {
-    /// Into the model.
-    pub input: u64,
-    /// Of these, from its cache.
-    pub cached: u64,
-    /// Out of the model.
-    pub output: u64,
-    /// Of these, reasoning.
-    pub reasoning: u64,
+/// What the answers of a batch by one model used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ModelUsage {
+    /// The model, as the answers name it; none where they do not.
+    pub model: Option<String>,
+    /// The batch.
+    pub batch_id: String,
+    /// Requests that succeeded.
+    pub succeeded: u64,
+    /// Requests that failed with an answer.
+    pub failed: u64,
+    /// The tokens of both.
+    pub tokens: Tokens,
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
@@ -220,6 +224,10 @@ pub struct Files {
     pub results: Option<String>,
     /// Lines that answer nothing we asked.
     pub unexpected: Option<String>,
+    /// The texts of the answers, as JSON lines; only with the input `csv`.
+    pub answers: Option<String>,
+    /// The same as a table.
+    pub answers_csv: Option<String>,
     /// The report itself.
     pub report: Option<String>,
 }
@@ -273,6 +281,7 @@ impl Report {
             counts: Counts::default(),
             coverage: Coverage::default(),
             tokens: Tokens::default(),
+            usage: Vec::new(),
             failures: Vec::new(),
             faults: Vec::new(),
             fault_count: 0,

@@ -206,17 +206,17 @@ impl FromStr for RetryWord {
 
 /// The failures that are retried beside the default ones: the input `retry-on`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RetryOn(pub Vec<RetryWord>);
+pub(crate) struct RetryOn(pub(crate) Vec<RetryWord>);
 
 impl RetryOn {
     /// Whether requests without an answer are retried even where the provider's
     /// own account promises one: that may pay for them twice.
-    pub fn covers_missing(&self) -> bool {
+    pub(crate) fn covers_missing(&self) -> bool {
         self.0.contains(&RetryWord::Missing)
     }
 
     /// Whether a failure with this status and code is among them.
-    pub fn covers(&self, status: Option<u16>, code: &str) -> bool {
+    pub(crate) fn covers(&self, status: Option<u16>, code: &str) -> bool {
         self.0.iter().any(|word| match word {
             RetryWord::Missing => false,
             RetryWord::Status(one) => status == Some(*one),
@@ -245,6 +245,23 @@ pub enum OnExit {
     Cancel,
     /// It keeps running.
     Detach,
+}
+
+/// Whether `answers.jsonl` and `answers.csv` are written: the input `csv`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AnswerFiles {
+    /// They are not.
+    #[default]
+    Omit,
+    /// They are.
+    Write,
+}
+
+impl AnswerFiles {
+    /// What the input says.
+    pub(crate) fn of(csv: Option<bool>) -> Self {
+        if csv == Some(true) { Self::Write } else { Self::Omit }
+    }
 }
 
 /// The longest span that is taken: beyond it, clocks and calendars overflow.

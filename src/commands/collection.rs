@@ -249,6 +249,7 @@ impl<'a> Collection<'a> {
             journal: &self.dir.journal,
             output_dir: &self.dir.path,
             retry_on: RetryOn::default(),
+            answer_files: self.plan.answer_files,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.

@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
 use crate::batch::promise::{Account, FileState, Finding};
 use crate::dialects::{Batch, Counts};
-use crate::effects::NewFile;
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
@@ -25,9 +25,10 @@ use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
 use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
-use crate::results::{self, AnswersFile, Held, Policy, Results, Watch};
+use crate::results::sinks::{self, Output};
+use crate::results::{self, Absence, AnswersFile, Held, Policy, Requests, Results};
 use crate::text::{counted, requests_count};
-use crate::values::RetryOn;
+use crate::values::{AnswerFiles, RetryOn};
 
 /// A batch that lacks answers, and was not looked at again yet.
 const UNCONFIRMED: &str = "it lacks answers";
@@ -59,6 +60,8 @@ pub(super) struct Gatherer<'a> {
     pub(super) output_dir: &'a Path,
     /// Which failures are retried beside the default ones.
     pub(super) retry_on: RetryOn,
+    /// Whether the answers' texts are written to files of their own.
+    pub(super) answer_files: AnswerFiles,
 }
 
 /// A batch that is over, and what is known of its requests.
@@ -134,11 +137,11 @@ impl Answers {
     fn files(&mut self) -> std::io::Result<Vec<AnswersFile>> {
         let mut files = Vec::new();
         for (index, fetched) in self.all.iter_mut().enumerate() {
-            let (attempt, endpoint) = (fetched.attempt, fetched.endpoint.clone());
+            let (attempt, endpoint, batch_id) = (fetched.attempt, &fetched.endpoint, &fetched.batch.id);
             for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
                 if let Some(path) = copy.lines()? {
-                    let endpoint = endpoint.clone();
-                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, endpoint });
+                    let (endpoint, batch_id) = (endpoint.clone(), batch_id.clone());
+                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, batch_id, endpoint });
                 }
             }
         }
@@ -232,6 +235,9 @@ impl Gatherer<'_> {
         for group in &mut results.failures {
             (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
             group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
+        }
+        for usage in &mut results.usage {
+            usage.model = usage.model.as_deref().map(|model| self.api.shown(model));
         }
         let ids = answers.all.iter().map(|fetched| fetched.batch.id.clone()).collect();
         Ok(Gathered { results, doubtful: answers.doubtful(), ids })
@@ -359,28 +365,26 @@ impl Gatherer<'_> {
         order: Arc<Order>,
     ) -> Result<Results, Stop> {
         let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
-        let traces = self.api.traces();
+        let (traces, reader) = (self.api.traces(), self.api.vendor().dialect.answers());
+        let answer_files = self.answer_files;
         let reconciling = tokio::task::spawn_blocking(move || {
             let holds = |line: &[u8]| traces.are_in(line);
-            let mut results = Watch::new(NewFile::create(output_dir.join("results.jsonl"))?, &holds);
-            let mut unexpected = Watch::new(NewFile::create(output_dir.join("unexpected.jsonl"))?, &holds);
-            let mut found = match order.as_ref() {
+            let open = |name| -> Result<Box<dyn Output>, Error> {
+                Ok(Box::new(ResultFile::create(&output_dir, name, &holds)?))
+            };
+            let sinks = sinks::all(answer_files, open)?;
+            let policy = Policy { reader, retry_on: &retry_on, gone: &gone };
+            match order.as_ref() {
                 Order::Requests { source, ids, total } => {
-                    let policy = Policy { retry_on: &retry_on, gone: &gone };
-                    results::reconcile(source, ids, *total, &answers, &policy, &mut results, &mut unexpected)?
+                    let requests = Requests { source, ids, total: *total };
+                    results::reconcile(requests, &answers, &policy, sinks)
                 }
                 Order::Answers { total } => {
-                    results::keep_order(*total, &answers, !gone.is_empty(), &mut results, &mut unexpected)?
+                    let absence = if gone.is_empty() { Absence::Missing } else { Absence::Gone };
+                    let policy = Policy { retry_on: &RetryOn::default(), gone: &[], ..policy };
+                    results::keep_order(*total, &answers, &policy, absence, sinks)
                 }
-            };
-            let ((results, first), (unexpected, second)) =
-                (results.end("results.jsonl"), unexpected.end("unexpected.jsonl"));
-            results.finish()?;
-            if found.counts.unexpected > 0 {
-                unexpected.finish()?;
             }
-            found.warnings.extend(first.into_iter().chain(second));
-            Ok::<_, Error>(found)
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;
         Ok(reconciled
@@ -416,6 +420,7 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     for warning in &results.warnings {
         events.emit(Event::Warned(warning.clone()));
     }
+    report.tokens = results.tokens();
     let first = report.batches.iter().filter(|batch| batch.attempt == 1);
     let completed: u64 = first.filter_map(|batch| batch.request_counts.completed).sum();
     if completed > results.counts.succeeded {
@@ -425,9 +430,10 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
             counted(results.counts.succeeded, "good answer", "good answers")
         )));
     }
-    report.files.results = Some(output_dir.join("results.jsonl").display().to_string());
-    if results.counts.unexpected > 0 {
-        report.files.unexpected = Some(output_dir.join("unexpected.jsonl").display().to_string());
-    }
-    (report.counts, report.tokens, report.failures) = (results.counts, results.tokens, results.failures);
+    let path = |name: String| output_dir.join(name).display().to_string();
+    report.files.results = results.files.results.map(path);
+    report.files.unexpected = results.files.unexpected.map(path);
+    report.files.answers = results.files.answers.map(path);
+    report.files.answers_csv = results.files.answers_csv.map(path);
+    (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
 }

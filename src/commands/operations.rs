@@ -10,7 +10,7 @@ use crate::client::{Client, Reply};
 use crate::dialects::NewBatch;
 use crate::effects::{Effect, NewFile};
 use crate::error::{Error, Exit};
-use crate::formats::json::inert;
+use crate::inert_json::inert;
 use crate::inputs::{self, Batch, File};
 use crate::invocation::Invocation;
 use crate::plan::{self, Server};

@@ -254,6 +254,7 @@ impl<'a> Run<'a> {
             journal: &self.dir.journal,
             output_dir: &self.plan.output_dir,
             retry_on: self.plan.retry_on.clone(),
+            answer_files: self.plan.answer_files,
         }
     }
 

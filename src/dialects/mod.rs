@@ -6,6 +6,7 @@
 //! in data are rows of `vendors.rs`. Nothing here sends anything: `client/` does. The one `match` on names is
 //! [`choose`].
 
+mod answer;
 mod batch;
 mod call;
 mod capabilities;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
+pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
 pub(crate) use self::batch::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 pub(crate) use self::call::{Body, Call, Method, NewBatch, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
@@ -146,6 +148,9 @@ pub(crate) trait Dialect: Debug + Sync {
 
     /// Whether a code says that no waiting helps.
     fn is_hopeless(&self, code: &str) -> bool;
+
+    /// How the lines of a batch's answers are read.
+    fn answers(&self) -> &'static dyn ReadAnswers;
 }
 
 /// Answers of servers for tests.

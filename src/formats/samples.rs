@@ -1,10 +1,12 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
-use crate::dialects::{Counts as BatchCounts, Status};
+use crate::dialects::{Counts as BatchCounts, Status, Tokens};
 use crate::error::{Exit, Outcome};
 use crate::phases::PhaseTime;
-use crate::report::{Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, Report, Tokens, VERSION};
+use crate::report::{
+    Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
+};
 use crate::requests::Fault;
 
 /// Text that tries to break out of where it is shown.
@@ -78,6 +80,13 @@ pub(crate) fn succeeded() -> Report {
         counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640 },
+        usage: vec![ModelUsage {
+            model: Some("gpt-4.1-mini".to_owned()),
+            batch_id: "batch_1".to_owned(),
+            succeeded: 1200,
+            failed: 0,
+            tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640 },
+        }],
         failures: Vec::new(),
         faults: Vec::new(),
         fault_count: 0,
@@ -86,6 +95,8 @@ pub(crate) fn succeeded() -> Report {
         files: Files {
             results: Some("batch-results/results.jsonl".to_owned()),
             unexpected: None,
+            answers: None,
+            answers_csv: None,
             report: Some("batch-results/report.json".to_owned()),
         },
     }
@@ -120,6 +131,7 @@ pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> Fa
 fn nothing_collected(report: &mut Report) {
     report.counts = Counts::default();
     report.tokens = Tokens::default();
+    report.usage.clear();
     report.files.results = None;
 }
 
@@ -195,6 +207,7 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.requests =
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
     report.max_failed = own();
+    (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
     let batch = &mut report.batches[0];
     batch.id = own();
@@ -208,7 +221,13 @@ pub(crate) fn hostile(text: &str) -> Report {
         line: Some(1),
     }];
     batch.error_count = 1;
-    report.files = Files { results: Some(own()), unexpected: Some(own()), report: Some(own()) };
+    report.files = Files {
+        results: Some(own()),
+        unexpected: Some(own()),
+        answers: Some(own()),
+        answers_csv: Some(own()),
+        report: Some(own()),
+    };
     report
 }
 

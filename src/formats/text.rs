@@ -93,7 +93,13 @@ fn rows(report: &Report) -> Vec<(&'static str, String)> {
         rows.push(("Time", flat(&phases.join(", "), LONGEST_SENTENCE)));
     }
     let files = &report.files;
-    let files = [("Results", &files.results), ("Unexpected", &files.unexpected), ("Report", &files.report)];
+    let files = [
+        ("Results", &files.results),
+        ("Unexpected", &files.unexpected),
+        ("Answers", &files.answers),
+        ("CSV", &files.answers_csv),
+        ("Report", &files.report),
+    ];
     rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));
     rows
 }

@@ -172,6 +172,9 @@ pub struct Reporting {
     /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub summary: Option<bool>,
+    /// Also write the answers' texts as `answers.jsonl` and `answers.csv` [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
+    pub csv: Option<bool>,
     /// Post the summary as one comment on the GitHub pull request and keep it up to date [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub comment: Option<bool>,

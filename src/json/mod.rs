@@ -1,9 +1,12 @@
-//! Reading JSON that somebody else wrote, in three ways.
+//! Reading JSON that somebody else wrote, in four ways.
 //!
 //! - `bounded` reads a server's answer into a value of limited size, however large the answer is.
 //! - `lenient` reads the fields that are asked for, whatever their types, and skips the rest.
 //! - `fast` does what `lenient` does, sooner, for lines that come by the million.
+//! - `damaged` does what `lenient` does for what is not JSON, as far as it can be read; `scanner` is its lower half.
 
 pub(crate) mod bounded;
+pub(crate) mod damaged;
 pub(crate) mod fast;
 pub(crate) mod lenient;
+mod scanner;

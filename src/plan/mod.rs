@@ -19,9 +19,7 @@ use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
 use crate::simulator::Simulator;
-use crate::values::OnExit;
-use crate::values::Reuse;
-use crate::values::{Header, MaxFailed, Pair, RetryOn, RetryWord, Secret};
+use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
 
 /// The completion window where none is named.
 const WINDOW: &str = "24h";
@@ -68,6 +66,8 @@ pub(crate) struct Plan {
     pub retry_on: RetryOn,
     /// How many batches are under way at a time.
     pub max_in_flight: usize,
+    /// Whether the answers' texts are written to files of their own.
+    pub answer_files: AnswerFiles,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -112,6 +112,7 @@ impl Plan {
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
+            answer_files: AnswerFiles::of(run.reporting.csv),
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -141,6 +142,7 @@ impl Plan {
             retries: 0,
             retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
+            answer_files: AnswerFiles::Omit,
             output_dir: output_dir(submit.reporting.output_dir),
         };
         Ok((plan, server))
@@ -167,6 +169,8 @@ pub(crate) struct Collecting {
     pub fail_if_pending: bool,
     /// How many may fail; none where that is for the batch's own mark to say.
     pub max_failed: Option<MaxFailed>,
+    /// Whether the answers' texts are written to files of their own.
+    pub answer_files: AnswerFiles,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -200,6 +204,7 @@ impl Collecting {
             on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
             fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
             max_failed: waiting.max_failed,
+            answer_files: AnswerFiles::of(collect.reporting.csv),
             output_dir: output_dir(collect.reporting.output_dir),
         };
         Ok((plan, Server::remote(collect.connection)?))

@@ -1,22 +1,22 @@
-//! What the files of each batch hold, to be compared with what the provider's
-//! own account of the batch promises.
+//! What the files of each batch hold. It is compared with what the provider's own
+//! counts promise.
 
 use std::ops::Range;
 
 use super::AnswersFile;
-use super::answer::Kind;
+use crate::dialects::Kind;
 
 /// What the files of a batch hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub(crate) struct Held {
     /// Distinct requests of ours that a line of any file names.
-    pub requests: u64,
+    pub(crate) requests: u64,
     /// Lines that name none of ours: their id cannot be read, or is a stranger's.
-    pub nameless: u64,
+    pub(crate) nameless: u64,
     /// Lines that name a request of ours and hold a success without an answer.
-    pub empty: u64,
+    pub(crate) empty: u64,
     /// Its files, in the order in which they were given.
-    pub files: Vec<FileHeld>,
+    pub(crate) files: Vec<FileHeld>,
 }
 
 impl Held {
@@ -28,13 +28,13 @@ impl Held {
 
 /// What one file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileHeld {
+pub(crate) struct FileHeld {
     /// `output` or `error`.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// Its lines, without blank ones.
-    pub lines: u64,
+    pub(crate) lines: u64,
     /// Whether any of them names a request of ours.
-    pub names_any: bool,
+    pub(crate) names_any: bool,
 }
 
 /// The counts so far. A bit for each request tells whether the batch at hand
@@ -105,7 +105,7 @@ mod tests {
     use super::{AnswersFile, FileHeld, Holdings, Kind};
 
     fn file(batch: usize, what: &'static str) -> AnswersFile {
-        AnswersFile { path: what.into(), what, attempt: 1, batch, endpoint: None }
+        AnswersFile { path: what.into(), what, attempt: 1, batch, batch_id: String::new(), endpoint: None }
     }
 
     #[test]

@@ -17,10 +17,13 @@ use crate::clock::{Clock, rfc3339};
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
+use crate::results::sinks;
 
-/// What a run leaves, the answers first: should the process be killed in between, no
+/// Files with answers, which are moved first: should the process be killed in between, no
 /// earlier answers are left that could pass for this run's.
-const FILES: [&str; 3] = ["results.jsonl", "unexpected.jsonl", "report.json"];
+const ANSWERS: [&str; 4] = sinks::FILES;
+/// What else a run leaves.
+const REPORT: &str = "report.json";
 /// So many earlier runs are kept: those with answers, and as many without, which push out none of the former.
 const KEPT: usize = 10;
 /// So many runs may begin in the same second.
@@ -28,7 +31,8 @@ const MOST_AT_ONCE: usize = 100;
 
 /// Moves away what an earlier run left in `dir`, and logs where it went.
 pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<(), Error> {
-    let found: Vec<&str> = FILES.into_iter().filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
+    let found: Vec<&str> =
+        ANSWERS.into_iter().chain([REPORT]).filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
     let Some(first) = found.first() else { return Ok(()) };
     // A colon may not be in a file's name everywhere.
     let time = rfc3339(clock.unix()).replace(':', "-");
@@ -102,7 +106,7 @@ fn forget_oldest(root: &Path, events: &Events<'_>) {
     let mut runs: Vec<PathBuf> = entries.flatten().filter(is_run).map(|entry| entry.path()).collect();
     // A time's name sorts by the time.
     runs.sort();
-    let has_answers = |run: &PathBuf| FILES[..2].iter().any(|name| run.join(name).symlink_metadata().is_ok());
+    let has_answers = |run: &PathBuf| ANSWERS.iter().any(|name| run.join(name).symlink_metadata().is_ok());
     let (with, without): (Vec<PathBuf>, Vec<PathBuf>) = runs.into_iter().partition(has_answers);
     for runs in [with, without] {
         for run in &runs[..runs.len().saturating_sub(KEPT)] {

@@ -3,6 +3,7 @@
 //! This directory alone knows its JSON, paths, form fields, codes and variables. The calls are OpenAI's
 //! `openapi.yaml` of 2026-08.
 
+mod answer;
 pub(crate) mod codes;
 mod endpoints;
 pub(crate) mod error;
@@ -14,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed, RequestLine, Rules,
-    UploadForm, Variable, quoted,
+    ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine,
+    Rules, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -149,6 +150,10 @@ impl Dialect for OpenAi {
 
     fn is_hopeless(&self, code: &str) -> bool {
         codes::is_hopeless(code)
+    }
+
+    fn answers(&self) -> &'static dyn ReadAnswers {
+        &answer::OpenAiAnswers
     }
 }
 

@@ -216,7 +216,13 @@ fn time_and_tokens(page: &mut Page, report: &Report) {
 
 fn files(page: &mut Page, report: &Report) {
     let files = &report.files;
-    let files = [("Results", &files.results), ("Unexpected lines", &files.unexpected), ("Report", &files.report)];
+    let files = [
+        ("Results", &files.results),
+        ("Unexpected lines", &files.unexpected),
+        ("Answers", &files.answers),
+        ("Answers as CSV", &files.answers_csv),
+        ("Report", &files.report),
+    ];
     let rows = files.into_iter().filter_map(|(what, path)| Some([what.to_owned(), code(path.as_ref()?)]));
     page.table("Files", ["File", "Path"], rows);
 }

@@ -1,43 +1,56 @@
-//! Failed requests, grouped by what failed them.
+//! Groups failed and missing requests by cause.
 //!
-//! A batch fails in a few ways thousands of times; people want to see the few.
-//! A way is a code, a status, and a message whose ids and numbers do not count.
+//! The requests of a batch fail for a few causes, thousands of times; people want to
+//! see the causes. A cause is a code, a status, and a message in which ids and numbers
+//! are ignored.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::fold::folded;
+use super::{Row, Sink};
+use crate::error::Error;
 use crate::report::FailureGroup;
+use crate::results::Results;
+use crate::results::similar::folded;
+use crate::results::unanswered::MISSING;
 
 /// How many groups are shown at most, beside [`OTHER`] and [`MISSING`].
 const GROUPS: usize = 50;
 
-/// How many groups are told apart, so that the most frequent ones are found
-/// wherever they begin.
-const TOLD_APART: usize = 2_000;
+/// How many groups are counted apart, so that the most frequent ones are found wherever
+/// they begin.
+const APART: usize = 2_000;
 
 /// How many ids a group shows.
 const SHOWN: usize = 5;
 
-/// The code of the failures that found no room in a group of their own.
+/// The code of the failures beyond that.
 const OTHER: &str = "other";
-
-/// The code of a request that got no answer.
-pub(crate) const MISSING: &str = "batchstep_missing";
-
-/// The code of a request whose answer no longer exists.
-pub(crate) const GONE: &str = "answers_gone";
 
 /// The groups so far, by code, status and folded message.
 #[derive(Debug, Default)]
-pub(crate) struct Failures {
+pub(super) struct Failures {
     groups: BTreeMap<(String, Option<u16>, String), FailureGroup>,
     other: Option<FailureGroup>,
 }
 
+impl Sink for Failures {
+    fn row(&mut self, row: &Row<'_>) -> Result<(), Error> {
+        if let Some(failed) = row.outcome.failed() {
+            self.add(&failed.code, failed.status, &failed.message, &failed.custom_id);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, results: &mut Results) -> Result<(), Error> {
+        results.failures = self.sorted();
+        Ok(())
+    }
+}
+
 impl Failures {
     /// Adds the failure of a request.
-    pub(crate) fn add(&mut self, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
+    fn add(&mut self, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
         let key = (code.to_owned(), status, folded(message, custom_id));
         let first = |code: &str, status| FailureGroup {
             code: code.to_owned(),
@@ -46,7 +59,7 @@ impl Failures {
             count: 0,
             custom_ids: Vec::new(),
         };
-        let is_full = self.groups.len() >= TOLD_APART && !self.groups.contains_key(&key) && code != MISSING;
+        let is_full = self.groups.len() >= APART && !self.groups.contains_key(&key) && code != MISSING;
         let group = if is_full {
             self.other.get_or_insert_with(|| first(OTHER, None))
         } else {
@@ -59,7 +72,7 @@ impl Failures {
     }
 
     /// The groups, most frequent first, then by code. Those beyond what is shown are one.
-    pub(crate) fn sorted(self) -> Vec<FailureGroup> {
+    fn sorted(self) -> Vec<FailureGroup> {
         let Self { groups, mut other } = self;
         let (missing, mut groups): (Vec<FailureGroup>, Vec<FailureGroup>) =
             groups.into_values().partition(|group| group.code == MISSING);
@@ -84,7 +97,7 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failures, GROUPS, MISSING, TOLD_APART};
+    use super::{APART, Failures, GROUPS, MISSING};
 
     #[test]
     fn the_most_frequent_comes_first_and_shows_its_first_ids() {
@@ -117,14 +130,14 @@ mod tests {
     #[test]
     fn the_number_of_groups_is_bounded_and_the_frequent_ones_stay() {
         let mut failures = Failures::default();
-        let codes = 2 * TOLD_APART;
+        let codes = 2 * APART;
         for code in 0..codes {
             failures.add(&code.to_string(), None, "", "");
             // This one comes late, and often.
-            failures.add(&(TOLD_APART - 1).to_string(), None, "", "");
+            failures.add(&(APART - 1).to_string(), None, "", "");
         }
         failures.add(MISSING, None, "", "");
-        assert!(failures.groups.len() <= TOLD_APART + 1);
+        assert!(failures.groups.len() <= APART + 1);
         let groups = failures.sorted();
         assert_eq!(groups.len(), GROUPS + 2);
         assert_eq!((groups[0].code.as_str(), groups[0].count), ("1999", codes as u64 + 1));

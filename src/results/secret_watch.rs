@@ -1,4 +1,5 @@
-//! Watches results while they are written for secrets of ours that a server put into them.
+//! Watches files of results, while they are written, for secrets of ours that a server put
+//! into them.
 //!
 //! The results keep what the server sent. Whoever publishes them as an artifact
 //! should know that a key is in them, and where.
@@ -24,7 +25,7 @@ impl<'a, W: Write> Watch<'a, W> {
         Self { to, holds, line: 1, found: (Vec::new(), 0) }
     }
 
-    /// What lines were passed on to, and what to say of the file `name` if some held it.
+    /// Returns what lines were passed on to, and a warning about the file `name` if some held it.
     pub(crate) fn end(self, name: &str) -> (W, Option<String>) {
         let (lines, count) = self.found;
         let named: Vec<String> = lines.iter().map(u64::to_string).collect();
@@ -63,7 +64,7 @@ impl<W: Write> Write for Watch<'_, W> {
         self.write_all(bytes).map(|()| bytes.len())
     }
 
-    /// Lines come whole, each with one call: they are looked at before they are divided.
+    /// Callers write whole lines, each with one call, so that no secret is divided.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.look(bytes);
         self.to.write_all(bytes)

@@ -1,48 +1,48 @@
-//! Reconciliation where nobody knows the requests, only how many they were.
+//! Reconciliation where the requests are not at hand, only their number: answers keep the
+//! order in which they came.
 
 use std::fs::File;
-use std::io::Write;
 
-use super::absent::Absence;
-use super::{AnswersFile, Policy, Results, answer, place, reconcile, unreadable};
+use super::reconcile::{answer, place, reconcile};
+use super::sinks::Sink;
+use super::unanswered::Absence;
+use super::{AnswersFile, Policy, Requests, Results, unreadable};
 use crate::error::Error;
 use crate::report::FailureGroup;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_ANSWER, Lines};
 use crate::requests::source::Source;
-use crate::values::RetryOn;
 
-/// As [`reconcile`](super::reconcile), where nobody knows the requests: answers stand in the order
-/// in which they came, and of `total` requests the rest is missing, without lines.
+/// As [`reconcile`], without the requests. Those of `total` without an
+/// answer have no row, and are counted as `absence` says.
 ///
 /// # Errors
 /// Ends in exit 1 if a file cannot be read or written.
 pub(crate) fn keep_order(
     total: u64,
     answers: &[AnswersFile],
-    is_gone: bool,
-    results: &mut dyn Write,
-    unexpected: &mut dyn Write,
+    policy: &Policy<'_>,
+    absence: Absence,
+    sinks: Vec<Box<dyn Sink + '_>>,
 ) -> Result<Results, Error> {
     let mut ids = Ids::default();
     for (file, of) in answers.iter().enumerate() {
         let failed = |error| unreadable(of, error);
         let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
         while let Some(line) = lines.next().map_err(failed)? {
-            if let Some(id) = answer(of, &line, place(file, &line))?.custom_id {
+            if let Some(id) = answer(of, &line, place(file, &line), policy.reader)?.custom_id {
                 let index =
                     u32::try_from(ids.len()).map_err(|error| Error::internal("Too many answers.").because(error))?;
-                // One that stands already is another answer to the same request; which of them counts is decided below.
+                // A known id is another answer to the same request; reconciling decides which of them counts.
                 ids.insert(&[(id, index)]);
             }
         }
     }
     let answered = ids.len() as u64;
-    let policy = Policy { retry_on: &RetryOn::default(), gone: &[] };
-    let mut found = reconcile(&Source::default(), &ids, answered, answers, &policy, results, unexpected)?;
+    let requests = Requests { source: &Source::default(), ids: &ids, total: answered };
+    let mut found = reconcile(requests, answers, policy, sinks)?;
     let missing = total.saturating_sub(answered);
     found.counts.total = answered + missing;
-    let absence = if is_gone { Absence::Gone } else { Absence::Missing };
     match absence {
         Absence::Gone => found.counts.failed += missing,
         Absence::Missing => {

@@ -1,13 +1,14 @@
-//! Where each request's answer stands in the downloaded files.
+//! The position of each request's answer in the downloaded files.
 //!
-//! The rule of who wins is here: the first success, or else the first failure.
+//! Which of several lines answers a request is decided here: the first success, or
+//! else the first failure.
 
 use std::collections::HashMap;
 
-use super::answer::{Kind, Reading};
+use crate::dialects::{Kind, Reading};
 use crate::error::Error;
 
-/// A line of the answers.
+/// Where a line of the answers is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The file's index.
@@ -18,9 +19,9 @@ pub(crate) struct Place {
     pub(crate) length: u64,
 }
 
-/// What is remembered of a line.
+/// A line that answers a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct Candidate {
     pub(super) place: Place,
     /// Whether it is a success.
     pub(super) succeeded: bool,
@@ -28,43 +29,43 @@ pub(super) struct Standing {
     pub(super) reading: Reading,
 }
 
-impl Standing {
+impl Candidate {
     pub(super) fn new(place: Place, kind: Kind, reading: Reading) -> Self {
         Self { place, succeeded: kind == Kind::Success, reading }
     }
 }
 
-/// The place of each request's answer, in 12 bytes.
-pub(crate) struct Slots {
-    slots: Vec<Slot>,
-    /// The lengths that are too long for a slot, by the request's index.
+/// The position of each request's answer, in 12 bytes.
+pub(super) struct Positions {
+    packed: Vec<Packed>,
+    /// The lengths that are too long to be packed, by the request's index.
     long: HashMap<u32, u64>,
 }
 
-/// The file in the upper 16 bits of the first two, the offset in the lower 48;
-/// then the length below two marks, or 0 without an answer.
-type Slot = [u32; 3];
+/// The file in the upper 16 bits of the first two, the offset in the lower 48; then the
+/// length below two flags, or 0 without an answer.
+type Packed = [u32; 3];
 
-/// Marks the length of an answer that is a success.
+/// Flags a success.
 const SUCCESS: u32 = 1 << 31;
-/// Marks the length of an answer that could be read only in part.
+/// Flags an answer that could be read only in part.
 const IN_PART: u32 = 1 << 30;
 /// The length of an answer whose length is kept elsewhere.
 const LONG: u32 = IN_PART - 1;
 
-impl Slots {
-    /// Slots for so many requests.
-    pub(crate) fn new(total: u64) -> Result<Self, Error> {
+impl Positions {
+    /// Positions for so many requests.
+    pub(super) fn new(total: u64) -> Result<Self, Error> {
         let total = usize::try_from(total).map_err(|error| Error::internal("Too many requests.").because(error))?;
-        Ok(Self { slots: vec![Slot::default(); total], long: HashMap::new() })
+        Ok(Self { packed: vec![Packed::default(); total], long: HashMap::new() })
     }
 
-    /// Offers a line to the request at `index`. What comes back is the line that
-    /// answers nothing: this one, or a failure that this success replaces.
-    pub(super) fn offer(&mut self, line: Standing, index: u32) -> Option<Place> {
+    /// Offers a line to the request at `index`. Returns the line that now answers
+    /// nothing: this one, or a failure that this success replaces.
+    pub(super) fn offer(&mut self, line: Candidate, index: u32) -> Option<Place> {
         let place = line.place;
         let before = self.get(index.into());
-        let Some(slot) = self.slots.get_mut(index as usize) else { return Some(place) };
+        let Some(packed) = self.packed.get_mut(index as usize) else { return Some(place) };
         let file = u16::try_from(place.file).ok().filter(|_| place.offset < 1 << 48 && place.length > 0);
         let Some(file) = file else { return Some(place) };
         if before.is_some_and(|before| before.succeeded || !line.succeeded) {
@@ -74,52 +75,52 @@ impl Slots {
         if length == LONG {
             self.long.insert(index, place.length);
         }
-        let marks = [(line.succeeded, SUCCESS), (line.reading == Reading::InPart, IN_PART)];
-        let marks: u32 = marks.into_iter().filter(|(is, _)| *is).map(|(_, mark)| mark).sum();
+        let flags = [(line.succeeded, SUCCESS), (line.reading == Reading::InPart, IN_PART)];
+        let flags: u32 = flags.into_iter().filter(|(is, _)| *is).map(|(_, flag)| flag).sum();
         let start = u64::from(file) << 48 | place.offset;
-        *slot = [(start >> 32) as u32, start as u32, length | marks];
+        *packed = [(start >> 32) as u32, start as u32, length | flags];
         before.map(|before| before.place)
     }
 
     /// The answer to the request at `index`, if it has one.
-    pub(super) fn get(&self, index: u64) -> Option<Standing> {
-        let [high, low, marked] = *self.slots.get(index as usize)?;
+    pub(super) fn get(&self, index: u64) -> Option<Candidate> {
+        let [high, low, flagged] = *self.packed.get(index as usize)?;
         let start = u64::from(high) << 32 | u64::from(low);
-        let length = match marked & LONG {
+        let length = match flagged & LONG {
             0 => return None,
             LONG => *self.long.get(&(index as u32))?,
             length => length.into(),
         };
         let place = Place { file: (start >> 48) as usize, offset: start & ((1 << 48) - 1), length };
-        let reading = if marked & IN_PART > 0 { Reading::InPart } else { Reading::Whole };
-        Some(Standing { place, succeeded: marked & SUCCESS > 0, reading })
+        let reading = if flagged & IN_PART > 0 { Reading::InPart } else { Reading::Whole };
+        Some(Candidate { place, succeeded: flagged & SUCCESS > 0, reading })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, LONG, Place, Reading, Slots, Standing};
+    use super::{Candidate, Kind, LONG, Place, Positions, Reading};
 
     #[test]
-    fn a_place_of_any_length_comes_back() {
-        let mut slots = Slots::new(3).unwrap();
+    fn a_position_of_any_length_is_returned() {
+        let mut positions = Positions::new(3).unwrap();
         for length in [1, u64::from(LONG) - 1, u64::from(LONG), 1 << 31, 1 << 40] {
             let place = Place { file: 65_535, offset: (1 << 48) - 1, length };
             for (kind, reading) in [(Kind::Failure, Reading::Whole), (Kind::Success, Reading::InPart)] {
-                let line = Standing::new(place, kind, reading);
+                let line = Candidate::new(place, kind, reading);
                 let index = 2 * u32::from(kind == Kind::Success);
-                slots.slots[index as usize] = [0; 3];
-                assert_eq!((slots.offer(line, index), slots.get(index.into())), (None, Some(line)));
+                positions.packed[index as usize] = [0; 3];
+                assert_eq!((positions.offer(line, index), positions.get(index.into())), (None, Some(line)));
             }
         }
-        assert_eq!((slots.get(1), slots.get(3)), (None, None));
+        assert_eq!((positions.get(1), positions.get(3)), (None, None));
     }
 
     #[test]
     fn a_success_replaces_a_failure_and_nothing_else_does() {
-        let mut slots = Slots::new(1).unwrap();
-        let standing = |offset, kind| Standing::new(Place { file: 0, offset, length: 9 }, kind, Reading::Whole);
-        let mut offer = |offset, kind| slots.offer(standing(offset, kind), 0).map(|place| place.offset);
+        let mut positions = Positions::new(1).unwrap();
+        let candidate = |offset, kind| Candidate::new(Place { file: 0, offset, length: 9 }, kind, Reading::Whole);
+        let mut offer = |offset, kind| positions.offer(candidate(offset, kind), 0).map(|place| place.offset);
         assert_eq!(offer(0, Kind::Empty), None);
         assert_eq!(offer(1, Kind::Failure), Some(1));
         assert_eq!(offer(2, Kind::Success), Some(0));

@@ -1,7 +1,7 @@
-//! Messages that differ only in an id or a number, made alike.
+//! Makes messages alike that differ only in an id or a number.
 //!
-//! "Request req_0a1b failed after 1.4s" and its thousand siblings are one cause.
-//! What is folded is only compared; people see a message as it came.
+//! "Request req_0a1b failed after 1.4s" and a thousand similar messages have one
+//! cause. A folded message is only compared; people see it as it came.
 
 /// What a folded part becomes.
 const FOLD: &str = "…";

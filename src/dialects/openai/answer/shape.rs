@@ -1,4 +1,4 @@
-//! What an endpoint's answer has to hold to be one.
+//! Which list an endpoint's answer must have.
 
 /// The list that an answer's body has, where that is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,14 +11,19 @@ pub(super) enum Shape {
     Data,
     /// `results`: moderations.
     Results,
-    /// Nobody knows; any body that holds something is an answer.
+    /// Unknown: any body that is not empty is an answer.
     #[default]
     Unknown,
 }
 
 impl Shape {
+    /// The shape of the answers of an endpoint, if it is known.
+    pub(super) fn of(endpoint: Option<&str>) -> Self {
+        endpoint.map(Self::of_endpoint).unwrap_or_default()
+    }
+
     /// The shape of an endpoint's answers, with or without `/v1` or an address before it.
-    pub(super) fn of_endpoint(endpoint: &str) -> Self {
+    fn of_endpoint(endpoint: &str) -> Self {
         let path = endpoint.trim_end_matches('/');
         match path.rsplit('/').next().unwrap_or_default() {
             "completions" => Self::Choices,

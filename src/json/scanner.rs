@@ -1,6 +1,6 @@
-//! JSON by the byte, with nothing taken for granted: strings, words and whole
-//! values, read or passed over, from a stream. What is wrong is noted and left
-//! behind. What the pieces mean together is `lenient.rs`'s business.
+//! Scans a stream of JSON byte by byte and assumes nothing about it: strings, words
+//! and whole values, read or skipped. Damage is recorded and skipped. `damaged.rs`
+//! decides what the pieces mean together.
 
 use std::io::{self, Read};
 
@@ -11,17 +11,17 @@ const DEEPEST: u32 = 64;
 
 /// How what was read ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The outermost bracket was closed, and nothing that was passed over is known to be damaged.
     Closed,
-    /// It was closed, but what is within is no JSON.
+    /// It was closed, but what is inside is not JSON.
     Damaged,
     /// The bytes end inside the value.
     CutOff,
 }
 
-/// A stream of JSON, or of what should be.
-pub(super) struct Lenient<R> {
+/// A stream of JSON, or of what should be JSON.
+pub(super) struct Scanner<R> {
     reader: R,
     buffer: Vec<u8>,
     /// The bytes of `buffer` that are still to come.
@@ -48,7 +48,7 @@ pub(super) enum Text {
     CutOff,
 }
 
-impl<R: Read> Lenient<R> {
+impl<R: Read> Scanner<R> {
     pub(super) fn new(reader: R, room: usize, left: u32) -> Self {
         let buffer = vec![0; BLOCK];
         Self {

@@ -1,9 +1,9 @@
-//! Whether a downloaded file ends as it should.
+//! Whether the last line of a downloaded file is complete.
 //!
-//! A download that breaks off most often breaks off inside a line. One that
-//! breaks off between two lines looks whole from here; only the server's
-//! length, where it gives one, or a missing answer tells. A line that is closed
-//! is whole, even if part of it cannot be read: fetching it again brings the same.
+//! A download that breaks off usually breaks off inside a line. One that breaks off
+//! between two lines looks complete here; only the server's length, if it gives one,
+//! or a missing answer shows it. A closed line is complete, even if part of it cannot
+//! be read: fetching it again brings the same.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::lenient;
+use crate::json::damaged;
 
 /// How much is read at a time, from the end backwards.
 const BLOCK: u64 = 64 * 1024;
@@ -38,7 +38,7 @@ fn last_line_is_whole(mut file: impl Read + Seek, block: u64) -> io::Result<bool
         Err(error) if error.is_io() => Err(error.into()),
         Err(_) => {
             file.seek(SeekFrom::Start(start))?;
-            lenient::closes(file.take(length))
+            damaged::closes(file.take(length))
         }
     }
 }

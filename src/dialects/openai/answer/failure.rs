@@ -5,18 +5,15 @@
 
 use serde_json::Value;
 
-use super::answer::{Answer, Kind};
-use crate::dialects::ApiError;
 use crate::dialects::openai::codes::is_hopeless;
 use crate::dialects::openai::error::embedded;
-use crate::report::Tokens;
+use crate::dialects::{Answer, ApiError, Failure, Fate, Kind, Ran};
 use crate::text::shorten;
-use crate::values::RetryOn;
 
 /// The code of a success without an answer.
-pub(crate) const EMPTY: &str = "empty_answer";
+const EMPTY: &str = "empty_answer";
 /// The code of a line that names its request and says nothing else that can be read.
-pub(crate) const UNREADABLE: &str = "batchstep_unreadable";
+const UNREADABLE: &str = "batchstep_unreadable";
 
 /// Codes of failures that may pass, whatever the status. What was cancelled is
 /// not among them: somebody wanted that.
@@ -56,57 +53,36 @@ const CODE: usize = 100;
 /// How many characters of a provider's message are kept.
 const MESSAGE: usize = 300;
 
-/// Whether a retry may bring an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It may.
-    MayPass,
-    /// It would fail again, or somebody does not want it.
-    Stays,
-    /// It may if few answers of the batch are empty. If most are, they are misread.
-    Empty,
+/// The codes of requests that the vendor did not get to.
+const NEVER_RAN: [&str; 2] = ["batch_expired", "batch_cancelled"];
+
+/// Why the request that `answer` is about failed; `line` is all that can be read of it.
+pub(super) fn of(answer: &Answer<'_>, line: &Value) -> Failure {
+    let (code, status, message, fate) = match answer.kind {
+        Kind::Unreadable => {
+            let message = "The line of this answer is damaged, and its status cannot be read.";
+            (UNREADABLE.to_owned(), None, message.to_owned(), Fate::Permanent)
+        }
+        Kind::Empty => {
+            let message = "The answer has status 200 and nothing in it.";
+            (EMPTY.to_owned(), answer.status, message.to_owned(), Fate::Empty)
+        }
+        Kind::Failure | Kind::Success => Errors::of(line, answer.status).describe(),
+    };
+    let fate = if is_hopeless(&code) { Fate::Hopeless } else { fate };
+    let ran = if NEVER_RAN.contains(&code.as_str()) { Ran::Never } else { Ran::Yes };
+    Failure { code, status, message, fate, ran }
 }
 
-/// A request that failed.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) custom_id: String,
-    pub(super) code: String,
-    pub(super) status: Option<u16>,
-    pub(super) message: String,
-    pub(super) tokens: Tokens,
-    pub(super) fate: Fate,
-}
-
-impl Failure {
-    /// What failed the request that `answer` is about; `row` is all that can be read of its line.
-    pub(super) fn new(answer: Answer<'_>, row: &Value, retry_on: &RetryOn) -> Self {
-        let (code, status, message, fate) = match answer.kind {
-            Kind::Unreadable => {
-                let message = "The line of this answer is damaged, and its status cannot be read.";
-                (UNREADABLE.to_owned(), None, message.to_owned(), Fate::Stays)
-            }
-            Kind::Empty => {
-                let message = "The answer has status 200 and nothing in it.";
-                (EMPTY.to_owned(), answer.status, message.to_owned(), Fate::Empty)
-            }
-            Kind::Failure | Kind::Success => Said::of(row, answer.status).told(),
-        };
-        let fate = if retry_on.covers(status, &code) && !is_hopeless(&code) { Fate::MayPass } else { fate };
-        let custom_id = answer.custom_id.unwrap_or_default().into_owned();
-        Self { custom_id, code, status, message, tokens: answer.tokens, fate }
-    }
-}
-
-/// What a line says of an error, in all its places.
-struct Said {
+/// The errors of a line, from every place where servers put them.
+struct Errors {
     /// The response's own status.
     given: Option<u16>,
     /// Those nearest to the row first.
     errors: Vec<ApiError>,
 }
 
-impl Said {
+impl Errors {
     fn of(row: &Value, given: Option<u16>) -> Self {
         let response = &row["response"];
         let inner = response["body"].as_str().and_then(embedded);
@@ -126,8 +102,8 @@ impl Said {
 
     /// The status that failed it: the response's own, unless that says all is well.
     fn status(&self) -> Option<u16> {
-        let told = self.errors.iter().filter_map(|error| error.status).find(|status| *status == 0 || *status >= 400);
-        self.given.filter(|status| !(200..300).contains(status)).or(told).or(self.given)
+        let named = self.errors.iter().filter_map(|error| error.status).find(|status| *status == 0 || *status >= 400);
+        self.given.filter(|status| !(200..300).contains(status)).or(named).or(self.given)
     }
 
     fn words(&self) -> impl Iterator<Item = &str> {
@@ -158,11 +134,15 @@ impl Said {
     fn fate(&self, status: Option<u16>) -> Fate {
         let is_any = |codes: &[&str]| self.words().any(|word| codes.iter().any(|code| code.eq_ignore_ascii_case(word)));
         if self.is_hopeless(status) || is_any(&CANCELLED) {
-            return Fate::Stays;
+            return Fate::Permanent;
         }
         let by_status = matches!(status, Some(0 | 408 | 429 | 500..=599));
         let is_silent = status.is_none_or(|status| status < 400);
-        if by_status || is_any(&MAY_PASS) || is_silent && is_any(&LIKE_THESE) { Fate::MayPass } else { Fate::Stays }
+        if by_status || is_any(&MAY_PASS) || is_silent && is_any(&LIKE_THESE) {
+            Fate::Transient
+        } else {
+            Fate::Permanent
+        }
     }
 
     /// Whether the account is empty: by a code or, where a gateway flattened the error, by the same word in a message.
@@ -172,7 +152,7 @@ impl Said {
         status == Some(402) || in_text || self.words().any(is_hopeless)
     }
 
-    fn told(&self) -> (String, Option<u16>, String, Fate) {
+    fn describe(&self) -> (String, Option<u16>, String, Fate) {
         let status = self.status();
         (self.code(status), status, self.message(status), self.fate(status))
     }
@@ -185,71 +165,67 @@ fn is_error(body: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, Failure, Fate, RetryOn};
-    use crate::results::lenient;
-    use crate::results::shape::Shape;
-    use crate::values::RetryWord;
+    use super::super::read;
+    use super::super::shape::Shape;
+    use super::{Fate, of};
+    use crate::json::damaged;
 
-    fn failure(line: &str, retry_on: &RetryOn) -> Failure {
-        let row = lenient::value(line.as_bytes()).unwrap();
-        Failure::new(Answer::read(line.as_bytes(), Shape::Choices), &row, retry_on)
-    }
-
-    fn told(line: &str) -> (String, Option<u16>, String, Fate) {
-        let failure = failure(line, &RetryOn::default());
+    fn failure(line: &str) -> (String, Option<u16>, String, Fate) {
+        let value = damaged::value(line.as_bytes()).unwrap();
+        let failure = of(&read(line.as_bytes(), Shape::Choices), &value);
         (failure.code, failure.status, failure.message, failure.fate)
     }
 
     #[test]
     fn a_code_and_a_message_are_found_wherever_they_are() {
-        use Fate::{Empty, MayPass, Stays};
+        use Fate::{Empty, Permanent, Transient};
         for (line, code, status, message, fate) in [
             (
                 r#"{"response":null,"error":{"code":"batch_expired","message":"late"}}"#,
                 "batch_expired",
                 None,
                 "late",
-                MayPass,
+                Transient,
             ),
             (
                 r#"{"response":null,"error":{"code":"batch_cancelled","message":"no"}}"#,
                 "batch_cancelled",
                 None,
                 "no",
-                Stays,
+                Permanent,
             ),
             (
                 r#"{"response":{"status_code":400,"body":{"error":{"code":null,"type":"bad","message":"no"}}},"error":null}"#,
                 "bad",
                 Some(400),
                 "no",
-                Stays,
+                Permanent,
             ),
             (
                 r#"{"response":{"status_code":429,"body":{"error":"slow down"}}}"#,
                 "http_429",
                 Some(429),
                 "slow down",
-                MayPass,
+                Transient,
             ),
-            (r#"{"response":{"status_code":500,"body":{"message":"oh"}}}"#, "http_500", Some(500), "oh", MayPass),
+            (r#"{"response":{"status_code":500,"body":{"message":"oh"}}}"#, "http_500", Some(500), "oh", Transient),
             (
                 r#"{"response":{"status_code":422,"body":{"detail":[{"loc":["body","n"],"msg":"wrong"}]}}}"#,
                 "http_422",
                 Some(422),
                 "body.n: wrong",
-                Stays,
+                Permanent,
             ),
-            (r#"{"response":{"status_code":502,"body":"<html>"}}"#, "http_502", Some(502), "<html>", MayPass),
+            (r#"{"response":{"status_code":502,"body":"<html>"}}"#, "http_502", Some(502), "<html>", Transient),
             (
                 r#"{"response":{"status_code":0,"body":{}}}"#,
                 "http_0",
                 Some(0),
                 "HTTP status 0, without a message",
-                MayPass,
+                Transient,
             ),
-            (r#"{"error":"broken"}"#, "unknown", None, "broken", Stays),
-            (r#"{"error":{"code":17}}"#, "17", None, "neither a status nor a message", Stays),
+            (r#"{"error":"broken"}"#, "unknown", None, "broken", Permanent),
+            (r#"{"error":{"code":17}}"#, "17", None, "neither a status nor a message", Permanent),
             (
                 r#"{"response":{"status_code":200,"body":{}},"error":null}"#,
                 "empty_answer",
@@ -262,10 +238,20 @@ mod tests {
                 "batchstep_unreadable",
                 None,
                 "The line of this answer is damaged, and its status cannot be read.",
-                Stays,
+                Permanent,
             ),
         ] {
-            assert_eq!(told(line), (code.to_owned(), status, message.to_owned(), fate), "{line}");
+            assert_eq!(failure(line), (code.to_owned(), status, message.to_owned(), fate), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_account_is_hopeless_by_its_code() {
+        for (line, fate) in [
+            (r#"{"response":{"status_code":403,"body":{"error":{"code":"insufficient_quota"}}}}"#, Fate::Hopeless),
+            (r#"{"response":{"status_code":402,"body":{"error":{"code":"x"}}}}"#, Fate::Permanent),
+        ] {
+            assert_eq!(failure(line).3, fate, "{line}");
         }
     }
 
@@ -287,7 +273,7 @@ mod tests {
             r#"{"status":429,"message":"later"}"#,
             r#"{"error":{"type":"rate_limit_error"}}"#,
         ] {
-            assert_eq!(told(may_pass).3, Fate::MayPass, "{may_pass}");
+            assert_eq!(failure(may_pass).3, Fate::Transient, "{may_pass}");
         }
         for stays in [
             r#"{"error":"500 tokens are too many"}"#,
@@ -300,20 +286,7 @@ mod tests {
             r#"{"response":{"status_code":400,"body":{"error":{"type":"api_error"}}}}"#,
             r#"{"response":{"status_code":404,"body":{"metadata":{"status":500}}}}"#,
         ] {
-            assert_eq!(told(stays).3, Fate::Stays, "{stays}");
-        }
-    }
-
-    #[test]
-    fn the_user_may_know_more() {
-        let retry_on = RetryOn(vec![RetryWord::Status(403), RetryWord::Code("Busy".to_owned())]);
-        for (line, fate) in [
-            (r#"{"response":{"status_code":403,"body":{"error":{"code":"x"}}}}"#, Fate::MayPass),
-            (r#"{"error":{"code":"busy"}}"#, Fate::MayPass),
-            (r#"{"error":{"code":"bus"}}"#, Fate::Stays),
-            (r#"{"response":{"status_code":403,"body":{"error":{"code":"insufficient_quota"}}}}"#, Fate::Stays),
-        ] {
-            assert_eq!(failure(line, &retry_on).fate, fate, "{line}");
+            assert!(matches!(failure(stays).3, Fate::Permanent | Fate::Hopeless), "{stays}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! JSON read as far as it can be: for lines that no JSON reader takes.
+//! Damaged JSON, read as far as possible: for lines that no JSON reader accepts.
 //!
 //! Python writes NaN, gateways cut strings inside a character, terminals leave
-//! control characters, and some lines are too long to hold. Such a line still
-//! names its request and mostly its status. This reader passes over what it
-//! cannot read and goes on; it fails only where the disk does. It reads a stream
-//! and keeps no more of it than strings up to a limit, so that a line of any
-//! length costs bounded memory. It is slow, and comes after `json/fast.rs`.
+//! control characters, and some lines are too long to hold in memory. Such a line
+//! still names its request and usually its status. This reader skips what it
+//! cannot read and continues; it fails only if reading the file fails. It reads a
+//! stream and keeps only strings, up to a limit, so a line of any length needs
+//! bounded memory. It is slow: callers try `fast.rs` first.
 
 use std::io::{self, Read};
 
@@ -15,9 +15,9 @@ use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer as _, MapAccess,
 use serde::forward_to_deserialize_any;
 use serde_json::{Number, Value};
 
-pub(super) use super::scanner::End;
-use super::scanner::{Lenient, Text};
-use crate::json::lenient::{Fields, Fill, Loose};
+use super::lenient::{Fields, Fill, Loose};
+pub(crate) use super::scanner::End;
+use super::scanner::{Scanner, Text};
 
 /// How many values of an error are looked at.
 const MOST_VALUES: u32 = 10_000;
@@ -26,36 +26,50 @@ const MOST_TEXT: usize = 4 * 1024 * 1024;
 /// What is seen of a string that is too long to keep.
 const TOO_LONG: &str = "…";
 
-/// Reads into `value`, which holds nothing yet, whatever can be read. Strings
-/// are kept while all of them have no more than `room` bytes.
-pub(super) fn fill<'de, T: Fields<'de>>(reader: impl Read, room: usize, value: &mut Loose<'de, T>) -> io::Result<End> {
-    let mut lenient = Lenient::new(reader, room, u32::MAX);
+/// Reads into `value`, which must be empty, whatever can be read. Strings are kept
+/// while their total length is at most `room` bytes.
+///
+/// # Errors
+/// `reader` cannot be read.
+pub(crate) fn fill<'de, T: Fields<'de>>(reader: impl Read, room: usize, value: &mut Loose<'de, T>) -> io::Result<End> {
+    let mut scanner = Scanner::new(reader, room, u32::MAX);
     // Only a visitor could refuse, and this one takes anything.
-    drop(Fill(value).deserialize(&mut lenient));
-    lenient.end()
+    drop(Fill(value).deserialize(&mut scanner));
+    scanner.end()
 }
 
-/// The value as it can be read, in bounded memory: what is beyond the bounds is not there.
-pub(super) fn value(reader: impl Read) -> io::Result<Value> {
-    let mut lenient = Lenient::new(reader, MOST_TEXT, MOST_VALUES);
-    let value = Value::deserialize(&mut lenient).unwrap_or_default();
-    lenient.end().map(|_| value)
+/// The value as far as it can be read, in bounded memory: what exceeds the bounds is left out.
+///
+/// # Errors
+/// `reader` cannot be read.
+pub(crate) fn value(reader: impl Read) -> io::Result<Value> {
+    let mut scanner = Scanner::new(reader, MOST_TEXT, MOST_VALUES);
+    let value = Value::deserialize(&mut scanner).unwrap_or_default();
+    scanner.end().map(|_| value)
+}
+
+/// The bytes without a byte order mark, which JSON must not begin with and some servers write.
+pub(crate) fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
 /// Whether the bytes are objects, each closed, with nothing after them.
-pub(super) fn closes(reader: impl Read) -> io::Result<bool> {
-    let mut lenient = Lenient::new(reader, 0, 0);
-    while lenient.peek() == Some(b'{') && !lenient.is_cut {
-        lenient.skip();
-        if lenient.byte().is_none() {
+///
+/// # Errors
+/// `reader` cannot be read.
+pub(crate) fn closes(reader: impl Read) -> io::Result<bool> {
+    let mut scanner = Scanner::new(reader, 0, 0);
+    while scanner.peek() == Some(b'{') && !scanner.is_cut {
+        scanner.skip();
+        if scanner.byte().is_none() {
             break;
         }
     }
-    let is_at_end = lenient.byte().is_none();
-    lenient.end().map(|end| is_at_end && end != End::CutOff)
+    let is_at_end = scanner.byte().is_none();
+    scanner.end().map(|end| is_at_end && end != End::CutOff)
 }
 
-impl<'de, R: Read> Deserializer<'de> for &mut Lenient<R> {
+impl<'de, R: Read> Deserializer<'de> for &mut Scanner<R> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -119,7 +133,7 @@ fn read_number<'de, V: Visitor<'de>>(number: Option<Number>, visitor: V) -> Resu
     }
 }
 
-impl<'de, R: Read> SeqAccess<'de> for &mut Lenient<R> {
+impl<'de, R: Read> SeqAccess<'de> for &mut Scanner<R> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
@@ -146,7 +160,7 @@ impl<'de, R: Read> SeqAccess<'de> for &mut Lenient<R> {
     }
 }
 
-impl<'de, R: Read> MapAccess<'de> for &mut Lenient<R> {
+impl<'de, R: Read> MapAccess<'de> for &mut Scanner<R> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
@@ -201,9 +215,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::scanner::BLOCK;
     use super::{End, fill, value};
     use crate::json::lenient::Loose;
+    use crate::json::scanner::BLOCK;
 
     fn read(text: impl AsRef<[u8]>) -> serde_json::Value {
         value(text.as_ref()).unwrap()

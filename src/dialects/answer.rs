@@ -1,0 +1,139 @@
+//! An answer, whatever the vendor's language: what a line of a batch's answers says
+//! of the request that it names. Each dialect reads its own lines into this.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+
+use serde::Serialize;
+
+/// How a dialect's answers are read.
+///
+/// A line is read up to three times, each time for more: once in the pass over all
+/// answers, again if it failed its request, and again if a file of answers is wanted.
+pub(crate) trait ReadAnswers: Send + Sync {
+    /// Reads what every line is asked for. `endpoint` is where its request went, if known.
+    fn read<'de>(&self, line: &'de [u8], endpoint: Option<&str>) -> Answer<'de>;
+
+    /// As [`read`](Self::read), for a line that is too long to hold in memory.
+    ///
+    /// # Errors
+    /// `line` cannot be read.
+    fn scan(&self, line: &mut dyn Read, endpoint: Option<&str>) -> io::Result<Answer<'static>>;
+
+    /// Why the request failed. `line` holds all that can be read of the line that `answer` was read from.
+    fn failure(&self, answer: &Answer<'_>, line: &serde_json::Value) -> Failure;
+
+    /// What the model wrote, and why it stopped.
+    fn content<'de>(&self, line: &'de [u8]) -> Content<'de>;
+}
+
+/// How a line answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// With an answer.
+    Success,
+    /// With a success that has no content.
+    Empty,
+    /// With an error, or a status other than success.
+    #[default]
+    Failure,
+    /// In a way that cannot be read: neither a whole answer, nor a status, nor an error.
+    Unreadable,
+}
+
+/// How much of a line could be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// All of it: it is JSON.
+    #[default]
+    Whole,
+    /// Only what is not damaged.
+    InPart,
+}
+
+/// What every line is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Answer<'de> {
+    /// The `custom_id` of the request it answers, its escapes decoded.
+    pub(crate) custom_id: Option<Cow<'de, str>>,
+    /// How it answers.
+    pub(crate) kind: Kind,
+    /// How much of it could be read.
+    pub(crate) reading: Reading,
+    /// The HTTP status of the response.
+    pub(crate) status: Option<u16>,
+    /// The model that answered, as the vendor names it.
+    pub(crate) model: Option<Cow<'de, str>>,
+    /// The tokens that were used.
+    pub(crate) tokens: Tokens,
+}
+
+/// What the model wrote.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content<'de> {
+    /// The first text of the answer; none if it has none, as embeddings and tool calls.
+    pub(crate) text: Option<Cow<'de, str>>,
+    /// Why the model stopped, in the vendor's word.
+    pub(crate) finish_reason: Option<Cow<'de, str>>,
+}
+
+/// Tokens, as the answers count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tokens {
+    /// Sent to the model.
+    pub input: u64,
+    /// Of these, read from its cache.
+    pub cached: u64,
+    /// Written by the model.
+    pub output: u64,
+    /// Of these, reasoning.
+    pub reasoning: u64,
+}
+
+impl Tokens {
+    /// Adds the tokens of another answer. A count that a server makes up cannot overflow.
+    pub(crate) fn add(&mut self, more: Self) {
+        let sum = |total: &mut u64, tokens: u64| *total = total.saturating_add(tokens);
+        sum(&mut self.input, more.input);
+        sum(&mut self.cached, more.cached);
+        sum(&mut self.output, more.output);
+        sum(&mut self.reasoning, more.reasoning);
+    }
+}
+
+/// Why a request failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// The vendor's code, or one of ours.
+    pub(crate) code: String,
+    /// The HTTP status, of the response or named by the error.
+    pub(crate) status: Option<u16>,
+    /// The vendor's message, cut.
+    pub(crate) message: String,
+    /// Whether a retry may help.
+    pub(crate) fate: Fate,
+    /// Whether the model was asked.
+    pub(crate) ran: Ran,
+}
+
+/// Whether a retry may bring an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It may.
+    Transient,
+    /// It would fail again, or the request was cancelled on purpose.
+    Permanent,
+    /// It fails until somebody pays the vendor, whatever the user asks to retry.
+    Hopeless,
+    /// It may if few answers of the batch are empty. If most are, we misread them.
+    Empty,
+}
+
+/// Whether the vendor got to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ran {
+    /// It did.
+    Yes,
+    /// It did not: the batch expired or was cancelled before.
+    Never,
+}

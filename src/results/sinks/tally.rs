@@ -1,0 +1,99 @@
+//! The tally: how many requests succeeded, failed and are missing, which of them to
+//! retry, and what the answers of each batch used, by model.
+
+use super::{Line, Row, Sink};
+use crate::dialects::{Ran, Reading, Tokens};
+use crate::error::Error;
+use crate::report::Counts;
+use crate::results::row::{Failed, Outcome, Retry};
+use crate::results::usage::Usage;
+use crate::results::{AnswersFile, Held, Results};
+use crate::text::requests_count;
+
+/// The counts so far.
+#[derive(Default)]
+pub(super) struct Tally {
+    counts: Counts,
+    usage: Usage,
+    retryable: Vec<u32>,
+    missing: Vec<u32>,
+    never_ran: u64,
+}
+
+impl Sink for Tally {
+    fn success(&mut self, file: &AnswersFile, model: Option<&str>, tokens: Tokens) {
+        let used = self.usage.of(file, model);
+        used.succeeded += 1;
+        used.tokens.add(tokens);
+    }
+
+    fn stray(&mut self, _line: &Line<'_>) -> Result<(), Error> {
+        self.counts.unexpected += 1;
+        Ok(())
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<(), Error> {
+        self.counts.total += 1;
+        self.counts.unreadable += u64::from(row.reading == Reading::InPart);
+        match &row.outcome {
+            Outcome::Succeeded => self.counts.succeeded += 1,
+            Outcome::Failed(failed) => {
+                self.counts.failed += 1;
+                self.failed(row, failed)?;
+            }
+            Outcome::Missing(_) => {
+                self.counts.missing += 1;
+                self.never_ran += 1;
+                self.missing.push(row.index);
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, results: &mut Results) -> Result<(), Error> {
+        let warnings = self.warnings(&results.batches);
+        results.warnings.extend(warnings);
+        let Self { counts, usage, retryable, missing, never_ran } = *self;
+        (results.counts, results.usage) = (counts, usage.into_entries());
+        (results.retryable, results.missing, results.never_ran) = (retryable, missing, never_ran);
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn failed(&mut self, row: &Row<'_>, failed: &Failed) -> Result<(), Error> {
+        self.never_ran += u64::from(failed.ran == Ran::Never);
+        if failed.retry == Retry::Worth {
+            self.retryable.push(row.index);
+        }
+        if let Some(file) = row.file {
+            let used = self.usage.of(file, row.model()?);
+            used.failed += 1;
+            used.tokens.add(row.tokens()?);
+        }
+        Ok(())
+    }
+
+    fn warnings(&self, batches: &[Held]) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if self.counts.unexpected > 0 {
+            let why = "each repeats an answer, names no request of this run, or cannot be read";
+            warnings.push(format!("Lines of the answers that were set aside: {}; {why}.", self.counts.unexpected));
+        }
+        if self.counts.unreadable > 0 {
+            warnings.push(format!(
+                "Answers of which a part cannot be read: {}. They are in their places as the provider wrote them, and a JSON reader may refuse those lines.",
+                self.counts.unreadable
+            ));
+        }
+        for held in batches.iter().filter(|held| held.is_misread()) {
+            warnings.push(format!(
+                "Of {} that a batch answered, {} {} empty. Perhaps this provider writes answers in a way that batchstep does not know, so they are not retried.",
+                requests_count(held.requests),
+                held.empty,
+                if held.empty == 1 { "looks" } else { "look" }
+            ));
+        }
+        warnings
+    }
+}

@@ -1,0 +1,197 @@
+//! Requests without a line in the answers: why, which they are, and the lines that we write for them.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::held::Held;
+use super::row::{Failed, Outcome, Retry};
+use crate::dialects::openai::row;
+use crate::dialects::{Failure, Fate, Ran, ReadAnswers};
+use crate::error::{Error, Exit};
+use crate::json::lenient::{Loose, Seen};
+use crate::requests::ids::Ids;
+use crate::requests::lines::{LONGEST_REQUEST, Lines};
+use crate::requests::source::{Reader, Source};
+use crate::values::RetryOn;
+
+/// The code of a request that got no answer.
+pub(super) const MISSING: &str = "batchstep_missing";
+
+/// The code of a request whose answer no longer exists.
+const GONE: &str = "answers_gone";
+
+/// How answers are read, and requests without a good one are treated.
+#[derive(Clone, Copy)]
+pub(crate) struct Policy<'a> {
+    /// How the provider writes answers.
+    pub reader: &'a dyn ReadAnswers,
+    /// Which failures are retried in addition to the default ones.
+    pub retry_on: &'a RetryOn,
+    /// The requests, as ranges of indices in order, whose answers no longer exist at the provider.
+    pub gone: &'a [Range<u32>],
+}
+
+/// Why a request has no line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The provider gave no answer.
+    Missing,
+    /// It had one, in a file that no longer exists.
+    Gone,
+}
+
+impl Absence {
+    pub(super) fn code(self) -> &'static str {
+        match self {
+            Self::Missing => MISSING,
+            Self::Gone => GONE,
+        }
+    }
+
+    pub(super) fn message(self) -> &'static str {
+        match self {
+            Self::Missing => "The provider gave no answer to this request.",
+            Self::Gone => "The file that held the answer no longer exists at the provider.",
+        }
+    }
+}
+
+impl Policy<'_> {
+    /// Why the request at `index` has no line.
+    pub(super) fn absence(&self, index: u32) -> Absence {
+        let at = self.gone.partition_point(|range| range.end <= index);
+        let is_gone = self.gone.get(at).is_some_and(|range| range.contains(&index));
+        if is_gone { Absence::Gone } else { Absence::Missing }
+    }
+
+    /// What became of a request without a line.
+    pub(super) fn unanswered(&self, custom_id: String, absence: Absence) -> Outcome {
+        let covers_gone = self.retry_on.covers(None, GONE);
+        let failed = |ran, retry| {
+            let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
+            Failed { custom_id, code, status: None, message, retry, ran }
+        };
+        match absence {
+            Absence::Missing => Outcome::Missing(failed(Ran::Never, Retry::Worth)),
+            // It was paid for: nobody pays again without asking for it.
+            Absence::Gone if covers_gone => Outcome::Failed(failed(Ran::Yes, Retry::Worth)),
+            Absence::Gone => Outcome::Failed(failed(Ran::Yes, Retry::Not)),
+        }
+    }
+
+    /// What became of a request with a line that is not an answer. `held` is what its batch's files hold.
+    pub(super) fn failed(&self, custom_id: String, failure: Failure, held: Option<&Held>) -> Outcome {
+        let Failure { code, status, message, fate, ran } = failure;
+        let retry = match fate {
+            Fate::Hopeless => Retry::Not,
+            _ if self.retry_on.covers(status, &code) => Retry::Worth,
+            Fate::Transient => Retry::Worth,
+            Fate::Empty if !held.is_some_and(Held::is_misread) => Retry::Worth,
+            Fate::Empty | Fate::Permanent => Retry::Not,
+        };
+        Outcome::Failed(Failed { custom_id, code, status, message, retry, ran })
+    }
+}
+
+/// The requests, read again if some have no line.
+pub(super) struct Asked<'a> {
+    source: &'a Source,
+    lines: Option<Lines<Reader>>,
+    /// The index of the line that comes next.
+    next: u64,
+}
+
+impl<'a> Asked<'a> {
+    /// The requests of `source`; nothing is read yet.
+    pub(super) fn new(source: &'a Source) -> Self {
+        Self { source, lines: None, next: 0 }
+    }
+
+    /// The id of the request at `index`, which must be greater each time.
+    pub(super) fn id(&mut self, index: u64, ids: &Ids) -> Result<String, Error> {
+        let changed = || {
+            let message = format!("`{}` changed since it was checked.", self.source.name());
+            Error::new(Exit::Invalid, message)
+                .hint("Without the file as it was, the requests without an answer cannot be named.")
+        };
+        let lines = self.lines.get_or_insert_with(|| Lines::new(self.source.open(), LONGEST_REQUEST));
+        while let Some(line) = lines.next().map_err(|error| changed().because(error))? {
+            self.next += 1;
+            if self.next > index {
+                let text = line.bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
+                let request: Option<Loose<'_, row::Row<'_>>> = serde_json::from_str(text).ok();
+                let id = request
+                    .and_then(|request| if let Seen::Text(id) = request.fields.custom_id { Some(id) } else { None });
+                let same = id.filter(|id| ids.find(id).map(u64::from) == Some(index));
+                return same.map(std::borrow::Cow::into_owned).ok_or_else(changed);
+            }
+        }
+        Err(changed())
+    }
+}
+
+/// The line in the results for a request that has none.
+pub(super) fn line_for(custom_id: &str, absence: Absence) -> Result<Vec<u8>, Error> {
+    #[derive(Serialize)]
+    struct Missing<'a> {
+        custom_id: &'a str,
+        response: Option<()>,
+        error: Problem,
+    }
+    #[derive(Serialize)]
+    struct Problem {
+        code: &'static str,
+        message: &'static str,
+    }
+    let line =
+        Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
+    serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Absence, Failure, Fate, Held, Outcome, Policy, Ran, Retry, RetryOn};
+    use crate::dialects::{Name, choose};
+    use crate::values::RetryWord;
+
+    fn retry(outcome: &Outcome) -> Retry {
+        outcome.failed().unwrap().retry
+    }
+
+    #[test]
+    fn a_failure_is_retried_if_it_may_pass_or_the_user_says_so() {
+        let dialect = choose(Name::Openai).dialect;
+        let retry_on = RetryOn(vec![RetryWord::Status(403), RetryWord::Code("Busy".to_owned())]);
+        let policy = Policy { reader: dialect.answers(), retry_on: &retry_on, gone: &[] };
+        let misread = Held { requests: 3, empty: 2, ..Held::default() };
+        for (fate, status, code, held, expected) in [
+            (Fate::Transient, None, "x", None, Retry::Worth),
+            (Fate::Permanent, None, "x", None, Retry::Not),
+            (Fate::Permanent, Some(403), "x", None, Retry::Worth),
+            (Fate::Permanent, None, "busy", None, Retry::Worth),
+            (Fate::Hopeless, Some(403), "x", None, Retry::Not),
+            (Fate::Empty, Some(200), "x", None, Retry::Worth),
+            (Fate::Empty, Some(200), "x", Some(&misread), Retry::Not),
+        ] {
+            let (code, message) = (code.to_owned(), String::new());
+            let failure = Failure { code, status, message, fate, ran: Ran::Yes };
+            let outcome = policy.failed("a".to_owned(), failure.clone(), held);
+            assert_eq!(retry(&outcome), expected, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_paid_for_is_asked_again_only_on_demand() {
+        let dialect = choose(Name::Openai).dialect;
+        let (default, gone) = (RetryOn::default(), RetryOn(vec![RetryWord::Code("answers_gone".to_owned())]));
+        for (retry_on, absence, expected) in [
+            (&default, Absence::Missing, Retry::Worth),
+            (&default, Absence::Gone, Retry::Not),
+            (&gone, Absence::Gone, Retry::Worth),
+        ] {
+            let policy = Policy { reader: dialect.answers(), retry_on, gone: &[] };
+            assert_eq!(retry(&policy.unanswered("a".to_owned(), absence)), expected);
+        }
+    }
+}
