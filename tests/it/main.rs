@@ -10,6 +10,7 @@ mod collect;
 mod completions;
 mod evidence;
 mod extending;
+mod fuzz_seeds;
 mod gateways;
 mod github;
 mod handed_over;
