@@ -63,6 +63,7 @@ pub mod internals {
     pub use crate::commands::providers::facts;
     pub use crate::dialects::{Name, all as vendors, choose};
     pub use crate::journal::Record;
+    pub use crate::json::fast::agrees_with_serde_json;
     pub use crate::outputs::of as outputs_of;
     pub use crate::phases::Phase;
     pub use crate::report::Report;

@@ -9,9 +9,11 @@
 //! to 1.8 in single sittings.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde::forward_to_deserialize_any;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, forward_to_deserialize_any};
+use serde_json::Value;
 
 use crate::json::lenient::{Fields, Fill, Loose};
 
@@ -35,6 +37,27 @@ fn skim<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> Result<S::Valu
     }
     let value = seed.deserialize(&mut skim)?;
     if skim.at == skim.text.len() { Ok(value) } else { Err(Unsure) }
+}
+
+/// Whether serde_json reads the same in a text that is read here: all of it, some of it, or nothing
+/// but its end. The fuzz target looks for a text where it does not.
+pub fn agrees_with_serde_json(text: &str) -> bool {
+    #[derive(Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Request {
+        custom_id: Value,
+        body: Body,
+    }
+    #[derive(Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Body {
+        model: Value,
+    }
+    fn agrees<'de, T: Deserialize<'de> + PartialEq>(text: &'de str) -> bool {
+        let ours = skim(text, PhantomData::<T>);
+        ours.is_err() || serde_json::from_str(text).ok() == ours.ok()
+    }
+    agrees::<Value>(text) && agrees::<Request>(text) && agrees::<IgnoredAny>(text)
 }
 
 /// Whether there is a control character, which no string may hold as it is.
@@ -310,14 +333,10 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
 #[cfg(test)]
 mod tests {
     use std::fmt::Debug;
-    use std::marker::PhantomData;
 
     use proptest::prelude::*;
-    use serde::Deserialize;
-    use serde::de::IgnoredAny;
-    use serde_json::Value;
 
-    use super::{Loose, Unsure, fill};
+    use super::{Deserialize, IgnoredAny, Loose, PhantomData, Unsure, Value, fill};
     use crate::dialects::openai::row::Row;
     use crate::requests::testing::chat;
 

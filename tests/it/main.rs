@@ -11,6 +11,7 @@ mod collect;
 mod completions;
 mod evidence;
 mod extending;
+mod fuzz_seeds;
 mod gateways;
 mod github;
 mod handed_over;

@@ -123,25 +123,24 @@ fn no_output_is_handed_on_under_an_inputs_name() {
     }
 }
 
-/// The one default: a token that only the runner can name.
-const TOKEN: &str = "    default: ${{ github.token }}";
-
-/// The names below a key of action.yml. Each has a description and nothing
-/// else: a default there would override the binary's, which holds everywhere.
+/// The names below a key of action.yml. Each has a description and no default, which would
+/// override the binary's, which holds everywhere; only a token that the runner alone can name has one.
 fn action(section: &str) -> Vec<String> {
-    let text = read("action.yml");
-    let (_, after) =
-        text.split_once(&format!("\n{section}:\n")).unwrap_or_else(|| panic!("no {section} in action.yml"));
-    let lines = after.lines().take_while(|line| line.starts_with(' ')).filter(|line| *line != TOKEN);
-    let lines: Vec<&str> = lines.collect();
-    let entry = |pair: &[&str]| {
-        let name =
-            pair[0].strip_prefix("  ").and_then(|line| line.strip_suffix(':')).filter(|name| !name.contains(' '));
-        let description = pair.get(1).and_then(|line| line.strip_prefix("    description: "));
-        assert!(description.is_some_and(|text| text.len() > 20), "action.yml, {section}: {pair:?}");
-        name.unwrap_or_else(|| panic!("action.yml, {section}: {pair:?}")).to_owned()
+    let action: serde_norway::Value = serde_norway::from_str(&read("action.yml")).expect("action.yml is YAML");
+    let entries = action[section].as_mapping().unwrap_or_else(|| panic!("no {section} in action.yml"));
+    let entry = |(name, entry): (&serde_norway::Value, &serde_norway::Value)| {
+        let name = name.as_str().expect("a name").to_owned();
+        let description = entry["description"].as_str();
+        assert!(description.is_some_and(|text| text.len() > 20), "action.yml, {section}, {name}: {entry:?}");
+        let default = (name == "github-token").then_some("${{ github.token }}");
+        assert_eq!(
+            entry.get("default").and_then(serde_norway::Value::as_str),
+            default,
+            "action.yml, {section}, {name}"
+        );
+        name
     };
-    lines.chunks(2).map(entry).collect()
+    entries.iter().map(entry).collect()
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use batchstep_test_support::github_runner;
 use trycmd::TestCases;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -53,17 +54,10 @@ fn action(dir: &Path, requests: &str, inputs: &[(&str, &str)]) -> Output {
     command.envs(inputs.iter().copied()).output().expect("batchstep starts")
 }
 
-/// Reads `GITHUB_OUTPUT`: the last value of each name.
+/// Reads `GITHUB_OUTPUT` as GitHub's runner does.
 fn outputs(dir: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(dir.join("outputs")).expect("outputs were written");
-    let mut lines = text.lines();
-    let mut found = BTreeMap::new();
-    while let Some(line) = lines.next() {
-        let (name, end) = line.split_once("<<").expect("each output has a delimiter");
-        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != end).collect();
-        found.insert(name.to_owned(), value.join("\n"));
-    }
-    found
+    github_runner::outputs(&text).expect("the runner takes them").into_iter().collect()
 }
 
 #[test]

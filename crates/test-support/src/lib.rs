@@ -1,6 +1,6 @@
 //! What batchstep's test suites share.
 //!
-//! - [`bench`]: batchstep as a child process in a workspace of its own, and sandboxes for it to talk to.
+//! - [`mod@bench`]: batchstep as a child process in a workspace of its own, and sandboxes for it to talk to.
 //! - [`wire`]: HTTP servers of a few lines that remember what they were sent.
 //! - [`tls`]: https on loopback.
 //! - [`github_server`]: GitHub's API as far as a run uses it.
