@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn carry_out(
         mut self,
         inputs: &Reported,
-        work: impl AsyncFnOnce(&Session<'a>) -> Result<Exit, Error>,
+        work: impl AsyncFnOnce(&Self) -> Result<Exit, Error>,
     ) -> Exit {
         let done = async {
             let options = plan::publish_options(&inputs.reporting, &inputs.requests)?;
