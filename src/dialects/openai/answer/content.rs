@@ -24,7 +24,7 @@ const MOST_ELEMENTS: usize = 1_000;
 pub(super) fn read(line: &[u8]) -> Content<'_> {
     let text = std::str::from_utf8(line).ok().map(|text| text.trim_start_matches('\u{feff}'));
     let mut whole = Loose::<Line<'_>>::default();
-    if !text.is_some_and(|text| fast::fill(text, &mut whole).is_ok()) {
+    if text.is_none_or(|text| fast::fill(text, &mut whole).is_err()) {
         whole = Loose::default();
         // Reading a slice cannot fail; what is damaged is left out.
         drop(damaged::fill(without_mark(line), line.len(), &mut whole));
