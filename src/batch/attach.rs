@@ -12,7 +12,7 @@ use super::search::{self, Found, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::attachment::{Attachment, By, Owner};
 use crate::clock::seconds;
-use crate::dialects::{Batch, File, Status};
+use crate::dialects::{AnswerSource, Batch, File, Status};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
@@ -173,7 +173,7 @@ impl Submitter<'_> {
             Look::Here(_) | Look::Gone | Look::Unknown => {}
         }
         if batch.status == Status::Completed && shows_files {
-            for id in [&batch.output_file_id, &batch.error_file_id].into_iter().flatten() {
+            for AnswerSource { file_id: id, .. } in self.api.vendor().dialect.answer_sources(&batch) {
                 if matches!(look_at(self.api, self.guard, id).await?, Look::Gone) {
                     return Ok(Verified::No(format!("its file {id} no longer exists")));
                 }

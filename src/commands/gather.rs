@@ -15,7 +15,7 @@ use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
 use crate::batch::promise::{Account, FileState, Finding};
-use crate::dialects::{Batch, Counts};
+use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect};
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
@@ -168,16 +168,14 @@ impl Answers {
 
 impl Fetched {
     /// Takes note of the files that the batch names.
-    fn name_files(&mut self, number: usize, dir: &Path) {
-        let files = [
-            ("output", &self.batch.output_file_id, &mut self.output),
-            ("error", &self.batch.error_file_id, &mut self.error),
-        ];
-        for (what, id, copy) in files {
-            if let Some(id) = id
-                && copy.as_ref().is_none_or(|copy| copy.id != *id)
-            {
-                *copy = Some(Copy::in_place_of(copy.take(), what, id, number, dir));
+    fn name_files(&mut self, dialect: &dyn Dialect, number: usize, dir: &Path) {
+        for AnswerSource { part, file_id } in dialect.answer_sources(&self.batch) {
+            let (what, copy) = match part {
+                AnswerPart::Output => ("output", &mut self.output),
+                AnswerPart::Error => ("error", &mut self.error),
+            };
+            if copy.as_ref().is_none_or(|copy| copy.id != file_id) {
+                *copy = Some(Copy::in_place_of(copy.take(), what, file_id, number, dir));
             }
         }
     }
@@ -265,7 +263,7 @@ impl Gatherer<'_> {
             look: Look::None,
             names_any: false,
         };
-        fetched.name_files(answers.all.len(), &self.dir());
+        fetched.name_files(self.api.vendor().dialect, answers.all.len(), &self.dir());
         answers.all.push(fetched);
         Ok(())
     }
@@ -320,7 +318,7 @@ impl Gatherer<'_> {
             }
             fetched.look = Look::Over;
             fetched.batch = later(&fetched.batch, batch);
-            fetched.name_files(index, dir);
+            fetched.name_files(self.api.vendor().dialect, index, dir);
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ pub(super) struct Submitted {
     pub(super) shard: Shard,
     pub(super) part: Part,
     pub(super) key: String,
+    /// The endpoint that says what an answer has to contain. None where the lines may name another than the batch.
+    pub(super) endpoint: Option<String>,
     pub(super) ended: Ended,
 }
 
@@ -117,7 +119,7 @@ pub(super) fn wanted(all: &[Submitted]) -> Vec<Wanted<'_>> {
     let mut wanted = Vec::new();
     for it in all {
         let rows = if it.is_first() { rows.next().unwrap_or_default() } else { Vec::new() };
-        let (requests, endpoint) = (Some(it.shard.requests), Some(it.shard.endpoint.clone()));
+        let (requests, endpoint) = (Some(it.shard.requests), it.endpoint.clone());
         if let Some(batch) = it.to_collect() {
             wanted.push(Wanted { batch, attempt: it.part.attempt, requests, rows, endpoint });
         }

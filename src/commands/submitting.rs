@@ -39,12 +39,9 @@ impl Submitting<'_> {
         };
         let pieces = shards.into_iter().enumerate().map(piece).collect();
         let all = Box::pin(self.drive(pieces)).await;
-        let submitted = |(Piece { shard, part, key }, mut ended): (Piece, Ended)| {
-            // The endpoint says what an answer has to contain; not every provider repeats it.
-            if let Some(batch) = ended.progress.batch_mut() {
-                batch.endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
-            }
-            Submitted { shard, part, key, ended }
+        let submitted = |(Piece { shard, part, key }, ended): (Piece, Ended)| {
+            let endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
+            Submitted { shard, part, key, endpoint, ended }
         };
         all.into_iter().map(submitted).collect()
     }

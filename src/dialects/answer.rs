@@ -25,6 +25,10 @@ pub(crate) trait ReadAnswers: Send + Sync {
 
     /// What the model wrote, and why it stopped.
     fn content<'de>(&self, line: &'de [u8]) -> Content<'de>;
+
+    /// The id of the request that a line of the requests file holds, as its answer repeats it; the rest of the line
+    /// does not matter.
+    fn request_id(&self, line: &str) -> Option<String>;
 }
 
 /// How a line answers.

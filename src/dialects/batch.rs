@@ -88,6 +88,24 @@ pub struct Batch {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// Where a part of a batch's answers is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AnswerSource<'a> {
+    /// Which part.
+    pub part: AnswerPart,
+    /// The file that holds it.
+    pub file_id: &'a str,
+}
+
+/// The parts in which a vendor delivers answers. What a line means is decided by the line alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerPart {
+    /// The good answers, as a rule.
+    Output,
+    /// The failures, as a rule.
+    Error,
+}
+
 impl Batch {
     /// Every id in it: its own and its files'.
     pub fn ids(&self) -> impl Iterator<Item = &str> {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
-pub(crate) use self::batch::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
+pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 pub(crate) use self::call::{Body, Call, Method, NewBatch, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::line::{Familiar, Finding, RequestLine, described, quoted};
@@ -127,6 +127,9 @@ pub(crate) trait Dialect: Debug + Sync {
     /// # Errors
     /// Fails if it is not JSON or has no id that can be asked for.
     fn read_batch(&self, body: &[u8]) -> Parsed<Batch>;
+
+    /// Where the answers of a batch are, as far as the batch says it.
+    fn answer_sources<'b>(&self, batch: &'b Batch) -> Vec<AnswerSource<'b>>;
 
     /// Reads a page of a list of batches.
     ///

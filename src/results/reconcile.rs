@@ -28,7 +28,7 @@ pub(crate) fn reconcile(
 ) -> Result<Results, Error> {
     let mut rereader = Rereader::new(answers);
     let (positions, held) = find(requests, answers, policy.reader, &mut rereader, &mut sinks)?;
-    let mut asked = Asked::new(requests.source);
+    let mut asked = Asked::new(requests.source, policy.reader);
     let mut offset = 0;
     for index in 0..requests.total {
         let row = if let Some(candidate) = positions.get(index) {

@@ -6,10 +6,8 @@ use serde::Serialize;
 
 use super::held::Held;
 use super::row::{Failed, Outcome, Retry};
-use crate::dialects::openai::row;
 use crate::dialects::{Failure, Fate, Ran, ReadAnswers};
 use crate::error::{Error, Exit};
-use crate::json::lenient::{Loose, Seen};
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_REQUEST, Lines};
 use crate::requests::source::{Reader, Source};
@@ -97,6 +95,7 @@ impl Policy<'_> {
 /// The requests, read again if some have no line.
 pub(super) struct Asked<'a> {
     source: &'a Source,
+    reader: &'a dyn ReadAnswers,
     lines: Option<Lines<Reader>>,
     /// The index of the line that comes next.
     next: u64,
@@ -104,8 +103,8 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The requests of `source`; nothing is read yet.
-    pub(super) fn new(source: &'a Source) -> Self {
-        Self { source, lines: None, next: 0 }
+    pub(super) fn new(source: &'a Source, reader: &'a dyn ReadAnswers) -> Self {
+        Self { source, reader, lines: None, next: 0 }
     }
 
     /// The id of the request at `index`, which must be greater each time.
@@ -120,11 +119,8 @@ impl<'a> Asked<'a> {
             self.next += 1;
             if self.next > index {
                 let text = line.bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default();
-                let request: Option<Loose<'_, row::Row<'_>>> = serde_json::from_str(text).ok();
-                let id = request
-                    .and_then(|request| if let Seen::Text(id) = request.fields.custom_id { Some(id) } else { None });
-                let same = id.filter(|id| ids.find(id).map(u64::from) == Some(index));
-                return same.map(std::borrow::Cow::into_owned).ok_or_else(changed);
+                let same = self.reader.request_id(text).filter(|id| ids.find(id).map(u64::from) == Some(index));
+                return same.ok_or_else(changed);
             }
         }
         Err(changed())

@@ -83,6 +83,9 @@ fn locked_out(left: &Unfinished, env: &Env, address: &str) -> Error {
     let creates = left.creates.iter().map(|create| format!("the batch with the metadata batchstep_create = {create}"));
     let which: Vec<String> = batches.chain(creates).collect();
     let is_other = !env.candidates("api-key").is_empty() || !env.candidates("headers").is_empty();
+    let vendor = left.inputs.get("provider").and_then(|name| dialects::Name::from_str(name, false).ok());
+    let variable = dialects::choose(vendor.unwrap_or(dialects::Name::Openai)).variable("api-key");
+    let variable = variable.map(|name| format!("{name} or ")).unwrap_or_default();
     let why = if is_other {
         "the key or the headers found here are not those that the run used, so they were not sent there"
     } else {
@@ -92,10 +95,10 @@ fn locked_out(left: &Unfinished, env: &Env, address: &str) -> Error {
         "Not cancelled at {address}, so it may still run and cost money: {}; {why}.",
         which.join(", ")
     ))
-    .hint(
-        "Pass the key to the step through `env:` as well, as OPENAI_API_KEY or BATCHSTEP_API_KEY: that reaches `post` \
-         also inside of composite actions.",
-    )
+    .hint(format!(
+        "Pass the key to the step through `env:` as well, as {variable}BATCHSTEP_API_KEY: that reaches `post` \
+         also inside of composite actions."
+    ))
 }
 
 #[cfg(test)]

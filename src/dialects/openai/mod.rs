@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine,
-    Rules, UploadForm, Variable, quoted,
+    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed,
+    ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -130,6 +130,13 @@ impl Dialect for OpenAi {
 
     fn read_batch(&self, body: &[u8]) -> Parsed<Batch> {
         wire::batch(body)
+    }
+
+    fn answer_sources<'b>(&self, batch: &'b Batch) -> Vec<AnswerSource<'b>> {
+        let parts = [(AnswerPart::Output, &batch.output_file_id), (AnswerPart::Error, &batch.error_file_id)];
+        let source =
+            |(part, id): (AnswerPart, &'b Option<String>)| Some(AnswerSource { part, file_id: id.as_deref()? });
+        parts.into_iter().filter_map(source).collect()
     }
 
     fn read_page(&self, body: &[u8]) -> Parsed<Page> {

@@ -14,6 +14,12 @@ use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
 use crate::text::first_chars;
 
+/// The id of the request that a line holds, whatever the rest of the line is.
+pub(super) fn id(line: &str) -> Option<String> {
+    let request: Loose<'_, Row<'_>> = serde_json::from_str(line).ok()?;
+    if let Seen::Text(id) = request.fields.custom_id { Some(id.into_owned()) } else { None }
+}
+
 /// Reads a line, which is text already, and finds what is wrong with it by itself.
 pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
     let mut whole: Loose<'l, Row<'l>> = Loose::default();

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use self::body::{Body, Judged, Verdict, filters, is_nothing, judge};
 use self::shape::Shape;
+use super::row;
 use crate::dialects::{Answer, Content, Failure, Kind, ReadAnswers, Reading};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
@@ -43,6 +44,10 @@ impl ReadAnswers for OpenAiAnswers {
 
     fn content<'de>(&self, line: &'de [u8]) -> Content<'de> {
         content::read(line)
+    }
+
+    fn request_id(&self, line: &str) -> Option<String> {
+        row::id(line)
     }
 }
 
