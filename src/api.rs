@@ -93,6 +93,7 @@ impl Api {
 
     /// Deletes a file.
     pub(crate) async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
+        self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
         self.send(self.dialect().delete_file(id)).await
     }
 
@@ -208,5 +209,6 @@ mod tests {
             (Advice::Stop, "the provider has no list of batches")
         );
         assert_eq!(api.get_file("file-1").await.err().unwrap(), Failure::Unsupported("objects of files"));
+        assert_eq!(api.delete_file("file-1").await.err().unwrap(), Failure::Unsupported("objects of files"));
     }
 }

@@ -29,7 +29,7 @@ const FROM: &str = " from ";
 const SHORT_DIGEST: usize = 32;
 
 /// Names the work: the bytes sent, where they go and how long it may take; where
-/// requests are sent once more, which attempt at them it is; and what else
+/// requests are sent again, which attempt at them it is; and what else
 /// changes the answers, as pairs in any order. The origin, the API key, metadata
 /// and expiry do not matter.
 pub(crate) fn key(

@@ -3,7 +3,7 @@
 //! `output-dir/journal.jsonl` gets the intent before and the fact after each
 //! network step, flushed to the disk, so that after a crash it is known what
 //! may exist at the provider. A last line torn by the crash is passed over.
-//! The records move a submission from state to state: see `life.rs`. The directory is locked for as long as the journal is open.
+//! The records move a submission from state to state: see `life/`. The directory is locked for as long as the journal is open.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};

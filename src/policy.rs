@@ -8,7 +8,8 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+/// A day, for what a vendor counts in days.
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 // What is assumed about providers.
 

@@ -212,7 +212,7 @@ pub struct FailureGroup {
 
 impl FailureGroup {
     /// The status, unless it says that all is well or the code says it already.
-    pub fn told_status(&self) -> Option<u16> {
+    pub fn shown_status(&self) -> Option<u16> {
         self.status.filter(|status| !(200..300).contains(status) && !self.code.ends_with(&status.to_string()))
     }
 }

@@ -12,12 +12,12 @@ use super::search::{self, Found, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::attachment::{Attachment, By, Owner};
 use crate::clock::seconds;
-use crate::dialects::{AnswerSource, Batch, File, Status};
+use crate::dialects::{AnswerSource, Batch, File, Retention, Status};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
-use crate::policy::{BEYOND_WINDOW, CLOCK_SKEW, FINISHED_LOOK_BACK, MOST_FILES, SECOND_LOOK};
+use crate::policy::{BEYOND_WINDOW, CLOCK_SKEW, DAY, FINISHED_LOOK_BACK, MOST_FILES, SECOND_LOOK};
 use crate::retry_loop::RetryBudget;
 use crate::values::{self, Reuse};
 
@@ -56,7 +56,11 @@ impl Submitter<'_> {
         if self.progress.borrow().batch().is_none() {
             let now = self.clock.unix();
             let back = match work.reuse {
-                Reuse::Finished => FINISHED_LOOK_BACK,
+                // What is no longer kept cannot be reused.
+                Reuse::Finished => match self.api.vendor().capabilities.retention {
+                    Retention::Days(days) => DAY * days,
+                    Retention::Process | Retention::ServerSays => FINISHED_LOOK_BACK,
+                },
                 _ => values::window(&work.window) + BEYOND_WINDOW,
             };
             let since = now - seconds(back);
@@ -173,7 +177,7 @@ impl Submitter<'_> {
             Look::Here(_) | Look::Gone | Look::Unknown => {}
         }
         if batch.status == Status::Completed && shows_files {
-            for AnswerSource { file_id: id, .. } in self.api.vendor().dialect.answer_sources(&batch) {
+            for AnswerSource { file_id: id, .. } in self.api.vendor().dialect.answer_sources(batch) {
                 if matches!(look_at(self.api, self.guard, id).await?, Look::Gone) {
                     return Ok(Verified::No(format!("its file {id} no longer exists")));
                 }

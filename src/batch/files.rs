@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::progress::Progress;
 use crate::api::Api;
-use crate::dialects::{Batch, BatchError, File, Status, is_file_field, is_over_file};
+use crate::dialects::{Batch, BatchError, File, Status, is_file_field, names_file, says_not_yet};
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::phases::Phase;
@@ -128,13 +128,10 @@ fn lacks_file(batch: &Batch) -> bool {
     let is_over = |error: &BatchError| {
         let message = error.message.as_deref().unwrap_or_default();
         let names_it = error.param.as_deref().is_some_and(is_file_field);
-        error.line.is_none() && is_over_file(message, names_it || is_named(batch, message))
+        let file_id = batch.input_file_id.as_deref().unwrap_or_default();
+        error.line.is_none() && (names_it || names_file(message, file_id)) && says_not_yet(message)
     };
     batch.status == Status::Failed && is_untouched && batch.errors.iter().any(is_over)
-}
-
-fn is_named(batch: &Batch, message: &str) -> bool {
-    batch.input_file_id.as_deref().is_some_and(|id| !id.is_empty() && message.contains(id))
 }
 
 #[cfg(test)]

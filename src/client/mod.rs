@@ -130,8 +130,8 @@ impl Client {
             traces: Traces::of(connection, &query),
             allow_http: connection.allow_http,
             simulated: Cell::new(false),
-            proxied: build(roots.clone(), true, Some(names.clone()))?,
-            direct: build(roots, false, None)?,
+            proxied: build(roots.clone(), Proxy::FromSystem, Some(names.clone()))?,
+            direct: build(roots, Proxy::None, None)?,
             names,
         })
     }
@@ -364,17 +364,24 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
 /// take the token along.
 pub(crate) fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
     let url = address::host_api(url)?;
-    build(trust::roots(ca_bundle)?, !is_loopback(&url), None)
+    build(trust::roots(ca_bundle)?, if is_loopback(&url) { Proxy::None } else { Proxy::FromSystem }, None)
 }
 
-fn build(roots: Vec<Certificate>, proxied: bool, names: Option<Names>) -> Result<reqwest::Client, Error> {
+/// Whether a client's calls go through the proxy that the system names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proxy {
+    FromSystem,
+    None,
+}
+
+fn build(roots: Vec<Certificate>, proxy: Proxy, names: Option<Names>) -> Result<reqwest::Client, Error> {
     trust::install();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("batchstep/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())
         .tls_certs_merge(roots);
-    let builder = if proxied { builder } else { builder.no_proxy() };
+    let builder = if proxy == Proxy::FromSystem { builder } else { builder.no_proxy() };
     let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(std::sync::Arc::new(names)));
     builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
 }

@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
         let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
         let picked = guard.unless_signalled(picking).await?;
         let picked = picked.map_err(std::io::Error::other).and_then(|picked| picked);
-        let picked = picked.map_err(|error| self.warn(format!("Failed requests cannot be sent once more: {error}.")));
+        let picked = picked.map_err(|error| self.warn(format!("Failed requests cannot be retried: {error}.")));
         let Some(picked) = picked.ok().filter(|shards| !shards.is_empty()) else { return Ok(None) };
         let requests = picked.iter().map(|shard| shard.requests).sum();
         self.connected.session.events.emit(Event::Retrying { requests, attempt });

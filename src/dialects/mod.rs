@@ -27,7 +27,7 @@ pub(crate) use self::call::{Body, Call, Method, NewBatch, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::line::{Familiar, Finding, RequestLine, described, quoted};
 use self::openai::{OpenAi, VARIABLES};
-pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, is_over_file};
+pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, names_file, says_not_yet};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
 pub(crate) use self::vendors::{Key, Variable, Vendor};

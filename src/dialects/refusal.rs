@@ -118,7 +118,7 @@ impl ApiError {
     pub(crate) fn is_over_file(&self, file_id: &str) -> bool {
         let message = self.message.as_deref().unwrap_or_default();
         let names_it = self.param.as_deref().is_some_and(is_file_field);
-        is_over_file(message, names_it || message.contains(file_id))
+        (names_it || names_file(message, file_id)) && says_not_yet(message)
     }
 
     /// Whether it is the metadata as such that is refused, and not one of these pairs of the user's.
@@ -136,11 +136,16 @@ pub(crate) fn is_file_field(param: &str) -> bool {
     param.rsplit('.').next().is_some_and(|name| FILE_FIELDS.contains(&name))
 }
 
-/// Whether a sentence, which may name the file's field or id, says that the file cannot be found or used yet.
-pub(crate) fn is_over_file(message: &str, names_it: bool) -> bool {
+/// Whether a sentence speaks of a file, or of the one with this id.
+pub(crate) fn names_file(message: &str, file_id: &str) -> bool {
+    (!file_id.is_empty() && message.contains(file_id)) || message.to_lowercase().contains("file")
+}
+
+/// Whether a sentence about a file says that it cannot be found or used yet.
+pub(crate) fn says_not_yet(message: &str) -> bool {
     let message = message.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    (names_it || message.contains("file")) && says(&NOT_YET) && !says(&WRONG_FILE)
+    says(&NOT_YET) && !says(&WRONG_FILE)
 }
 
 #[cfg(test)]

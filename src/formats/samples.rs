@@ -118,7 +118,7 @@ pub(crate) fn partial() -> Report {
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
-    report.hints = vec!["Run again with `retries: 2` to send the failed requests once more.".to_owned()];
+    report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
     report
 }

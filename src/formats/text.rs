@@ -149,7 +149,7 @@ fn failure(group: &FailureGroup) -> String {
     let (code, message) = (flat(&group.code, LONGEST_ID), flat(&group.message, LONGEST));
     // Where answers were only counted, nobody knows whose are missing.
     let whose = if ids.is_empty() { String::new() } else { format!(" ({}{more})", ids.join(", ")) };
-    let status = group.told_status().map(|status| format!(" ({status})")).unwrap_or_default();
+    let status = group.shown_status().map(|status| format!(" ({status})")).unwrap_or_default();
     format!("{} × {code}{status}: {message}{whose}", thousands(group.count))
 }
 
@@ -220,7 +220,7 @@ mod tests {
         Warnings
           - The list of batches was not readable; `reuse` relied on the journal.
         What to do next
-          - Run again with `retries: 2` to send the failed requests once more.
+          - Run again with `retries: 2` to send the failed requests again.
         "###);
         insta::assert_snapshot!(render(&samples::failed_validation()), @r###"
         batchstep: failed (exit code 5)

@@ -54,13 +54,13 @@ pub(crate) struct Plan {
     pub on_timeout: OnExit,
     /// What a signal does to the batch.
     pub on_abort: OnExit,
-    /// Which batches of the same work are taken up.
+    /// Which batches of the same work are reused.
     pub reuse: Reuse,
     /// Whether the provider is a sandbox in this process, and ends with it.
     pub in_process: bool,
     /// How many may fail.
     pub max_failed: MaxFailed,
-    /// How often requests that failed are sent once more.
+    /// How often requests that failed are retried.
     pub retries: u32,
     /// Which failures are retried beside the default ones.
     pub retry_on: RetryOn,

@@ -230,8 +230,7 @@ impl Read for Reader {
                 0 => {}
                 count => return Ok(count),
             }
-            let last_part = self.parts.as_slice().iter().all(|part| part.bytes == 0);
-            let ended = current.end(last_part)?;
+            let ended = current.end(self.parts.as_slice())?;
             self.current = None;
             if ended {
                 buffer[0] = b'\n';
@@ -258,8 +257,9 @@ impl Current {
         Ok(count)
     }
 
-    /// Whether a newline follows the file, once it is certain that it ends where it did.
-    fn end(&mut self, last_part: bool) -> io::Result<bool> {
+    /// Whether a newline separates the file from the rest, once it is certain that it ends where it did.
+    fn end(&mut self, rest: &[Part]) -> io::Result<bool> {
+        let last_part = rest.iter().all(|part| part.bytes == 0);
         let grew = self.left == 0 && self.file.read(&mut [0]).map_err(|error| named(&self.part, &error))? > 0;
         let needs_newline = self.last != b'\n' && !last_part;
         if self.left > 0 || grew || needs_newline != self.part.needs_newline {

@@ -49,7 +49,7 @@ fn paid_again(over: &[&str]) -> String {
 /// Names batches that may go on without us, with the commands that look at them and end them.
 pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
     let ours = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::ThisRun);
-    let foreign = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);
+    let of_others = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);
     let about = |ids: &[&str], is: &str, ways: &dyn Fn() -> Option<String>| {
         let (batches, _) = named(ids, "", "");
         (!ids.is_empty()).then(|| match ways() {
@@ -65,8 +65,8 @@ pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
         Some(format!("{}, end {} with `{}`", look(&ours)?, it(&ours), how.cancel(&ours)?))
     });
     let whose =
-        if foreign.len() == 1 { "belongs to another run and goes on" } else { "belong to other runs and go on" };
-    let of_foreign = about(&foreign, whose, &|| Some(format!("collect with `{}`", how.collect(&all(ends))?)));
+        if of_others.len() == 1 { "belongs to another run and goes on" } else { "belong to other runs and go on" };
+    let of_foreign = about(&of_others, whose, &|| Some(format!("collect with `{}`", how.collect(&all(ends))?)));
     [of_ours, of_foreign].into_iter().flatten().collect()
 }
 

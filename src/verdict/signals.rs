@@ -16,14 +16,14 @@ pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Ver
     let cancelled = next::ids(ends, |_, batch| matches!(batch.status, Status::Cancelling | Status::Cancelled));
     let over = next::ids(ends, |_, batch| batch.status.is_terminal() && batch.status != Status::Cancelled);
     let left = next::ids(ends, |end, batch| goes_on(batch) && is_detached(end) && end.owner == Owner::ThisRun);
-    let foreign = next::ids(ends, |end, batch| goes_on(batch) && end.owner == Owner::AnotherRun);
+    let of_others = next::ids(ends, |end, batch| goes_on(batch) && end.owner == Owner::AnotherRun);
     let running = next::ids(ends, |end, batch| goes_on(batch) && !is_detached(end) && end.owner == Owner::ThisRun);
     let doubts: Vec<&str> = ends.iter().filter_map(|end| end.in_doubt).collect();
     let clauses = [
         about(&cancelled, "was cancelled", "were cancelled"),
         about(&over, "was over already", "were over already"),
         about(&running, "was not seen to end", "were not seen to end"),
-        about(&foreign, "belongs to another run and was left running", "belong to other runs and were left running"),
+        about(&of_others, "belongs to another run and was left running", "belong to other runs and were left running"),
         about(&left, "goes on, as `on-abort` asks", "go on, as `on-abort` asks"),
         (!doubts.is_empty()).then(|| "a create was under way, and its batch goes on if it arrived".to_owned()),
     ];
@@ -32,7 +32,7 @@ pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Ver
     let outcome = if ends.iter().any(is_detached) { Outcome::Detached } else { Outcome::Cancelled };
     let reason = format!("{} ended the run; {said}.", name_of(number));
     let mut hints = endings(&running, &doubts, how);
-    if !left.is_empty() || !foreign.is_empty() {
+    if !left.is_empty() || !of_others.is_empty() {
         let finished = next::ids(ends, |_, batch| batch.status.is_terminal());
         hints.extend(come_back(&next::all(ends), &finished, &left, how));
     } else if let kept @ [_, ..] = &*next::ids(ends, |_, batch| !goes_on(batch))

@@ -142,7 +142,7 @@ fn failures(page: &mut Page, report: &Report) {
     let rows = report.failures.iter().map(|group| {
         let ids: Vec<String> = group.custom_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
         let more = if group.count > ids.len() as u64 && !ids.is_empty() { ", …" } else { "" };
-        let status = group.told_status().map(|status| format!(" {status}")).unwrap_or_default();
+        let status = group.shown_status().map(|status| format!(" {status}")).unwrap_or_default();
         [thousands(group.count), code(&group.code) + &status, code(&group.message), ids.join(", ") + more]
     });
     page.table("Failures", ["Count:", "Code", "Message", "Requests"], rows);
@@ -268,7 +268,7 @@ mod tests {
 
         ### What to do next
 
-        - Run again with `retries: 2` to send the failed requests once more.
+        - Run again with `retries: 2` to send the failed requests again.
 
         ### Failures
 
