@@ -63,7 +63,7 @@ async fn an_accepted_batch_keeps_its_lines_while_another_is_halved() {
     let ran = lab.run(&["--max-requests", "12"]).await;
     assert_eq!((ran.exit, sizes(&ran)), (0, vec![6, 6, 4, 4]), "{}", ran.text());
     ran.assert_complete(20);
-    let lab = Lab::new(HOUR, "create too-many=10 times=1").await;
+    let lab = Lab::new(HOUR, "create too-many=10").await;
     let ran = lab.run(&["--max-requests", "12"]).await;
     assert_eq!((ran.exit, sizes(&ran)), (0, vec![6, 6, 8]), "{}", ran.text());
     // The halves begin at once, not when the other batch is over.
@@ -99,7 +99,7 @@ async fn what_is_about_something_else_is_not_split() {
 #[tokio::test(start_paused = true)]
 async fn halves_are_resumed_even_where_the_whole_would_be_accepted_now() {
     for (after, fault) in [
-        (2 * MINUTE, "create too-many=10 times=1"),
+        (2 * MINUTE, "create too-many=10"),
         (30 * MINUTE, "upload too-large=3000 times=1"),
         (30 * MINUTE, "batch too-many=10 times=1"),
         (30 * MINUTE, "upload too-large=3000 times=1\nlist 403"),
