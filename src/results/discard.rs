@@ -31,7 +31,7 @@ impl Output for Discard {
 /// Reconciles OpenAI's answers and discards what is written. Returns how many requests succeeded.
 ///
 /// # Errors
-/// As [`reconcile`].
+/// As `reconcile`.
 pub fn reconcile_and_discard(source: &Source, checked: &Checked, answers: &[AnswersFile]) -> Result<u64, Error> {
     let dialect = choose(Name::Openai).dialect;
     let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
