@@ -8,6 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::hint::black_box;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 /// Ids, and the index of the request that each belongs to. Takes at most 24
 /// bytes per request, and 30 while it grows, however long the id is.
@@ -31,17 +32,19 @@ impl Ids {
         self.fetch(&digests);
         let mut taken = Vec::new();
         for (which, (digest, (_, index))) in digests.into_iter().zip(ids).enumerate() {
-            if let Some(first) = self.place(&digest) {
-                taken.push((which, first));
-                continue;
-            }
-            let at = *index as usize;
-            if self.digests.len() <= at {
-                self.digests.resize(at + 1, Digest::default());
-            }
-            self.digests[at] = digest;
             let known = &self.digests;
-            self.table.insert_unique(hash(&digest), *index, |index| hash(&known[*index as usize]));
+            let is_same = |index: &u32| known[*index as usize] == digest;
+            match self.table.entry(hash(&digest), is_same, |index| hash(&known[*index as usize])) {
+                Entry::Occupied(first) => taken.push((which, *first.get())),
+                Entry::Vacant(place) => {
+                    place.insert(*index);
+                    let at = *index as usize;
+                    if self.digests.len() <= at {
+                        self.digests.resize(at + 1, Digest::default());
+                    }
+                    self.digests[at] = digest;
+                }
+            }
         }
         taken
     }
