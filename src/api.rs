@@ -1,7 +1,9 @@
 //! The API's verbs, one attempt each: a dialect's call, sent, and its answer read.
 
 use crate::client::{Client, Download, Reply, Shown, Traces};
-use crate::dialects::{Batch, Call, Dialect, File, NewBatch, Page, Parsed, Status, Support, UploadForm, Vendor};
+use crate::dialects::{
+    Batch, Call, Dialect, File, Files, FoundBy, Intake, NewBatch, Page, Parsed, Status, Support, UploadForm, Vendor,
+};
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal};
 use crate::text::shorten;
@@ -35,6 +37,18 @@ impl Api {
     /// The base URL as it may be shown.
     pub(crate) fn shown_base_url(&self) -> Shown {
         self.client.shown_base_url()
+    }
+
+    /// What the server's clock showed at this time of ours, in Unix seconds: by the `Date` of its last reply.
+    pub(crate) fn server_time(&self, at: i64) -> i64 {
+        at + self.client.ahead()
+    }
+
+    /// Where the answers of a batch are whose ids show whose they are; none where the vendor shows it otherwise.
+    pub(crate) fn marked_answers(&self, batch: &Batch) -> Option<String> {
+        let is_marked = self.vendor.capabilities.found_by == FoundBy::AnswerIds;
+        let sources = self.dialect().answer_sources(batch);
+        sources.first().filter(|_| is_marked).map(|source| source.file_id.to_owned())
     }
 
     /// Whether the answers are made up: by what the vendor is, or by what the server said.
@@ -79,7 +93,7 @@ impl Api {
         form: &UploadForm,
         sent: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<(File, Reply), Failure> {
-        let reply = self.client.upload(self.dialect().upload(form), name, file, sent).await?;
+        let reply = self.client.stream(&self.files()?.upload(form), name, file, sent).await?;
         let reply = self.succeeded(reply)?;
         Ok((self.file(&reply)?, reply))
     }
@@ -87,25 +101,37 @@ impl Api {
     /// Reads a file's object.
     pub(crate) async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        let reply = self.send(self.dialect().get_file(id)).await?;
+        let reply = self.send(self.files()?.get(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
     pub(crate) async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        self.send(self.dialect().delete_file(id)).await
+        self.send(self.files()?.delete(id)).await
     }
 
-    /// Begins to download a file's bytes, from `offset` on if the server can.
-    pub(crate) async fn file_content(&self, id: &str, offset: u64) -> Result<Download, Failure> {
+    /// Begins to download answers, or another file, from `offset` on if the server can.
+    pub(crate) async fn content(&self, place: &str, offset: u64) -> Result<Download, Failure> {
         let offset = if self.vendor.capabilities.ranges == Support::No { 0 } else { offset };
-        self.client.download(&self.dialect().file_content(id), offset).await
+        self.client.download(&self.dialect().answer_content(place), offset).await
     }
 
     /// Creates a batch. Never to be repeated blindly: see `batch/create.rs`.
     pub(crate) async fn create_batch(&self, batch: &NewBatch<'_>) -> Result<(Batch, Reply), Failure> {
         self.batch(self.dialect().create_batch(batch)).await
+    }
+
+    /// Creates a batch whose requests the create carries. Never to be repeated blindly, unless its last byte was not
+    /// sent: that is [`Failure::Unsent`].
+    pub(crate) async fn create_batch_of(
+        &self,
+        batch: &NewBatch<'_>,
+        requests: Outgoing,
+        sent: impl Fn(usize) + Send + Sync + 'static,
+    ) -> Result<(Batch, Reply), Failure> {
+        let reply = self.client.stream(&self.dialect().create_batch(batch), "", requests, sent).await?;
+        self.read_batch(self.succeeded(reply)?)
     }
 
     /// Reads a batch.
@@ -128,7 +154,10 @@ impl Api {
     }
 
     async fn batch(&self, call: Call) -> Result<(Batch, Reply), Failure> {
-        let reply = self.send(call).await?;
+        self.read_batch(self.send(call).await?)
+    }
+
+    fn read_batch(&self, reply: Reply) -> Result<(Batch, Reply), Failure> {
         let batch = self.parsed(&reply, self.dialect().read_batch(&reply.body))?;
         self.usable(batch.ids())?;
         Ok((batch, reply))
@@ -150,8 +179,15 @@ impl Api {
         if support == Support::No { Err(Failure::Unsupported(what)) } else { Ok(()) }
     }
 
+    fn files(&self) -> Result<&'static dyn Files, Failure> {
+        match self.dialect().intake() {
+            Intake::File(files) => Ok(files),
+            Intake::InCreate(_) => Err(Failure::Unsupported("files")),
+        }
+    }
+
     fn file(&self, reply: &Reply) -> Result<File, Failure> {
-        let file = self.parsed(reply, self.dialect().read_file(&reply.body))?;
+        let file = self.parsed(reply, self.files()?.read(&reply.body))?;
         self.usable([file.id.as_str()])?;
         Ok(file)
     }

@@ -39,6 +39,10 @@ impl Attachment {
             (By::Journal, _) => " (the journal names it)",
             (By::Duplicate, Owner::AnotherRun) => " (another run made it at the same time, and it is the older)",
             (By::Duplicate, Owner::ThisRun) => " (this run made it twice)",
+            (By::TimeAndTotal, _) => {
+                " (the reply to the create was lost, and this batch was created then, with as many requests; it is not \
+                 cancelled before its answers show that it is this run's)"
+            }
             (By::List, _) => "",
         };
         format!("Attached to batch {batch_id}{}{}{by}", created.unwrap_or_default(), run.unwrap_or_default())
@@ -55,4 +59,6 @@ pub enum By {
     List,
     /// The list, after two runs had each created one: this is the older.
     Duplicate,
+    /// The list, after the reply to the create was lost: it shows no marks, but a time and a number of requests.
+    TimeAndTotal,
 }

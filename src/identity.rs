@@ -86,6 +86,30 @@ pub(crate) fn new_create() -> String {
     uuid::Uuid::new_v4().simple().to_string()
 }
 
+/// The same for a vendor whose requests' ids carry it: twelve characters, of which the first six tell the run.
+pub(crate) fn new_short_create(repo: Option<&str>, run: Option<&str>) -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    format!("{}{}", run_digest(repo, run).as_deref().unwrap_or(&random[..6]), &random[6..12])
+}
+
+/// Six characters that tell a step of a workflow's run, whichever attempt at it this is. None where the host knows no run.
+fn run_digest(repo: Option<&str>, run: Option<&str>) -> Option<String> {
+    let mut parts: Vec<&str> = run?.split('/').collect();
+    if parts.len() == 5 {
+        parts.remove(2);
+    }
+    let mut hasher = blake3::Hasher::new_derive_key("batchstep 2026-11 digest of a run");
+    for part in [&[repo?], &parts[..]].concat() {
+        hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    Some(hasher.finalize().to_hex()[..6].to_owned())
+}
+
+/// Whether a short create was made by this step of this run, at any attempt.
+pub(crate) fn is_create_of_run(create: &str, repo: Option<&str>, run: Option<&str>) -> bool {
+    run_digest(repo, run).is_some_and(|digest| create.starts_with(&digest))
+}
+
 /// What a batch is marked with.
 pub(crate) struct Marks<'a> {
     /// The work.
@@ -221,7 +245,7 @@ impl<'b> Seen<'b> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Marks, MaxFailed, Part, Seen, check_mark, is_from};
+    use super::{Batch, Marks, MaxFailed, Part, Seen, check_mark, is_create_of_run, is_from, new_short_create};
 
     #[test]
     fn the_key_is_the_bytes_the_endpoint_and_the_window() {
@@ -267,6 +291,18 @@ mod tests {
             let seen = Seen::of(&batch);
             assert_eq!((seen.part, seen.whole, seen.requests), (Some(part), Some(whole), Some("0123")));
         }
+    }
+
+    #[test]
+    fn a_short_create_tells_its_step_whatever_the_attempt() {
+        let (repo, run) = (Some("o/r"), Some("github/7/1/build/step"));
+        let create = new_short_create(repo, run);
+        assert_eq!(create.len(), 12);
+        assert_ne!(create, new_short_create(repo, run));
+        let is_of = |repo, run| is_create_of_run(&create, repo, run);
+        assert!(is_of(repo, run) && is_of(repo, Some("github/7/2/build/step")));
+        assert!(!is_of(Some("o/x"), run) && !is_of(repo, Some("github/8/1/build/step")) && !is_of(None, None));
+        assert!(!is_create_of_run(&new_short_create(None, None), None, None));
     }
 
     #[test]

@@ -53,8 +53,9 @@ pub enum Record {
         key: String,
         /// The mark it carries.
         create: String,
-        /// The file it names.
-        file_id: String,
+        /// The file it names; none where it carries the requests.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file_id: Option<String>,
     },
     /// The provider takes smaller batches: the halves of this work are sent instead.
     Halved {

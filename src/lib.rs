@@ -48,6 +48,7 @@ mod requests;
 mod policy;
 mod dialects;
 // What everything stands on.
+mod marked_id;
 mod json;
 mod values;
 mod opaque;

@@ -73,6 +73,9 @@ pub(crate) const LISTING_LOOK_BACK: Duration = FILE_LIFE;
 pub(crate) const SECOND_LOOK: Duration = MINUTE;
 /// How long a look at the list is fresh enough to create a batch on.
 pub(crate) const FRESH_LOOK: Duration = Duration::from_secs(10);
+/// How far the time that a batch without marks shows may be from that of the create which made it, by the server's own
+/// clock.
+pub(crate) const TIME_SLACK: Duration = MINUTE;
 /// How many batches without metadata are recognised by their file, which takes a call for each.
 pub(crate) const MOST_FILES: usize = 50;
 /// How long a batch that the journal names may be invisible before it counts as gone.

@@ -12,7 +12,7 @@ use super::search::{self, Found, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::attachment::{Attachment, By, Owner};
 use crate::clock::seconds;
-use crate::dialects::{AnswerSource, Batch, File, Retention, Status};
+use crate::dialects::{AnswerSource, Batch, File, FoundBy, Retention, Status};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
@@ -58,12 +58,15 @@ impl Submitter<'_> {
             let back = match work.reuse {
                 // What is no longer kept cannot be reused.
                 Reuse::Finished => match self.api.vendor().capabilities.retention {
-                    Retention::Days(days) => DAY * days,
+                    Retention::Days(days) | Retention::DaysFromCreation(days) => DAY * days,
                     Retention::Process | Retention::ServerSays => FINISHED_LOOK_BACK,
                 },
                 _ => values::window(&work.window) + BEYOND_WINDOW,
             };
             let since = now - seconds(back);
+            if self.api.vendor().capabilities.found_by == FoundBy::AnswerIds {
+                return self.attach_by_answers(work, since).await;
+            }
             let found = self.look_for(work, since, RetryBudget::BeforeBatch).await;
             let found = found.map_err(|stop| match stop {
                 Stop::Failed(error) => Stop::Failed(error.hint("With `reuse: never` none is looked for.")),
@@ -228,6 +231,7 @@ impl Submitter<'_> {
             instead_of,
             armed: work.armed && owner == Owner::ThisRun,
         });
+        self.room.hold(&batch.id);
         self.progress.borrow_mut().attached_to(batch, attachment);
     }
 

@@ -16,13 +16,15 @@ use super::files::{Unready, Waiting};
 use super::room::Pauses;
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
-use crate::dialects::{Batch, FoundBy, NewBatch};
-use crate::error::Error;
+use crate::attachment::{By, Owner};
+use crate::dialects::{Batch, FoundBy, Intake, NewBatch};
+use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Seen};
 use crate::journal::Record;
 use crate::life::Creation;
+use crate::marked_id::Mark;
 use crate::policy::{BEFORE_BATCH, FRESH_LOOK, LAST_WORD, LIST_LAG, LOST_REPLY_LOOKS};
 use crate::retry::{Advice, Backoff, Failure};
 use crate::retry_loop::{RetryBudget, kept_failing, refused};
@@ -73,9 +75,17 @@ impl Submitter<'_> {
         if self.looks_again(work).await? {
             return Ok(());
         }
-        let file_id = self.progress.borrow().file_id().unwrap_or_default();
-        let create = identity::new_create();
-        self.note_create(&create, &file_id)?;
+        // Such batches look alike until they end: while one may be on its way, no other is made.
+        let _alone = match self.api.vendor().capabilities.found_by {
+            FoundBy::AnswerIds => Some(self.guard.guard(self.room.create_alone()).await?),
+            FoundBy::Metadata | FoundBy::MetadataIfKept => None,
+        };
+        let file_id = self.progress.borrow().file_id();
+        let create = match self.api.vendor().dialect.intake() {
+            Intake::File(_) => identity::new_create(),
+            Intake::InCreate(_) => identity::new_short_create(work.repo.as_deref(), work.run.as_deref()),
+        };
+        self.note_create(&create, file_id.as_deref())?;
         self.guard.events.emit(Event::Creating { create: create.clone(), armed: work.armed });
         let marks = identity::Marks {
             key: &work.key,
@@ -89,7 +99,7 @@ impl Submitter<'_> {
         };
         let metadata = marks.metadata(&work.metadata);
         let mut new = NewBatch {
-            input_file_id: &file_id,
+            input_file_id: file_id.as_deref(),
             endpoint: &work.shard.endpoint,
             completion_window: &work.window,
             metadata: &metadata,
@@ -109,7 +119,7 @@ impl Submitter<'_> {
         tries: &mut Tries,
     ) -> Result<(), Stop> {
         loop {
-            let failure = match self.post(new).await? {
+            let failure = match self.post(work, new, create).await? {
                 Ok(batch) if tries.lost == 0 => return self.created(batch, Reply::Received),
                 Ok(batch) => return self.created(self.keep_older(batch).await, Reply::Received),
                 Err(failure) => failure,
@@ -117,7 +127,7 @@ impl Submitter<'_> {
             if !new.metadata.is_empty() && self.refuses_metadata(&failure, &work.metadata) {
                 new.metadata = &[];
             } else if let Some(batch) = self.after(&failure, tries).await? {
-                return self.created(batch, Reply::Lost);
+                return self.found(work, batch);
             } else if tries.lost == 0 && self.looks_again(work).await? {
                 return Ok(());
             }
@@ -197,6 +207,10 @@ impl Submitter<'_> {
     /// Looks again for a batch of the same work that another run has made meanwhile, unless the
     /// last look is fresh. Tells whether it was attached to.
     async fn looks_again(&self, work: &Submission<'_>) -> Result<bool, Stop> {
+        if self.api.vendor().capabilities.found_by == FoundBy::AnswerIds {
+            // What another run has made meanwhile is not over yet, and so not to be known.
+            return Ok(false);
+        }
         let looked = {
             let progress = self.progress.borrow();
             progress.looked.filter(|_| work.reuse != Reuse::Never && !progress.unlisted)
@@ -211,7 +225,12 @@ impl Submitter<'_> {
 
     /// Sends one create. When a signal or the deadline comes while it is under
     /// way, its reply is given a last chance, so that the batch can be cancelled.
-    async fn post(&self, new: &NewBatch<'_>) -> Result<Result<Batch, Failure>, Stop> {
+    async fn post(
+        &self,
+        work: &Submission<'_>,
+        new: &NewBatch<'_>,
+        create: &str,
+    ) -> Result<Result<Batch, Failure>, Stop> {
         // A create that was not sent yet needs no last chance.
         if let Some(signal) = self.guard.shutdown.ordered() {
             return Err(Stop::Signal(signal));
@@ -224,21 +243,28 @@ impl Submitter<'_> {
                 self.progress.borrow_mut().refused();
             }
         };
-        let mut reply = std::pin::pin!(self.api.create_batch(new));
+        let mut reply = std::pin::pin!(self.create_batch(work, new, create));
         match self.guard.guard(&mut reply).await {
-            Ok(Ok((batch, _))) => Ok(Ok(batch)),
+            Ok(Ok(batch)) => Ok(Ok(batch)),
             Ok(Err(failure)) => {
                 refused(&failure);
                 Ok(Err(failure))
             }
             Err(stop) => {
                 match tokio::time::timeout(LAST_WORD, reply).await {
-                    Ok(Ok((batch, _))) => self.created(batch, Reply::Received)?,
+                    Ok(Ok(batch)) => self.created(batch, Reply::Received)?,
                     Ok(Err(failure)) => refused(&failure),
                     Err(_) => {}
                 }
                 Err(stop)
             }
+        }
+    }
+
+    async fn create_batch(&self, work: &Submission<'_>, new: &NewBatch<'_>, create: &str) -> Result<Batch, Failure> {
+        match self.api.vendor().dialect.intake() {
+            Intake::File(_) => self.api.create_batch(new).await.map(|(batch, _)| batch),
+            Intake::InCreate(body) => self.send_requests(work, new, body, &Mark::new(&work.key, create)).await,
         }
     }
 
@@ -255,7 +281,7 @@ impl Submitter<'_> {
             self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
             looked = self.guard.guard(self.find()).await?;
             match &mut looked {
-                Ok(found) if !found.is_empty() => return Ok(self.keep_oldest(std::mem::take(found)).await),
+                Ok(found) if !found.is_empty() => return self.only_one(std::mem::take(found)).await,
                 Err(failure) if cannot_list(failure) => {
                     let warning =
                         format!("The provider does not list batches ({failure}), so a lost reply cannot be settled.");
@@ -272,7 +298,7 @@ impl Submitter<'_> {
                 let budget = RetryBudget::Until(self.guard.deadline.min(now + BEFORE_BATCH));
                 let found = self.guard.retry("looking for the batch", budget, async || self.find().await).await;
                 match found {
-                    Ok(found) => Ok(self.keep_oldest(found).await),
+                    Ok(found) => self.only_one(found).await,
                     Err(Stop::Deadline(trouble)) if Instant::now() < self.guard.deadline => {
                         let error = refused(DOING, failure);
                         Err(self.unknown(match trouble {
@@ -290,12 +316,35 @@ impl Submitter<'_> {
     /// After a resend: if the first create arrived after all, the older batch stays.
     async fn keep_older(&self, batch: Batch) -> Batch {
         let why = match self.guard.guard(self.find()).await {
-            Ok(Ok(found)) => return self.keep_oldest(found).await.unwrap_or(batch),
+            Ok(Ok(found)) if self.are_marked() => return self.keep_oldest(found).await.unwrap_or(batch),
+            Ok(Ok(found)) => {
+                found.iter().filter(|other| other.id != batch.id).for_each(|other| {
+                    self.warn_of_duplicate(&other.id, "nothing at the provider shows that it is this run's");
+                });
+                return batch;
+            }
             Ok(Err(failure)) => failure.to_string(),
             Err(_) => "the run is being ended".to_owned(),
         };
         self.warn(format!("Whether two batches were created could not be looked up ({why})."));
         batch
+    }
+
+    /// Whether the provider shows whose a batch is before it ends.
+    pub(super) fn are_marked(&self) -> bool {
+        self.api.vendor().capabilities.found_by != FoundBy::AnswerIds
+    }
+
+    /// Of several batches of one create one stays. Where none is marked, which one that is cannot be told.
+    async fn only_one(&self, found: Vec<Batch>) -> Result<Option<Batch>, Stop> {
+        if self.are_marked() || found.len() < 2 {
+            return Ok(self.keep_oldest(found).await);
+        }
+        let ids: Vec<&str> = found.iter().map(|batch| batch.id.as_str()).collect();
+        let message = format!("The reply to the create was lost, and any of the batches {} may be it.", ids.join(", "));
+        let hint = "They were created at that time and have as many requests. When they have ended, the ids in their \
+                    results show whose they are: run again then, or cancel what is yours.";
+        Err(Stop::Unknown(Error::new(Exit::Refused, message).hint(hint)))
     }
 
     /// Of several batches of one create the oldest stays and the others are cancelled.
@@ -323,7 +372,10 @@ impl Submitter<'_> {
             let progress = self.progress.borrow();
             (progress.state().creation().cloned(), progress.key.clone(), progress.repo.clone())
         };
-        let Some(Creation { upload, mark, first, .. }) = creation else { return Ok(Vec::new()) };
+        let Some(Creation { upload, mark, first, last }) = creation else { return Ok(Vec::new()) };
+        if !self.are_marked() {
+            return self.find_by_time(first, last).await;
+        }
         let file_id = upload.map(|upload| upload.file_id);
         let mut found = search::find(self.api, &mark, file_id.as_deref(), first).await?;
         // The mark may be from a journal, which need not be right.
@@ -333,10 +385,18 @@ impl Submitter<'_> {
 
     /// Writes down that the create is about to be sent, each time that it is: its
     /// batch may be invisible for a while from then on.
-    fn note_create(&self, create: &str, file_id: &str) -> Result<(), Stop> {
-        let (create, file_id) = (create.to_owned(), file_id.to_owned());
+    fn note_create(&self, create: &str, file_id: Option<&str>) -> Result<(), Stop> {
+        let (create, file_id) = (create.to_owned(), file_id.map(str::to_owned));
         let key = self.progress.borrow().key.clone();
         self.note(Record::Create { key, create, file_id })
+    }
+
+    /// A batch whose reply was lost. Where it carries no mark, its answers have to show that it is ours.
+    fn found(&self, work: &Submission<'_>, batch: Batch) -> Result<(), Stop> {
+        if self.are_marked() {
+            return self.created(batch, Reply::Lost);
+        }
+        self.attach_to(work, batch, By::TimeAndTotal, Owner::AnotherRun)
     }
 
     /// Takes note of the batch and tells the host, before anything else happens.
@@ -350,6 +410,7 @@ impl Submitter<'_> {
         progress.apply(self.clock.unix(), &record);
         progress.see(batch);
         drop(progress);
+        self.room.hold(&batch_id);
         let found = reply == Reply::Lost;
         self.guard.events.emit(Event::Created { create, batch_id, input_file_id, found });
         Ok(self.journal.note(record)?)
@@ -357,8 +418,8 @@ impl Submitter<'_> {
 
     /// The create was sent and nobody can tell what became of it.
     pub(super) fn unknown(&self, error: Error) -> Stop {
-        let file_id = self.progress.borrow().file_id().unwrap_or_default();
-        Stop::Unknown(error.hint(format!("A batch of file {file_id} may exist and cost: look for it at the provider.")))
+        let of = self.progress.borrow().file_id().map(|id| format!(" of file {id}")).unwrap_or_default();
+        Stop::Unknown(error.hint(format!("A batch{of} may exist and cost: look for it at the provider.")))
     }
 }
 

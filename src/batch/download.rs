@@ -188,7 +188,7 @@ impl Downloader<'_> {
     /// deadline: not every one does, and answers can be told without it.
     pub(crate) async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
         self.make_dir()?;
-        let try_it = self.guard.guard(self.api.file_content(id, 0)).await;
+        let try_it = self.guard.guard(self.api.content(id, 0)).await;
         let is_refused =
             |failure: &Failure| failure.status().is_some() && !matches!(failure.advice(), Advice::Again(_));
         match try_it {
@@ -219,7 +219,7 @@ impl Downloader<'_> {
         let started = Instant::now();
         // What has no length, or is torn at the provider, has no rest to go on with.
         let offset = if copy.so_far.total.is_some() { copy.so_far.bytes } else { 0 };
-        let download = self.api.file_content(&copy.id, offset).await?;
+        let download = self.api.content(&copy.id, offset).await?;
         if copy.is_unchanged(&download) {
             return Ok(());
         }

@@ -20,6 +20,9 @@ use crate::retry::Failure;
 use crate::retry_loop::{RetryBudget, kept_failing};
 use crate::values::OnExit;
 
+/// Why a batch whose reply was lost is not looked for at the end.
+const UNMARKED: &str = "the provider shows whose a batch is only once it has ended";
+
 impl Driver<'_> {
     /// Ends the submission as what broke it off demands.
     pub(super) async fn end(&self, progress: RefCell<Progress>, stop: Option<Stop>) -> Ended {
@@ -135,10 +138,8 @@ impl Driver<'_> {
         let warning = match (progress.to_end(), progress.in_doubt()) {
             (Some(batch), _) => format!("Batch {} could not be cancelled ({failed}); it may still run.", batch.id),
             (None, Some(_)) => {
-                let file_id = progress.file_id().unwrap_or_default();
-                format!(
-                    "A create was under way and its batch was not found ({failed}); one of file {file_id} may be running."
-                )
+                let of = progress.file_id().map(|id| format!(" of file {id}")).unwrap_or_default();
+                format!("A create was under way and its batch was not found ({failed}); one{of} may be running.")
             }
             (None, None) => return,
         };
@@ -162,7 +163,9 @@ impl Driver<'_> {
     ) -> Result<(), String> {
         self.look_again(progress, last).await;
         if progress.borrow().in_doubt().is_some() {
-            return Err("a second signal ended the search".to_owned());
+            let is_ended = self.submitter(progress).are_marked();
+            let why = if is_ended { "a second signal ended the search" } else { UNMARKED };
+            return Err(why.to_owned());
         }
         let Some(batch_id) = progress.borrow().to_end().map(|batch| batch.id.clone()) else { return Ok(()) };
         // The cancel matters more than a journal that may be what failed.
@@ -179,7 +182,8 @@ impl Driver<'_> {
     /// look in progress when a second signal comes is the last.
     async fn look_again(&self, progress: &RefCell<Progress>, last: &RefCell<Option<Failure>>) {
         let submitter = self.submitter(progress);
-        while progress.borrow().in_doubt().is_some() {
+        // Of batches that look alike none may be cancelled.
+        while submitter.are_marked() && progress.borrow().in_doubt().is_some() {
             let looked = match tokio::time::timeout(HURRIED, submitter.find()).await {
                 Ok(Ok(found)) => found,
                 Ok(Err(failure)) => {
@@ -205,8 +209,8 @@ impl Driver<'_> {
     async fn find_lost(&self, progress: &RefCell<Progress>, trouble: Option<&str>) -> Result<(), Stop> {
         let (last, limit) = (RefCell::default(), Instant::now() + LOST_AT_DEADLINE);
         match self.guard.until(limit, self.look_again(progress, &last)).await {
-            Ok(()) => Ok(()),
-            Err(Stop::Deadline(_)) => {
+            Ok(()) if progress.borrow().in_doubt().is_none() => Ok(()),
+            Ok(()) | Err(Stop::Deadline(_)) => {
                 let latest = last.take().map(|failure| kept_failing("looking for it", &failure));
                 let trouble = latest.as_deref().or(trouble).map(|trouble| format!("; {trouble}")).unwrap_or_default();
                 Err(self.submitter(progress).unknown(Error::refused(format!(

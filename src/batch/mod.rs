@@ -15,8 +15,10 @@ mod files;
 mod inflate;
 pub(crate) mod progress;
 pub(crate) mod promise;
+pub(crate) mod recognize;
 mod resume;
 mod room;
+mod send;
 pub(crate) mod search;
 pub(crate) mod submit;
 
@@ -33,7 +35,7 @@ use self::submit::{Submission, Submitter};
 use crate::api::Api;
 use crate::attachment::Owner;
 use crate::clock::Clock;
-use crate::dialects::Batch;
+use crate::dialects::{Batch, FoundBy, Intake};
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::journal::{Journal, Record};
@@ -77,14 +79,14 @@ pub(crate) struct Ended {
 impl Driver<'_> {
     /// Submits and waits; ends in good order whatever happens.
     pub(crate) async fn drive(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
+        let progress = RefCell::new(Progress::of_work(work));
         let stop = Box::pin(self.live(work, &progress)).await.err();
         self.end(progress, stop).await
     }
 
     /// Submits and does not wait.
     pub(crate) async fn submit(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of(&work.key, work.repo.as_deref()));
+        let progress = RefCell::new(Progress::of_work(work));
         let stop = Box::pin(self.obtain(work, &progress)).await.err();
         self.end(progress, stop).await
     }
@@ -112,6 +114,9 @@ impl Driver<'_> {
             if self.waits_for_file(progress, &mut waiting).await? {
                 continue;
             }
+            if self.submitter(progress).is_anothers(work).await? {
+                continue;
+            }
             let Some(batch_id) = progress.borrow().given_up().map(|batch| batch.id.clone()) else { return Ok(()) };
             progress.borrow_mut().adopt(State::New);
             self.submitter(progress).pass_over(&batch_id, "the run that made it has cancelled it");
@@ -126,7 +131,8 @@ impl Driver<'_> {
             Box::pin(submitter.attach(work)).await?;
         }
         if progress.borrow().batch().is_none() {
-            if progress.borrow().file_id().is_none() {
+            let takes_files = matches!(self.api.vendor().dialect.intake(), Intake::File(_));
+            if takes_files && progress.borrow().file_id().is_none() {
                 self.phases.begin(Phase::Upload);
                 submitter.upload(work).await?;
             }
@@ -145,7 +151,12 @@ impl Driver<'_> {
         let progress = progress.borrow();
         let is_over = progress.batch().is_some_and(|batch| batch.status.is_terminal());
         let is_collected = progress.attached().is_some() && is_over;
-        work.reuse != Reuse::Never && !progress.unlisted && progress.owner() == Owner::ThisRun && !is_collected
+        let shows_marks = self.api.vendor().capabilities.found_by != FoundBy::AnswerIds;
+        work.reuse != Reuse::Never
+            && shows_marks
+            && !progress.unlisted
+            && progress.owner() == Owner::ThisRun
+            && !is_collected
     }
 
     fn submitter<'s>(&'s self, progress: &'s RefCell<Progress>) -> Submitter<'s> {

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::submit::Submission;
 use crate::attachment::{Attachment, Owner};
 use crate::dialects::{Batch, Status};
 use crate::journal::Record;
@@ -14,6 +15,10 @@ pub(crate) struct Progress {
     pub key: String,
     /// The repository, where the host knows one.
     pub repo: Option<String>,
+    /// How many requests the work has, where that is known.
+    pub requests: Option<u64>,
+    /// The batches that the journal names, of this work and of others.
+    pub known: Vec<String>,
     /// Where the submission stands.
     state: State,
     /// When the list was last read for a batch of the same work, and when first, in Unix seconds.
@@ -28,6 +33,12 @@ impl Progress {
     /// At the beginning of the work of this name, in this repository.
     pub(crate) fn of(key: &str, repo: Option<&str>) -> Self {
         Self { key: key.to_owned(), repo: repo.map(str::to_owned), ..Self::default() }
+    }
+
+    /// At the beginning of this work.
+    pub(super) fn of_work(work: &Submission<'_>) -> Self {
+        let progress = Self::of(&work.key, work.repo.as_deref());
+        Self { requests: Some(work.shard.requests), known: work.known.clone(), ..progress }
     }
 
     /// Of a batch that the user named.
@@ -170,7 +181,7 @@ mod tests {
     fn created(id: &str) -> Progress {
         let mut progress = Progress::of("k", None);
         progress.uploaded("file".into());
-        progress.apply(7, &Record::Create { key: "k".into(), create: "c".into(), file_id: "file".into() });
+        progress.apply(7, &Record::Create { key: "k".into(), create: "c".into(), file_id: Some("file".into()) });
         progress.sent();
         progress.apply(9, &Record::Created { key: "k".into(), create: "c".into(), batch_id: id.into() });
         progress.see(batch(id, Status::InProgress));

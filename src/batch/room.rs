@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use super::progress::Progress;
 use super::{Driver, Ended};
@@ -41,6 +41,10 @@ pub(crate) struct Room {
     over: Notify,
     /// How many are under way.
     under_way: Cell<usize>,
+    /// Taken by a create that must be the only one at its time.
+    creating: Mutex<()>,
+    /// The batches that the run has, by their ids.
+    held: RefCell<Vec<String>>,
 }
 
 /// A batch under way, until it is dropped.
@@ -51,6 +55,21 @@ impl Room {
     pub(super) fn take(&self) -> Place<'_> {
         self.under_way.set(self.under_way.get() + 1);
         Place(self)
+    }
+
+    /// Waits until no other create of the run is under way, and keeps it so.
+    pub(super) async fn create_alone(&self) -> MutexGuard<'_, ()> {
+        self.creating.lock().await
+    }
+
+    /// The run has this batch.
+    pub(super) fn hold(&self, batch_id: &str) {
+        self.held.borrow_mut().push(batch_id.to_owned());
+    }
+
+    /// Whether the run has this batch.
+    pub(super) fn holds(&self, batch_id: &str) -> bool {
+        self.held.borrow().iter().any(|held| held == batch_id)
     }
 
     /// Whether a batch of this run takes up room.

@@ -6,8 +6,9 @@ use futures_util::{Stream, TryStreamExt as _, stream};
 
 use crate::api::Api;
 use crate::clock::seconds;
-use crate::dialects::{Batch, Page};
+use crate::dialects::{Batch, FoundBy, Page};
 use crate::emitter::Events;
+use crate::error::Error;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::identity;
@@ -32,6 +33,21 @@ impl Found {
             events.emit(Event::Warned(warning.to_owned()));
         }
         self.batches
+    }
+}
+
+/// Makes sure that the vendor shows whose a batch is while it runs.
+///
+/// # Errors
+/// Ends in exit 2 where it does not: then a batch must be named by its id.
+pub(crate) fn check_marks(api: &Api) -> Result<(), Error> {
+    let vendor = api.vendor();
+    match vendor.capabilities.found_by {
+        FoundBy::Metadata | FoundBy::MetadataIfKept => Ok(()),
+        FoundBy::AnswerIds => {
+            let message = format!("A batch at {} does not show whose it is while it runs.", vendor.name());
+            Err(Error::usage(message).hint("Name the batch by its id: the log, the report and the journal have it."))
+        }
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Submission<'a> {
     pub reuse: Reuse,
     /// Where earlier runs left the work, as the journal says.
     pub left: State,
+    /// The batches that the journal names, of this work and of others.
+    pub known: Vec<String>,
 }
 
 /// What a submission works with.
@@ -103,7 +105,7 @@ impl Submitter<'_> {
         Ok(())
     }
 
-    async fn show_upload(&self, sent: &AtomicU64, total: u64) -> Infallible {
+    pub(super) async fn show_upload(&self, sent: &AtomicU64, total: u64) -> Infallible {
         loop {
             self.guard.events.emit(Event::Uploading { sent: sent.load(Ordering::Relaxed), total });
             tokio::time::sleep(Duration::from_millis(500)).await;

@@ -13,12 +13,13 @@ mod trace;
 mod trust;
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url, multipart, redirect};
 
 use self::address::is_loopback;
@@ -26,8 +27,8 @@ pub(crate) use self::address::{Shown, is_local, is_plain_page, public_address};
 use self::reach::Names;
 pub(crate) use self::redact::{Kind, Secrets};
 pub(crate) use self::trace::Traces;
-use crate::clock::Clock;
-use crate::dialects::{Body, Call, Dialect, Method};
+use crate::clock::{Clock, seconds};
+use crate::dialects::{Body, Call, Dialect, Form, Method, Target};
 use crate::error::Error;
 use crate::policy::{CALL_TIMEOUT, CONNECT_TIMEOUT, IDLE_TIMEOUT, MAX_REDIRECTS, SLOWEST_UPLOAD};
 use crate::requests::outgoing::Outgoing;
@@ -65,6 +66,8 @@ pub(crate) struct Client {
     allow_http: bool,
     /// Whether an answer came from the sandbox, whatever the provider is called.
     simulated: Cell<bool>,
+    /// How many seconds the server's clock is ahead of ours, by its last reply.
+    ahead: Cell<i64>,
     /// How far redirects may lead.
     names: Names,
     /// For the outside world: through the proxies that the environment names.
@@ -130,6 +133,7 @@ impl Client {
             traces: Traces::of(connection, &query),
             allow_http: connection.allow_http,
             simulated: Cell::new(false),
+            ahead: Cell::new(0),
             proxied: build(roots.clone(), Proxy::FromSystem, Some(names.clone()))?,
             direct: build(roots, Proxy::None, None)?,
             names,
@@ -149,6 +153,11 @@ impl Client {
     /// Whether any answer so far was the sandbox's.
     pub(crate) fn is_simulated(&self) -> bool {
         self.simulated.get()
+    }
+
+    /// How many seconds the server's clock is ahead of ours, by the `Date` of its last reply (RFC 9110, 6.6.1).
+    pub(crate) fn ahead(&self) -> i64 {
+        self.ahead.get()
     }
 
     /// What our secrets are found by in lines that stay as they are.
@@ -175,37 +184,46 @@ impl Client {
     pub(crate) async fn send(&self, call: &Call) -> Result<Reply, Failure> {
         let mut request = self.request(call)?.timeout(CALL_TIMEOUT);
         if let Body::Json(json) = &call.body {
-            request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(json.to_string());
+            request = request.header(CONTENT_TYPE, "application/json").body(json.to_string());
         }
         self.reply(request.send().await).await
     }
 
-    /// Uploads a file after the fields of the call's form, with its length known beforehand. `sent` is told of each
-    /// chunk.
-    pub(crate) async fn upload(
+    /// Sends a call whose body is the requests, with its length known beforehand; `name` is that of the file, in a
+    /// form. `sent` is told of each chunk. If the last chunk was not sent, nothing was.
+    pub(crate) async fn stream(
         &self,
-        call: Call,
+        call: &Call,
         name: &str,
-        file: Outgoing,
+        requests: Outgoing,
         sent: impl Fn(usize) + Send + Sync + 'static,
     ) -> Result<Reply, Failure> {
-        let (length, changed) = (file.length, file.changed);
-        let stream = file.stream.inspect(move |chunk| {
+        let (length, changed) = (requests.length, requests.changed);
+        let left = Arc::new(AtomicU64::new(length));
+        let still_left = Arc::clone(&left);
+        let stream = requests.stream.inspect(move |chunk| {
             if let Ok(chunk) = chunk {
                 sent(chunk.len());
+                still_left.fetch_sub(chunk.len() as u64, Ordering::Relaxed);
             }
         });
-        let part = multipart::Part::stream_with_length(reqwest::Body::wrap_stream(stream), length)
-            .file_name(name.to_owned())
-            .mime_str("application/jsonl")
-            .map_err(|error| Failure::Local(error.to_string()))?;
-        let request = self.request(&call)?;
-        let fields = if let Body::Form(fields) = call.body { fields } else { Vec::new() };
-        let fields = fields.into_iter().fold(multipart::Form::new(), |form, (name, value)| form.text(name, value));
+        let body = reqwest::Body::wrap_stream(stream);
         let timeout = 2 * CALL_TIMEOUT + Duration::from_secs(length / SLOWEST_UPLOAD);
-        let request = request.timeout(timeout).multipart(fields.part("file", part));
+        let request = self.request(call)?.timeout(timeout);
+        let request = match &call.body {
+            Body::Form(form) => request.multipart(multipart_form(form, name, body, length)?),
+            Body::Requests => {
+                let headers = [(CONTENT_TYPE, "application/json".to_owned()), (CONTENT_LENGTH, length.to_string())];
+                headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).body(body)
+            }
+            Body::Empty | Body::Json(_) => request,
+        };
         let reply = self.reply(request.send().await).await;
-        if changed.load(Ordering::Relaxed) { Err(Failure::Changed) } else { reply }
+        match reply {
+            _ if changed.load(Ordering::Relaxed) => Err(Failure::Changed),
+            Err(Failure::Interrupted(why)) if left.load(Ordering::Relaxed) > 0 => Err(Failure::Unsent(why)),
+            reply => reply,
+        }
     }
 
     /// Begins a download, from `offset` on if the server can.
@@ -213,7 +231,13 @@ impl Client {
         let mut url = self.url(call)?;
         // A server on this machine over plain http is our own, and may send us anywhere on it.
         let mut is_bounded = self.base.scheme() == "https" || !is_loopback(&self.base);
+        let mut from = self.base.clone();
         for _ in 0..=MAX_REDIRECTS {
+            is_bounded |= from.scheme() == "https";
+            if is_bounded && url.origin() != from.origin() && !self.names.may_follow(&url) {
+                let host = shorten(url.host_str().unwrap_or_default(), 80);
+                return Err(Failure::Garbled(format!("the download was redirected to {host}, an address inside")));
+            }
             let mut request = self.get(&url)?;
             if offset > 0 {
                 request = request.header(reqwest::header::RANGE, format!("bytes={offset}-"));
@@ -223,18 +247,13 @@ impl Client {
                 return self.begin(response).await;
             }
             let target = redirected(&url, &response)?;
-            is_bounded |= url.scheme() == "https";
-            if is_bounded && target.origin() != url.origin() && !self.names.may_follow(&target) {
-                let host = shorten(target.host_str().unwrap_or_default(), 80);
-                return Err(Failure::Garbled(format!("the download was redirected to {host}, an address inside")));
-            }
-            url = target;
+            from = std::mem::replace(&mut url, target);
         }
         Err(Failure::Garbled(format!("more than {MAX_REDIRECTS} redirects")))
     }
 
     async fn begin(&self, response: reqwest::Response) -> Result<Download, Failure> {
-        let kind = header(&response, reqwest::header::CONTENT_TYPE).map(str::to_owned);
+        let kind = header(&response, CONTENT_TYPE).map(str::to_owned);
         match response.status().as_u16() {
             206 => {
                 let range = header(&response, reqwest::header::CONTENT_RANGE).and_then(content_range);
@@ -271,14 +290,23 @@ impl Client {
     }
 
     fn url(&self, call: &Call) -> Result<Url, Failure> {
-        let misnamed = || Failure::Misnamed(call.path.split('/').skip(2).collect::<Vec<_>>().join("/"));
-        address::join(&self.base, &call.path, &call.query).ok_or_else(misnamed)
+        match &call.target {
+            Target::Path(path) => {
+                let misnamed = || Failure::Misnamed(path.split('/').skip(2).collect::<Vec<_>>().join("/"));
+                address::join(&self.base, path, &call.query).ok_or_else(misnamed)
+            }
+            Target::Url(url) => Url::parse(url).map_err(|_| Failure::Misnamed(url.clone())),
+        }
     }
 
     async fn reply(&self, sent: reqwest::Result<reqwest::Response>) -> Result<Reply, Failure> {
         let response = sent.map_err(|error| self.failure(error))?;
         if response.headers().contains_key(crate::simulator::MARK) {
             self.simulated.set(true);
+        }
+        let date = header(&response, DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+        if let Some(theirs) = date.and_then(|date| date.duration_since(UNIX_EPOCH).ok()) {
+            self.ahead.set(seconds(theirs) - self.clock.unix());
         }
         if !response.status().is_success() {
             return Err(self.refusal(response).await);
@@ -288,9 +316,9 @@ impl Client {
 
     async fn refusal(&self, response: reqwest::Response) -> Failure {
         let status = response.status().as_u16();
-        let (after, date) = (header(&response, reqwest::header::RETRY_AFTER), header(&response, reqwest::header::DATE));
+        let (after, date) = (header(&response, reqwest::header::RETRY_AFTER), header(&response, DATE));
         let after = after.and_then(|after| retry_after(after, date, self.clock.now()));
-        let request_id = header(&response, HeaderName::from_static("x-request-id"));
+        let request_id = header(&response, HeaderName::from_static(self.dialect.request_id_header()));
         let request_id = request_id.map(|id| shorten(&self.shown(id), 80));
         // The status alone says enough where the body does not arrive.
         let body = idle(self.body(response)).await.and_then(|body| body).unwrap_or_default();
@@ -335,6 +363,16 @@ impl Download {
 async fn idle<T>(step: impl Future<Output = T>) -> Result<T, Failure> {
     let late = |_| Failure::Interrupted(format!("nothing came for {} seconds", IDLE_TIMEOUT.as_secs()));
     tokio::time::timeout(IDLE_TIMEOUT, step).await.map_err(late)
+}
+
+fn multipart_form(form: &Form, name: &str, file: reqwest::Body, length: u64) -> Result<multipart::Form, Failure> {
+    let part = multipart::Part::stream_with_length(file, length)
+        .file_name(name.to_owned())
+        .mime_str(form.media_type)
+        .map_err(|error| Failure::Local(error.to_string()))?;
+    let fields = form.fields.iter().cloned();
+    let form_of = fields.fold(multipart::Form::new(), |form, (name, value)| form.text(name, value));
+    Ok(form_of.part(form.file, part))
 }
 
 fn redirected(from: &Url, response: &reqwest::Response) -> Result<Url, Failure> {
@@ -382,7 +420,7 @@ fn build(roots: Vec<Certificate>, proxy: Proxy, names: Option<Names>) -> Result<
         .redirect(redirect::Policy::none())
         .tls_certs_merge(roots);
     let builder = if proxy == Proxy::FromSystem { builder } else { builder.no_proxy() };
-    let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(std::sync::Arc::new(names)));
+    let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(Arc::new(names)));
     builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
 }
 

@@ -6,13 +6,14 @@
 //! only its own copy's size to go by.
 
 use super::check::check_quietly;
-use crate::dialects::Batch;
-use crate::dialects::Rules;
+use crate::batch::recognize::first_mark;
+use crate::dialects::{Batch, FoundBy, Rules};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::identity::{self, Part, Seen};
 use crate::plan::{self, Collecting};
+use crate::policy::MOST_ATTEMPTS;
 use crate::requests::source::{self, Source};
 use crate::requests::{Checked, Fault};
 use crate::retry::Advice;
@@ -58,7 +59,7 @@ pub(super) async fn find(
         (Err(_), Wanted::Any) => return Ok(None),
     };
     let name = source.name();
-    match (compare(connected, batches, &source, &checked).await?, wanted) {
+    match (compare(connected, plan, batches, (&source, &checked)).await?, wanted) {
         (Match::Yes, _) => Ok(Some((source, checked))),
         (Match::Unknown, Wanted::Given) => {
             let warning = format!(
@@ -99,9 +100,9 @@ async fn read(connected: &Connected<'_>, requests: &[String]) -> Result<Read, Er
 
 async fn compare(
     connected: &Connected<'_>,
+    plan: &Collecting,
     batches: &[Batch],
-    source: &Source,
-    checked: &Checked,
+    (source, checked): (&Source, &Checked),
 ) -> Result<Match, Stop> {
     let firsts: Vec<&Batch> = firsts(batches).collect();
     let ours = identity::fingerprint(checked.digest);
@@ -113,7 +114,34 @@ async fn compare(
     if !firsts.is_empty() && firsts.iter().all(is_marked) {
         return Ok(by_parts(&firsts));
     }
-    by_size(connected, &firsts, source, checked).await
+    match connected.api.vendor().capabilities.found_by {
+        FoundBy::Metadata | FoundBy::MetadataIfKept => by_size(connected, &firsts, source, checked).await,
+        FoundBy::AnswerIds => by_answers(connected, plan, &firsts, checked).await,
+    }
+}
+
+/// Whether the only batch has answers to these very requests, by their ids.
+async fn by_answers(
+    connected: &Connected<'_>,
+    plan: &Collecting,
+    firsts: &[&Batch],
+    checked: &Checked,
+) -> Result<Match, Stop> {
+    let ([batch], Some(endpoint)) = (firsts, connected.api.vendor().dialect.only_endpoint()) else {
+        return Ok(Match::Unknown);
+    };
+    let window = plan::window(None, connected.api.vendor())?;
+    let Some(mark) = first_mark(&connected.api, &connected.looking(), batch).await? else { return Ok(Match::Unknown) };
+    let is_attempt =
+        |attempt: &u32| mark.is_of(&identity::key(checked.digest, endpoint, &window, *attempt, &plan.extras));
+    let is_answered = (1..=MOST_ATTEMPTS).any(|attempt| is_attempt(&attempt));
+    // They may be these nevertheless, sent with other headers.
+    let may_be = batch.counts.total.is_none_or(|total| total == checked.total);
+    Ok(match (is_answered, may_be) {
+        (true, _) => Match::Yes,
+        (false, true) => Match::Unknown,
+        (false, false) => Match::No(format!("batch {} has answers to other requests", batch.id)),
+    })
 }
 
 /// Whether batches of these very requests are all that a run made of them.

@@ -80,6 +80,9 @@ async fn cancel_batches(inputs: inputs::Cancel, session: &Session<'_>) -> Result
     }
     let connection = inputs.connection.clone();
     let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
+    if pending || !inputs.create.is_empty() {
+        search::check_marks(&api)?;
+    }
     let guard = session.guard(Instant::now() + inputs.timeout.unwrap_or(CANCELLING));
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
     let (mut ids, mut unfound) = (inputs.batch_id, Vec::new());

@@ -23,7 +23,7 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let session = Session::begin(world, host.as_ref());
     let vendor = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {
-        let rules = plan::rules(&inputs.work, vendor)?;
+        let rules = plan::rules(&inputs.work, &plan::headers(&inputs.headers, vendor)?, vendor)?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &session.events).await?;
         let verdict = match checked.fault_count {

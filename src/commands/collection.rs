@@ -259,6 +259,7 @@ impl<'a> Collection<'a> {
             requests: batch.counts.total.filter(|total| *total > 0),
             rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
+            key: None,
         };
         let mut answers = Answers::with_allowance(self.allowance());
         let Gathered { results, doubtful, .. } =

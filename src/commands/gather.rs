@@ -4,6 +4,7 @@
 //! growing waits and within one allowance for the whole run: an answer that was
 //! paid for must not be paid for again because a replica lagged.
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
 use crate::batch::promise::{Account, FileState, Finding};
-use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect};
+use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect, Intake, ReadAnswers};
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
@@ -26,7 +27,7 @@ use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::sinks::{self, Output};
-use crate::results::{self, Absence, AnswersFile, Held, Policy, Requests, Results};
+use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests, Results};
 use crate::text::{counted, requests_count};
 use crate::values::{AnswerFiles, RetryOn};
 
@@ -75,6 +76,18 @@ pub(super) struct Wanted<'a> {
     pub(super) rows: Vec<Range<u32>>,
     /// Where they went.
     pub(super) endpoint: Option<String>,
+    /// The key of its work, where that is known.
+    pub(super) key: Option<String>,
+}
+
+impl Order {
+    /// The requests, where they are at hand.
+    fn source(&self) -> Option<&Source> {
+        match self {
+            Self::Requests { source, .. } => Some(source),
+            Self::Answers { .. } => None,
+        }
+    }
 }
 
 /// The answers that are on our disk, and how long may be spent on those that are not.
@@ -92,6 +105,7 @@ pub(super) struct Fetched {
     requests: Option<u64>,
     rows: Vec<Range<u32>>,
     endpoint: Option<String>,
+    key: Option<String>,
     output: Option<Copy>,
     error: Option<Copy>,
     finding: Finding,
@@ -134,14 +148,15 @@ impl Answers {
         self.all.iter().find(|fetched| fetched.batch.id == batch_id)
     }
 
-    fn files(&mut self) -> std::io::Result<Vec<AnswersFile>> {
+    fn files(&mut self) -> io::Result<Vec<AnswersFile>> {
         let mut files = Vec::new();
         for (index, fetched) in self.all.iter_mut().enumerate() {
             let (attempt, endpoint, batch_id) = (fetched.attempt, &fetched.endpoint, &fetched.batch.id);
+            let work = &fetched.key;
             for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
                 if let Some(path) = copy.lines()? {
-                    let (endpoint, batch_id) = (endpoint.clone(), batch_id.clone());
-                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, batch_id, endpoint });
+                    let (endpoint, batch_id, work) = (endpoint.clone(), batch_id.clone(), work.clone());
+                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, batch_id, endpoint, work });
                 }
             }
         }
@@ -243,7 +258,7 @@ impl Gatherer<'_> {
 
     /// Adds a batch to those that are gathered.
     fn take(&self, wanted: Wanted<'_>, answers: &mut Answers) -> Result<(), Error> {
-        let Wanted { batch, attempt, requests, rows, endpoint } = wanted;
+        let Wanted { batch, attempt, requests, rows, endpoint, key } = wanted;
         if answers.of(&batch.id).is_some() {
             return Ok(());
         }
@@ -256,6 +271,7 @@ impl Gatherer<'_> {
             requests,
             rows,
             endpoint,
+            key,
             output,
             error,
             finding,
@@ -365,6 +381,7 @@ impl Gatherer<'_> {
         let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
         let (traces, reader) = (self.api.traces(), self.api.vendor().dialect.answers());
         let answer_files = self.answer_files;
+        let intake = self.api.vendor().dialect.intake();
         let reconciling = tokio::task::spawn_blocking(move || {
             let holds = |line: &[u8]| traces.are_in(line);
             let open = |name| -> Result<Box<dyn Output>, Error> {
@@ -372,7 +389,8 @@ impl Gatherer<'_> {
             };
             let sinks = sinks::all(answer_files, open)?;
             let policy = Policy { reader, retry_on: &retry_on, gone: &gone };
-            match order.as_ref() {
+            let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;
+            let mut results = match order.as_ref() {
                 Order::Requests { source, ids, total } => {
                     let requests = Requests { source, ids, total: *total };
                     results::reconcile(requests, &answers, &policy, sinks)
@@ -382,7 +400,9 @@ impl Gatherer<'_> {
                     let policy = Policy { retry_on: &RetryOn::default(), gone: &[], ..policy };
                     results::keep_order(*total, &answers, &policy, absence, sinks)
                 }
-            }
+            }?;
+            results.warnings.extend(warning);
+            Ok(results)
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;
         Ok(reconciled
@@ -406,6 +426,27 @@ fn later(before: &Batch, now: Batch) -> Batch {
         endpoint: before.endpoint.clone().or_else(|| now.endpoint.clone()),
         ..now
     }
+}
+
+/// The answers with the ids that users gave their requests, and a warning of those that cannot be known.
+fn own_ids(
+    intake: Intake,
+    answers: Vec<AnswersFile>,
+    order: &Order,
+    reader: &dyn ReadAnswers,
+) -> Result<(Vec<AnswersFile>, Option<String>), Error> {
+    let Intake::InCreate(body) = intake else { return Ok((answers, None)) };
+    let mut ids = OwnIds::new(order.source(), reader, body.ids);
+    let restored = answers.into_iter().map(|file| ids.restore(file)).collect::<io::Result<_>>();
+    let restored =
+        restored.map_err(|error| Error::internal("The ids of the answers cannot be read.").because(error))?;
+    let warning = (ids.numbered > 0).then(|| {
+        format!(
+            "{} named by the request's number, as `_17`: the id could not be sent, and the requests are not at hand.",
+            counted(ids.numbered, "answer is", "answers are")
+        )
+    });
+    Ok((restored, warning))
 }
 
 /// What a trouble is, without the id of the request that met it: that is another each time.

@@ -33,6 +33,7 @@ pub(super) enum Output {
 
 /// Lists them, newest first, as a table or as JSON.
 pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(), Error> {
+    search::check_marks(api)?;
     let host = world.host(None, None);
     let session = Session::begin(world, host.as_ref());
     let guard = session.guard(Instant::now() + BEFORE_BATCH);

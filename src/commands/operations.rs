@@ -56,7 +56,7 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
 async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection.clone(), world)?;
     let new = NewBatch {
-        input_file_id: &inputs.file_id,
+        input_file_id: Some(&inputs.file_id),
         endpoint: &inputs.endpoint,
         completion_window: &plan::window(inputs.completion_window.as_deref(), api.vendor())?,
         metadata: &plan::pairs(&inputs.metadata, PAIRS)?,
@@ -115,7 +115,7 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
 async fn content(inputs: inputs::FileContent, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection, world)?;
     let doing = format!("downloading file {}", inputs.file_id);
-    let mut download = told(&doing, api.file_content(&inputs.file_id, 0).await)?;
+    let mut download = told(&doing, api.content(&inputs.file_id, 0).await)?;
     if inputs.output.as_os_str() == "-" {
         let mut pipe = tokio::io::stdout();
         let failed = |error: std::io::Error| Error::internal("Standard output cannot be written.").because(error);

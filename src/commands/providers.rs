@@ -45,7 +45,6 @@ pub fn facts(vendor: &Vendor) -> Vec<(&'static str, String)> {
         ("Completion windows", list(vendor.windows.to_vec(), SERVER)),
         ("A batch is found again by", can.found_by.to_string()),
         ("Batches can be listed", can.list.to_string()),
-        ("A create can be repeated safely", can.idempotent_create.to_string()),
         ("Counts while a batch runs", can.running_counts.to_string()),
         ("Answers are kept after a cancel", can.cancel_keeps_answers.to_string()),
         ("Files can be looked at and deleted", can.file_objects.to_string()),

@@ -9,7 +9,7 @@ use crate::identity::Part;
 use crate::journal::Record;
 use crate::report::{BatchReport, ShardReport};
 use crate::requests::places::Places;
-use crate::requests::shards::{self, Shard, line_of_whole};
+use crate::requests::shards::Shard;
 use crate::verdict::End;
 
 /// A shard that was submitted.
@@ -52,6 +52,15 @@ impl Submitted {
                 Status::Failed => answers.of(&batch.id).is_some_and(|fetched| fetched.names_any),
                 _ => false,
             })
+    }
+
+    /// Its batch to collect, with what is known of its requests.
+    fn wanted(&self) -> Option<Wanted<'_>> {
+        // What a retry lacks, an earlier attempt may still have answered.
+        let rows = if self.is_first() { self.shard.rows() } else { Vec::new() };
+        let (requests, endpoint) = (Some(self.shard.requests), self.endpoint.clone());
+        let (attempt, key) = (self.part.attempt, Some(self.key.clone()));
+        Some(Wanted { batch: self.to_collect()?, attempt, requests, rows, endpoint, key })
     }
 
     pub(super) fn end(&self) -> End<'_> {
@@ -114,25 +123,14 @@ pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, create: Crea
 
 /// The batches to collect, with what is known of their requests.
 pub(super) fn wanted(all: &[Submitted]) -> Vec<Wanted<'_>> {
-    let first: Vec<&Submitted> = all.iter().filter(|it| it.is_first()).collect();
-    let mut rows = shards::rows(&first.iter().map(|it| &it.shard).collect::<Vec<_>>()).into_iter();
-    let mut wanted = Vec::new();
-    for it in all {
-        let rows = if it.is_first() { rows.next().unwrap_or_default() } else { Vec::new() };
-        let (requests, endpoint) = (Some(it.shard.requests), it.endpoint.clone());
-        if let Some(batch) = it.to_collect() {
-            wanted.push(Wanted { batch, attempt: it.part.attempt, requests, rows, endpoint });
-        }
-    }
-    wanted
+    all.iter().filter_map(Submitted::wanted).collect()
 }
 
 /// The batches for the report, in the order in which they were submitted.
 pub(super) fn batches(all: &[Submitted], places: &Places) -> Vec<BatchReport> {
-    let shards: Vec<Shard> = all.iter().filter(|it| it.is_first()).map(|it| it.shard.clone()).collect();
     let report = |it: &Submitted| {
         let locate = |line: u64| {
-            let line = line_of_whole(&shards, &it.shard, line)?;
+            let line = it.shard.line_of_whole(line)?;
             places.locate(line).map(|(file, line)| (file.to_owned(), line))
         };
         let attached = it.ended.progress.attached().cloned();

@@ -93,6 +93,7 @@ impl Submitting<'_> {
             shard: &piece.shard,
             part: piece.part,
             left: life::left(&self.dir.earlier, &self.connected.api.origin(), &piece.key),
+            known: life::batch_ids(&self.dir.earlier),
             key: piece.key.clone(),
             requests: self.fingerprint.to_owned(),
             whole: self.dir.report.requests.key.clone().unwrap_or_default(),

@@ -29,6 +29,9 @@ pub(crate) trait ReadAnswers: Send + Sync {
     /// The id of the request that a line of the requests file holds, as its answer repeats it; the rest of the line
     /// does not matter.
     fn request_id(&self, line: &str) -> Option<String>;
+
+    /// A line that says, in this dialect, that the request with this id has no answer.
+    fn absent(&self, custom_id: &str, code: &str, message: &str) -> String;
 }
 
 /// How a line answers.
@@ -88,6 +91,8 @@ pub struct Tokens {
     pub input: u64,
     /// Of these, read from its cache.
     pub cached: u64,
+    /// Of these, written to its cache, where the vendor counts them.
+    pub cache_written: u64,
     /// Written by the model.
     pub output: u64,
     /// Of these, reasoning.
@@ -100,6 +105,7 @@ impl Tokens {
         let sum = |total: &mut u64, tokens: u64| *total = total.saturating_add(tokens);
         sum(&mut self.input, more.input);
         sum(&mut self.cached, more.cached);
+        sum(&mut self.cache_written, more.cache_written);
         sum(&mut self.output, more.output);
         sum(&mut self.reasoning, more.reasoning);
     }

@@ -15,45 +15,69 @@ pub(crate) enum Method {
     Delete,
 }
 
-/// An HTTP call, relative to the base URL.
+/// An HTTP call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
     /// The method.
     pub method: Method,
-    /// The path below the base URL, as segments that are not yet encoded.
-    pub path: String,
+    /// Where it goes.
+    pub target: Target,
     /// The query's pairs.
     pub query: Vec<(&'static str, String)>,
     /// What is sent with it.
     pub body: Body,
 }
 
+/// Where a call goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// To this path below the base URL, as segments that are not yet encoded.
+    Path(String),
+    /// To this URL, which the vendor gave. It may be of another origin, which gets no key.
+    Url(String),
+}
+
 /// What is sent with a call.
-///
-/// A dialect that sends a shard in the create itself adds a form of it here: one body of known length, streamed from
-/// the shard's lines with something before, between and after them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Body {
     /// Nothing.
     Empty,
     /// A JSON value.
     Json(Value),
-    /// A form of these fields, which end in the requests as a file named `file`.
-    Form(Vec<(String, String)>),
+    /// A form of these fields, which end in the requests as a file.
+    Form(Form),
+    /// The requests themselves, as JSON that [`InCreate`](super::InCreate) describes.
+    Requests,
+}
+
+/// A form that ends in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    /// Its fields.
+    pub fields: Vec<(String, String)>,
+    /// What the file's field is called.
+    pub file: &'static str,
+    /// The file's media type.
+    pub media_type: &'static str,
 }
 
 impl Call {
     /// A call without query or body.
     pub(crate) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), query: Vec::new(), body: Body::Empty }
+        Self { method, target: Target::Path(path.into()), query: Vec::new(), body: Body::Empty }
+    }
+
+    /// Reads what is at a URL of the vendor's.
+    pub(crate) fn read_url(url: &str) -> Self {
+        Self { target: Target::Url(url.to_owned()), ..Self::new(Method::Get, "") }
     }
 }
 
 /// What a new batch is made of.
 #[derive(Clone, Debug)]
 pub(crate) struct NewBatch<'a> {
-    /// The uploaded file.
-    pub input_file_id: &'a str,
+    /// The uploaded file; none where the create carries the requests.
+    pub input_file_id: Option<&'a str>,
     /// Where its requests go.
     pub endpoint: &'a str,
     /// How long the vendor may take: `24h` at OpenAI.

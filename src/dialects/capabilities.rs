@@ -12,8 +12,6 @@ pub(crate) struct Capabilities {
     pub found_by: FoundBy,
     /// Whether batches can be listed.
     pub list: Support,
-    /// Whether a create that is sent twice makes one batch.
-    pub idempotent_create: Support,
     /// Whether a batch that runs says how many of its requests are done.
     pub running_counts: Support,
     /// Whether the answers that a batch had when it was cancelled are kept.
@@ -38,14 +36,15 @@ pub(crate) enum Support {
 }
 
 /// By what a batch is found again.
-///
-/// A vendor that knows a batch only by a name, or by nothing that we choose, adds its word here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FoundBy {
     /// Our marks in its metadata.
     Metadata,
     /// Our marks if the server keeps metadata, else the uploaded file. A server may refuse metadata altogether.
     MetadataIfKept,
+    /// The marked ids of its answers, so only when it has ended. Until then, the journal alone knows it; a lost reply is
+    /// settled by the time and the number of requests.
+    AnswerIds,
 }
 
 /// How long answers are kept.
@@ -53,6 +52,8 @@ pub(crate) enum FoundBy {
 pub(crate) enum Retention {
     /// So many days after the batch has ended.
     Days(u32),
+    /// So many days after the batch was created.
+    DaysFromCreation(u32),
     /// As long as the server's process lives.
     Process,
     /// That is for the server to say.
@@ -74,6 +75,7 @@ impl fmt::Display for FoundBy {
         f.write_str(match self {
             Self::Metadata => "metadata",
             Self::MetadataIfKept => "metadata if the server keeps it, else the file",
+            Self::AnswerIds => "the ids of its answers, once it has ended",
         })
     }
 }
@@ -82,6 +84,7 @@ impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Days(days) => write!(f, "{days} days after the batch's end"),
+            Self::DaysFromCreation(days) => write!(f, "{days} days after the batch's creation"),
             Self::Process => f.write_str("as long as the sandbox runs"),
             Self::ServerSays => f.write_str("the server decides"),
         }

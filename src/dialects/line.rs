@@ -5,8 +5,10 @@
 
 use std::borrow::Cow;
 
+use serde_json::error::Category;
+
 use crate::json::lenient::Seen;
-use crate::text::shorten;
+use crate::text::{first_chars, shorten};
 
 /// How many characters of foreign text a finding shows.
 const SHOWN: usize = 60;
@@ -90,6 +92,38 @@ pub(crate) fn described(seen: &Seen<'_>) -> String {
         Seen::Array { .. } => "an array".to_owned(),
         Seen::Object => "an object".to_owned(),
     }
+}
+
+/// A finding, unless it is a text that is not empty.
+pub(crate) fn no_text(seen: &Seen<'_>, expected: &str, fix: &str) -> Option<Finding> {
+    let fine = seen.text().is_some_and(|text| !text.is_empty());
+    let fix = if seen.is_nothing() { fix } else { "write a string that is not empty" };
+    (!fine).then(|| Finding::new(described(seen), expected, fix))
+}
+
+/// Why a line is not JSON, in words for somebody who wrote it by hand or by script.
+pub(crate) fn not_json(error: &serde_json::Error, line: &str) -> Finding {
+    let whole = "each line is one whole JSON object";
+    if error.classify() == Category::Eof {
+        let found = "the JSON ends too early";
+        return Finding::new(found, whole, "write the whole request on one line").at(error.column());
+    }
+    let message = error.to_string();
+    let message = message.split(" at line ").next().unwrap_or_default();
+    let near = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
+    let shown = first_chars(near, 20);
+    let fix = match message {
+        "trailing characters" => "write one request per line, with nothing behind it",
+        "trailing comma" => "remove the last comma",
+        _ if near.starts_with('\'') => "use double quotes",
+        _ if near.starts_with('\u{feff}') => "remove the byte order mark",
+        _ if ["NaN", "Inf", "-Inf", "None", "True", "False"].iter().any(|word| near.starts_with(word)) => {
+            "JSON knows `null`, `true`, `false` and finite numbers"
+        }
+        _ => "write the file with a JSON library",
+    };
+    let found = format!("not JSON, {message} at {}", quoted(shown));
+    Finding::new(found, whole, fix).at(error.column())
 }
 
 #[cfg(test)]

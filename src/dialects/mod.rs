@@ -6,27 +6,29 @@
 //! in data are rows of `vendors.rs`. Nothing here sends anything: `client/` does. The one `match` on names is
 //! [`choose`].
 
+mod anthropic;
 mod answer;
 mod batch;
 mod call;
 mod capabilities;
+mod intake;
 mod line;
+mod member;
 pub(crate) mod openai;
 mod refusal;
 mod rules;
 mod vendors;
 
 use std::fmt::Debug;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
 pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
-pub(crate) use self::call::{Body, Call, Method, NewBatch, UploadForm};
+pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
-pub(crate) use self::line::{Familiar, Finding, RequestLine, described, quoted};
-use self::openai::{OpenAi, VARIABLES};
+pub(crate) use self::intake::{Files, InCreate, Intake};
+pub(crate) use self::line::{Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
 pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, names_file, says_not_yet};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
@@ -41,6 +43,8 @@ pub enum Name {
     Openai,
     /// Any server that speaks OpenAI's dialect; needs `base-url`.
     Compatible,
+    /// Anthropic's Message Batches.
+    Anthropic,
     /// The built-in simulator: no key, no network, no cost, no real answers.
     Sandbox,
 }
@@ -50,6 +54,7 @@ pub fn choose(name: Name) -> &'static Vendor {
     match name {
         Name::Openai => &vendors::OPENAI,
         Name::Compatible => &vendors::COMPATIBLE,
+        Name::Anthropic => &vendors::ANTHROPIC,
         Name::Sandbox => &vendors::SANDBOX,
     }
 }
@@ -63,9 +68,6 @@ pub fn all() -> impl Iterator<Item = &'static Vendor> {
 pub(crate) type Parsed<T> = Result<T, serde_json::Error>;
 
 /// The Batch API as one family of vendors speaks it.
-///
-/// Shards are uploaded as a file, of which a batch is then created. A dialect that sends the requests in the create
-/// itself adds a form to [`Body`].
 pub(crate) trait Dialect: Debug + Sync {
     /// Whose language it is, for people.
     fn name(&self) -> &'static str;
@@ -75,6 +77,9 @@ pub(crate) trait Dialect: Debug + Sync {
     /// # Errors
     /// Ends in exit 2 if `rules` name such an endpoint.
     fn check_endpoint(&self, rules: &Rules) -> Result<(), Error>;
+
+    /// The endpoint that all batches are for, where there is but one and the lines do not name it.
+    fn only_endpoint(&self) -> Option<&'static str>;
 
     /// Reads a line of the requests file and finds what is wrong with it by itself. What it shares with other lines is
     /// checked elsewhere.
@@ -89,26 +94,26 @@ pub(crate) trait Dialect: Debug + Sync {
     /// The header by which a call proves whose it is: its name in lower case, and its value.
     fn authorization(&self, key: &Secret) -> (&'static str, String);
 
-    /// The header, in lower case, that says for which organization a call acts.
-    fn organization_header(&self) -> &'static str;
+    /// Headers that go with every call where the user sets no others: names in lower case, and values.
+    fn default_headers(&self) -> &'static [(&'static str, &'static str)];
 
-    /// The header, in lower case, that says for which project a call acts.
-    fn project_header(&self) -> &'static str;
+    /// The headers, in lower case, that may change the answers: those that route a call or select a version.
+    fn routing_headers(&self) -> &'static [&'static str];
 
-    /// The form fields that say how long an uploaded file lives.
-    fn expiry_fields(&self, life: Duration) -> Vec<(&'static str, String)>;
+    /// The header, in lower case, in which the server names a call for its support.
+    fn request_id_header(&self) -> &'static str;
 
-    /// Uploads a requests file.
-    fn upload(&self, form: &UploadForm) -> Call;
+    /// The header, in lower case, that says for which organization a call acts, if there is one.
+    fn organization_header(&self) -> Option<&'static str>;
 
-    /// Reads a file's object.
-    fn get_file(&self, id: &str) -> Call;
+    /// The header, in lower case, that says for which project a call acts, if there is one.
+    fn project_header(&self) -> Option<&'static str>;
 
-    /// Reads a file's bytes.
-    fn file_content(&self, id: &str) -> Call;
+    /// How the requests of a batch are taken.
+    fn intake(&self) -> Intake;
 
-    /// Deletes a file.
-    fn delete_file(&self, id: &str) -> Call;
+    /// Reads the answers that are at a place which [`answer_sources`](Self::answer_sources) names.
+    fn answer_content(&self, place: &str) -> Call;
 
     /// Creates a batch.
     fn create_batch(&self, batch: &NewBatch<'_>) -> Call;
@@ -136,12 +141,6 @@ pub(crate) trait Dialect: Debug + Sync {
     /// # Errors
     /// Fails if it is not JSON or not a list.
     fn read_page(&self, body: &[u8]) -> Parsed<Page>;
-
-    /// Reads the answer that shows a file.
-    ///
-    /// # Errors
-    /// Fails if it is not JSON or has no id that can be asked for.
-    fn read_file(&self, body: &[u8]) -> Parsed<File>;
 
     /// Reads the body of an answer that is not 2xx.
     fn read_error(&self, body: &[u8]) -> ApiError;

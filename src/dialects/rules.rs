@@ -1,6 +1,7 @@
 //! What requests are held against: the vendor's rules and the user's choice.
 
-use super::Dialect;
+use super::{Dialect, Intake};
+use crate::marked_id;
 
 /// How closely lines are looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub struct Rules {
     pub(crate) dialect: &'static dyn Dialect,
     /// The endpoint of all requests; without one, what each names.
     pub(crate) endpoint: Option<String>,
+    /// The headers that go with every call and may change what a request must hold: names in lower case, and values.
+    pub(crate) headers: Vec<(String, String)>,
     /// Which endpoints there are.
     pub(crate) endpoints: Endpoints,
     /// How closely lines are looked at.
@@ -61,7 +64,7 @@ impl Rules {
     /// For requests that a vendor has taken already.
     pub(crate) fn of_sent(dialect: &'static dyn Dialect) -> Self {
         let (endpoints, limits) = (Endpoints::Any, Limits::default());
-        Self { dialect, endpoint: None, endpoints, scrutiny: Scrutiny::Ids, limits }
+        Self { dialect, endpoint: None, headers: Vec::new(), endpoints, scrutiny: Scrutiny::Ids, limits }
     }
 
     /// Where it is said which endpoint a request goes to: the servers that are
@@ -70,6 +73,20 @@ impl Rules {
         match (&self.endpoint, self.endpoints) {
             (Some(_), Endpoints::Any) => Addressed::ByBatch,
             _ => Addressed::ByLine,
+        }
+    }
+
+    /// The value of a header that goes with every call.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// How many bytes a line adds to what the vendor is sent: `line` without its end, `length` with it; `index` is that
+    /// of the request, from 0.
+    pub(crate) fn sent_bytes(&self, line: &[u8], length: u64, index: u32) -> u64 {
+        match self.dialect.intake() {
+            Intake::File(_) => length,
+            Intake::InCreate(body) => marked_id::length(line, index, body.ids) + body.between.len() as u64,
         }
     }
 

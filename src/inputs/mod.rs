@@ -167,6 +167,9 @@ pub struct Check {
     /// The provider whose limits apply: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
+    /// The headers that the run will have, as `Name: value`; some change what a request may hold, as `anthropic-version`.
+    #[arg(long, value_name = "NAME: VALUE", help_heading = "Connection", value_parser = unchecked)]
+    pub headers: Vec<Unchecked>,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<Choice>,

@@ -9,4 +9,5 @@ pub(crate) mod bounded;
 pub(crate) mod damaged;
 pub(crate) mod fast;
 pub(crate) mod lenient;
+pub(crate) mod member;
 mod scanner;

@@ -45,6 +45,15 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)
     open
 }
 
+/// Every batch that a journal names.
+pub(crate) fn batch_ids(earlier: &[Line]) -> Vec<String> {
+    let of = |line: &Line| match &line.record {
+        Record::Created { batch_id, .. } | Record::Attached { batch_id, .. } => Some(batch_id.clone()),
+        _ => None,
+    };
+    earlier.iter().filter_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Creation, Upload};
@@ -56,7 +65,7 @@ mod tests {
     }
 
     fn create(key: &str, mark: &str) -> Record {
-        Record::Create { key: key.into(), create: mark.into(), file_id: "f".into() }
+        Record::Create { key: key.into(), create: mark.into(), file_id: Some("f".into()) }
     }
 
     fn created(key: &str, batch: &str) -> Record {

@@ -12,7 +12,7 @@
 
 mod fold;
 
-pub(crate) use self::fold::{left, open_batches};
+pub(crate) use self::fold::{batch_ids, left, open_batches};
 use crate::attachment::{Attachment, Owner};
 use crate::dialects::Batch;
 use crate::journal::Record;
@@ -63,7 +63,8 @@ pub(crate) enum Proof {
 /// A create that was written down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Creation {
-    /// The file it names. None where the provider shows that the journal's file is another.
+    /// The file it names. None where it carries the requests, or where the provider shows that the journal's file is
+    /// another.
     pub upload: Option<Upload>,
     /// The mark it carries.
     pub mark: String,
@@ -169,7 +170,7 @@ impl State {
     pub(crate) fn apply(self, at: i64, record: &Record) -> Self {
         match record {
             Record::Uploaded { file_id, .. } => Self::Uploaded(Upload::claimed(file_id)),
-            Record::Create { create, file_id, .. } => self.intend(at, create, file_id),
+            Record::Create { create, file_id, .. } => self.intend(at, create, file_id.as_deref()),
             Record::Created { batch_id, create, .. } => {
                 let origin = Origin::Created { create: create.clone(), upload: self.upload() };
                 Self::Held(Held { id: batch_id.clone(), seen: None, origin })
@@ -185,13 +186,13 @@ impl State {
         }
     }
 
-    fn intend(self, at: i64, mark: &str, file_id: &str) -> Self {
+    fn intend(self, at: i64, mark: &str, file_id: Option<&str>) -> Self {
         match self {
             Self::Intended(create) if create.mark == mark => Self::Intended(Creation { last: at, ..create }),
             Self::InDoubt(create) if create.mark == mark => Self::InDoubt(Creation { last: at, ..create }),
             before => {
-                let upload = before.upload().filter(|upload| upload.file_id == file_id);
-                let upload = Some(upload.unwrap_or_else(|| Upload::claimed(file_id)));
+                let known = before.upload().filter(|upload| Some(&*upload.file_id) == file_id);
+                let upload = known.or_else(|| file_id.map(Upload::claimed));
                 Self::Intended(Creation { upload, mark: mark.to_owned(), first: at, last: at })
             }
         }
@@ -320,7 +321,7 @@ mod tests {
     use super::{Origin, Proof, Record, State, Upload};
 
     fn create() -> Record {
-        Record::Create { key: "k".into(), create: "c".into(), file_id: "f".into() }
+        Record::Create { key: "k".into(), create: "c".into(), file_id: Some("f".into()) }
     }
 
     #[test]

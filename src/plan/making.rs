@@ -3,42 +3,15 @@
 
 use std::time::Duration;
 
-use crate::dialects::{Limits, Rules, UploadForm, Vendor};
+use crate::dialects::{Intake, Limits, Rules, UploadForm, Vendor};
 use crate::error::Error;
 use crate::hosts::Host;
 use crate::inputs::{Making, Work};
 use crate::policy::TIMEOUT_BEYOND_WINDOW;
 use crate::values::{self, Field, Header};
 
-/// Headers that route a call or select a version, so that other values may lead
-/// to other answers: OpenAI's and Anthropic's own, and those of the gateways
-/// LiteLLM, Portkey, Helicone, Envoy AI Gateway and TrueFoundry. Credentials
-/// (also Portkey's virtual keys) and the ids of traces are none of them.
-const ROUTING: [&str; 20] = [
-    "anthropic-beta",
-    "anthropic-version",
-    "openai-beta",
-    "openai-version",
-    "helicone-fallbacks",
-    "helicone-openai-api-base",
-    "helicone-target-provider",
-    "helicone-target-url",
-    "x-ai-eg-model",
-    "x-litellm-model",
-    "x-litellm-tags",
-    "x-portkey-aws-bedrock-model",
-    "x-portkey-azure-api-version",
-    "x-portkey-azure-deployment-id",
-    "x-portkey-azure-model-name",
-    "x-portkey-config",
-    "x-portkey-custom-host",
-    "x-portkey-provider",
-    "x-portkey-vertex-region",
-    "x-tfy-provider-name",
-];
-
 /// What the requests must keep to: the vendor's rules, and limits that are the user's where those are smaller.
-pub(crate) fn rules(work: &Work, vendor: &Vendor) -> Result<Rules, Error> {
+pub(crate) fn rules(work: &Work, headers: &[Header], vendor: &Vendor) -> Result<Rules, Error> {
     for (name, limit) in [("max-requests", work.max_requests), ("max-bytes", work.max_bytes)] {
         if limit == Some(0) {
             return Err(Error::usage(format!("`{name}` is 0, which leaves no room for any request.")));
@@ -50,7 +23,7 @@ pub(crate) fn rules(work: &Work, vendor: &Vendor) -> Result<Rules, Error> {
         max_bytes: smaller(work.max_bytes, vendor.limits.max_bytes),
         ..vendor.limits
     };
-    Ok(Rules { endpoint: work.endpoint.clone(), limits, ..vendor.rules() })
+    Ok(Rules { endpoint: work.endpoint.clone(), headers: routes(headers, vendor), limits, ..vendor.rules() })
 }
 
 /// What an upload says beside the file.
@@ -65,7 +38,21 @@ pub(crate) fn upload_form(
         return Err(Error::usage("`upload-purpose` is empty or holds control characters.")
             .hint("Leave it out for the purpose `batch`."));
     }
-    let expiry = expires_after.map(|life| vendor.dialect.expiry_fields(life)).unwrap_or_default();
+    let expiry = match vendor.dialect.intake() {
+        Intake::File(files) => expires_after.map(|life| files.expiry_fields(life)).unwrap_or_default(),
+        Intake::InCreate(_) => {
+            let given = [
+                ("upload-purpose", purpose.is_some()),
+                ("expires-after", expires_after.is_some()),
+                ("upload-fields", !fields.is_empty()),
+            ];
+            given
+                .into_iter()
+                .filter(|(_, is_given)| *is_given)
+                .try_for_each(|(input, _)| Err(unknown(input, vendor)))?;
+            Vec::new()
+        }
+    };
     let mut pairs: Vec<(String, String)> = Vec::new();
     for Field { name, value } in fields {
         if expiry.iter().any(|(taken, _)| taken == name) {
@@ -81,6 +68,11 @@ pub(crate) fn upload_form(
     Ok(UploadForm { purpose, expires_after, fields: pairs })
 }
 
+/// The error of an input that means nothing to a vendor.
+pub(super) fn unknown(input: &str, vendor: &Vendor) -> Error {
+    Error::usage(format!("`{input}` is set, and {} knows nothing of the kind.", vendor.name)).hint("Leave it out.")
+}
+
 /// What the upload of these batches' requests says beside the file.
 pub(super) fn form(making: &Making, vendor: &Vendor) -> Result<UploadForm, Error> {
     upload_form(making.upload_purpose.as_ref(), making.expires_after, &making.upload_fields, vendor)
@@ -88,11 +80,21 @@ pub(super) fn form(making: &Making, vendor: &Vendor) -> Result<UploadForm, Error
 
 /// What else than bytes, endpoint and window changes the answers: fields of the
 /// upload, and headers that route the calls.
-pub(super) fn extras(form: &UploadForm, headers: &[Header]) -> Vec<(String, String)> {
+pub(super) fn extras(form: &UploadForm, headers: &[Header], vendor: &Vendor) -> Vec<(String, String)> {
     let fields = form.fields.iter().map(|(name, value)| (format!("upload-fields {name}"), value.clone()));
-    let routes = headers.iter().filter(|header| ROUTING.contains(&header.name.as_str()));
-    let routes = routes.map(|header| (format!("headers {}", header.name), header.value.reveal().to_owned()));
-    fields.chain(routes).collect()
+    fields.chain(routing_extras(headers, vendor)).collect()
+}
+
+/// Those of them that are headers.
+pub(super) fn routing_extras(headers: &[Header], vendor: &Vendor) -> Vec<(String, String)> {
+    routes(headers, vendor).into_iter().map(|(name, value)| (format!("headers {name}"), value)).collect()
+}
+
+/// The headers that may change the answers.
+fn routes(headers: &[Header], vendor: &Vendor) -> Vec<(String, String)> {
+    let routing = vendor.dialect.routing_headers();
+    let routes = headers.iter().filter(|header| routing.contains(&header.name.as_str()));
+    routes.map(|header| (header.name.clone(), header.value.reveal().to_owned())).collect()
 }
 
 /// How long a run may take where nothing is said: what the host allows, else as
@@ -105,13 +107,13 @@ pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
 mod tests {
     use std::time::Duration;
 
-    use super::{ROUTING, extras, rules, upload_form};
+    use super::{extras, rules, upload_form};
     use crate::dialects::{Name, choose};
     use crate::inputs::Work;
 
     fn limits(name: Name, max_requests: Option<u64>, max_bytes: Option<u64>) -> Option<(Option<u64>, Option<u64>)> {
         let work = Work { requests: Vec::new(), endpoint: None, max_requests, max_bytes };
-        rules(&work, choose(name)).ok().map(|rules| (rules.limits.max_requests, rules.limits.max_bytes))
+        rules(&work, &[], choose(name)).ok().map(|rules| (rules.limits.max_requests, rules.limits.max_bytes))
     }
 
     #[test]
@@ -129,14 +131,10 @@ mod tests {
     fn headers_that_route_are_known_by_name() {
         let headers = ["X-LiteLLM-Model: gpt", "x-portkey-virtual-key: vk", "x-trace-id: 7", "OpenAI-Beta: v2"];
         let form = upload_form(None, None, &["openai-beta=field".parse().unwrap()], choose(Name::Openai)).unwrap();
-        let extras = extras(&form, &headers.map(|header| header.parse().unwrap()));
+        let extras = extras(&form, &headers.map(|header| header.parse().unwrap()), choose(Name::Openai));
         let pairs: Vec<(&str, &str)> = extras.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let routes = [("headers x-litellm-model", "gpt"), ("headers openai-beta", "v2")];
         assert_eq!(pairs, [&[("upload-fields openai-beta", "field")], &routes[..]].concat());
-        assert!(
-            ROUTING.iter().all(|name| *name == name.to_ascii_lowercase()),
-            "headers have their names in lower case"
-        );
     }
 
     #[test]

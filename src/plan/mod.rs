@@ -8,10 +8,10 @@ mod making;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::making::{extras, form, longest};
+use self::making::{extras, form, longest, routing_extras, unknown};
 pub(crate) use self::making::{rules, upload_form};
 use crate::client;
-use crate::dialects::{self, Key, Name, Rules, UploadForm, Vendor};
+use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{Host, PublishOptions};
@@ -94,12 +94,12 @@ impl Plan {
             .as_ref()
             .map(|simulator| (simulator.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
         let plan = Self {
-            rules: rules(&run.work, server.vendor)?,
+            rules: rules(&run.work, &server.connection.headers, server.vendor)?,
             requests: patterns(run.work.requests),
             timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
-            extras: extras(&form, &server.connection.headers),
+            extras: extras(&form, &server.connection.headers, server.vendor),
             form,
             output_expires_after: run.making.output_expires_after,
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
@@ -124,12 +124,12 @@ impl Plan {
         let (window, metadata) = making(&submit.making, server.vendor)?;
         let form = form(&submit.making, server.vendor)?;
         let plan = Self {
-            rules: rules(&submit.work, server.vendor)?,
+            rules: rules(&submit.work, &server.connection.headers, server.vendor)?,
             requests: patterns(submit.work.requests),
             timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
-            extras: extras(&form, &server.connection.headers),
+            extras: extras(&form, &server.connection.headers, server.vendor),
             form,
             output_expires_after: submit.making.output_expires_after,
             poll_interval: POLL_INTERVAL,
@@ -157,6 +157,8 @@ pub(crate) struct Collecting {
     pub pending: bool,
     /// The requests' paths and globs as they were given; empty where only the usual file may be at hand.
     pub requests: Vec<String>,
+    /// What else than the requests was part of the batches' keys, as far as it is known.
+    pub extras: Vec<(String, String)>,
     /// How long to wait.
     pub timeout: Duration,
     /// The longest wait between polls.
@@ -194,7 +196,9 @@ impl Collecting {
             return Err(Error::usage("`pending` and named batches exclude each other."));
         }
         let timeout = if pending { Duration::ZERO } else { longest(host, WINDOW) };
+        let server = Server::remote(collect.connection)?;
         let plan = Self {
+            extras: routing_extras(&server.connection.headers, server.vendor),
             batch_ids: collect.batch_id,
             pending,
             requests: collect.requests,
@@ -207,7 +211,7 @@ impl Collecting {
             answer_files: AnswerFiles::of(collect.reporting.csv),
             output_dir: output_dir(collect.reporting.output_dir),
         };
-        Ok((plan, Server::remote(collect.connection)?))
+        Ok((plan, server))
     }
 }
 
@@ -358,6 +362,15 @@ pub(crate) fn window(window: Option<&str>, vendor: &Vendor) -> Result<String, Er
 }
 
 fn making(making: &Making, vendor: &Vendor) -> Result<(String, Vec<(String, String)>), Error> {
+    if let Intake::InCreate(_) = vendor.dialect.intake() {
+        // A vendor without files has none that could expire.
+        if making.output_expires_after.is_some() {
+            return Err(unknown("output-expires-after", vendor));
+        }
+        if !making.metadata.is_empty() {
+            return Err(unknown("metadata", vendor));
+        }
+    }
     Ok((window(making.completion_window.as_deref(), vendor)?, pairs(&making.metadata, USER_PAIRS)?))
 }
 
@@ -384,13 +397,11 @@ fn connect(inputs: inputs::Connection, base_url: String, vendor: &Vendor) -> Res
     ];
     for (header, input, value) in accounts {
         if let Some(value) = value {
-            headers.push(Header { name: header.to_owned(), value: secret(input, &value)? });
+            let name = header.ok_or_else(|| unknown(input, vendor))?.to_owned();
+            headers.push(Header { name, value: secret(input, &value)? });
         }
     }
-    for Unchecked(header) in &inputs.headers {
-        let header: Header = header.parse().map_err(|why| Error::usage(format!("`headers` is wrong: {why}.")))?;
-        headers.push(header);
-    }
+    headers.extend(self::headers(&inputs.headers, vendor)?);
     let ca_bundle = ca_bundle(inputs.ca_file.as_ref())?;
     let api_key = match &inputs.api_key {
         Some(Unchecked(key)) => Some(secret("api-key", key)?),
@@ -402,6 +413,20 @@ fn connect(inputs: inputs::Connection, base_url: String, vendor: &Vendor) -> Res
     };
     let allow_http = inputs.allow_http.unwrap_or(false);
     Ok(client::Connection { base_url, api_key, headers, ca_bundle, allow_http })
+}
+
+/// The headers that were given, and those that the vendor needs besides.
+pub(crate) fn headers(given: &[Unchecked], vendor: &Vendor) -> Result<Vec<Header>, Error> {
+    let parse = |Unchecked(header): &Unchecked| {
+        header.parse().map_err(|why| Error::usage(format!("`headers` is wrong: {why}.")))
+    };
+    let mut headers: Vec<Header> = given.iter().map(parse).collect::<Result<_, _>>()?;
+    for (name, value) in vendor.dialect.default_headers() {
+        if headers.iter().all(|header| header.name != *name) {
+            headers.push(Header { name: (*name).to_owned(), value: secret(name, value)? });
+        }
+    }
+    Ok(headers)
 }
 
 fn secret(name: &str, text: &str) -> Result<Secret, Error> {

@@ -69,11 +69,11 @@ fn split(ranges: &[Range], mut bytes: u64, mut lines: u64) -> [Vec<Range>; 2] {
             _ => lines as u32,
         };
         if count > 0 {
-            before.push(Range { offset: range.offset, length, lines: count });
+            before.push(Range { offset: range.offset, length, lines: count, first: range.first });
         }
         if count < range.lines {
             let (offset, length) = (range.offset + u64::from(length), range.length - length);
-            after.push(Range { offset, length, lines: range.lines - count });
+            after.push(Range { offset, length, lines: range.lines - count, first: range.first + count });
         }
         (bytes, lines) = (bytes - u64::from(length), lines - u64::from(count));
     }
@@ -92,15 +92,15 @@ mod tests {
     /// A shard of those lines of a text that are picked.
     fn shard(text: &str, picks: &[bool]) -> (Shard, Vec<u8>) {
         let (mut at, mut ranges, mut bytes) = (0, Vec::<Range>::new(), Vec::new());
-        for (line, picked) in text.split_inclusive('\n').zip(picks) {
-            let length = line.len() as u32;
+        for (first, (line, picked)) in text.split_inclusive('\n').zip(picks).enumerate() {
+            let (length, first) = (line.len() as u32, first as u32);
             if *picked {
                 bytes.extend_from_slice(line.as_bytes());
                 match ranges.last_mut() {
                     Some(range) if range.end() == at => {
                         (range.length, range.lines) = (range.length + length, range.lines + 1);
                     }
-                    _ => ranges.push(Range { offset: at, length, lines: 1 }),
+                    _ => ranges.push(Range { offset: at, length, lines: 1, first }),
                 }
             }
             at += u64::from(length);
@@ -146,6 +146,8 @@ mod tests {
                 read.extend(own);
             }
             prop_assert_eq!(read, bytes);
+            let rows = |shard: &Shard| shard.rows().into_iter().flatten().collect::<Vec<_>>();
+            prop_assert_eq!([rows(&first), rows(&second)].concat(), rows(&whole));
         }
     }
 }

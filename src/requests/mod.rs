@@ -8,6 +8,7 @@
 pub(crate) mod fault;
 pub(crate) mod halves;
 pub(crate) mod ids;
+mod in_create;
 pub(crate) mod lines;
 pub(crate) mod outgoing;
 mod pass;

@@ -182,7 +182,7 @@ mod tests {
             let (mut at, mut ranges, mut expected) = (0, Vec::new(), Vec::new());
             for (line, picked) in all.split_inclusive(|&byte| byte == b'\n').zip(picks) {
                 if picked {
-                    ranges.push(Range { offset: at, length: line.len() as u32, lines: 1 });
+                    ranges.push(Range { offset: at, length: line.len() as u32, lines: 1, first: 0 });
                     expected.extend_from_slice(line);
                 }
                 at += line.len() as u64;

@@ -127,10 +127,11 @@ impl<'a> Pass<'a> {
         if request.endpoint_is == Familiar::Unknown && self.warnings.is_empty() {
             self.warnings.push(self.rules.dialect.unknown_endpoint(endpoint));
         }
-        let length = (line.length + 1).min(self.source.bytes() - line.offset);
+        let (length, index) = ((line.length + 1).min(self.source.bytes() - line.offset), self.total - 1);
+        let sent = self.rules.sent_bytes(line.bytes.unwrap_or_default(), length, index);
         let limits = self.rules.limits;
         for (limit, number, what) in
-            [(limits.max_embedding_inputs, request.inputs, "embedding inputs"), (limits.max_bytes, length, "bytes")]
+            [(limits.max_embedding_inputs, request.inputs, "embedding inputs"), (limits.max_bytes, sent, "bytes")]
         {
             if let Some(limit) = limit.filter(|limit| number > *limit) {
                 let (found, expected) = (format!("{} {what}", thousands(number)), thousands(limit));
@@ -138,8 +139,8 @@ impl<'a> Pass<'a> {
             }
         }
         if self.planner.count() <= shards::MOST {
-            let (model, inputs) = (request.model.as_deref(), request.inputs);
-            self.planner.add(&Request { endpoint, model, offset: line.offset, length, inputs }, &limits);
+            let (model, inputs, offset) = (request.model.as_deref(), request.inputs, line.offset);
+            self.planner.add(&Request { endpoint, model, offset, length, index, sent, inputs }, &limits);
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Range {
     pub length: u32,
     /// How many they are.
     pub lines: u32,
+    /// The index of the first of them among all requests, from 0.
+    pub first: u32,
 }
 
 /// A request, as far as the plan has to know it.
@@ -55,6 +57,10 @@ pub(crate) struct Request<'a> {
     pub(crate) offset: u64,
     /// The line's length, with its end.
     pub(crate) length: u64,
+    /// Its index among all requests, from 0.
+    pub(crate) index: u32,
+    /// How many bytes it adds to what the vendor is sent.
+    pub(crate) sent: u64,
     /// The inputs that an embeddings request has.
     pub(crate) inputs: u64,
 }
@@ -78,6 +84,7 @@ struct Growing {
     shard: Shard,
     hasher: blake3::Hasher,
     inputs: u64,
+    sent: u64,
 }
 
 struct Run {
@@ -90,11 +97,12 @@ impl Planner {
     /// Puts a request into its shard.
     pub(crate) fn add(&mut self, request: &Request<'_>, limits: &Limits) {
         let at = self.shard_for(request, limits);
-        let Growing { shard, inputs, .. } = &mut self.shards[at];
+        let Growing { shard, inputs, sent, .. } = &mut self.shards[at];
         shard.requests += 1;
         shard.bytes += request.length;
         *inputs += request.inputs;
-        shard.extend(request.offset, request.length);
+        *sent += request.sent;
+        shard.extend(request);
         let (from, to) = (request.offset, request.offset + request.length);
         match self.unhashed.last_mut() {
             Some(run) if run.shard == at && run.to == from => run.to = to,
@@ -166,7 +174,7 @@ impl Growing {
             digest: blake3::hash(b""),
             ranges: Vec::new(),
         };
-        Self { shard, hasher: blake3::Hasher::new(), inputs: 0 }
+        Self { shard, hasher: blake3::Hasher::new(), inputs: 0, sent: 0 }
     }
 
     fn is_for(&self, request: &Request<'_>) -> bool {
@@ -176,33 +184,38 @@ impl Growing {
     fn has_room(&self, request: &Request<'_>, limits: &Limits) -> bool {
         let fits = |limit: Option<u64>, number: u64| limit.is_none_or(|limit| number <= limit);
         fits(limits.max_requests, self.shard.requests + 1)
-            && fits(limits.max_bytes, self.shard.bytes + request.length)
+            && fits(limits.max_bytes, self.sent + request.sent)
             && fits(limits.max_embedding_inputs, self.inputs + request.inputs)
     }
 }
 
 impl Shard {
-    fn extend(&mut self, offset: u64, length: u64) {
+    fn extend(&mut self, request: &Request<'_>) {
+        let Request { offset, length, index, .. } = *request;
         match self.ranges.last_mut() {
             Some(range) if range.end() == offset && u64::from(range.length) + length <= LONGEST_RANGE => {
                 (range.length, range.lines) = (range.length + length as u32, range.lines + 1);
             }
             // A line is far shorter than a range can be.
-            _ => self.ranges.push(Range { offset, length: length as u32, lines: 1 }),
+            _ => self.ranges.push(Range { offset, length: length as u32, lines: 1, first: index }),
         }
     }
 
-    /// Where the line of this number, from 1, begins in the requests: where its
-    /// range does, and how many of the range's lines stand before it.
-    pub fn place(&self, line: u64) -> Option<(u64, u64)> {
-        let mut before = line.checked_sub(1)?;
+    /// The line of the whole, from 1, that is this shard's line `number`, from 1: what a vendor's error names.
+    pub fn line_of_whole(&self, number: u64) -> Option<u64> {
+        let mut before = number.checked_sub(1)?;
         for range in &self.ranges {
             if before < u64::from(range.lines) {
-                return Some((range.offset, before));
+                return Some(u64::from(range.first) + before + 1);
             }
             before -= u64::from(range.lines);
         }
         None
+    }
+
+    /// The indices of its requests among all, as ranges in order.
+    pub fn rows(&self) -> Vec<std::ops::Range<u32>> {
+        self.ranges.iter().map(|range| range.first..range.first + range.lines).collect()
     }
 }
 
@@ -211,29 +224,6 @@ impl Range {
     pub fn end(&self) -> u64 {
         self.offset + u64::from(self.length)
     }
-}
-
-/// The line of the whole, from 1, that is the line `number`, from 1, of one of
-/// these shards, which together are all requests: what a provider's error names.
-pub(crate) fn line_of_whole(shards: &[Shard], shard: &Shard, number: u64) -> Option<u64> {
-    let (offset, before) = shard.place(number)?;
-    let ranges = shards.iter().flat_map(|shard| &shard.ranges);
-    let above: u64 = ranges.filter(|range| range.offset < offset).map(|range| u64::from(range.lines)).sum();
-    Some(above + before + 1)
-}
-
-/// The rows of each of these shards, which together are all requests: ranges of
-/// indices, in order.
-pub(crate) fn rows(shards: &[&Shard]) -> Vec<Vec<std::ops::Range<u32>>> {
-    let ranges = shards.iter().enumerate().flat_map(|(at, shard)| shard.ranges.iter().map(move |range| (range, at)));
-    let mut ranges: Vec<(&Range, usize)> = ranges.collect();
-    ranges.sort_unstable_by_key(|(range, _)| range.offset);
-    let (mut rows, mut next) = (vec![Vec::new(); shards.len()], 0);
-    for (range, at) in ranges {
-        rows[at].push(next..next + range.lines);
-        next += range.lines;
-    }
-    rows
 }
 
 /// Shards of some requests only: those at `rows`, which are in order, as far as
@@ -260,8 +250,9 @@ pub(crate) fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules)
         while ranges.next_if(|(range, _)| range.end() <= line.offset).is_some() {}
         if let Some((_, shard)) = ranges.peek().filter(|(range, _)| range.offset <= line.offset) {
             let length = (line.length + 1).min(source.bytes() - line.offset);
-            let (endpoint, model) = (shard.endpoint.as_str(), shard.model.as_deref());
-            planner.add(&Request { endpoint, model, offset: line.offset, length, inputs: 0 }, &rules.limits);
+            let (endpoint, model, offset) = (shard.endpoint.as_str(), shard.model.as_deref(), line.offset);
+            let (index, sent) = (*wanted, rules.sent_bytes(line.bytes.unwrap_or_default(), length, *wanted));
+            planner.add(&Request { endpoint, model, offset, length, index, sent, inputs: 0 }, &rules.limits);
         }
     }
     planner.unhashed.clear();
@@ -289,9 +280,12 @@ mod tests {
         let bytes: Vec<u8> =
             (0..lines.iter().map(|line| line.2).sum()).map(|at: usize| (at * 31 % 251) as u8).collect();
         let (mut planner, mut offset, mut begun) = (Planner::default(), 0, 0);
-        for (endpoint, model, length, inputs) in lines {
-            let (endpoint, model, inputs) = (*endpoint, Some(*model), *inputs);
-            planner.add(&Request { endpoint, model, offset: offset as u64, length: *length as u64, inputs }, &limits());
+        for (index, (endpoint, model, length, inputs)) in lines.iter().enumerate() {
+            let (endpoint, model, inputs, index) = (*endpoint, Some(*model), *inputs, index as u32);
+            let (offset_of, length_of) = (offset as u64, *length as u64);
+            let request =
+                Request { endpoint, model, offset: offset_of, length: length_of, index, sent: length_of, inputs };
+            planner.add(&request, &limits());
             offset += length;
             if offset - begun >= block {
                 planner.hash(begun as u64, &bytes[begun..offset]);
@@ -332,10 +326,11 @@ mod tests {
         assert_eq!(told, expected);
         assert_eq!(
             shards[0].ranges,
-            [Range { offset: 0, length: 20, lines: 2 }, Range { offset: 40, length: 10, lines: 1 }]
+            [Range { offset: 0, length: 20, lines: 2, first: 0 }, Range { offset: 40, length: 10, lines: 1, first: 4 }]
         );
-        assert_eq!((shards[0].place(2), shards[0].place(3), shards[0].place(4)), (Some((0, 1)), Some((40, 0)), None));
-        assert_eq!(shards[0].place(0), None);
+        let lines = [0, 1, 2, 3, 4].map(|line| shards[0].line_of_whole(line));
+        assert_eq!(lines, [None, Some(1), Some(2), Some(5), None]);
+        assert_eq!(shards[0].rows(), [0..2, 4..5]);
     }
 
     proptest! {

@@ -105,7 +105,7 @@ mod tests {
     use super::{AnswersFile, FileHeld, Holdings, Kind};
 
     fn file(batch: usize, what: &'static str) -> AnswersFile {
-        AnswersFile { path: what.into(), what, attempt: 1, batch, batch_id: String::new(), endpoint: None }
+        AnswersFile { path: what.into(), what, attempt: 1, batch, batch_id: String::new(), endpoint: None, work: None }
     }
 
     #[test]

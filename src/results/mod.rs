@@ -15,6 +15,7 @@ use std::path::PathBuf;
 mod discard;
 mod held;
 mod last_line;
+mod own_ids;
 mod positions;
 mod reconcile;
 mod reread;
@@ -31,6 +32,7 @@ pub use self::discard::reconcile_and_discard;
 pub(crate) use self::held::FileHeld;
 pub(crate) use self::held::Held;
 pub(crate) use self::last_line::ends_whole;
+pub(crate) use self::own_ids::OwnIds;
 pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::secret_watch::Watch;
 pub(crate) use self::unanswered::Absence;
@@ -59,6 +61,8 @@ pub struct AnswersFile {
     pub batch_id: String,
     /// The endpoint its requests went to, where that is known.
     pub endpoint: Option<String>,
+    /// The key of the work that it answers, where that is known.
+    pub work: Option<String>,
 }
 
 /// The requests to reconcile, as their check found them.

@@ -7,7 +7,7 @@ use super::positions::{Candidate, Place, Positions};
 use super::reread::{Line, Rereader, span};
 use super::row::{Outcome, Row};
 use super::sinks::Sink;
-use super::unanswered::{Asked, line_for};
+use super::unanswered::Asked;
 use super::{AnswersFile, Policy, Requests, Results, unreadable};
 use crate::dialects::{Answer, Kind, ReadAnswers};
 use crate::error::Error;
@@ -37,7 +37,8 @@ pub(crate) fn reconcile(
         } else {
             let id = asked.id(index, requests.ids)?;
             let absence = policy.absence(index as u32);
-            let line = Line::Ours(line_for(&id, absence)?);
+            let line = policy.reader.absent(&id, absence.code(), absence.message());
+            let line = Line::Ours(line.into_bytes());
             Row::new(index as u32, policy.unanswered(id, absence), line, offset, policy.reader)
         };
         for sink in &mut sinks {
@@ -200,7 +201,8 @@ mod tests {
             let path = dir.path().join(format!("answers-{index}"));
             std::fs::write(&path, text).unwrap();
             let (what, endpoint) = (if index == 0 { "output" } else { "error" }, endpoint.map(str::to_owned));
-            answers.push(AnswersFile { path, what, attempt: 1, batch: 0, batch_id: "batch_1".to_owned(), endpoint });
+            let batch_id = "batch_1".to_owned();
+            answers.push(AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, work: None });
         }
         meddle(dir.path());
         let dialect = choose(Name::Openai).dialect;

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
-
 use super::held::Held;
 use super::row::{Failed, Outcome, Retry};
 use crate::dialects::{Failure, Fate, Ran, ReadAnswers};
@@ -125,24 +123,6 @@ impl<'a> Asked<'a> {
         }
         Err(changed())
     }
-}
-
-/// The line in the results for a request that has none.
-pub(super) fn line_for(custom_id: &str, absence: Absence) -> Result<Vec<u8>, Error> {
-    #[derive(Serialize)]
-    struct Missing<'a> {
-        custom_id: &'a str,
-        response: Option<()>,
-        error: Problem,
-    }
-    #[derive(Serialize)]
-    struct Problem {
-        code: &'static str,
-        message: &'static str,
-    }
-    let line =
-        Missing { custom_id, response: None, error: Problem { code: absence.code(), message: absence.message() } };
-    serde_json::to_vec(&line).map_err(|error| Error::internal("A result could not be written.").because(error))
 }
 
 #[cfg(test)]

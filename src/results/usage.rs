@@ -48,7 +48,7 @@ mod tests {
 
     fn file(batch: usize) -> AnswersFile {
         let batch_id = format!("batch_{batch}");
-        AnswersFile { path: "x".into(), what: "output", attempt: 1, batch, batch_id, endpoint: None }
+        AnswersFile { path: "x".into(), what: "output", attempt: 1, batch, batch_id, endpoint: None, work: None }
     }
 
     #[test]

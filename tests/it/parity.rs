@@ -290,7 +290,7 @@ fn the_journals_steps_are_documented() {
         Record::Run { version: text(), origin: text(), key: text(), total: 0 },
         Record::Upload { name: text() },
         Record::Uploaded { key: text(), file_id: text() },
-        Record::Create { key: text(), create: text(), file_id: text() },
+        Record::Create { key: text(), create: text(), file_id: Some(text()) },
         Record::Halved { key: text() },
         Record::Created { key: text(), create: text(), batch_id: text() },
         Record::Attached {

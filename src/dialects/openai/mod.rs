@@ -15,8 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, File, Finding, Method, NewBatch, Page, Parsed,
-    ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
+    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, File, Files, Finding, Form, Intake, Method,
+    NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -37,6 +37,33 @@ pub(super) const VARIABLES: &[Variable] = &[
 /// What an uploaded file is for where the user does not say otherwise.
 const PURPOSE: &str = "batch";
 
+/// Headers that route a call or select a version, so that other values may lead
+/// to other answers: OpenAI's and Anthropic's own, and those of the gateways
+/// LiteLLM, Portkey, Helicone, Envoy AI Gateway and TrueFoundry. Credentials
+/// (also Portkey's virtual keys) and the ids of traces are none of them.
+const ROUTING: [&str; 20] = [
+    "anthropic-beta",
+    "anthropic-version",
+    "openai-beta",
+    "openai-version",
+    "helicone-fallbacks",
+    "helicone-openai-api-base",
+    "helicone-target-provider",
+    "helicone-target-url",
+    "x-ai-eg-model",
+    "x-litellm-model",
+    "x-litellm-tags",
+    "x-portkey-aws-bedrock-model",
+    "x-portkey-azure-api-version",
+    "x-portkey-azure-deployment-id",
+    "x-portkey-azure-model-name",
+    "x-portkey-config",
+    "x-portkey-custom-host",
+    "x-portkey-provider",
+    "x-portkey-vertex-region",
+    "x-tfy-provider-name",
+];
+
 impl Dialect for OpenAi {
     fn name(&self) -> &'static str {
         "OpenAI's"
@@ -52,6 +79,10 @@ impl Dialect for OpenAi {
         }
     }
 
+    fn only_endpoint(&self) -> Option<&'static str> {
+        None
+    }
+
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
         row::read(line, rules)
     }
@@ -64,37 +95,32 @@ impl Dialect for OpenAi {
         ("authorization", format!("Bearer {}", key.reveal()))
     }
 
-    fn organization_header(&self) -> &'static str {
-        "openai-organization"
+    fn default_headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
     }
 
-    fn project_header(&self) -> &'static str {
-        "openai-project"
+    fn routing_headers(&self) -> &'static [&'static str] {
+        &ROUTING
     }
 
-    fn expiry_fields(&self, life: Duration) -> Vec<(&'static str, String)> {
-        let seconds = life.as_secs().to_string();
-        vec![("expires_after[anchor]", "created_at".to_owned()), ("expires_after[seconds]", seconds)]
+    fn request_id_header(&self) -> &'static str {
+        "x-request-id"
     }
 
-    fn upload(&self, form: &UploadForm) -> Call {
-        let purpose = form.purpose.clone().unwrap_or_else(|| PURPOSE.to_owned());
-        let life = form.expires_after.map(|life| self.expiry_fields(life)).unwrap_or_default();
-        let own = [("purpose", purpose)].into_iter().chain(life).map(|(name, value)| (name.to_owned(), value));
-        let body = Body::Form(own.chain(form.fields.iter().cloned()).collect());
-        Call { body, ..Call::new(Method::Post, "/files") }
+    fn organization_header(&self) -> Option<&'static str> {
+        Some("openai-organization")
     }
 
-    fn get_file(&self, id: &str) -> Call {
-        Call::new(Method::Get, format!("/files/{id}"))
+    fn project_header(&self) -> Option<&'static str> {
+        Some("openai-project")
     }
 
-    fn file_content(&self, id: &str) -> Call {
-        Call::new(Method::Get, format!("/files/{id}/content"))
+    fn intake(&self) -> Intake {
+        Intake::File(&OpenAi)
     }
 
-    fn delete_file(&self, id: &str) -> Call {
-        Call::new(Method::Delete, format!("/files/{id}"))
+    fn answer_content(&self, place: &str) -> Call {
+        Call::new(Method::Get, format!("/files/{place}/content"))
     }
 
     fn create_batch(&self, batch: &NewBatch<'_>) -> Call {
@@ -143,10 +169,6 @@ impl Dialect for OpenAi {
         wire::page(body)
     }
 
-    fn read_file(&self, body: &[u8]) -> Parsed<File> {
-        wire::file(body)
-    }
-
     fn read_error(&self, body: &[u8]) -> ApiError {
         ApiError::read(body)
     }
@@ -164,30 +186,59 @@ impl Dialect for OpenAi {
     }
 }
 
+impl Files for OpenAi {
+    fn expiry_fields(&self, life: Duration) -> Vec<(&'static str, String)> {
+        let seconds = life.as_secs().to_string();
+        vec![("expires_after[anchor]", "created_at".to_owned()), ("expires_after[seconds]", seconds)]
+    }
+
+    fn upload(&self, form: &UploadForm) -> Call {
+        let purpose = form.purpose.clone().unwrap_or_else(|| PURPOSE.to_owned());
+        let life = form.expires_after.map(|life| self.expiry_fields(life)).unwrap_or_default();
+        let own = [("purpose", purpose)].into_iter().chain(life).map(|(name, value)| (name.to_owned(), value));
+        let fields = own.chain(form.fields.iter().cloned()).collect();
+        let body = Body::Form(Form { fields, file: "file", media_type: "application/jsonl" });
+        Call { body, ..Call::new(Method::Post, "/files") }
+    }
+
+    fn get(&self, id: &str) -> Call {
+        Call::new(Method::Get, format!("/files/{id}"))
+    }
+
+    fn delete(&self, id: &str) -> Call {
+        Call::new(Method::Delete, format!("/files/{id}"))
+    }
+
+    fn read(&self, body: &[u8]) -> Parsed<File> {
+        wire::file(body)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use serde_json::json;
 
-    use super::{Body, Dialect as _, NewBatch, OpenAi, UploadForm};
+    use super::{Body, Dialect as _, Files as _, Form, NewBatch, OpenAi, ROUTING, UploadForm};
 
     #[test]
     fn a_form_says_its_purpose_then_how_long_the_file_lives_then_the_users_fields() {
         let fields = vec![("target_model_names".to_owned(), "m".to_owned())];
         let form = UploadForm { purpose: None, expires_after: Some(Duration::from_secs(3_600)), fields };
-        let Body::Form(fields) = OpenAi.upload(&form).body else { panic!("an upload is a form") };
+        let Body::Form(Form { fields, .. }) = OpenAi.upload(&form).body else { panic!("an upload is a form") };
         let text: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let life = "expires_after[anchor]=created_at expires_after[seconds]=3600";
         assert_eq!(text.join(" "), format!("purpose=batch {life} target_model_names=m"));
         let named = UploadForm { purpose: Some("batch-api".to_owned()), expires_after: None, fields: Vec::new() };
-        assert_eq!(OpenAi.upload(&named).body, Body::Form(vec![("purpose".to_owned(), "batch-api".to_owned())]));
+        let Body::Form(Form { fields, .. }) = OpenAi.upload(&named).body else { panic!("an upload is a form") };
+        assert_eq!(fields, [("purpose".to_owned(), "batch-api".to_owned())]);
     }
 
     #[test]
     fn a_create_leaves_out_what_is_not_said() {
         let mut new = NewBatch {
-            input_file_id: "file-1",
+            input_file_id: Some("file-1"),
             endpoint: "/v1/embeddings",
             completion_window: "24h",
             metadata: &[],
@@ -207,6 +258,11 @@ mod tests {
         assert_eq!(OpenAi.list_batches(100, None).query, [("limit", "100".to_owned())]);
         let next = [("limit", "20".to_owned()), ("after", "batch_7".to_owned())];
         assert_eq!(OpenAi.list_batches(20, Some("batch_7")).query, next);
+    }
+
+    #[test]
+    fn headers_have_their_names_in_lower_case() {
+        assert!(ROUTING.iter().all(|name| *name == name.to_ascii_lowercase()));
     }
 
     #[test]

@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 
 use serde::de::MapAccess;
-use serde_json::error::Category;
 
 use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
-use crate::dialects::{Addressed, Familiar, Finding, RequestLine, Rules, Scrutiny, described, quoted};
+use crate::dialects::{
+    Addressed, Familiar, Finding, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
+};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
-use crate::text::first_chars;
 
 /// The id of the request that a line holds, whatever the rest of the line is.
 pub(super) fn id(line: &str) -> Option<String> {
@@ -151,7 +151,7 @@ impl<'de> Row<'de> {
     fn read(line: &'de str, row: &mut Loose<'de, Self>) -> Result<(), Finding> {
         let whole = "each line is one whole JSON object";
         match fast::fill(line, row) {
-            Err(error) => Err(unreadable(&error, line)),
+            Err(error) => Err(not_json(&error, line)),
             Ok(()) if row.seen == Seen::Object => Ok(()),
             Ok(()) => {
                 let fix = "write an object with `custom_id`, `method`, `url` and `body`";
@@ -258,38 +258,6 @@ impl<'de> Body<'de> {
             _ => 1,
         }
     }
-}
-
-/// A finding, unless it is a text that is not empty.
-fn no_text(seen: &Seen<'_>, expected: &str, fix: &str) -> Option<Finding> {
-    let fine = seen.text().is_some_and(|text| !text.is_empty());
-    let fix = if seen.is_nothing() { fix } else { "write a string that is not empty" };
-    (!fine).then(|| Finding::new(described(seen), expected, fix))
-}
-
-/// Why a line is not JSON, in words for somebody who wrote it by hand or by script.
-fn unreadable(error: &serde_json::Error, line: &str) -> Finding {
-    let whole = "each line is one whole JSON object";
-    if error.classify() == Category::Eof {
-        let found = "the JSON ends too early";
-        return Finding::new(found, whole, "write the whole request on one line").at(error.column());
-    }
-    let message = error.to_string();
-    let message = message.split(" at line ").next().unwrap_or_default();
-    let near = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
-    let shown = first_chars(near, 20);
-    let fix = match message {
-        "trailing characters" => "write one request per line, with nothing behind it",
-        "trailing comma" => "remove the last comma",
-        _ if near.starts_with('\'') => "use double quotes",
-        _ if near.starts_with('\u{feff}') => "remove the byte order mark",
-        _ if ["NaN", "Inf", "-Inf", "None", "True", "False"].iter().any(|word| near.starts_with(word)) => {
-            "JSON knows `null`, `true`, `false` and finite numbers"
-        }
-        _ => "write the file with a JSON library",
-    };
-    let found = format!("not JSON, {message} at {}", quoted(shown));
-    Finding::new(found, whole, fix).at(error.column())
 }
 
 #[cfg(test)]

@@ -87,7 +87,8 @@ mod tests {
         let path = dir.path().join("answers");
         std::fs::write(&path, answers).unwrap();
         let endpoint = Some("/v1/chat/completions".to_owned());
-        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id: "batch_1".to_owned(), endpoint };
+        let batch_id = "batch_1".to_owned();
+        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, work: None };
         let dialect = choose(Name::Openai).dialect;
         let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
         let requests = Requests { source: &source, ids: &checked.ids, total: checked.total };

@@ -177,6 +177,7 @@ impl<'de> Loose<'de, Body<'de>> {
         Tokens {
             input: tokens(&usage.input),
             cached: tokens(&usage.input_details.fields.cached),
+            cache_written: 0,
             output: tokens(&usage.output),
             reasoning: tokens(&usage.output_details.fields.reasoning),
         }

@@ -13,7 +13,7 @@ mod shape;
 use std::io::{self, Read};
 
 use serde::de::MapAccess;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use self::body::{Body, Judged, Verdict, filters, is_nothing, judge};
 use self::shape::Shape;
@@ -48,6 +48,11 @@ impl ReadAnswers for OpenAiAnswers {
 
     fn request_id(&self, line: &str) -> Option<String> {
         row::id(line)
+    }
+
+    fn absent(&self, custom_id: &str, code: &str, message: &str) -> String {
+        let [id, code, message] = [custom_id, code, message].map(|text| json!(text));
+        format!(r#"{{"custom_id":{id},"response":null,"error":{{"code":{code},"message":{message}}}}}"#)
     }
 }
 

@@ -1,0 +1,114 @@
+//! Recognizing a batch by the ids of its answers, where the vendor shows no other sign of whose it is.
+//!
+//! Each id has the marks of its batch (`marked_id.rs`), and shows them once the batch has ended. Until then only a
+//! journal knows the batch. After a lost reply, a batch that was created at that time with as many requests is taken
+//! for ours; it is not cancelled before its answers show that it is.
+
+use super::search;
+use super::submit::{Submission, Submitter};
+use crate::api::Api;
+use crate::attachment::{By, Owner};
+use crate::clock::seconds;
+use crate::dialects::{Batch, Status};
+use crate::guard::{Guard, Stop};
+use crate::identity;
+use crate::life::State;
+use crate::marked_id::Mark;
+use crate::policy::{MOST_FILES, TIME_SLACK};
+use crate::retry::{Advice, Failure};
+use crate::retry_loop::RetryBudget;
+use crate::values::Reuse;
+
+/// How much is read of the answers for the first of their ids, in bytes.
+const FIRST_ID: usize = 64 * 1024;
+
+impl Submitter<'_> {
+    /// Attaches to a completed batch of the same work that was created at `since` (Unix seconds) or later: this
+    /// step's, or anybody's where finished batches are reused.
+    pub(super) async fn attach_by_answers(&self, work: &Submission<'_>, since: i64) -> Result<(), Stop> {
+        let wanted =
+            |batch: &Batch| batch.status == Status::Completed && batch.counts.total == Some(work.shard.requests);
+        let batches = search::list(self.api, self.guard, since, wanted).await?;
+        let is_passed_over = |id: &String| self.progress.borrow().passed_over.contains(id);
+        let batches = batches.into_iter().rev().filter(|batch| !is_passed_over(&batch.id)).take(MOST_FILES);
+        for batch in batches {
+            let Some(mark) = first_mark(self.api, self.guard, &batch).await? else { continue };
+            if !mark.is_of(&work.key) {
+                continue;
+            }
+            let is_of_run = identity::is_create_of_run(&mark.create, work.repo.as_deref(), work.run.as_deref());
+            if is_of_run || work.reuse == Reuse::Finished {
+                let owner = if is_of_run { Owner::ThisRun } else { Owner::AnotherRun };
+                return self.attach_to(work, batch, By::List, owner);
+            }
+            self.pass_over(&batch.id, "it was completed by another run; `reuse: finished` takes such batches");
+        }
+        Ok(())
+    }
+
+    /// The batches that a create may have made which was first and last sent at these times (Unix seconds): those of
+    /// that time with as many requests that nobody knows to be another's.
+    pub(super) async fn find_by_time(&self, first: i64, last: i64) -> Result<Vec<Batch>, Failure> {
+        let slack = seconds(TIME_SLACK);
+        let (since, until) = (self.api.server_time(first) - slack, self.api.server_time(last) + slack);
+        let wanted = |batch: &Batch| {
+            let progress = self.progress.borrow();
+            let is_at_time = batch.created_at.is_none_or(|created| created <= until);
+            let is_known = progress.passed_over.contains(&batch.id) || progress.known.contains(&batch.id);
+            is_at_time && !is_known && !self.room.holds(&batch.id) && batch.counts.total == progress.requests
+        };
+        let found = search::scan(self.api, since, wanted).await?;
+        // A batch beyond what was read may be ours: such a look counts for nothing.
+        let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
+        if found.is_whole { Ok(found.batches) } else { Err(endless()) }
+    }
+
+    /// Whether the batch that was waited for turns out to be of other work: then there is none, and ours is to be made.
+    pub(super) async fn is_anothers(&self, work: &Submission<'_>) -> Result<bool, Stop> {
+        let batch = self.progress.borrow().batch().filter(|batch| batch.status.is_terminal()).cloned();
+        let is_doubtful = self.progress.borrow().owner() == Owner::AnotherRun;
+        let Some(batch) = batch.filter(|_| is_doubtful) else { return Ok(false) };
+        let mark = first_mark(self.api, self.guard, &batch).await?;
+        let is_anothers = mark.is_some_and(|mark| !mark.is_of(&work.key));
+        if is_anothers {
+            self.progress.borrow_mut().adopt(State::New);
+            self.pass_over(&batch.id, "its answers are to other requests");
+        }
+        Ok(is_anothers)
+    }
+}
+
+/// The marks that the first answer of a batch has. None where the vendor does not mark answers, or this one is not
+/// marked or cannot be had.
+pub(crate) async fn first_mark(api: &Api, guard: &Guard<'_>, batch: &Batch) -> Result<Option<Mark>, Stop> {
+    let Some(place) = api.marked_answers(batch) else { return Ok(None) };
+    let look = async || match first_line(api, &place).await {
+        Ok(line) => Ok(Some(line)),
+        Err(failure) if matches!(failure.advice(), Advice::Again(_)) => Err(failure),
+        Err(_) => Ok(None),
+    };
+    let doing = format!("reading the first answer of batch {}", batch.id);
+    let line = match guard.retry(&doing, RetryBudget::BeforeBatch, look).await {
+        Err(Stop::Failed(_)) => None,
+        line => line?,
+    };
+    let reader = api.vendor().dialect.answers();
+    let id = line.as_ref().and_then(|line| reader.read(line, None).custom_id);
+    Ok(id.and_then(|id| Mark::read(&id).map(|(mark, _)| mark)))
+}
+
+/// The first line, or as much of it as it takes to see its id.
+async fn first_line(api: &Api, place: &str) -> Result<Vec<u8>, Failure> {
+    let (mut download, mut line) = (api.content(place, 0).await?, Vec::new());
+    while let Some(chunk) = download.chunk().await? {
+        line.extend_from_slice(&chunk);
+        if let Some(end) = memchr::memchr(b'\n', &line) {
+            line.truncate(end);
+            break;
+        }
+        if line.len() >= FIRST_ID {
+            break;
+        }
+    }
+    Ok(line)
+}

@@ -1,0 +1,201 @@
+//! One line of the requests file: `{"custom_id", "params"}`, where `params` is the body of a Messages request.
+
+use serde::de::MapAccess;
+
+use super::{ENDPOINT, VERSION};
+use crate::dialects::{Finding, RequestLine, Rules, Scrutiny, described, no_text, not_json};
+use crate::json::fast;
+use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
+
+/// What version `2026-10-21` of the API refuses in a request.
+const REMOVED: [&str; 3] = ["params.temperature", "params.top_p", "params.top_k"];
+
+/// The id of the request that a line holds, whatever the rest of the line is.
+pub(super) fn id(line: &str) -> Option<String> {
+    let request: Loose<'_, Row<'_>> = serde_json::from_str(line).ok()?;
+    if let Seen::Text(id) = request.fields.custom_id { Some(id.into_owned()) } else { None }
+}
+
+/// Reads a line, which is text already, and finds what is wrong with it by itself.
+pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
+    let mut whole: Loose<'l, Row<'l>> = Loose::default();
+    let one_object = "each line is one whole JSON object";
+    match fast::fill(line, &mut whole) {
+        Err(error) => return Err(not_json(&error, line)),
+        Ok(()) if whole.seen != Seen::Object => {
+            let found = format!("the line is {}", described(&whole.seen));
+            return Err(Finding::new(found, one_object, "write an object with `custom_id` and `params`"));
+        }
+        Ok(()) => {}
+    }
+    let row = &mut whole.fields;
+    let mut request = RequestLine { endpoint: Some(ENDPOINT.into()), ..RequestLine::default() };
+    if row.is_openais() {
+        let found = "the line is a request in OpenAI's form";
+        let fix = "write `custom_id` and `params`, or choose the provider that the requests are for";
+        return Err(Finding::new(found, "Anthropic takes its own", fix));
+    }
+    request.findings.extend(row.id_findings());
+    if rules.scrutiny == Scrutiny::Full {
+        row.add_findings(rules, &mut request.findings);
+    }
+    request.model = row.params.fields.model.take_text();
+    request.custom_id = row.custom_id.take_text();
+    Ok(request)
+}
+
+/// A request, as far as it is looked into.
+#[derive(Debug, Default)]
+struct Row<'de> {
+    custom_id: Seen<'de>,
+    params: Loose<'de, Params<'de>>,
+    /// What OpenAI's lines have instead.
+    method: Seen<'de>,
+    url: Seen<'de>,
+    body: Seen<'de>,
+    repeated: Option<&'static str>,
+}
+
+/// The parameters of a request, as far as they are looked into.
+#[derive(Debug, Default)]
+struct Params<'de> {
+    model: Seen<'de>,
+    max_tokens: Seen<'de>,
+    messages: Seen<'de>,
+    stream: Seen<'de>,
+    temperature: Seen<'de>,
+    top_p: Seen<'de>,
+    top_k: Seen<'de>,
+}
+
+impl<'de> Fields<'de> for Row<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "custom_id" => {
+                let before = std::mem::replace(&mut self.custom_id, map.next_value()?);
+                self.repeated = self.repeated.or((before != Seen::Absent).then_some("custom_id"));
+            }
+            "params" => {
+                let before = self.params.seen.clone();
+                map.next_value_seed(Fill(&mut self.params))?;
+                self.repeated = self.repeated.or((before != Seen::Absent).then_some("params"));
+            }
+            "method" => self.method = map.next_value()?,
+            "url" => self.url = map.next_value()?,
+            "body" => self.body = map.next_value()?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for Params<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let field = match key {
+            "model" => &mut self.model,
+            "max_tokens" => &mut self.max_tokens,
+            "messages" => &mut self.messages,
+            "stream" => &mut self.stream,
+            "temperature" => &mut self.temperature,
+            "top_p" => &mut self.top_p,
+            "top_k" => &mut self.top_k,
+            _ => return skip(map),
+        };
+        *field = map.next_value()?;
+        Ok(())
+    }
+}
+
+impl Row<'_> {
+    fn is_openais(&self) -> bool {
+        self.params.seen == Seen::Absent && (self.body == Seen::Object || self.url.text().is_some())
+    }
+
+    fn id_findings(&self) -> Option<Finding> {
+        let finding = no_text(&self.custom_id, "each request needs a string of its own", "add one");
+        finding.map(|finding| finding.of("custom_id"))
+    }
+
+    fn add_findings(&self, rules: &Rules, findings: &mut Vec<Finding>) {
+        findings.extend(self.repeated.map(|field| {
+            Finding::new("given twice", "it is ambiguous which one applies", "remove one of them").of(field)
+        }));
+        if self.params.seen == Seen::Object {
+            self.params.fields.add_findings(rules, findings);
+        } else {
+            let fix = if self.params.seen.is_nothing() { "add it" } else { "write an object" };
+            let finding = Finding::new(described(&self.params.seen), "an object holds the request's parameters", fix);
+            findings.push(finding.of("params"));
+        }
+    }
+}
+
+impl Params<'_> {
+    fn add_findings(&self, rules: &Rules, findings: &mut Vec<Finding>) {
+        let model = no_text(&self.model, "each request names its model", "add it");
+        findings.extend(model.map(|finding| finding.of("params.model")));
+        let is_limit = matches!(&self.max_tokens, Seen::Number(number) if number.as_u64().is_some_and(|most| most > 0));
+        if !is_limit {
+            let expected = "each request says how many tokens its answer may have at most";
+            let finding = Finding::new(described(&self.max_tokens), expected, "write a whole number above 0");
+            findings.push(finding.of("params.max_tokens"));
+        }
+        if !matches!(self.messages, Seen::Array { len: 1.., .. }) {
+            let finding = Finding::new(described(&self.messages), "each request has messages", "write at least one");
+            findings.push(finding.of("params.messages"));
+        }
+        if self.stream == Seen::Bool(true) {
+            findings.push(Finding::new("true", "batches cannot stream", "remove it").of("params.stream"));
+        }
+        if rules.header(VERSION.0).is_none_or(|version| version == VERSION.1) {
+            for (field, seen) in REMOVED.into_iter().zip([&self.temperature, &self.top_p, &self.top_k]) {
+                if !seen.is_nothing() {
+                    let expected = "version `2026-10-21` of the API refuses it";
+                    let fix = "remove it, or set `headers: anthropic-version: 2023-06-01`";
+                    findings.push(Finding::new(described(seen), expected, fix).of(field));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use crate::dialects::{Name, Rules, choose};
+    use crate::requests::Fault;
+    use crate::requests::testing::checked;
+
+    fn faults(lines: &[&str], version: Option<&str>) -> String {
+        let headers = version.map(|version| ("anthropic-version".to_owned(), version.to_owned()));
+        let rules = Rules { headers: headers.into_iter().collect(), ..choose(Name::Anthropic).rules() };
+        let checked = checked(&[("requests.jsonl", &lines.join("\n"))], &rules);
+        checked.faults.iter().map(Fault::sentence).collect::<Vec<_>>().join("\n")
+    }
+
+    const GOOD: &str =
+        r#"{"custom_id":"a","params":{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}}"#;
+
+    #[test]
+    fn a_line_is_a_request_of_the_messages_api() {
+        let of = |from: &str, to: &str, id: &str| GOOD.replace(from, to).replace("\"a\"", id);
+        let lines = [
+            GOOD.to_owned(),
+            of("\"max_tokens\":9,", "", "\"b\""),
+            of("9", "0.5", "\"c\""),
+            of("[{\"role\":\"user\",\"content\":\"Hi\"}]", "[]", "\"d\""),
+            of("9", "9,\"stream\":true", "\"e\""),
+            of("9", "9,\"temperature\":0,\"top_k\":5", "\"f\""),
+            of("\"model\":\"m\",", "", "\"g\""),
+            of("\"params\":{", "\"params\":7,\"x\":{", "\"h\""),
+            of("\"custom_id\":\"a\"", "\"custom_id\":\"a\",\"custom_id\":\"i\"", "\"a\""),
+            r#"{"custom_id":"j","method":"POST","url":"/v1/chat/completions","body":{"model":"m"}}"#.to_owned(),
+            "[]".to_owned(),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_snapshot!(faults(&lines, None), @"");
+        let warm = of("9", "9,\"temperature\":0", "\"f\"");
+        assert_eq!(faults(&[&warm], Some("2023-06-01")), "");
+    }
+}
