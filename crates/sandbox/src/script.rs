@@ -146,8 +146,8 @@ impl Action {
             ("lag", value) if on == Some(Operation::List) => Self::Lag(span(name, needed(name, value)?)?),
             _ => {
                 let target = on.map_or("any", Operation::word);
-                let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; upload and create take too-large=BYTES, \
-                             create takes too-many=N, unknown=WORD, full=N, content takes cut=N, list takes lag=SPAN";
+                let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; upload takes too-large=BYTES, \
+                             create takes too-large=BYTES, too-many=N, unknown=WORD, full=N, content takes cut=N, list takes lag=SPAN";
                 return unknown(target, name, known);
             }
         })

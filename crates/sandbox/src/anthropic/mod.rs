@@ -5,6 +5,8 @@
 
 mod batch;
 mod create;
+#[cfg(test)]
+mod loopback;
 mod message;
 mod page;
 mod refusal;
