@@ -1,5 +1,6 @@
 //! One batch, and the object that Anthropic's API shows of it.
 
+use std::ops::Range;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -102,9 +103,10 @@ impl Batch {
 
     /// Who made it: there is no metadata, but ids may begin with a mark.
     pub(super) fn marked(&self) -> Marked {
-        let first = (self.life.rows.len() > 0).then(|| self.life.rows.row(0).custom_id.as_str());
-        let mark = first.and_then(|id| Some((id, own_id(id)))).filter(|(id, own)| own.len() < id.len());
-        let part = |range: std::ops::Range<usize>| mark.and_then(|(id, _)| id.get(range)).map(str::to_owned);
+        // A batch has at least one row.
+        let id = self.life.rows.row(0).custom_id.as_str();
+        let is_marked = own_id(id).len() < id.len();
+        let part = |range: Range<usize>| id.get(range).filter(|_| is_marked).map(str::to_owned);
         Marked { key: part(0..16), create: part(17..29) }
     }
 }
