@@ -63,7 +63,8 @@ def anthropic(origin):
 
     def request(number, **params):
         turns = [{"role": "user", "content": f"What is {number}?"}]
-        return {"custom_id": f"r-{number}", "params": {"model": "claude", "max_tokens": 99, "messages": turns, **params}}
+        params = {"model": "claude", "max_tokens": 99, "messages": turns, **params}
+        return {"custom_id": f"r-{number}", "params": params}
 
     def create(requests):
         return strict(types.MessageBatch, raw.create(requests=requests).http_response.content)
@@ -133,7 +134,9 @@ def openai(origin):
         lines = "".join(json.dumps({"custom_id": f"r{number}", **line}) + "\n" for number in range(count))
         uploaded = files.create(file=("a.jsonl", lines.encode()), purpose="batch")
         uploaded = strict(types.FileObject, uploaded.content)
-        made = batches.create(input_file_id=uploaded.id, endpoint=endpoint, completion_window="24h", metadata={"a": "b"})
+        made = batches.create(
+            input_file_id=uploaded.id, endpoint=endpoint, completion_window="24h", metadata={"a": "b"}
+        )
         return strict(types.Batch, made.content)
 
     def ended(batch):

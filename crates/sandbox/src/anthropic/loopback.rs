@@ -275,7 +275,8 @@ async fn a_lost_create_has_happened_and_a_body_cut_short_has_not() {
 
     let body = json!({"requests": [request("a", &json!({}))]}).to_string();
     let head = format!(
-        "POST {BATCHES} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nanthropic-version: 2023-06-01\r\ncontent-length: {}\r\n\r\n",
+        "POST {BATCHES} HTTP/1.1\r\nhost: x\r\nx-api-key: k\r\nanthropic-version: 2023-06-01\r\n\
+         content-length: {}\r\n\r\n",
         body.len()
     );
     let mut stream = TcpStream::connect(bench.origin.trim_start_matches("http://")).await.unwrap();

@@ -45,7 +45,8 @@ fn tool_use(params: &Value, tag: &str) -> Value {
     let tool = &params["tools"][0];
     let input =
         if tool["input_schema"].is_object() { specimen(&tool["input_schema"], "Simulated input") } else { json!({}) };
-    json!({"type": "tool_use", "id": format!("toolu_{tag}"), "name": tool["name"].as_str().unwrap_or("simulated"), "input": input})
+    let name = tool["name"].as_str().unwrap_or("simulated");
+    json!({"type": "tool_use", "id": format!("toolu_{tag}"), "name": name, "input": input})
 }
 
 /// The first so many bytes of a text, or as many fewer as a character needs.
