@@ -11,6 +11,16 @@ pub(crate) use without::Simulator;
 /// SIMULATED, whatever the provider is called.
 pub(crate) const MARK: &str = "x-batchstep-sandbox";
 
+/// Whose API a sandbox speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Dialect {
+    /// OpenAI's Files and Batches.
+    #[default]
+    Openai,
+    /// Anthropic's Message Batches.
+    Anthropic,
+}
+
 #[cfg(feature = "sandbox")]
 mod with {
     use std::time::Duration;
@@ -18,6 +28,7 @@ mod with {
     use batchstep_sandbox::{Fault, Options, Sandbox, script};
     use tokio::net::TcpListener;
 
+    use super::Dialect;
     use crate::clock::Clock;
     use crate::error::Error;
 
@@ -28,6 +39,7 @@ mod with {
     pub(crate) struct Simulator {
         /// How long its batches take.
         pub takes: Duration,
+        dialect: batchstep_sandbox::Dialect,
         faults: Vec<Fault>,
     }
 
@@ -35,8 +47,8 @@ mod with {
         /// Reads how the sandbox is to behave: how long a batch takes, and scripts of faults or `@` and their files.
         ///
         /// # Errors
-        /// Ends in exit 2 if a fault is wrong, or a file of faults cannot be read.
-        pub(crate) fn new(takes: Option<Duration>, scripts: &[String]) -> Result<Self, Error> {
+        /// Ends in exit 2 if a fault is wrong or not one that this dialect has, or a file of faults cannot be read.
+        pub(crate) fn new(dialect: Dialect, takes: Option<Duration>, scripts: &[String]) -> Result<Self, Error> {
             let mut faults = Vec::new();
             for fault in scripts {
                 let unread =
@@ -49,18 +61,36 @@ mod with {
                     |why| Error::usage(format!("`fault` is wrong: {why}")).hint("docs/sandbox.md lists them all.");
                 faults.extend(script(&text).map_err(wrong)?);
             }
-            Ok(Self { takes: takes.unwrap_or(TAKES), faults })
+            let dialect = match dialect {
+                Dialect::Openai => batchstep_sandbox::Dialect::Openai,
+                Dialect::Anthropic => batchstep_sandbox::Dialect::Anthropic,
+            };
+            if let Some(fault) = dialect.refuses(&faults) {
+                return Err(Error::usage(format!("`fault` is wrong: the dialect {dialect} does not have `{fault}`."))
+                    .hint("docs/sandbox.md says which dialect has which faults."));
+            }
+            Ok(Self { takes: takes.unwrap_or(TAKES), dialect, faults })
         }
 
         /// Serves it until the future is dropped.
         pub(crate) async fn serve(self, listener: TcpListener, clock: Clock) {
             let options = Options { takes: self.takes, faults: self.faults };
-            Sandbox::new(options, move || clock.now()).serve(listener).await;
+            Sandbox::speaking(self.dialect, options, move || clock.now()).serve(listener).await;
         }
     }
 
     #[cfg(test)]
     mod tests {
+        use super::{Dialect, Simulator};
+
+        #[test]
+        fn a_fault_must_be_one_that_the_dialect_has() {
+            let fault = ["file late=2s".to_owned()];
+            assert!(Simulator::new(Dialect::Openai, None, &fault).is_ok());
+            let error = Simulator::new(Dialect::Anthropic, None, &fault).err().unwrap();
+            assert_eq!(error.message, "`fault` is wrong: the dialect anthropic does not have `file late=2s`.");
+        }
+
         #[test]
         fn the_mark_is_the_one_that_the_sandbox_sets() {
             assert_eq!(super::super::MARK, batchstep_sandbox::MARK);
@@ -76,6 +106,7 @@ mod without {
 
     use tokio::net::TcpListener;
 
+    use super::Dialect;
     use crate::clock::Clock;
     use crate::error::Error;
 
@@ -92,7 +123,7 @@ mod without {
         ///
         /// # Errors
         /// Always ends in exit 2.
-        pub(crate) fn new(_: Option<Duration>, _: &[String]) -> Result<Self, Error> {
+        pub(crate) fn new(_: Dialect, _: Option<Duration>, _: &[String]) -> Result<Self, Error> {
             Err(Error::usage("This batchstep was built without the sandbox.")
                 .hint("Build it with the feature `sandbox`, which is on by default."))
         }
@@ -105,12 +136,12 @@ mod without {
     }
     #[cfg(test)]
     mod tests {
-        use super::Simulator;
+        use super::{Dialect, Simulator};
         use crate::error::Exit;
 
         #[test]
         fn a_build_without_the_sandbox_says_so() {
-            let error = Simulator::new(None, &[]).err().unwrap();
+            let error = Simulator::new(Dialect::default(), None, &[]).err().unwrap();
             assert_eq!(error.exit, Exit::Usage);
             assert_eq!(error.message, "This batchstep was built without the sandbox.");
             assert!(error.hints.iter().any(|hint| hint.contains("feature `sandbox`")), "{:?}", error.hints);

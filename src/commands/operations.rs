@@ -17,7 +17,7 @@ use crate::plan::{self, Server};
 use crate::requests::source;
 use crate::retry::Failure;
 use crate::retry_loop::refused;
-use crate::simulator::Simulator;
+use crate::simulator::{Dialect, Simulator};
 use crate::text::shorten;
 use crate::world::World;
 
@@ -133,7 +133,8 @@ async fn content(inputs: inputs::FileContent, world: &World) -> Result<(), Error
 
 /// `batchstep sandbox`: serves the simulator until a signal comes.
 pub(crate) async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<(), Error> {
-    let simulator = Simulator::new(inputs.simulation.takes, &inputs.simulation.fault)?;
+    let dialect = inputs.dialect.unwrap_or_default();
+    let simulator = Simulator::new(dialect, inputs.simulation.takes, &inputs.simulation.fault)?;
     let port = inputs.port.unwrap_or(8080);
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
         Error::usage(format!("`port` {port} cannot be served on."))
@@ -142,9 +143,12 @@ pub(crate) async fn sandbox(inputs: inputs::Sandbox, world: &World) -> Result<()
     })?;
     let address =
         listener.local_addr().map_err(|error| Error::internal("The sandbox has no address.").because(error))?;
-    world.apply(vec![Effect::Log(format!(
-        "SIMULATED: the sandbox serves http://{address}/v1 until it is stopped; use it with `--provider sandbox --base-url http://{address}/v1`"
-    ))]);
+    let usage = match dialect {
+        Dialect::Openai => format!("use it with `--provider sandbox --base-url http://{address}/v1`"),
+        Dialect::Anthropic => "it speaks Anthropic's dialect, at /v1/messages/batches".to_owned(),
+    };
+    let line = format!("SIMULATED: the sandbox serves http://{address}/v1 until it is stopped; {usage}");
+    world.apply(vec![Effect::Log(line)]);
     simulator.serve(listener, world.clock).await;
     Ok(())
 }

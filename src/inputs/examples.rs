@@ -54,7 +54,8 @@ pub(super) const SANDBOX: &str = "\
 Examples:
   batchstep sandbox --port 8080
   # Batches take a minute; for the first 20 seconds every look at one gets a 503.
-  batchstep sandbox --takes 1m --fault 'get 503 for=20s'";
+  batchstep sandbox --takes 1m --fault 'get 503 for=20s'
+  batchstep sandbox --dialect anthropic --fault 'create 529 times=2'";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -23,6 +23,7 @@ pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, O
 use crate::dialects;
 use crate::env::Terminals;
 use crate::hosts::Choice;
+use crate::simulator;
 use crate::values;
 
 /// The widest that help is wrapped to, in columns, and its width where it is piped.
@@ -224,6 +225,9 @@ pub struct Sandbox {
     /// The loopback port to serve on; 0 picks a free one [default: 8080].
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// Whose API it speaks: openai or anthropic [default: openai].
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    pub dialect: Option<simulator::Dialect>,
     /// How it behaves.
     #[command(flatten)]
     pub simulation: Simulation,

@@ -18,7 +18,7 @@ use crate::hosts::{Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
-use crate::simulator::Simulator;
+use crate::simulator::{Dialect, Simulator};
 use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
 
 /// The completion window where none is named.
@@ -282,7 +282,8 @@ impl Server {
         // Taken by the listener before it serves; never sent to.
         connection.base_url = Some("http://127.0.0.1/v1".to_owned());
         let server = Self::remote(connection)?;
-        Ok(Self { simulator: Some(Simulator::new(simulation.takes, &simulation.fault)?), ..server })
+        let simulator = Simulator::new(Dialect::default(), simulation.takes, &simulation.fault)?;
+        Ok(Self { simulator: Some(simulator), ..server })
     }
 }
 

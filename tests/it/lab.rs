@@ -13,7 +13,7 @@ use batchstep::inputs::Cli;
 use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::world::World;
-use batchstep_sandbox::{Options, Sandbox, Tally, script};
+use batchstep_sandbox::{Dialect, Options, Sandbox, Tally, script};
 use clap::Parser as _;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -33,6 +33,8 @@ pub(crate) struct Lab {
     pub(crate) seed: u64,
     /// How long after a command's start whoever launched it is gone, if ever.
     pub(crate) launcher_dies: Option<Duration>,
+    /// Whose API the sandbox speaks, which is also the provider's name.
+    dialect: Dialect,
     sandbox: Sandbox,
     pub(crate) base_url: String,
 }
@@ -55,16 +57,23 @@ impl Lab {
     }
 
     pub(crate) async fn with_requests(takes: Duration, faults: &str, requests: usize) -> Self {
+        Self::speaking(Dialect::Openai, takes, faults, requests).await
+    }
+
+    /// The same, of any dialect: a test can run against each of them.
+    pub(crate) async fn speaking(dialect: Dialect, takes: Duration, faults: &str, requests: usize) -> Self {
         let clock = Clock::starting_at(Duration::from_secs(1_800_000_000));
-        let sandbox = Sandbox::new(Options { takes, faults: script(faults).unwrap() }, move || clock.now());
+        let faults = script(faults).unwrap();
+        assert_eq!(dialect.refuses(&faults), None);
+        let sandbox = Sandbox::speaking(dialect, Options { takes, faults }, move || clock.now());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         tokio::spawn(sandbox.clone().serve(listener));
         let dir = tempfile::tempdir().unwrap();
-        let lines: String = (0..requests).map(request).collect();
+        let lines: String = (0..requests).map(|index| request(dialect, index)).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
         let (env, setting, launcher_dies) = (Env::default(), Setting::Ci, None);
-        Self { dir, clock, env, setting, seed: 42, launcher_dies, sandbox, base_url }
+        Self { dir, clock, env, setting, seed: 42, launcher_dies, dialect, sandbox, base_url }
     }
 
     /// Another machine with the same requests, which shares nothing but the server.
@@ -73,7 +82,8 @@ impl Lab {
         std::fs::copy(self.dir.path().join("requests.jsonl"), dir.path().join("requests.jsonl")).unwrap();
         let (env, sandbox, base_url) = (self.env.clone(), self.sandbox.clone(), self.base_url.clone());
         let (setting, seed, launcher_dies) = (self.setting, self.seed, None);
-        Self { dir, clock: self.clock, env, setting, seed, launcher_dies, sandbox, base_url }
+        let (clock, dialect) = (self.clock, self.dialect);
+        Self { dir, clock, env, setting, seed, launcher_dies, dialect, sandbox, base_url }
     }
 
     /// What the sandbox has done so far.
@@ -200,7 +210,8 @@ impl Lab {
         world.launcher = launcher;
         world.rng = fastrand::Rng::with_seed(self.seed);
         world.setting = self.setting;
-        let server = ["--base-url", &self.base_url, "--provider", "openai", "--api-key", "sk-lab-0123456789"];
+        let provider = self.dialect.word();
+        let server = ["--base-url", &self.base_url, "--provider", provider, "--api-key", "sk-lab-0123456789"];
         // Of an input that is given twice clap would complain.
         let is_offline = matches!(words, ["sandbox" | "check", ..]);
         let flags = server.chunks(2).filter(|flag| !is_offline && !words.contains(&flag[0]));
@@ -269,10 +280,19 @@ fn custom_id(index: usize) -> String {
     format!("request-{index}")
 }
 
-fn request(index: usize) -> String {
+fn request(dialect: Dialect, index: usize) -> String {
     let id = custom_id(index);
-    let body = r#"{"model":"gpt-4.1-mini","messages":[{"role":"user","content":"Say it"}]}"#;
-    format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#) + "\n"
+    let messages = r#"[{"role":"user","content":"Say it"}]"#;
+    let members = match dialect {
+        Dialect::Openai => {
+            let body = format!(r#"{{"model":"gpt-4.1-mini","messages":{messages}}}"#);
+            format!(r#""method":"POST","url":"/v1/chat/completions","body":{body}"#)
+        }
+        Dialect::Anthropic => {
+            format!(r#""params":{{"model":"claude-haiku-4-5","max_tokens":64,"messages":{messages}}}"#)
+        }
+    };
+    format!(r#"{{"custom_id":"{id}",{members}}}"#) + "\n"
 }
 
 /// What was printed at once, and when.

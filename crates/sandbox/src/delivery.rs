@@ -6,7 +6,6 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
 use super::faults::compact;
 
@@ -33,6 +32,8 @@ pub(super) enum DeliveryFault {
     Undercounted,
     /// It names an error file that does not exist, where it has none.
     Phantom,
+    /// They are at an address of another origin, which takes no credentials.
+    Elsewhere,
 }
 
 impl fmt::Display for DeliveryFault {
@@ -48,6 +49,7 @@ impl fmt::Display for DeliveryFault {
             Self::Overcounted(count) => write!(f, "overcounted={count}"),
             Self::Undercounted => f.write_str("undercounted"),
             Self::Phantom => f.write_str("phantom"),
+            Self::Elsewhere => f.write_str("elsewhere"),
         }
     }
 }
@@ -80,25 +82,4 @@ fn compressed(content: &[u8]) -> Bytes {
     // A vector takes everything.
     drop(encoder.write_all(content));
     encoder.finish().unwrap_or_default().into()
-}
-
-/// What a batch that ended so long ago says of its answers, as `object` would say it.
-pub(super) fn describe(object: &mut Value, faults: &[DeliveryFault], after: Duration) {
-    for fault in faults {
-        match fault {
-            DeliveryFault::Late(span) if after < *span => {
-                (object["output_file_id"], object["error_file_id"]) = (Value::Null, Value::Null);
-            }
-            DeliveryFault::Phantom if object["error_file_id"].is_null() => {
-                object["error_file_id"] = json!("file-sandbox-phantom");
-            }
-            DeliveryFault::Uncounted => object["request_counts"] = Value::Null,
-            DeliveryFault::Overcounted(count) => {
-                let completed = object["request_counts"]["completed"].as_u64().unwrap_or(0);
-                object["request_counts"]["completed"] = json!(completed + count);
-            }
-            DeliveryFault::Undercounted => object["request_counts"]["completed"] = json!(0),
-            _ => {}
-        }
-    }
 }

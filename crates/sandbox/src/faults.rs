@@ -14,7 +14,7 @@
 //! | | `stall` | it is done, the reply never comes |
 //! | | `delay=SPAN` | the reply comes that much later; half of it passes before it is done |
 //! | | `redirect=URL` | 302 to there; `{id}` in it becomes the path's id |
-//! | `upload` | `too-large=BYTES` | 413 if its body has more bytes, as a gateway in front answers |
+//! | `upload`, `create` | `too-large=BYTES` | 413 if its body has more bytes, as a gateway in front answers |
 //! | `create` | `too-many=N` | 400 if the file has more requests |
 //! | | `unknown=WORD` | refused where the body has that member; else it is done |
 //! | | `full=N` | 429 while N batches are under way; else it is done |
@@ -28,6 +28,7 @@
 //! | | `string-body` | the body is a string of JSON |
 //! | | `empty` | status 200 and an empty body |
 //! | | `bare` | an error without a status: 429 stands at the start of its message |
+//! | | `stop=WORD` | Anthropic: the message has that `stop_reason` |
 //! | `answers` | `late=SPAN` | the files are named that long after the batch's end |
 //! | | `short=SPAN` | they hold half of their lines for so long after it |
 //! | | `torn=SPAN` | they end inside a line for so long |
@@ -35,6 +36,7 @@
 //! | | `absent=SPAN` | they are 404 for so long |
 //! | | `gzip` | they are compressed although nobody asked for it |
 //! | | `phantom` | an error file is named that does not exist |
+//! | | `elsewhere` | Anthropic: `results_url` is of another origin, and takes no credentials |
 //! | | `uncounted` | the batch's counts are null |
 //! | | `overcounted=N` | the batch counts N requests too many as completed |
 //! | | `undercounted` | the batch counts no request as completed |
@@ -53,7 +55,8 @@
 //! | | `withheld` | its content is not given back: 403 |
 //!
 //! The operations are `upload`, `list-files`, `get-file`, `content`,
-//! `delete-file`, `create`, `list`, `get`, `cancel`.
+//! `delete-file`, `create`, `list`, `get`, `cancel`, `delete`; `results` is
+//! `content`. What each dialect has of all this is dialect.rs's matter.
 //! `message=TEXT` comes last: the text is the rest of the line.
 //! `after=N` passes over the first N matching calls, `times=N` strikes only the
 //! N after those, `for=1h` only within an hour of the first of them. For `rows`
@@ -123,7 +126,13 @@ pub(super) enum RowFault {
     StringBody,
     Empty,
     Bare,
+    /// One of `STOPS`.
+    Stop(&'static str),
 }
+
+/// Why a model stopped, in Anthropic's words.
+pub(super) const STOPS: [&str; 7] =
+    ["end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"];
 
 /// What happens to a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,6 +243,7 @@ impl fmt::Display for RowFault {
             Self::StringBody => f.write_str("string-body"),
             Self::Empty => f.write_str("empty"),
             Self::Bare => f.write_str("bare"),
+            Self::Stop(word) => write!(f, "stop={word}"),
         }
     }
 }

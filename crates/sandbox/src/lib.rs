@@ -1,25 +1,28 @@
-//! The sandbox: a simulator of OpenAI's Files and Batches API.
+//! The sandbox: a simulator of OpenAI's Files and Batches API, or of Anthropic's Message Batches.
 //!
 //! It is a future on the caller's runtime that serves real HTTP on a listener,
 //! so the product's own client talks to it. `--provider sandbox` runs it inside
 //! the process, `batchstep sandbox` serves it. Nothing it answers comes from a
 //! model, and nothing of it is kept when it ends.
 //!
-//! Reading order: world.rs is the API, course.rs a batch's life, faults.rs the
-//! bad weather, routes.rs the HTTP around them.
+//! Reading order: course.rs is a batch's life, faults.rs the bad weather,
+//! engine.rs what the dialects share, `openai/` and `anthropic/` the APIs, and
+//! routes.rs the HTTP around them.
 
-mod answers;
-mod batch;
+mod anthropic;
+mod api;
 mod course;
 mod delivery;
-mod create;
+mod dialect;
+mod engine;
 mod faults;
-mod files;
 mod ids;
+mod life;
 #[cfg(test)]
 mod loopback;
+mod made_up;
+mod openai;
 mod operation;
-mod page;
 mod payload;
 mod refusal;
 mod routes;
@@ -28,10 +31,7 @@ mod script;
 mod share;
 mod specimen;
 mod tally;
-mod upload;
-mod validate;
 mod weather;
-mod world;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,11 +42,12 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+pub use dialect::Dialect;
 pub use faults::Fault;
 pub use script::script;
 pub use tally::{Tally, TallyBatch};
 
-use world::World;
+use api::Api;
 
 /// The header that every answer of a sandbox carries.
 pub const MARK: &str = "x-batchstep-sandbox";
@@ -71,13 +72,19 @@ impl Default for Options {
 pub struct Sandbox {
     /// The time of day, counted from the Unix epoch.
     now: Arc<dyn Fn() -> Duration + Send + Sync>,
-    world: Arc<Mutex<World>>,
+    api: Arc<Mutex<dyn Api>>,
 }
 
 impl Sandbox {
-    /// A sandbox without files or batches. `now` tells the time of day, counted from the Unix epoch.
+    /// A sandbox without files or batches that speaks OpenAI's dialect. `now` tells the time of day, counted from
+    /// the Unix epoch.
     pub fn new(options: Options, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { now: Arc::new(now), world: Arc::new(Mutex::new(World::new(options.takes, options.faults))) }
+        Self::speaking(Dialect::Openai, options, now)
+    }
+
+    /// The same, in this dialect. Faults that it does not have never strike: [`Dialect::refuses`] names them.
+    pub fn speaking(dialect: Dialect, options: Options, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { now: Arc::new(now), api: dialect.api(options.takes, options.faults) }
     }
 
     /// Serves the API at `/v1` on the listener until the future is dropped, and its connections with it.
@@ -101,15 +108,15 @@ impl Sandbox {
 
     /// What it has been asked for so far.
     pub fn tally(&self) -> Tally {
-        self.world().tally(self.now())
+        self.api().tally(self.now())
     }
 
     fn now(&self) -> Duration {
         (self.now)()
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
-        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    fn api(&self) -> MutexGuard<'_, dyn Api + 'static> {
+        self.api.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,37 +1,39 @@
-//! The operations of the API, and which one a method and a path mean.
+//! The operations of the APIs.
 //!
 //! Faults, the tally and the routes all speak of operations by these words, so
-//! that a script's `create` is the tally's `create`. What an operation does is
-//! world.rs's matter.
+//! that a script's `create` is the tally's `create`, in every dialect. Which
+//! path means which, and what is done, is the dialects' matter.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One operation of the Files and Batches API.
+/// One operation. Not every dialect has them all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Operation {
-    /// `POST /files`
+    /// An input file is uploaded.
     Upload,
-    /// `GET /files`
+    /// Files are listed.
     ListFiles,
-    /// `GET /files/{id}`
+    /// A file is shown.
     GetFile,
-    /// `GET /files/{id}/content`
+    /// The content of a file, or the results of a batch, is read.
     Content,
-    /// `DELETE /files/{id}`
+    /// A file is deleted.
     DeleteFile,
-    /// `POST /batches`
+    /// A batch is created.
     Create,
-    /// `GET /batches`
+    /// Batches are listed.
     List,
-    /// `GET /batches/{id}`
+    /// A batch is shown.
     Get,
-    /// `POST /batches/{id}/cancel`
+    /// A batch is cancelled.
     Cancel,
+    /// A batch is deleted.
+    Delete,
 }
 
 impl Operation {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Upload,
         Self::ListFiles,
         Self::GetFile,
@@ -41,6 +43,7 @@ impl Operation {
         Self::List,
         Self::Get,
         Self::Cancel,
+        Self::Delete,
     ];
 
     /// Its word in fault scripts and in the tally.
@@ -55,29 +58,8 @@ impl Operation {
             Self::List => "list",
             Self::Get => "get",
             Self::Cancel => "cancel",
+            Self::Delete => "delete",
         }
-    }
-
-    /// Finds the operation, and the id in the path (empty where the path has none).
-    pub(super) fn find<'a>(method: &str, path: &'a str) -> Option<(Self, &'a str)> {
-        let mut parts = path.strip_prefix("/v1/")?.trim_end_matches('/').split('/');
-        let (family, id, verb) = (parts.next()?, parts.next(), parts.next());
-        if parts.next().is_some() {
-            return None;
-        }
-        let operation = match (method, family, id, verb) {
-            ("POST", "files", None, None) => Self::Upload,
-            ("GET", "files", None, None) => Self::ListFiles,
-            ("GET", "files", Some(_), None) => Self::GetFile,
-            ("GET", "files", Some(_), Some("content")) => Self::Content,
-            ("DELETE", "files", Some(_), None) => Self::DeleteFile,
-            ("POST", "batches", None, None) => Self::Create,
-            ("GET", "batches", None, None) => Self::List,
-            ("GET", "batches", Some(_), None) => Self::Get,
-            ("POST", "batches", Some(_), Some("cancel")) => Self::Cancel,
-            _ => return None,
-        };
-        Some((operation, id.unwrap_or_default()))
     }
 }
 
@@ -91,6 +73,8 @@ impl FromStr for Operation {
     type Err = ();
 
     fn from_str(word: &str) -> Result<Self, ()> {
+        // Anthropic's word.
+        let word = if word == "results" { "content" } else { word };
         Self::ALL.into_iter().find(|operation| operation.word() == word).ok_or(())
     }
 }
@@ -98,21 +82,6 @@ impl FromStr for Operation {
 #[cfg(test)]
 mod tests {
     use super::Operation;
-
-    #[test]
-    fn paths_name_operations() {
-        assert_eq!(Operation::find("POST", "/v1/batches"), Some((Operation::Create, "")));
-        assert_eq!(Operation::find("GET", "/v1/batches/b/"), Some((Operation::Get, "b")));
-        assert_eq!(Operation::find("GET", "/v1/files/f/content"), Some((Operation::Content, "f")));
-        for (method, path) in [
-            ("PUT", "/v1/files"),
-            ("GET", "/batches"),
-            ("GET", "/v1/batches/b/cancel"),
-            ("GET", "/v1/files/f/content/x"),
-        ] {
-            assert_eq!(Operation::find(method, path), None, "{method} {path}");
-        }
-    }
 
     #[test]
     fn words_read_back() {

@@ -1,7 +1,7 @@
 //! HTTP in, HTTP out: a request becomes a call on the world, its answer a response.
 //!
 //! Faults that concern calls act here, before the world is asked or between its
-//! answer and the reply. What the operations do is world.rs's matter.
+//! answer and the reply. What the operations do is the dialects' matter.
 
 use std::time::Duration;
 
@@ -13,22 +13,14 @@ use serde_json::Value;
 
 use super::MARK;
 use super::Sandbox;
+use super::api::{Call, Query, Reply};
 use super::faults::Action;
-use super::operation::Operation;
-use super::page::Query;
 use super::payload::{Closed, Hold, Payload, receive};
 use super::refusal::Refusal;
-use super::upload;
 use super::weather::Strike;
 
 /// The largest request body: the Files API's 512 MB and room for the form around it.
 const LARGEST: usize = 513 * 1024 * 1024;
-
-/// What a call ends in, when it ends well.
-enum Reply {
-    Object(Value),
-    Content(Bytes),
-}
 
 /// Answers one request. `Err` closes the connection without a reply.
 pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Result<Response<Payload>, Closed> {
@@ -38,12 +30,13 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
     if let Some(reply) = beside_the_api(&sandbox, head.method.as_str(), path, &head.headers) {
         return finish(&sandbox, reply, &head.headers, hold);
     }
-    let Some((operation, id)) = Operation::find(head.method.as_str(), path) else {
-        let refusal = Refusal::new(404, format!("Invalid URL ({} {path})", head.method));
-        return finish(&sandbox, Err(refusal), &head.headers, hold);
+    let found = sandbox.api().find(head.method.as_str(), path);
+    let (operation, id) = match found {
+        Ok(found) => found,
+        Err(refusal) => return finish(&sandbox, Err(refusal), &head.headers, hold),
     };
     let now = sandbox.now();
-    let Strike { action, lag, delay } = sandbox.world().called(operation, now);
+    let Strike { action, lag, delay } = sandbox.api().engine().called(operation, now);
     if action == Some(Action::Reset) {
         return Err(Closed);
     }
@@ -70,8 +63,7 @@ pub(super) async fn serve(sandbox: Sandbox, request: Request<Incoming>) -> Resul
     }
     let query = Query(head.uri.query().unwrap_or_default());
     let most = if let Some(Action::TooMany(most)) = action { Some(most) } else { None };
-    let call = Call { operation, id, query, lag, most, body };
-    let reply = authorised(&head.headers).and_then(|()| call.act(&sandbox, &head.headers));
+    let reply = act(&sandbox, Call { operation, id, query, headers: &head.headers, body, now, lag, most });
     let hold = pass(delay / 2, hold).await;
     match action {
         Some(Action::Drop) => Err(Closed),
@@ -106,34 +98,30 @@ fn beside_the_api(sandbox: &Sandbox, method: &str, path: &str, headers: &HeaderM
         return Some(Ok(Reply::Object(serde_json::to_value(sandbox.tally()).unwrap_or_default())));
     }
     let id = own.strip_prefix("files/")?.strip_suffix("/content")?;
-    if headers.contains_key(header::AUTHORIZATION) {
-        return Some(Err(Refusal::new(400, "This address takes no credentials.")));
+    if headers.contains_key(header::AUTHORIZATION) || headers.contains_key("x-api-key") {
+        let message = "This address takes no credentials.".to_owned();
+        return Some(Err(Refusal { message, ..sandbox.api().scripted(400, None) }));
     }
-    Some(sandbox.world().content(id, sandbox.now()).map(Reply::Content))
+    Some(sandbox.api().stored(id, sandbox.now()).map(Reply::Content))
 }
 
-/// Any key will do but those that say themselves that they are wrong.
-fn authorised(headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    match given.and_then(|text| text.strip_prefix("Bearer ")).map(str::trim).unwrap_or_default() {
-        "" => Err(Refusal::no_key()),
-        key if key == "wrong" || key.contains("invalid") => Err(Refusal::wrong_key()),
-        _ => Ok(()),
-    }
+/// Makes a call, at the time that it is by now.
+fn act(sandbox: &Sandbox, call: Call<'_>) -> Result<Reply, Refusal> {
+    let (now, mut api) = (sandbox.now(), sandbox.api());
+    api.authorise(call.headers)?;
+    api.call(Call { now, ..call })
 }
 
 /// The refusal that a fault asks for, if it strikes this call.
 fn refused(sandbox: &Sandbox, action: &Action, body: &[u8], now: Duration) -> Option<Refusal> {
     match action {
         Action::Refuse { status, code, param, message, retry_after } => {
-            let usual = Refusal::scripted(*status, code.as_deref());
+            let usual = sandbox.api().scripted(*status, code.as_deref());
             let (param, message) = (param.clone(), message.clone().unwrap_or_else(|| usual.message.clone()));
             Some(Refusal { param, message, retry_after: *retry_after, ..usual })
         }
-        Action::Unknown(member) if names(body, member) => {
-            Some(Refusal::field(member, "unknown_parameter", format!("Unknown parameter: '{member}'.")))
-        }
-        Action::Full(most) if sandbox.world().under_way(now) >= *most => Some(Refusal::scripted(429, None)),
+        Action::Unknown(member) if names(body, member) => Some(sandbox.api().unknown_member(member)),
+        Action::Full(most) if sandbox.api().under_way(now) >= *most => Some(sandbox.api().scripted(429, None)),
         _ => None,
     }
 }
@@ -143,58 +131,26 @@ fn names(body: &[u8], member: &str) -> bool {
     serde_json::from_slice::<Value>(body).is_ok_and(|body| body.get(member).is_some())
 }
 
-/// A call whose body has arrived.
-struct Call<'a> {
-    operation: Operation,
-    id: &'a str,
-    query: Query<'a>,
-    lag: Duration,
-    /// How many requests a new batch may have.
-    most: Option<u64>,
-    body: Bytes,
-}
-
-impl Call<'_> {
-    fn act(self, sandbox: &Sandbox, headers: &HeaderMap) -> Result<Reply, Refusal> {
-        let Call { operation, id, query, lag, most, body } = self;
-        let (now, mut world) = (sandbox.now(), sandbox.world());
-        let object = match operation {
-            Operation::Upload => {
-                let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-                world.upload(upload::read(content_type.unwrap_or_default(), &body)?, now)
-            }
-            Operation::ListFiles => world.list_files(query, now),
-            Operation::GetFile => world.file(id, now),
-            Operation::Content => return world.content(id, now).map(Reply::Content),
-            Operation::DeleteFile => world.delete_file(id, now),
-            Operation::Create => world.create(&body, now, most),
-            Operation::List => world.list(query, now, lag),
-            Operation::Get => world.batch(id, now),
-            Operation::Cancel => world.cancel(id, now),
-        };
-        object.map(Reply::Object)
-    }
-}
-
 fn finish(
     sandbox: &Sandbox,
     reply: Result<Reply, Refusal>,
     headers: &HeaderMap,
     hold: Hold,
 ) -> Result<Response<Payload>, Closed> {
+    let (request_id, now) = (sandbox.api().engine().ids.hex("req_"), sandbox.now());
     let mut response = match reply {
         Ok(Reply::Object(object)) => json(200, &object, hold),
         Ok(Reply::Content(content)) => ranged(content, headers, hold)?,
+        Ok(Reply::Stream(lines)) => whole(lines, hold)?,
         Err(refusal) => {
-            let mut response = json(refusal.status, &refusal.body(), hold);
+            let mut response = json(refusal.status, &sandbox.api().error(&refusal, &request_id), hold);
             if let Some(span) = refusal.retry_after {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(span.as_secs()));
             }
             response
         }
     };
-    let id = HeaderValue::try_from(sandbox.world().request_id()).map_err(|_| Closed)?;
-    response.headers_mut().insert("x-request-id", id);
+    sandbox.api().sign(response.headers_mut(), &request_id, now);
     // A client marks its report by this, so that no made-up answer passes for a real one.
     response.headers_mut().insert(MARK, HeaderValue::from_static("true"));
     Ok(response)
@@ -224,6 +180,11 @@ fn ranged(content: Bytes, headers: &HeaderMap, hold: Hold) -> Result<Response<Pa
         response = response.header(header::CONTENT_RANGE, shown);
     }
     response.body(Payload::new(body, hold)).map_err(|_| Closed)
+}
+
+fn whole(lines: Bytes, hold: Hold) -> Result<Response<Payload>, Closed> {
+    let response = Response::builder().header(header::CONTENT_TYPE, "application/x-jsonl");
+    response.body(Payload::new(lines, hold)).map_err(|_| Closed)
 }
 
 fn redirect(url: &str, hold: Hold) -> Result<Response<Payload>, Closed> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::course::Stage;
 use super::delivery::DeliveryFault;
-use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, When};
+use super::faults::{Action, BatchFault, Effect, Fault, FileFault, RowFault, STOPS, When};
 use super::operation::Operation;
 use super::share::{Share, duration};
 
@@ -135,7 +135,7 @@ impl Action {
             ("cut", value) if on == Some(Operation::Content) => {
                 Self::Cut(needed(name, value)?.parse().map_err(|_| "`cut` must be a number of bytes")?)
             }
-            ("too-large", value) if on == Some(Operation::Upload) => {
+            ("too-large", value) if matches!(on, Some(Operation::Upload | Operation::Create)) => {
                 Self::TooLarge(number(name, needed(name, value)?)?)
             }
             ("too-many", value) if on == Some(Operation::Create) => Self::TooMany(number(name, needed(name, value)?)?),
@@ -147,7 +147,7 @@ impl Action {
             _ => {
                 let target = on.map_or("any", Operation::word);
                 let known = "a status, reset, drop, garbage, stall, delay=SPAN, redirect=URL; upload takes too-large=BYTES, \
-                             create takes too-many=N, unknown=WORD, full=N, content takes cut=N, list takes lag=SPAN";
+                             create takes too-large=BYTES, too-many=N, unknown=WORD, full=N, content takes cut=N, list takes lag=SPAN";
                 return unknown(target, name, known);
             }
         })
@@ -170,8 +170,14 @@ impl RowFault {
             ("string-body", None) => Self::StringBody,
             ("empty", None) => Self::Empty,
             ("bare", None) => Self::Bare,
+            ("stop", value) => {
+                let word = needed(name, value)?;
+                let known = STOPS.into_iter().find(|known| *known == word);
+                Self::Stop(known.ok_or_else(|| format!("`stop={word}` must be one of {}", STOPS.join(", ")))?)
+            }
             _ => {
-                let known = "status=N, error-in-body, missing, duplicate, stranger, nan, string-body, empty, bare";
+                let known = "status=N, error-in-body, missing, duplicate, stranger, nan, string-body, empty, bare, \
+                             stop=WORD";
                 return unknown("rows", name, known);
             }
         })
@@ -194,9 +200,10 @@ impl DeliveryFault {
             }
             ("undercounted", None) => Self::Undercounted,
             ("phantom", None) => Self::Phantom,
+            ("elsewhere", None) => Self::Elsewhere,
             _ => {
                 let known = "late=SPAN, short=SPAN, torn=SPAN, page=SPAN, absent=SPAN, gzip, phantom, uncounted, \
-                             overcounted=N, undercounted";
+                             overcounted=N, undercounted, elsewhere";
                 return unknown("answers", name, known);
             }
         })
@@ -275,6 +282,9 @@ mod tests {
             "rows string-body",
             "rows empty",
             "rows bare",
+            "rows stop=refusal share=10%",
+            "delete 500",
+            "answers elsewhere",
             "answers late=40s",
             "answers short=1m",
             "answers torn=1m",
@@ -311,7 +321,8 @@ mod tests {
             ("create explode", "`explode` is no action of `create`"),
             ("create cut=5", "`cut` is no action of `create`"),
             ("get lag=5s", "`lag` is no action of `get`"),
-            ("create too-large=5", "`too-large` is no action of `create`"),
+            ("get too-large=5", "`too-large` is no action of `get`"),
+            ("rows stop=tired", "`stop=tired` must be one of end_turn"),
             ("upload too-large=5MB", "`too-large=5MB` must be a whole number"),
             ("content cut", "`cut` needs a value"),
             ("get delay", "`delay` needs a value"),

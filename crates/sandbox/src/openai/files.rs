@@ -5,9 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::faults::FileFault;
-use super::page::{Cut, Query};
-use super::refusal::Refusal;
+use super::page::Cut;
+use crate::api::Query;
+use crate::faults::FileFault;
+use crate::refusal::Refusal;
 
 /// One file.
 pub(super) struct File {

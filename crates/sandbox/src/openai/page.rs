@@ -1,38 +1,9 @@
-//! Query strings, and the pages that lists come in.
+//! The pages that OpenAI's lists come in.
 
 use serde_json::{Value, json};
 
-use super::refusal::Refusal;
-
-/// The parameters of a request. Ids and words need no decoding, so none is done.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Query<'a>(pub(super) &'a str);
-
-impl<'a> Query<'a> {
-    pub(super) fn get(self, name: &str) -> Option<&'a str> {
-        let pairs = self.0.split('&').filter_map(|pair| pair.split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).find(|value| !value.is_empty())
-    }
-
-    /// `limit`, from 1 to `most`.
-    fn limit(self, usual: usize, most: usize) -> Result<usize, Refusal> {
-        let Some(text) = self.get("limit") else { return Ok(usual) };
-        let number: i64 = text.parse().map_err(|_| {
-            let message = format!("Invalid type for 'limit': expected an integer, but got '{text}' instead.");
-            Refusal::field("limit", "invalid_type", message)
-        })?;
-        let outside = |code: &str, side: &str, bound: String| {
-            let message =
-                format!("Invalid 'limit': integer {side} value. Expected a value {bound}, but got {number} instead.");
-            Refusal::field("limit", code, message)
-        };
-        match usize::try_from(number) {
-            Err(_) | Ok(0) => Err(outside("integer_below_min_value", "below minimum", ">= 1".to_owned())),
-            Ok(limit) if limit > most => Err(outside("integer_above_max_value", "above maximum", format!("<= {most}"))),
-            Ok(limit) => Ok(limit),
-        }
-    }
-}
+use crate::api::Query;
+use crate::refusal::Refusal;
 
 /// How a list is cut into pages.
 pub(super) struct Cut {
@@ -51,7 +22,7 @@ impl Cut {
         id: impl Fn(&T) -> &str,
         show: impl Fn(&T) -> Value,
     ) -> Result<Value, Refusal> {
-        let limit = query.limit(self.usual, self.most)?;
+        let limit = limit(query, self.usual, self.most)?;
         let start = match query.get("after") {
             None => 0,
             Some(after) => items.iter().position(|item| id(item) == after).ok_or_else(|| (self.unknown)(after))? + 1,
@@ -68,6 +39,24 @@ impl Cut {
     }
 }
 
+/// `limit`, from 1 to `most`.
+fn limit(query: Query<'_>, usual: usize, most: usize) -> Result<usize, Refusal> {
+    let Some(text) = query.get("limit") else { return Ok(usual) };
+    let number: i64 = text.parse().map_err(|_| {
+        let message = format!("Invalid type for 'limit': expected an integer, but got '{text}' instead.");
+        Refusal::field("limit", "invalid_type", message)
+    })?;
+    let outside = |code: &str, side: &str, bound: String| {
+        let message =
+            format!("Invalid 'limit': integer {side} value. Expected a value {bound}, but got {number} instead.");
+        Refusal::field("limit", code, message)
+    };
+    match usize::try_from(number) {
+        Err(_) | Ok(0) => Err(outside("integer_below_min_value", "below minimum", ">= 1".to_owned())),
+        Ok(limit) if limit > most => Err(outside("integer_above_max_value", "above maximum", format!("<= {most}"))),
+        Ok(limit) => Ok(limit),
+    }
+}
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};

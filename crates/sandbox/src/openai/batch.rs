@@ -2,28 +2,24 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::course::Status;
-use super::course::{Course, Moment};
 use super::create::Create;
-use super::delivery::{self, DeliveryFault};
-use super::faults::BatchFault;
-use super::rows::{Ground, Harvest, Rows, Untried};
+use super::harvest::{Ground, Harvest, Untried, harvest};
 use super::validate::BatchError;
+use crate::course::{Moment, Status};
+use crate::delivery::DeliveryFault;
+use crate::faults::BatchFault;
+use crate::life::Life;
+use crate::tally::Marked;
 
 /// One batch.
 pub(super) struct Batch {
-    pub(super) id: String,
+    pub(super) life: Life,
     pub(super) create: Create,
-    pub(super) course: Course,
-    pub(super) rows: Rows,
     pub(super) model: Option<String>,
     /// What validation finds.
     pub(super) errors: Vec<BatchError>,
-    pub(super) faults: Vec<BatchFault>,
-    pub(super) delivery: Vec<DeliveryFault>,
     /// What it ended in; none while it runs.
     pub(super) settled: Option<Settled>,
 }
@@ -48,13 +44,8 @@ impl Batch {
             _ => None,
         };
         let at = i64::try_from(ended.as_secs()).unwrap_or(i64::MAX);
-        self.rows.harvest(&Ground { batch: &self.id, endpoint: &self.create.endpoint, at }, moment.done, untried)
-    }
-
-    /// How many of its rows were answered well by now, which is what costs money.
-    pub(super) fn paid(&self, now: Duration) -> usize {
-        let done = self.course.at(now).done;
-        done - self.rows.failed(done)
+        let ground = Ground { batch: &self.life.id, endpoint: &self.create.endpoint, at };
+        harvest(&self.life.rows, &ground, moment.done, untried)
     }
 
     /// Whether a file is one of those that it ended in.
@@ -63,30 +54,21 @@ impl Batch {
         files.flatten().any(|file| file == id)
     }
 
-    /// What is delivered of one of its files by now.
-    pub(super) fn deliver(&self, content: &Bytes, now: Duration) -> Option<Bytes> {
-        delivery::deliver(content, &self.delivery, self.over_for(now).unwrap_or_default())
-    }
-
-    fn over_for(&self, now: Duration) -> Option<Duration> {
-        self.course.at(now).stamps.ended.map(|ended| now.saturating_sub(ended))
-    }
-
     /// The batch object.
     pub(super) fn object(&self, now: Duration) -> Value {
-        let moment = self.course.at(now);
-        let (stamps, failed) = (&moment.stamps, self.rows.failed(moment.done));
+        let moment = self.life.course.at(now);
+        let (stamps, failed) = (&moment.stamps, self.life.rows.failed(moment.done));
         let ended = |status: Status| stamps.ended.filter(|_| moment.status == status).map(|at| at.as_secs());
         // Until validation ends the API knows neither the model nor the number of requests.
         let known = stamps.in_progress.is_some() || stamps.ended.is_some();
-        let total = if known { self.rows.len() } else { 0 };
+        let total = if known { self.life.rows.len() } else { 0 };
         let mut object = json!({
-            "id": self.id, "object": "batch", "endpoint": self.create.endpoint, "errors": null,
-            "input_file_id": self.create.input_file_id, "completion_window": "24h", "status": self.status_word(&moment),
+            "id": self.life.id, "object": "batch", "endpoint": self.create.endpoint, "errors": null,
+            "input_file_id": self.create.input_file_id, "completion_window": "24h", "status": self.life.odd_status(&moment).unwrap_or(moment.status.word()),
             "output_file_id": self.settled.as_ref().and_then(|settled| settled.output.as_deref()),
             "error_file_id": self.settled.as_ref().and_then(|settled| settled.errors.as_deref()),
-            "created_at": self.course.created.as_secs(), "in_progress_at": stamps.in_progress.map(|at| at.as_secs()),
-            "expires_at": self.course.expires().as_secs(), "finalizing_at": stamps.finalizing.map(|at| at.as_secs()),
+            "created_at": self.life.course.created.as_secs(), "in_progress_at": stamps.in_progress.map(|at| at.as_secs()),
+            "expires_at": self.life.course.expires().as_secs(), "finalizing_at": stamps.finalizing.map(|at| at.as_secs()),
             "completed_at": ended(Status::Completed), "failed_at": ended(Status::Failed),
             "expired_at": ended(Status::Expired), "cancelling_at": stamps.cancelling.map(|at| at.as_secs()),
             "cancelled_at": ended(Status::Cancelled),
@@ -106,26 +88,40 @@ impl Batch {
                 "total_tokens": input_tokens + output_tokens,
             });
         }
-        if let Some(over_for) = self.over_for(now) {
-            delivery::describe(&mut object, &self.delivery, over_for);
+        if let Some(over_for) = self.life.over_for(now) {
+            describe(&mut object, &self.life.delivery, over_for);
         }
         object
     }
 
-    /// A text of its metadata, as it was sent.
-    pub(super) fn noted(&self, key: &str) -> Option<String> {
-        self.create.metadata.as_ref()?.get(key)?.as_str().map(str::to_owned)
+    /// Who made it, by its metadata as they were sent.
+    pub(super) fn marked(&self) -> Marked {
+        let noted = |key| Some(self.create.metadata.as_ref()?.get(key)?.as_str()?.to_owned());
+        Marked { key: noted("batchstep_key"), create: noted("batchstep_create") }
     }
 
     fn shown_metadata(&self) -> Option<&Map<String, Value>> {
-        self.create.metadata.as_ref().filter(|_| !self.faults.contains(&BatchFault::NoMetadata))
+        self.create.metadata.as_ref().filter(|_| !self.life.faults.contains(&BatchFault::NoMetadata))
     }
+}
 
-    fn status_word<'a>(&'a self, moment: &'a Moment) -> &'a str {
-        let odd = self.faults.iter().find_map(|fault| match fault {
-            BatchFault::Status(word) if moment.status == Status::InProgress => Some(word.as_str()),
-            _ => None,
-        });
-        odd.unwrap_or(moment.status.word())
+/// What a batch that ended so long ago says of its answers, as `object` would say it.
+fn describe(object: &mut Value, faults: &[DeliveryFault], after: Duration) {
+    for fault in faults {
+        match fault {
+            DeliveryFault::Late(span) if after < *span => {
+                (object["output_file_id"], object["error_file_id"]) = (Value::Null, Value::Null);
+            }
+            DeliveryFault::Phantom if object["error_file_id"].is_null() => {
+                object["error_file_id"] = json!("file-sandbox-phantom");
+            }
+            DeliveryFault::Uncounted => object["request_counts"] = Value::Null,
+            DeliveryFault::Overcounted(count) => {
+                let completed = object["request_counts"]["completed"].as_u64().unwrap_or(0);
+                object["request_counts"]["completed"] = json!(completed + count);
+            }
+            DeliveryFault::Undercounted => object["request_counts"]["completed"] = json!(0),
+            _ => {}
+        }
     }
 }

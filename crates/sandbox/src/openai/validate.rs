@@ -10,6 +10,8 @@ use std::ops::Range;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::rows::Row;
+
 /// One reason why a batch failed, as the API shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct BatchError {
@@ -23,14 +25,6 @@ pub(super) struct BatchError {
 
 /// The most requests that a batch may hold, and the most embedding inputs.
 const MOST: usize = 50_000;
-
-/// One request of a valid file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) custom_id: String,
-    /// Where its line stands in the file.
-    pub(super) span: Range<usize>,
-}
 
 /// What validation found.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +121,7 @@ impl Check<'_> {
             errors.push(error("duplicate_custom_id", message, Some("custom_id")));
         }
         self.found.errors.extend(errors.into_iter().map(|error| BatchError { line: Some(number), ..error }));
-        self.found.rows.push(Row { custom_id, span });
+        self.found.rows.push(Row { custom_id, span, wrong: None });
     }
 
     fn envelope(&self, request: &Value, errors: &mut Vec<BatchError>) {

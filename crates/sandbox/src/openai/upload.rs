@@ -9,9 +9,9 @@ use bytes::Bytes;
 use memchr::memmem;
 
 use super::create::{FILE_LIFE, file_life};
-use super::faults::FileFault;
 use super::files::File;
-use super::refusal::Refusal;
+use crate::faults::FileFault;
+use crate::refusal::Refusal;
 
 /// The largest file that a batch may be made of, in bytes.
 const LARGEST: usize = 200 * 1024 * 1024;

@@ -4,58 +4,40 @@
 //! is no IO and no clock in here. Time passes only in that the next operation
 //! names a later one. HTTP is routes.rs's matter.
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::batch::{Batch, Settled};
-use super::course::Course;
-use super::course::Status;
 use super::create::Create;
-use super::faults::{BatchFault, Fault};
 use super::files::{File, Files};
-use super::ids::Ids;
-use super::operation::Operation;
-use super::page::{Cut, Query};
-use super::refusal::Refusal;
-use super::rows::Rows;
-use super::tally::{Tally, TallyBatch};
+use super::page::Cut;
 use super::upload::Upload;
 use super::validate::{Checked, Manners, broken_input, no_input, scripted, too_many, validate};
-use super::weather::{Strike, Weather};
+use crate::api::Query;
+use crate::engine::Engine;
+use crate::faults::{BatchFault, Fault};
+use crate::life::Cancelled;
+use crate::refusal::Refusal;
+use crate::tally::Tally;
 
-/// Everything that the sandbox knows.
-pub(super) struct World {
-    takes: Duration,
-    weather: Weather,
-    ids: Ids,
+/// Everything that a sandbox knows that speaks OpenAI's dialect.
+pub(crate) struct World {
+    pub(super) engine: Engine,
     files: Files,
     /// Oldest first.
     batches: Vec<Batch>,
-    calls: BTreeMap<&'static str, u64>,
     uploads: u64,
 }
 
 impl World {
-    pub(super) fn new(takes: Duration, faults: Vec<Fault>) -> Self {
-        let (weather, ids) = (Weather::new(faults), Ids::new());
-        Self { takes, weather, ids, files: Files::default(), batches: Vec::new(), calls: BTreeMap::new(), uploads: 0 }
-    }
-
-    /// A call arrives: it is counted, and the weather has its say.
-    pub(super) fn called(&mut self, operation: Operation, now: Duration) -> Strike {
-        *self.calls.entry(operation.word()).or_default() += 1;
-        self.weather.call(operation, now)
-    }
-
-    pub(super) fn request_id(&mut self) -> String {
-        self.ids.hex("req_")
+    pub(crate) fn new(takes: Duration, faults: Vec<Fault>) -> Self {
+        Self { engine: Engine::new(takes, faults), files: Files::default(), batches: Vec::new(), uploads: 0 }
     }
 
     pub(super) fn upload(&mut self, upload: Upload, now: Duration) -> Result<Value, Refusal> {
-        let file = upload.file(self.ids.file(), self.weather.file(now), now)?;
+        let file = upload.file(self.engine.ids.file(), self.engine.weather.file(now), now)?;
         self.uploads += 1;
         let object = file.object(now);
         self.files.add(file);
@@ -76,7 +58,7 @@ impl World {
         self.settle(now);
         let content = self.files.find(id, now)?.content()?;
         let of = self.batches.iter().find(|batch| batch.has_file(id));
-        let delivered = of.map_or(Some(content.clone()), |batch| batch.deliver(&content, now));
+        let delivered = of.map_or(Some(content.clone()), |batch| batch.life.deliver(&content, now));
         delivered.ok_or_else(|| Refusal::scripted(404, None))
     }
 
@@ -88,15 +70,13 @@ impl World {
     /// Creates a batch, of at most so many requests.
     pub(super) fn create(&mut self, body: &[u8], now: Duration, most: Option<u64>) -> Result<Value, Refusal> {
         let create = Create::read(body)?;
-        let faults = self.weather.batch(now);
+        let faults = self.engine.weather.batch(now);
         let manners = if faults.contains(&BatchFault::Lenient) { Manners::Lenient } else { Manners::Strict };
         let (content, mut checked) = self.check(&create, manners, now);
         if let Some(most) = most.filter(|most| checked.rows.len() as u64 > *most) {
             let message = format!("Too many requests in the input file: at most {most} are allowed.");
             return Err(Refusal::field("input_file_id", "too_many_tasks", message));
         }
-        let strikes = self.weather.rows(now);
-        let delivery = self.weather.delivery(now);
         for fault in &faults {
             let error = match fault {
                 BatchFault::Fail(code) => scripted(code, checked.model.as_deref()),
@@ -108,10 +88,10 @@ impl World {
             checked.errors = vec![error];
             checked.rows.clear();
         }
-        let rows = Rows::new(content, checked.rows, &strikes);
-        let course = course(now, self.takes, rows.len(), !checked.errors.is_empty(), &faults);
-        let (id, model, errors) = (self.ids.hex("batch_"), checked.model, checked.errors);
-        let batch = Batch { id, create, course, rows, model, errors, faults, delivery, settled: None };
+        let mut life = self.engine.begin("batch_", (content, checked.rows), faults, now);
+        life.course.fails = !checked.errors.is_empty();
+        let (model, errors) = (checked.model, checked.errors);
+        let batch = Batch { life, create, model, errors, settled: None };
         self.batches.push(batch);
         // A batch that takes no time has ended already.
         self.settle(now);
@@ -120,63 +100,39 @@ impl World {
 
     pub(super) fn batch(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
         self.settle(now);
-        let batch = self.batches.iter().find(|batch| batch.id == id);
+        let batch = self.batches.iter().find(|batch| batch.life.id == id);
         batch.map(|batch| batch.object(now)).ok_or_else(|| Refusal::no_batch(id))
     }
 
     /// Lists batches, newest first; those younger than `lag` are not shown.
     pub(super) fn list(&mut self, query: Query<'_>, now: Duration, lag: Duration) -> Result<Value, Refusal> {
         self.settle(now);
-        let old_enough = |batch: &&Batch| now >= batch.course.created + lag;
+        let old_enough = |batch: &&Batch| now >= batch.life.course.created + lag;
         let batches: Vec<&Batch> = self.batches.iter().rev().filter(old_enough).collect();
         let cut = Cut { usual: 20, most: 100, unknown: Refusal::no_batch };
-        cut.page(batches, query, |batch| &batch.id, |batch| batch.object(now))
+        cut.page(batches, query, |batch| &batch.life.id, |batch| batch.object(now))
     }
 
     pub(super) fn cancel(&mut self, id: &str, now: Duration) -> Result<Value, Refusal> {
         self.settle(now);
-        let batch = self.batches.iter_mut().find(|batch| batch.id == id).ok_or_else(|| Refusal::no_batch(id))?;
-        let status = batch.course.at(now).status;
-        let over = |status: &Status| {
-            let message = format!("Cannot cancel a batch with status '{}'.", status.word());
-            Err(Refusal::new(409, message))
-        };
-        match status {
-            Status::Completed | Status::Failed | Status::Expired => over(&status),
-            Status::Cancelling | Status::Cancelled => Ok(batch.object(now)),
-            _ if batch.faults.contains(&BatchFault::CompleteOnCancel) && !batch.course.fails => {
-                batch.course.rushed = Some(now);
-                over(&Status::Completed)
-            }
-            _ => {
-                batch.course.cancelled = Some(now);
-                Ok(batch.object(now))
+        let batch = self.batches.iter_mut().find(|batch| batch.life.id == id).ok_or_else(|| Refusal::no_batch(id))?;
+        match batch.life.cancel(now) {
+            Cancelled::Taken => Ok(batch.object(now)),
+            Cancelled::TooLate(status) => {
+                let message = format!("Cannot cancel a batch with status '{}'.", status.word());
+                Err(Refusal::new(409, message))
             }
         }
     }
 
     /// How many batches have not ended.
-    pub(super) fn under_way(&self, now: Duration) -> usize {
-        self.batches.iter().filter(|batch| !batch.course.at(now).status.is_terminal()).count()
+    pub(super) fn running(&self, now: Duration) -> usize {
+        self.batches.iter().filter(|batch| !batch.life.course.at(now).status.is_terminal()).count()
     }
 
-    pub(super) fn tally(&self, now: Duration) -> Tally {
-        let batches: Vec<TallyBatch> = self.batches.iter().map(|batch| tallied(batch, now)).collect();
-        let (mut good, mut again) = (HashSet::new(), HashSet::new());
-        for id in self.batches.iter().flat_map(|batch| batch.rows.good(batch.course.at(now).done)) {
-            if !good.insert(id) {
-                again.insert(id);
-            }
-        }
-        Tally {
-            calls: self.calls.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect(),
-            uploads: self.uploads,
-            creates: batches.len() as u64,
-            rows_paid: batches.iter().map(|batch| batch.rows_paid).sum(),
-            rows_good: good.len() as u64,
-            rows_good_again: again.len() as u64,
-            batches,
-        }
+    pub(super) fn count(&self, now: Duration) -> Tally {
+        let batches = self.batches.iter().map(|batch| (&batch.life, batch.marked()));
+        Tally::of(self.engine.calls(), self.uploads, batches, |id| id, now)
     }
 
     /// What validation will say of the input file, and its content.
@@ -193,13 +149,13 @@ impl World {
     /// Writes the files of batches that have ended by now.
     fn settle(&mut self, now: Duration) {
         for batch in self.batches.iter_mut().filter(|batch| batch.settled.is_none()) {
-            let moment = batch.course.at(now);
+            let moment = batch.life.course.at(now);
             let Some(ended) = moment.stamps.ended else { continue };
             let harvest = batch.harvest(&moment, ended);
             let mut keep = |content: Vec<u8>, kind: &str| {
                 let file = File {
-                    id: self.ids.file(),
-                    filename: format!("{}_{kind}.jsonl", batch.id),
+                    id: self.engine.ids.file(),
+                    filename: format!("{}_{kind}.jsonl", batch.life.id),
                     purpose: "batch_output".to_owned(),
                     content: content.into(),
                     created: ended,
@@ -219,38 +175,12 @@ impl World {
     }
 }
 
-/// The course of a new batch under its faults.
-fn course(created: Duration, takes: Duration, rows: usize, fails: bool, faults: &[BatchFault]) -> Course {
-    let mut course = Course { created, takes, rows, fails, stuck: None, expire: None, cancelled: None, rushed: None };
-    for fault in faults {
-        match fault {
-            BatchFault::Stuck(stage) => course.stuck = Some(*stage),
-            BatchFault::Expire(span) => course.expire = Some(*span),
-            BatchFault::Cancel(span) => course.cancelled = Some(created + *span),
-            BatchFault::Fail(_) | BatchFault::TooMany(_) | BatchFault::Lenient => {}
-            BatchFault::NoMetadata | BatchFault::CompleteOnCancel | BatchFault::Status(_) => {}
-        }
-    }
-    course
-}
-
-fn tallied(batch: &Batch, now: Duration) -> TallyBatch {
-    TallyBatch {
-        id: batch.id.clone(),
-        status: batch.course.at(now).status.word().to_owned(),
-        key: batch.noted("batchstep_key"),
-        create: batch.noted("batchstep_create"),
-        created_at: batch.course.created.as_secs(),
-        rows_paid: batch.paid(now) as u64,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::script::script;
     use super::{Bytes, Duration, Query, Refusal, Upload, Value, World};
+    use crate::script::script;
 
     const START: Duration = Duration::from_secs(1_700_000_000);
 
@@ -327,7 +257,7 @@ mod tests {
         let file = world.file(&text(&done, "output_file_id"), at(300)).unwrap();
         assert_eq!((&file["purpose"], &file["created_at"]), (&json!("batch_output"), &json!(START.as_secs() + 100)));
         assert_eq!(world.cancel(&id, at(301)).unwrap_err().message, "Cannot cancel a batch with status 'completed'.");
-        assert_eq!(world.tally(at(301)).rows_paid, 50);
+        assert_eq!(world.count(at(301)).rows_paid, 50);
     }
 
     #[test]
@@ -335,7 +265,7 @@ mod tests {
         let (mut world, id) = begun("rows status=500");
         assert_eq!(seen(&mut world, &id, 100), told("completed", 0, 50, 0, 50));
         assert!(world.batch(&id, at(100)).unwrap()["output_file_id"].is_null());
-        assert_eq!(world.tally(at(100)).rows_paid, 0);
+        assert_eq!(world.count(at(100)).rows_paid, 0);
     }
 
     #[test]
@@ -403,7 +333,7 @@ mod tests {
         let (mut world, id) = begun("batch no-metadata\nbatch status=paused");
         let batch = world.batch(&id, at(50)).unwrap();
         assert_eq!((text(&batch, "status"), &batch["metadata"]), ("paused".into(), &Value::Null));
-        let tally = world.tally(at(50));
+        let tally = world.count(at(50));
         assert_eq!((tally.batches[0].key.as_deref(), tally.batches[0].status.as_str()), (Some("k"), "in_progress"));
     }
 
