@@ -237,6 +237,19 @@ pub enum Reuse {
     Never,
 }
 
+/// The input `ci`: which host to speak to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ci {
+    /// Whichever the environment shows.
+    #[default]
+    Auto,
+    /// GitHub Actions, and what speaks its language: Forgejo, Gitea.
+    #[value(name = "github")]
+    GitHub,
+    /// None.
+    Terminal,
+}
+
 /// What happens to the batch when the run ends before it: the `on-timeout` and `on-abort` inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnExit {
@@ -247,9 +260,35 @@ pub enum OnExit {
     Detach,
 }
 
+/// What is to happen to a batch if this process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnKill {
+    /// Whoever comes after it cancels the batch.
+    Cancel,
+    /// The batch keeps running.
+    Leave,
+}
+
+/// The input `summary`: whether a summary is written where the host shows one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryInput {
+    /// It is.
+    Write,
+    /// It is not.
+    Omit,
+}
+
+impl FromStr for SummaryInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(if boolean(text)? { Self::Write } else { Self::Omit })
+    }
+}
+
 /// Whether `answers.jsonl` and `answers.csv` are written: the input `csv`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum AnswerFiles {
+pub enum AnswerFiles {
     /// They are not.
     #[default]
     Omit,
@@ -257,10 +296,11 @@ pub(crate) enum AnswerFiles {
     Write,
 }
 
-impl AnswerFiles {
-    /// What the input says.
-    pub(crate) fn of(csv: Option<bool>) -> Self {
-        if csv == Some(true) { Self::Write } else { Self::Omit }
+impl FromStr for AnswerFiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(if boolean(text)? { Self::Write } else { Self::Omit })
     }
 }
 
@@ -316,6 +356,11 @@ pub(crate) fn id(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!("an id is printable, at most {LONGEST_ID} bytes long and no `.` or `..`")),
     }
+}
+
+/// Checks the id of a check: hosts number them.
+pub(crate) fn check_id(text: &str) -> Result<String, String> {
+    text.parse::<u64>().map(|id| id.to_string()).map_err(|error| error.to_string())
 }
 
 /// Parses a boolean as YAML 1.2 writes it, which is what GitHub's own actions take.

@@ -76,7 +76,7 @@ impl Submitter<'_> {
         let file_id = self.progress.borrow().file_id().unwrap_or_default();
         let create = identity::new_create();
         self.note_create(&create, &file_id)?;
-        self.guard.events.emit(Event::Creating { create: create.clone(), armed: work.armed });
+        self.guard.events.emit(Event::Creating { create: create.clone(), on_kill: work.on_kill });
         let marks = identity::Marks {
             key: &work.key,
             create: &create,

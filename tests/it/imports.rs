@@ -12,7 +12,7 @@ use crate::architecture::sources;
 use crate::parity::ROOT;
 
 /// Imports between modules of lib.rs that point up: who, and whom.
-const UP: [(&str, &str); 2] = [("inputs", "hosts"), ("invocation", "plan")];
+const UP: [(&str, &str); 0] = [];
 
 /// Imports that close a circle between parts of one directory: who, and whom.
 const CIRCLES: [(&str, &str); 0] = [];
