@@ -6,7 +6,7 @@ use super::quote::{code, prose};
 use super::{CUT_NOTE, LONGEST, MOST_SAMPLES, Page, heading, simulated_heading};
 use crate::error::{Exit, Outcome};
 use crate::report::RunEntry;
-use crate::text::whole_lines;
+use crate::text::{short_key, whole_lines};
 use crate::verdict::Verdict;
 
 /// A sentence as a paragraph, with the blank line that ends it.
@@ -35,7 +35,7 @@ pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> S
     let rows = runs.iter().map(|run| {
         let ids: Vec<String> = run.batch_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
         let results = run.results_file.as_deref().map(code).unwrap_or_default();
-        let key = code(run.key.get(..12).unwrap_or(&run.key));
+        let key = code(short_key(&run.key));
         [
             key,
             run.outcome.word().to_owned(),
