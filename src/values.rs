@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::opaque::{LONGEST_ID, is_id};
+use crate::policy::{FILE_LIFE, LONGEST_SPAN, SHORTEST_FILE_LIFE, USUAL_WINDOW};
 
 /// A secret. It opens only through [`Secret::reveal`], and `Debug` shows `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -304,14 +305,11 @@ impl FromStr for AnswerFiles {
     }
 }
 
-/// The longest span that is taken: beyond it, clocks and calendars overflow.
-const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
-
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text.trim()) {
         _ if text.trim() == "0" => Ok(Duration::ZERO),
-        Ok(span) if span <= LONGEST => Ok(span),
+        Ok(span) if span <= LONGEST_SPAN => Ok(span),
         Ok(_) => Err("a span is at most `3650days`".to_owned()),
         Err(_) => Err("write a span such as `90s`, `10m` or `5h30m`".to_owned()),
     }
@@ -335,16 +333,15 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
 }
 
-/// How long a completion window is; a day where it is written in a way that we cannot read.
+/// How long a completion window is; the usual one where it is written in a way that we cannot read.
 pub(crate) fn window(text: &str) -> Duration {
-    const DAY: Duration = Duration::from_secs(86_400);
-    duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(DAY)
+    duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(USUAL_WINDOW)
 }
 
 /// Parses the life of a file: OpenAI takes an hour to thirty days.
 pub(crate) fn file_life(text: &str) -> Result<Duration, String> {
     let life = duration(text)?;
-    if life < Duration::from_secs(3_600) || life > Duration::from_secs(2_592_000) {
+    if !(SHORTEST_FILE_LIFE..=FILE_LIFE).contains(&life) {
         return Err("a file lives for `1h` to `30days`".to_owned());
     }
     Ok(life)

@@ -210,6 +210,7 @@ impl Gatherer<'_> {
         for wanted in wanted {
             self.take(wanted, answers)?;
         }
+        // Not the retry loop: a round is about all doubtful files at once, and all waits are taken from one allowance.
         let (mut pause, mut told) = (FIRST_REFETCH, String::new());
         let mut results = loop {
             let begun = Instant::now();

@@ -19,17 +19,11 @@ use crate::hosts::{ClaimedCheck, Claims, Unclaimed};
 use crate::identity::{Part, Seen};
 use crate::own_files;
 use crate::plan::Collecting;
-use crate::policy::LISTING_LOOK_BACK;
+use crate::policy::{CHECK_TROUBLES, LISTING_LOOK_BACK, MOST_CHECKS};
 use crate::report::RunEntry;
 use crate::session::{Connected, Session};
+use crate::text::short_key;
 use crate::verdict::{self, Verdict};
-
-/// How much of the key names a run's directory.
-const NAME: usize = 12;
-/// How many checks are read, those of the newest batches first: a workflow's token has a thousand calls an hour.
-const MOST_CHECKS: usize = 300;
-/// After so many troubles in a row GitHub is left in peace.
-const MOST_TROUBLES: usize = 3;
 
 /// The ledger's reader: what is waited for at this provider, as these claims say.
 struct Ledger<'a> {
@@ -126,7 +120,7 @@ impl Ledger<'_> {
                     trouble(why);
                 }
             }
-            if in_a_row == MOST_TROUBLES {
+            if in_a_row == CHECK_TROUBLES {
                 return checks;
             }
         }
@@ -261,7 +255,8 @@ impl Run {
 
     /// The name of its directory: its key's beginning, with its check's id where that is taken.
     fn name(&self, taken: &[String]) -> String {
-        let name: String = self.checks[0].key.chars().filter(char::is_ascii_alphanumeric).take(NAME).collect();
-        if taken.contains(&name) { format!("{name}-{}", self.checks[0].id) } else { name }
+        let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+        let name = short_key(&plain(&self.checks[0].key)).to_owned();
+        if taken.contains(&name) { format!("{name}-{}", plain(&self.checks[0].id)) } else { name }
     }
 }

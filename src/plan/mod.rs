@@ -17,11 +17,11 @@ use crate::error::{Error, Exit};
 use crate::hosts::{self, Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
-use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
+use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
 use crate::simulator::Simulator;
 use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
 
-/// The completion window where none is named.
+/// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
 const WINDOW: &str = "24h";
 /// The headers that servers take in place of the API key.
 const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
@@ -90,7 +90,7 @@ impl Plan {
         let poll = server
             .simulator
             .as_ref()
-            .map(|simulator| (simulator.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
+            .map(|simulator| (simulator.takes / SIMULATED_POLLS).clamp(FASTEST_POLL, POLL_INTERVAL));
         let plan = Self {
             rules: rules(&run.work, server.vendor)?,
             requests: patterns(run.work.requests),
@@ -331,10 +331,10 @@ pub(crate) fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, Strin
     Ok(pairs)
 }
 
-/// The completion window, or the one that all know.
+/// The completion window, or the vendor's first.
 pub(crate) fn window(window: Option<&str>, vendor: &Vendor) -> Result<String, Error> {
-    let window = window.unwrap_or(WINDOW);
     let known = vendor.windows;
+    let window = window.or(known.first().copied()).unwrap_or(WINDOW);
     if !known.is_empty() && !known.contains(&window) {
         return Err(Error::usage(format!(
             "`completion-window` is `{window}`, but {} takes {}.",
