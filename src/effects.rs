@@ -49,6 +49,23 @@ pub enum Unit {
     Requests,
 }
 
+/// Where the log goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// To a terminal, where somebody sees a bar move.
+    Terminal,
+    /// To a file, a pipe or a CI system.
+    File,
+}
+
+impl LogTarget {
+    /// What standard error is.
+    pub fn system() -> Self {
+        use std::io::IsTerminal as _;
+        if io::stderr().is_terminal() { Self::Terminal } else { Self::File }
+    }
+}
+
 /// An error as log lines: what happened and why, then what to do.
 pub fn explain(error: &Error) -> Vec<Effect> {
     let hints = error.hints.iter().map(|hint| Effect::Log(format!("hint: {hint}")));

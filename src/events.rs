@@ -11,6 +11,7 @@ use crate::dialects::{Counts, Status};
 use crate::error::{Error, Outcome};
 use crate::shutdown::name_of;
 use crate::text::{requests_count, size};
+use crate::values::OnKill;
 
 /// One fact of a run.
 #[derive(Clone, Debug)]
@@ -60,8 +61,8 @@ pub(crate) enum Event {
     Creating {
         /// The mark by which the batch can be found if the reply is lost.
         create: String,
-        /// Whether the batch should be cancelled if this process is killed.
-        armed: bool,
+        /// What is to happen to the batch if this process is killed.
+        on_kill: OnKill,
     },
     /// The reply to a create was lost; the batch is looked for.
     ReplyLost {
@@ -89,8 +90,8 @@ pub(crate) enum Event {
         attachment: Attachment,
         /// The batch that the run had made and has given up for it, and that batch's file.
         instead_of: Option<(String, String)>,
-        /// Whether the batch should be cancelled if this process is killed.
-        armed: bool,
+        /// What is to happen to the batch if this process is killed.
+        on_kill: OnKill,
     },
     /// A batch of the same requests is of no use to this run.
     PassedOver {
@@ -256,12 +257,12 @@ pub(crate) enum Event {
     },
     /// A check on the host shows the run from now on.
     CheckOpened {
-        /// Its id.
-        id: u64,
+        /// Its id, as the host wrote it.
+        id: String,
         /// Its name.
         name: String,
-        /// The commit it is on.
-        sha: String,
+        /// What it is on: `commit 0a1b2c3`.
+        on: String,
     },
     /// Nobody has to conclude that check any more.
     CheckClosed,
@@ -384,9 +385,7 @@ impl Event {
                 format!("Downloaded the {what} file, {} in {}", size(*bytes), span(*took))
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
-            Self::CheckOpened { name, sha, .. } => {
-                format!("The check {name} on commit {} shows this run", sha.get(..7).unwrap_or(sha))
-            }
+            Self::CheckOpened { name, on, .. } => format!("The check {name} on {on} shows this run"),
             Self::Noticed(notice) => format!("Note: {notice}"),
             Self::Warned(warning) => format!("Warning: {warning}"),
             Self::Failed { sentence, .. } => format!("error: {sentence}"),

@@ -13,8 +13,7 @@ use clap::ValueEnum as _;
 use crate::api::Api;
 use crate::dialects::{self, Name};
 use crate::env::Env;
-use crate::inputs::{Connection, Unchecked, Work};
-use crate::plan::OUTPUT_DIR;
+use crate::inputs::{Connection, OUTPUT_DIR, Unchecked, Work};
 use crate::values::Reuse;
 
 /// The variable from which a base URL is read whose query is not shown.

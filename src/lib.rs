@@ -45,13 +45,13 @@ mod simulator;
 mod retry;
 // The requests, and the vendors' dialects: a family too.
 mod requests;
-mod policy;
 mod dialects;
 // What everything stands on.
 mod marked_id;
 mod json;
 mod values;
 mod opaque;
+mod policy;
 pub mod clock;
 pub mod error;
 mod inert_json;

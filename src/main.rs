@@ -1,11 +1,10 @@
 //! The program's frame: parse, run, exit code.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use batchstep::clock::Clock;
-use batchstep::effects::Screen;
+use batchstep::effects::{LogTarget, Screen};
 use batchstep::env::{Env, Terminals};
 use batchstep::error::{Error, Exit};
 use batchstep::inputs::Cli;
@@ -33,7 +32,7 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         let (stopper, shutdown) = shutdown::listen().expect("signals can be listened for inside a runtime");
         let launcher = Launcher::of(&env, stopper, &shutdown);
-        let mut world = World::new(env, Clock::system(), shutdown, std::io::stderr().is_terminal(), screen);
+        let mut world = World::new(env, Clock::system(), shutdown, LogTarget::system(), screen);
         world.setting = world.env.setting(terminals);
         world.launcher = launcher;
         batchstep::execute(cli.command, world).await

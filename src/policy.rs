@@ -19,8 +19,14 @@ pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(2 * 3_600);
 pub(crate) const LIST_LAG: Duration = MINUTE;
 /// The longest completion window in use: OpenAI has `24h`, some compatible servers `7d`.
 pub(crate) const LONGEST_WINDOW: Duration = Duration::from_secs(7 * 86_400);
-/// How long OpenAI keeps the files of a batch.
+/// The window that is assumed where one is written in a way that cannot be read: OpenAI's only one.
+pub(crate) const USUAL_WINDOW: Duration = DAY;
+/// How long OpenAI keeps the files of a batch, and the longest life that it takes for a file.
 pub(crate) const FILE_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// The shortest life that it takes for a file.
+pub(crate) const SHORTEST_FILE_LIFE: Duration = HOUR;
+/// How many batches one run may create: OpenAI lets an account create two thousand an hour.
+pub(crate) const MOST_SHARDS: usize = 2_000;
 
 // Calls.
 
@@ -34,7 +40,11 @@ pub(crate) const IDLE_TIMEOUT: Duration = MINUTE;
 pub(crate) const SLOWEST_UPLOAD: u64 = 50_000;
 /// How many redirects of a download are followed.
 pub(crate) const MAX_REDIRECTS: usize = 5;
-/// How many pages of a hundred are read of the list. What OpenAI lets an account create within the
+/// How many batches a page of the list has where all are read: OpenAI gives at most a hundred.
+pub(crate) const PAGE: u64 = 100;
+/// How many batches `batch list` shows unless told otherwise: OpenAI's own default.
+pub(crate) const SHOWN_PAGE: u64 = 20;
+/// How many pages are read of the list. What OpenAI lets an account create within the
 /// clock skew, two thousand batches an hour, is within them.
 pub(crate) const PAGES: usize = 50;
 
@@ -109,6 +119,12 @@ pub(crate) const FILE_LOOKS: u32 = 3;
 
 /// The first wait between polls; each is half as long again as the one before, up to `poll-interval`.
 pub(crate) const FIRST_POLL: Duration = Duration::from_secs(5);
+/// The shortest wait between polls of a batch in the sandbox of this process, which may be over in a second.
+pub(crate) const FASTEST_POLL: Duration = Duration::from_millis(20);
+/// How often such a batch is polled while it runs: often enough to show how it comes along.
+pub(crate) const SIMULATED_POLLS: u32 = 15;
+/// The longest span that an input takes: a sum of two still fits into clocks and calendars.
+pub(crate) const LONGEST_SPAN: Duration = Duration::from_secs(3_650 * 86_400);
 /// The default of `poll-interval`.
 pub(crate) const POLL_INTERVAL: Duration = MINUTE;
 /// The default of `timeout` is this much more than the window.
@@ -186,6 +202,11 @@ pub(crate) const CHECK_OPENING: Duration = Duration::from_secs(30);
 pub(crate) const CHECK_UPDATES: Duration = Duration::from_secs(10);
 /// How long an update of a check that is under way when a run ends may still take.
 pub(crate) const LAST_CHECK_UPDATE: Duration = SECOND;
+/// How many checks are read to collect what is pending, those of the newest batches first: a workflow's
+/// token has a thousand calls an hour.
+pub(crate) const MOST_CHECKS: usize = 300;
+/// After how many troubles in a row no more of them are read: the host is not well, or refuses the token.
+pub(crate) const CHECK_TROUBLES: usize = 3;
 /// How long a comment and a check may take at the end.
 pub(crate) const PUBLISHING: Duration = MINUTE;
 

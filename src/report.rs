@@ -247,14 +247,24 @@ pub(crate) struct RunEntry {
     pub reason: String,
     /// Its batches.
     pub batch_ids: Vec<String>,
-    /// The checks that waited for it.
-    pub check_ids: Vec<u64>,
-    /// Their pull requests.
-    pub pull_requests: Vec<u64>,
+    /// Where its host shows it.
+    #[serde(flatten)]
+    pub shown_at: ShownAt,
     /// The answers.
     pub results_file: Option<String>,
     /// The report.
     pub report_file: Option<String>,
+}
+
+/// Where a host shows a run, in that host's own terms.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct ShownAt {
+    /// Members of the run's entry: GitHub's are `check_ids` and `pull_requests`.
+    #[serde(flatten)]
+    pub members: serde_json::Map<String, serde_json::Value>,
+    /// Where people find it, in the host's markup: `pull request #7`.
+    #[serde(skip)]
+    pub places: Vec<String>,
 }
 
 impl Report {

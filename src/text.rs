@@ -11,6 +11,14 @@ pub(crate) fn first_chars(text: &str, most: usize) -> &str {
     text.char_indices().nth(most).map_or(text, |(end, _)| &text[..end])
 }
 
+/// How much of a key people and the names of directories get.
+const SHORT_KEY: usize = 12;
+
+/// A key as people read it: its first twelve characters, which tell works apart.
+pub(crate) fn short_key(key: &str) -> &str {
+    first_chars(key, SHORT_KEY)
+}
+
 /// As many whole characters as fit into `most` bytes.
 pub(crate) fn first_bytes(text: &str, most: usize) -> &str {
     // `str::floor_char_boundary` does this from Rust 1.91 on.

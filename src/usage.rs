@@ -10,12 +10,14 @@ use std::ffi::OsString;
 use clap::ValueEnum as _;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::effects::LogTarget;
 use crate::effects::{Effect, Screen};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, Choice, SummaryInput};
+use crate::hosts;
 use crate::text::shorten;
+use crate::values::{Ci, SummaryInput};
 
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;
@@ -40,10 +42,10 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
         return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };
     }
     let (mistake, place) = explain(error, typed, env);
-    let choice = wish(env, typed, "ci").and_then(|ci| Choice::from_str(&ci, false).ok()).unwrap_or_default();
+    let ci = wish(env, typed, "ci").and_then(|ci| Ci::from_str(&ci, false).ok()).unwrap_or_default();
     let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
     let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
-    let host = hosts::detect(env, choice, hosts::Options { summary, interactive: false });
+    let host = hosts::detect(env, ci, hosts::Options { summary, log: LogTarget::File });
     let mut effects = host.event(&Event::failed(&mistake));
     if place == Place::Typed {
         // clap's own text shows the usage, and the flag as it was typed.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::opaque::{LONGEST_ID, is_id};
+use crate::policy::{FILE_LIFE, LONGEST_SPAN, SHORTEST_FILE_LIFE, USUAL_WINDOW};
 
 /// A secret. It opens only through [`Secret::reveal`], and `Debug` shows `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -237,6 +238,19 @@ pub enum Reuse {
     Never,
 }
 
+/// The input `ci`: which host to speak to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Ci {
+    /// Whichever the environment shows.
+    #[default]
+    Auto,
+    /// GitHub Actions, and what speaks its language: Forgejo, Gitea.
+    #[value(name = "github")]
+    GitHub,
+    /// None.
+    Terminal,
+}
+
 /// What happens to the batch when the run ends before it: the `on-timeout` and `on-abort` inputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OnExit {
@@ -247,9 +261,35 @@ pub enum OnExit {
     Detach,
 }
 
+/// What is to happen to a batch if this process is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnKill {
+    /// Whoever comes after it cancels the batch.
+    Cancel,
+    /// The batch keeps running.
+    Leave,
+}
+
+/// The input `summary`: whether a summary is written where the host shows one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SummaryInput {
+    /// It is.
+    Write,
+    /// It is not.
+    Omit,
+}
+
+impl FromStr for SummaryInput {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(if boolean(text)? { Self::Write } else { Self::Omit })
+    }
+}
+
 /// Whether `answers.jsonl` and `answers.csv` are written: the input `csv`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum AnswerFiles {
+pub enum AnswerFiles {
     /// They are not.
     #[default]
     Omit,
@@ -257,21 +297,19 @@ pub(crate) enum AnswerFiles {
     Write,
 }
 
-impl AnswerFiles {
-    /// What the input says.
-    pub(crate) fn of(csv: Option<bool>) -> Self {
-        if csv == Some(true) { Self::Write } else { Self::Omit }
+impl FromStr for AnswerFiles {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(if boolean(text)? { Self::Write } else { Self::Omit })
     }
 }
-
-/// The longest span that is taken: beyond it, clocks and calendars overflow.
-const LONGEST: Duration = Duration::from_secs(3_650 * 86_400);
 
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text.trim()) {
         _ if text.trim() == "0" => Ok(Duration::ZERO),
-        Ok(span) if span <= LONGEST => Ok(span),
+        Ok(span) if span <= LONGEST_SPAN => Ok(span),
         Ok(_) => Err("a span is at most `3650days`".to_owned()),
         Err(_) => Err("write a span such as `90s`, `10m` or `5h30m`".to_owned()),
     }
@@ -295,16 +333,15 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(wrong)
 }
 
-/// How long a completion window is; a day where it is written in a way that we cannot read.
+/// How long a completion window is; the usual one where it is written in a way that we cannot read.
 pub(crate) fn window(text: &str) -> Duration {
-    const DAY: Duration = Duration::from_secs(86_400);
-    duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(DAY)
+    duration(text).ok().filter(|window| !window.is_zero()).unwrap_or(USUAL_WINDOW)
 }
 
 /// Parses the life of a file: OpenAI takes an hour to thirty days.
 pub(crate) fn file_life(text: &str) -> Result<Duration, String> {
     let life = duration(text)?;
-    if life < Duration::from_secs(3_600) || life > Duration::from_secs(2_592_000) {
+    if !(SHORTEST_FILE_LIFE..=FILE_LIFE).contains(&life) {
         return Err("a file lives for `1h` to `30days`".to_owned());
     }
     Ok(life)
@@ -316,6 +353,11 @@ pub(crate) fn id(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err(format!("an id is printable, at most {LONGEST_ID} bytes long and no `.` or `..`")),
     }
+}
+
+/// Checks the id of a check: hosts number them.
+pub(crate) fn check_id(text: &str) -> Result<String, String> {
+    text.parse::<u64>().map(|id| id.to_string()).map_err(|error| error.to_string())
 }
 
 /// Parses a boolean as YAML 1.2 writes it, which is what GitHub's own actions take.

@@ -7,15 +7,16 @@ use std::convert::Infallible;
 use clap::CommandFactory as _;
 
 use crate::clock::Clock;
-use crate::effects::{Effect, Screen, explain};
+use crate::effects::{Effect, LogTarget, Screen, explain};
 use crate::emitter::Events;
 use crate::env::{Env, Setting, Unknown};
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, Choice, Host, SummaryInput};
+use crate::hosts::{self, Host};
 use crate::inputs::Cli;
 use crate::launcher::Launcher;
 use crate::shutdown::Shutdown;
+use crate::values::{Ci, SummaryInput};
 
 /// The outside world, as values.
 pub struct World {
@@ -25,8 +26,8 @@ pub struct World {
     pub clock: Clock,
     /// The order to stop.
     pub shutdown: Shutdown,
-    /// Whether standard error is a terminal.
-    pub interactive: bool,
+    /// Where the log goes.
+    pub log: LogTarget,
     /// Who uses us; a machine, unless it is known better.
     pub setting: Setting,
     /// Who started this process on behalf of a CI system, where that is to be watched.
@@ -40,17 +41,16 @@ pub struct World {
 
 impl World {
     /// Puts a world together.
-    pub fn new(env: Env, clock: Clock, shutdown: Shutdown, interactive: bool, screen: Screen) -> Self {
+    pub fn new(env: Env, clock: Clock, shutdown: Shutdown, log: LogTarget, screen: Screen) -> Self {
         let (screen, failed) = (RefCell::new(screen), RefCell::default());
         let (setting, launcher, rng) = (Setting::Ci, None, fastrand::Rng::new());
-        Self { env, clock, shutdown, interactive, setting, launcher, rng, screen, failed }
+        Self { env, clock, shutdown, log, setting, launcher, rng, screen, failed }
     }
 
     /// Finds the host.
-    pub(crate) fn host(&self, choice: Option<Choice>, summary: Option<bool>) -> Box<dyn Host> {
-        let summary = if summary.unwrap_or(true) { SummaryInput::Write } else { SummaryInput::Omit };
-        let options = hosts::Options { summary, interactive: self.interactive };
-        hosts::detect(&self.env, choice.unwrap_or_default(), options)
+    pub(crate) fn host(&self, ci: Option<Ci>, summary: Option<SummaryInput>) -> Box<dyn Host> {
+        let options = hosts::Options { summary: summary.unwrap_or(SummaryInput::Write), log: self.log };
+        hosts::detect(&self.env, ci.unwrap_or_default(), options)
     }
 
     /// Who uses us, as far as defaults go: where a host was chosen, its ways count.

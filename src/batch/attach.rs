@@ -19,7 +19,7 @@ use crate::identity::{self, Seen};
 use crate::journal::Record;
 use crate::policy::{BEYOND_WINDOW, CLOCK_SKEW, DAY, FINISHED_LOOK_BACK, MOST_FILES, SECOND_LOOK};
 use crate::retry_loop::RetryBudget;
-use crate::values::{self, Reuse};
+use crate::values::{self, OnKill, Reuse};
 
 /// So many batches of the same work that are passed over are told of.
 const MOST_TOLD: usize = 5;
@@ -229,7 +229,7 @@ impl Submitter<'_> {
             input_file_id: input_file_id.unwrap_or_default(),
             attachment: attachment.clone(),
             instead_of,
-            armed: work.armed && owner == Owner::ThisRun,
+            on_kill: if owner == Owner::ThisRun { work.on_kill } else { OnKill::Leave },
         });
         self.room.hold(&batch.id);
         self.progress.borrow_mut().attached_to(batch, attachment);

@@ -85,6 +85,8 @@ async fn once(api: &Api, batch_id: &str) -> Result<Cancelled, Failure> {
     }
 }
 
+/// Sends a cancel again while an earlier one has no reply, which the retry loop cannot: its attempts follow each
+/// other, and here the caller may have no time for the end of one.
 async fn insist(
     api: &Api,
     guard: &Guard<'_>,

@@ -86,7 +86,7 @@ impl Submitter<'_> {
             Intake::InCreate(_) => identity::new_short_create(work.repo.as_deref(), work.run.as_deref()),
         };
         self.note_create(&create, file_id.as_deref())?;
-        self.guard.events.emit(Event::Creating { create: create.clone(), armed: work.armed });
+        self.guard.events.emit(Event::Creating { create: create.clone(), on_kill: work.on_kill });
         let marks = identity::Marks {
             key: &work.key,
             create: &create,

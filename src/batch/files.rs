@@ -57,7 +57,8 @@ pub(super) enum Unready {
     Broken(String),
 }
 
-/// How long a file has been unusable.
+/// How long a file has been unusable. The retry loop cannot wait for it: what is repeated is the create, which
+/// is never sent blindly, and what failed may be a whole batch.
 #[derive(Default)]
 pub(super) struct Waiting {
     since: Option<Instant>,

@@ -47,6 +47,15 @@ pub(crate) struct Account<'a> {
     pub waited: Duration,
 }
 
+/// What became of the files that held answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// None of them is gone.
+    Kept,
+    /// One is gone, or both.
+    Gone,
+}
+
 /// What an account comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -54,8 +63,8 @@ pub(crate) enum Finding {
     Settled {
         /// What the user should know.
         warnings: Vec<String>,
-        /// Whether a file that held answers is gone.
-        is_gone: bool,
+        /// What became of the files that held answers.
+        files: Files,
     },
     /// There may be more: the reason, as a clause.
     Doubtful(String),
@@ -74,28 +83,28 @@ pub(crate) fn promised(batch: &Batch, requests: Option<u64>) -> u64 {
 impl Account<'_> {
     /// Examines the account.
     pub(crate) fn examine(&self) -> Finding {
-        let files = [("output", &self.output), ("error", &self.error)];
+        let states = [("output", &self.output), ("error", &self.error)];
         let mut warnings = Vec::new();
         if self.is_answered() {
-            for (what, state) in files {
+            for (what, state) in states {
                 match state {
                     FileState::Broken(why) => warnings.push(self.unneeded(what, why)),
                     FileState::Absent { .. } => warnings.push(self.unneeded(what, "it does not exist")),
                     FileState::Unnamed | FileState::Whole { .. } => {}
                 }
             }
-            return Finding::Settled { warnings, is_gone: false };
+            return Finding::Settled { warnings, files: Files::Kept };
         }
         let mut gone = Some(0);
-        let mut is_gone = false;
-        for (what, state) in files {
+        let mut files = Files::Kept;
+        for (what, state) in states {
             match state {
                 FileState::Broken(why) => return doubt(format!("its {what} file has not arrived whole: {why}")),
                 FileState::Absent { .. } if what == "error" && self.counted(what) == Some(0) => {
                     warnings.push(self.unneeded(what, "it does not exist"));
                 }
                 FileState::Absent { lasted } if *lasted >= SETTLED => {
-                    is_gone = true;
+                    files = Files::Gone;
                     gone = gone.zip(self.counted(what)).map(|(gone, count)| gone + count);
                 }
                 FileState::Absent { .. } => return doubt(format!("its {what} file is not there")),
@@ -105,19 +114,19 @@ impl Account<'_> {
                 FileState::Unnamed | FileState::Whole { .. } => {}
             }
         }
-        if is_gone {
+        if files == Files::Gone {
             warnings.push(format!("A file of batch {} no longer exists, and its answers with it.", self.batch.id));
         }
         match gone {
-            Some(gone) => self.compare(gone, is_gone, warnings),
+            Some(gone) => self.compare(gone, files, warnings),
             // What else there may be nobody can tell.
-            None => Finding::Settled { warnings, is_gone },
+            None => Finding::Settled { warnings, files },
         }
     }
 
     /// Compares the numbers, where all files are whole or gone, those with so many answers.
-    fn compare(&self, gone: u64, is_gone: bool, mut warnings: Vec<String>) -> Finding {
-        let settled = |warnings| Finding::Settled { warnings, is_gone };
+    fn compare(&self, gone: u64, files: Files, mut warnings: Vec<String>) -> Finding {
+        let settled = |warnings| Finding::Settled { warnings, files };
         let names_none = self.output == FileState::Unnamed && self.error == FileState::Unnamed;
         if names_none && self.may_name_files() {
             return doubt("it names no file of answers".to_owned());
@@ -263,20 +272,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_had_any_more_is_settled() {
+        use super::Files::{Gone, Kept};
         let all = Counts::of(1000, 1000, 0);
-        for (why, counts, held, output, error, warns, gone) in [
-            ("whole", all, 1000, NEW, Unnamed, 0, false),
-            ("not counted", Counts::default(), 500, NEW, Unnamed, 0, false),
-            ("counted as less", Counts::of(1000, 10, 0), 500, NEW, Unnamed, 0, false),
-            ("a little short", all, 990, OLD, Unnamed, 1, false),
-            ("all there, error file broken", all, 1000, NEW, broken(), 1, false),
-            ("all there, error file absent", all, 1000, NEW, ABSENT, 1, false),
-            ("nothing failed, error file absent", Counts::of(1000, 900, 0), 900, NEW, ABSENT, 1, false),
-            ("gone", all, 0, GONE, Unnamed, 1, true),
-            ("error file gone", Counts::of(1000, 900, 100), 900, OLD, GONE, 1, true),
+        for (why, counts, held, output, error, warns, became) in [
+            ("whole", all, 1000, NEW, Unnamed, 0, Kept),
+            ("not counted", Counts::default(), 500, NEW, Unnamed, 0, Kept),
+            ("counted as less", Counts::of(1000, 10, 0), 500, NEW, Unnamed, 0, Kept),
+            ("a little short", all, 990, OLD, Unnamed, 1, Kept),
+            ("all there, error file broken", all, 1000, NEW, broken(), 1, Kept),
+            ("all there, error file absent", all, 1000, NEW, ABSENT, 1, Kept),
+            ("nothing failed, error file absent", Counts::of(1000, 900, 0), 900, NEW, ABSENT, 1, Kept),
+            ("gone", all, 0, GONE, Unnamed, 1, Gone),
+            ("error file gone", Counts::of(1000, 900, 100), 900, OLD, GONE, 1, Gone),
         ] {
             match found(counts, held, output, error) {
-                Finding::Settled { warnings, is_gone } => assert_eq!((warnings.len(), is_gone), (warns, gone), "{why}"),
+                Finding::Settled { warnings, files } => assert_eq!((warnings.len(), files), (warns, became), "{why}"),
                 Finding::Doubtful(doubt) => panic!("{why}: {doubt}"),
             }
         }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::identity;
-use crate::policy::{CLOCK_SKEW, PAGES};
+use crate::policy::{CLOCK_SKEW, PAGE, PAGES};
 use crate::retry::Failure;
 use crate::retry_loop::RetryBudget;
 
@@ -90,7 +90,7 @@ pub(super) async fn scan(api: &Api, since: i64, wanted: impl Fn(&Batch) -> bool)
 fn pages(api: &Api) -> impl Stream<Item = Result<Page, Failure>> {
     stream::try_unfold(Some((0, None::<String>)), move |at| async move {
         let Some((read, after)) = at.filter(|(read, _)| *read < PAGES) else { return Ok(None) };
-        let (page, _) = api.list_batches(100, after.as_deref()).await?;
+        let (page, _) = api.list_batches(PAGE, after.as_deref()).await?;
         let last = page.batches.last().map(|batch| batch.id.clone());
         let next = (page.has_more && last.is_some() && last != after).then_some((read + 1, last));
         Ok(Some((page, next)))

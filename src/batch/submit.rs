@@ -20,7 +20,7 @@ use crate::life::State;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::retry_loop::RetryBudget;
-use crate::values::Reuse;
+use crate::values::{OnKill, Reuse};
 
 /// What is submitted.
 pub(crate) struct Submission<'a> {
@@ -50,8 +50,8 @@ pub(crate) struct Submission<'a> {
     pub form: UploadForm,
     /// How long the output file lives.
     pub output_expires_after: Option<Duration>,
-    /// Whether the batch should be cancelled if this process is killed.
-    pub armed: bool,
+    /// What is to happen to the batch if this process is killed.
+    pub on_kill: OnKill,
     /// Which existing batches of the same work to reuse.
     pub reuse: Reuse,
     /// Where earlier runs left the work, as the journal says.

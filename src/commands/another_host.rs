@@ -14,14 +14,14 @@ use tempfile::TempDir;
 
 use super::{collect, run};
 use crate::clock::Clock;
-use crate::effects::{Effect, Screen};
+use crate::effects::{Effect, LogTarget, Screen};
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{ClaimedCheck, Claims, Host, Identity, PublishOptions, Publisher, Reach, Unclaimed};
+use crate::hosts::{ClaimedCheck, Claims, Host, HostMark, Identity, PublishOptions, Publisher, Reach, Unclaimed};
 use crate::inputs::{Cli, Command};
-use crate::report::Report;
+use crate::report::{Report, ShownAt};
 use crate::shutdown;
 use crate::world::World;
 
@@ -73,9 +73,9 @@ impl Host for Another {
 }
 
 impl Publisher for Recorder {
-    fn begin<'a>(&'a self, report: &'a Report, _: &'a Events<'a>) -> LocalBoxFuture<'a, Option<String>> {
+    fn begin<'a>(&'a self, report: &'a Report, _: &'a Events<'a>) -> LocalBoxFuture<'a, Option<HostMark>> {
         self.calls.borrow_mut().push(format!("begin: {} requests", report.requests.total));
-        async { Some(MARK.to_owned()) }.boxed_local()
+        async { Some(MARK.to_owned().into()) }.boxed_local()
     }
 
     fn update<'a>(&'a self, _: &'a Report, batch_ids: &'a [String]) -> LocalBoxFuture<'a, ()> {
@@ -121,7 +121,13 @@ impl Claims for Recorder {
         async { true }.boxed_local()
     }
 
-    fn abandon(&self, _: u64, _: i64) -> LocalBoxFuture<'_, Result<(), String>> {
+    fn shown_at(&self, _: &[ClaimedCheck]) -> ShownAt {
+        ShownAt::default()
+    }
+
+    fn share_comments(&self, _: &mut [ClaimedCheck]) {}
+
+    fn abandon<'a>(&'a self, _: &'a HostMark, _: i64) -> LocalBoxFuture<'a, Result<(), String>> {
         async { Ok(()) }.boxed_local()
     }
 }
@@ -158,7 +164,7 @@ impl Place {
         let words = [&["batchstep"], words, &server, &shown].concat();
         let (_stopper, shutdown) = shutdown::channel();
         let screen = Screen::new(Box::new(io::sink()), Box::new(io::sink()));
-        let world = World::new(Env::default(), self.clock, shutdown, false, screen);
+        let world = World::new(Env::default(), self.clock, shutdown, LogTarget::File, screen);
         let (calls, journal) = (Calls::default(), output_dir.join("journal.jsonl"));
         let host = Another { calls: Rc::clone(&calls), journal };
         let exit = match Cli::try_parse_from(words).unwrap().command {

@@ -12,11 +12,11 @@ use crate::batch::search;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::guard::{Guard, Stop};
-use crate::hosts::PublishOptions;
+use crate::hosts::{self, HostMark, PublishOptions};
 use crate::identity::Seen;
 use crate::inputs;
 use crate::invocation::Invocation;
-use crate::plan::{self, Server};
+use crate::plan::Server;
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
 use crate::session::{Session, connect, recall};
 use crate::world::World;
@@ -29,7 +29,7 @@ pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci, None);
     let session = Session::begin(world, host.as_ref());
     let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, &session) } else { Ok(()) };
-    let (check, token) = (inputs.check, plan::github_token(inputs.github_token.as_ref()));
+    let (check, token) = (inputs.check.clone().map(HostMark::from), hosts::token(inputs.github_token.as_ref()));
     let ca_file = inputs.connection.ca_file.clone();
     let work = async {
         let done = match secrets {
@@ -38,7 +38,7 @@ pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
         };
         // A check is concluded whatever became of the batches, and cannot change how that ends.
         if let (Some(id), Ok(token)) = (check, token) {
-            abandon(id, PublishOptions { check_run: true, token, ..PublishOptions::default() }, ca_file, &session)
+            abandon(&id, PublishOptions { check_run: true, token, ..PublishOptions::default() }, ca_file, &session)
                 .await;
         }
         done
@@ -48,7 +48,7 @@ pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
 }
 
 /// Concludes the check of a run that is gone.
-async fn abandon(id: u64, options: PublishOptions, ca_file: Option<PathBuf>, session: &Session<'_>) {
+async fn abandon(id: &HostMark, options: PublishOptions, ca_file: Option<PathBuf>, session: &Session<'_>) {
     let Ok(Some(publisher)) = session.find_publisher(options, ca_file.as_ref()) else { return };
     let Some(claims) = publisher.claims() else { return };
     if let Err(warning) = claims.abandon(id, session.world.clock.unix()).await {
@@ -63,7 +63,8 @@ fn take_over(inputs: &mut inputs::Cancel, session: &Session<'_>) -> Result<(), E
     let is_armed = !left.batches.is_empty() || !left.creates.is_empty();
     let token = session.world.env.candidates("github-token").concat();
     inputs.github_token = token.first().map(|token| inputs::Unchecked((*token).to_owned()));
-    (inputs.batch_id, inputs.create, inputs.check) = (left.batches, left.creates, left.check);
+    (inputs.batch_id, inputs.create, inputs.check) =
+        (left.batches, left.creates, left.check.map(|id| id.as_str().to_owned()));
     (inputs.connection, inputs.pending) = (connection, None);
     if is_armed { secrets } else { Ok(()) }
 }

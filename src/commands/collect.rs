@@ -60,7 +60,7 @@ async fn show(session: &Session<'_>, collection: &Collection<'_>, report: &Repor
     let is_partial =
         |check: &ClaimedCheck| check.named() > collection.batches.iter().filter(|batch| check.names(&batch.id)).count();
     if checks.iter().any(is_partial) {
-        return session.warn("Nothing is shown on GitHub: the check waits for more batches than these.");
+        return session.warn("Nothing is shown at the host: the check waits for more batches than these.");
     }
     if checks.is_empty() {
         publisher.finish(report, &session.events).await;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
-use crate::batch::promise::{Account, FileState, Finding};
+use crate::batch::promise::{Account, FileState, Files, Finding};
 use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect, Intake, ReadAnswers};
 use crate::emitter::Events;
 use crate::error::Error;
@@ -165,7 +165,7 @@ impl Answers {
 
     /// The requests whose answers are gone, in order.
     fn gone(&self) -> Vec<Range<u32>> {
-        let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { is_gone: true, .. });
+        let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { files: Files::Gone, .. });
         let mut rows: Vec<Range<u32>> =
             self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
         rows.sort_unstable_by_key(|range| range.start);
@@ -225,6 +225,7 @@ impl Gatherer<'_> {
         for wanted in wanted {
             self.take(wanted, answers)?;
         }
+        // Not the retry loop: a round is about all doubtful files at once, and all waits are taken from one allowance.
         let (mut pause, mut told) = (FIRST_REFETCH, String::new());
         let mut results = loop {
             let begun = Instant::now();

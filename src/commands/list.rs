@@ -14,11 +14,9 @@ use crate::identity::Seen;
 use crate::inert_json::inert;
 use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
 use crate::session::Session;
-use crate::text::{first_chars, one_line, safe, shorten};
+use crate::text::{one_line, safe, short_key, shorten};
 use crate::world::World;
 
-/// How much of a key is shown; `--json` has all of it.
-const KEY: usize = 12;
 /// The longest cell of the table; `--json` has all of it.
 const CELL: usize = 80;
 
@@ -82,7 +80,7 @@ fn row(batch: &Batch, now: i64) -> [String; 7] {
         (None, None) => "-".to_owned(),
         (done, total) => format!("{}/{}", number(done), number(total)),
     };
-    let key = first_chars(seen.key.unwrap_or_default(), KEY);
+    let key = short_key(seen.key.unwrap_or_default());
     let (repo, run) = (cell(seen.repo.unwrap_or("-")), cell(seen.run.unwrap_or("-")));
     [cell(&batch.id), cell(batch.status.word()), done, age, cell(key), repo, run]
 }

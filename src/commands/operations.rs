@@ -14,6 +14,7 @@ use crate::inert_json::inert;
 use crate::inputs::{self, Batch, File};
 use crate::invocation::Invocation;
 use crate::plan::{self, Server};
+use crate::policy::SHOWN_PAGE;
 use crate::requests::source;
 use crate::retry::Failure;
 use crate::retry_loop::refused;
@@ -47,7 +48,7 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
                 let output = if inputs.json.unwrap_or(false) { Output::Json } else { Output::Table };
                 return list::ours(&api, output, world).await;
             }
-            let listed = api.list_batches(inputs.limit.unwrap_or(20), inputs.after.as_deref()).await;
+            let listed = api.list_batches(inputs.limit.unwrap_or(SHOWN_PAGE), inputs.after.as_deref()).await;
             print(&api, &told("listing batches", listed)?.1, world)
         }
     }

@@ -1,4 +1,4 @@
-//! `batchstep collect --pending`: the checks on GitHub are the ledger.
+//! `batchstep collect --pending`: the checks at the host are the ledger.
 //!
 //! A check in progress says that somebody waits for a batch, and for which.
 //! What is over is collected, each run in a directory of its own, and its verdict
@@ -10,7 +10,6 @@ use std::path::Path;
 use super::at_hand;
 use super::collection::Collection;
 use super::stopped;
-use crate::api::Api;
 use crate::batch::search;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit, Outcome};
@@ -20,17 +19,11 @@ use crate::hosts::{ClaimedCheck, Claims, Unclaimed};
 use crate::identity::{Part, Seen};
 use crate::own_files;
 use crate::plan::Collecting;
-use crate::policy::LISTING_LOOK_BACK;
+use crate::policy::{CHECK_TROUBLES, LISTING_LOOK_BACK, MOST_CHECKS};
 use crate::report::RunEntry;
 use crate::session::{Connected, Session};
+use crate::text::short_key;
 use crate::verdict::{self, Verdict};
-
-/// How much of the key names a run's directory.
-const NAME: usize = 12;
-/// How many checks are read, those of the newest batches first: a workflow's token has a thousand calls an hour.
-const MOST_CHECKS: usize = 300;
-/// After so many troubles in a row GitHub is left in peace.
-const MOST_TROUBLES: usize = 3;
 
 /// The ledger's reader: what is waited for at this provider, as these claims say.
 struct Ledger<'a> {
@@ -127,7 +120,7 @@ impl Ledger<'_> {
                     trouble(why);
                 }
             }
-            if in_a_row == MOST_TROUBLES {
+            if in_a_row == CHECK_TROUBLES {
                 return checks;
             }
         }
@@ -147,24 +140,16 @@ impl Ledger<'_> {
     }
 
     /// What the checks in progress wait for: what is over first, then the oldest.
-    fn runs(&self, batches: &[Batch], checks: Vec<ClaimedCheck>) -> Vec<Run> {
-        // A pull request's comment is the newest run's, whichever is over first.
-        let shown: Vec<(Option<u64>, String, u64)> =
-            checks.iter().map(|check| (check.pull, check.name.clone(), check.id)).collect();
-        let is_newest = |check: &ClaimedCheck| {
-            shown.iter().all(|(pull, name, id)| (*pull, name) != (check.pull, &check.name) || *id <= check.id)
-        };
+    fn runs(&self, batches: &[Batch], mut checks: Vec<ClaimedCheck>) -> Vec<Run> {
+        self.claims.share_comments(&mut checks);
         let mut runs: Vec<Run> = Vec::new();
-        for mut check in checks.into_iter().filter(|check| !check.is_over) {
+        for check in checks.into_iter().filter(|check| !check.is_over) {
             let waited_for = self.waited_for(&check, batches);
             if !is_whole(&waited_for) || waited_for.len() < check.named() {
                 // Its run is at work, or the list lags behind it.
                 let unknown = format!("Check {} waits for a batch that is not listed; it is left as it is.", check.id);
                 self.session.events.emit(Event::Noticed(unknown));
                 continue;
-            }
-            if !is_newest(&check) {
-                check.publisher.leave_comment();
             }
             let ids = |batches: &[Batch]| batches.iter().map(|batch| batch.id.clone()).collect::<Vec<_>>();
             match runs.iter_mut().find(|run| ids(&run.batches) == ids(&waited_for)) {
@@ -191,10 +176,9 @@ impl Ledger<'_> {
         if self.plan.timeout.is_zero() && !run.is_over() {
             let how = self.connected.how.clone().in_dir(&dir);
             let verdict = Verdict::pending(&run.batches, self.plan.pending_exit(), None, &how);
-            return run.entry(verdict, &self.connected.api);
+            return self.entry(run, verdict);
         }
-        let failed =
-            |error: Error| run.entry(Verdict::of_error(&error, Outcome::of_error(error.exit)), &self.connected.api);
+        let failed = |error: Error| self.entry(run, Verdict::of_error(&error, Outcome::of_error(error.exit)));
         let made = place(&self.plan.output_dir, &dir);
         let mut collection = match made.and_then(|()| Collection::begin(self.connected, self.plan, &dir)) {
             Ok(collection) => collection,
@@ -224,7 +208,22 @@ impl Ledger<'_> {
             results_file: report.files.results.clone(),
             report_file: report.files.report.clone(),
             simulated: report.simulated,
-            ..run.entry(verdict, &self.connected.api)
+            ..self.entry(run, verdict)
+        }
+    }
+
+    /// What came of a run.
+    fn entry(&self, run: &Run, verdict: Verdict) -> RunEntry {
+        RunEntry {
+            key: run.checks[0].key.clone(),
+            simulated: self.connected.api.is_simulated(),
+            outcome: verdict.outcome,
+            exit_code: verdict.exit.code(),
+            reason: verdict.reason,
+            batch_ids: run.batches.iter().map(|batch| batch.id.clone()).collect(),
+            shown_at: self.claims.shown_at(&run.checks),
+            results_file: None,
+            report_file: None,
         }
     }
 }
@@ -256,25 +255,8 @@ impl Run {
 
     /// The name of its directory: its key's beginning, with its check's id where that is taken.
     fn name(&self, taken: &[String]) -> String {
-        let name: String = self.checks[0].key.chars().filter(char::is_ascii_alphanumeric).take(NAME).collect();
-        if taken.contains(&name) { format!("{name}-{}", self.checks[0].id) } else { name }
-    }
-
-    fn entry(&self, verdict: Verdict, api: &Api) -> RunEntry {
-        let mut pull_requests: Vec<u64> = self.checks.iter().filter_map(|check| check.pull).collect();
-        pull_requests.sort_unstable();
-        pull_requests.dedup();
-        RunEntry {
-            key: self.checks[0].key.clone(),
-            simulated: api.is_simulated(),
-            outcome: verdict.outcome,
-            exit_code: verdict.exit.code(),
-            reason: verdict.reason,
-            batch_ids: self.batches.iter().map(|batch| batch.id.clone()).collect(),
-            check_ids: self.checks.iter().map(|check| check.id).collect(),
-            pull_requests,
-            results_file: None,
-            report_file: None,
-        }
+        let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+        let name = short_key(&plain(&self.checks[0].key)).to_owned();
+        if taken.contains(&name) { format!("{name}-{}", plain(&self.checks[0].id)) } else { name }
     }
 }

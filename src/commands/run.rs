@@ -140,7 +140,7 @@ impl<'a> Run<'a> {
         // Before any batch exists: its metadata says where the run is shown.
         if let Some(publisher) = session.publisher() {
             let mark = guard.guard(publisher.begin(&self.dir.report, &session.events)).await?;
-            self.check = mark.map(|mark| identity::check_mark(&mark, self.plan.max_failed));
+            self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.max_failed));
         }
         let order = Arc::new(Order::Requests { source: source.clone(), ids, total });
         let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, order)).await;

@@ -19,8 +19,9 @@ use crate::guard::Stop;
 use crate::identity::Part;
 use crate::journal::{Journal, Record};
 use crate::oversize;
+use crate::policy::MOST_SHARDS;
 use crate::requests::halves::halve;
-use crate::requests::shards::{self, Shard};
+use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 
 /// A shard, or a piece of one, and which of the run's it is.
@@ -82,7 +83,7 @@ impl Sender<'_> {
                 && let Some(piece) = waiting.pop_front()
             {
                 // Each takes the place of one and may become two.
-                let may_halve = piece.shard.requests > 1 && count + under_way.len() < shards::MOST;
+                let may_halve = piece.shard.requests > 1 && count + under_way.len() < MOST_SHARDS;
                 let halving = if may_halve { Halving::Allowed } else { Halving::Impossible };
                 under_way.push(fate(piece, halving));
             }

@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::session::{Connected, Directory};
-use crate::values::OnExit;
+use crate::values::{OnExit, OnKill};
 
 /// What shards are submitted with.
 pub(super) struct Submitting<'a> {
@@ -104,7 +104,10 @@ impl Submitting<'_> {
             metadata: self.plan.metadata.clone(),
             form: self.plan.form.clone(),
             output_expires_after: self.plan.output_expires_after,
-            armed: self.plan.on_abort == OnExit::Cancel && !self.plan.in_process,
+            on_kill: match self.plan.on_abort {
+                OnExit::Cancel if !self.plan.in_process => OnKill::Cancel,
+                OnExit::Cancel | OnExit::Detach => OnKill::Leave,
+            },
             reuse: self.plan.reuse,
         }
     }

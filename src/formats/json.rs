@@ -12,13 +12,15 @@ pub(super) fn render(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::BTreeMap;
 
-    use serde_json::Value;
+    use serde_json::{Map, Value};
 
-    use super::{Report, render};
+    use super::render;
+    use crate::attachment::{Attachment, By, Owner};
     use crate::formats::samples::{self, HOSTILE};
     use crate::inert_json::testing::is_inert;
+    use crate::report::ShardReport;
 
     #[test]
     fn hostile_text_stays_what_it_is() {
@@ -27,34 +29,41 @@ mod tests {
         }
     }
 
-    /// The names in the table below a heading of docs/report.md.
-    fn documented(heading: &str) -> BTreeSet<String> {
+    /// The rows of the table below a heading of docs/report.md, by the fields that they are about.
+    fn documented(heading: &str) -> Option<BTreeMap<String, String>> {
         let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md")).unwrap();
-        let (_, after) = docs.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no {heading}"));
+        let (_, after) = docs.split_once(&format!("\n## {heading}\n"))?;
         let rows = after.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
-        rows.skip(2).map(|row| row.split('`').nth(1).unwrap().to_owned()).collect()
+        Some(rows.skip(2).map(|row| (row.split('`').nth(1).unwrap().to_owned(), row.to_owned())).collect())
     }
 
-    fn names(value: &Value) -> BTreeSet<String> {
-        value.as_object().unwrap().keys().cloned().collect()
+    /// Compares an object with its table, and what it holds with tables of their own or with their rows here.
+    fn compare(object: &Map<String, Value>, rows: &BTreeMap<String, String>, place: &str) {
+        assert_eq!(object.keys().collect::<Vec<_>>(), rows.keys().collect::<Vec<_>>(), "{place}");
+        for (name, row) in rows {
+            let below = match &object[name] {
+                Value::Array(list) => list.first().and_then(Value::as_object),
+                value => value.as_object(),
+            };
+            assert_eq!(below.is_some(), row.contains("| object") || row.contains("list of objects"), "{place}: {row}");
+            let Some(below) = below else { continue };
+            match documented(&format!("`{name}`")) {
+                Some(rows) => compare(below, &rows, name),
+                None => below.keys().for_each(|field| assert!(row.contains(&format!("`{field}`")), "{field}: {row}")),
+            }
+        }
     }
 
     #[test]
     fn every_field_is_documented() {
-        let json = |report: Report| serde_json::from_str::<Value>(&render(&report)).unwrap();
-        let (partial, invalid) = (json(samples::partial()), json(samples::invalid()));
-        assert_eq!(documented("The report"), names(&partial));
-        for part in ["requests", "counts", "tokens", "files"] {
-            assert_eq!(documented(&format!("`{part}`")), names(&partial[part]), "{part}");
-        }
-        for (part, of) in [
-            ("batches", &partial),
-            ("usage", &partial),
-            ("failures", &partial),
-            ("phases", &partial),
-            ("faults", &invalid),
-        ] {
-            assert_eq!(documented(&format!("`{part}`")), names(&of[part][0]), "{part}");
-        }
+        let (mut report, failed) = (samples::partial(), samples::failed_validation());
+        report.faults = samples::invalid().faults;
+        let batch = &mut report.batches[0];
+        batch.errors.clone_from(&failed.batches[0].errors);
+        batch.attached = Some(Attachment { by: By::List, owner: Owner::AnotherRun, run: None, age: None });
+        let (endpoint, model, key) = ("/v1/embeddings".to_owned(), Some("m".to_owned()), None);
+        report.shards = vec![ShardReport { endpoint, model, requests: 1, bytes: 9, key, batch_id: None }];
+        let json: Value = serde_json::from_str(&render(&report)).unwrap();
+        compare(json.as_object().unwrap(), &documented("The report").unwrap(), "The report");
     }
 }

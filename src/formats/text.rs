@@ -4,7 +4,7 @@
 
 use super::{SIMULATED, took};
 use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry, ShardReport};
-use crate::text::{flat, requests_count, safe, size, thousands};
+use crate::text::{flat, requests_count, safe, short_key, size, thousands};
 use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
@@ -42,10 +42,10 @@ pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
     }
     lines.push(format!("  {}", flat(&verdict.reason, LONGEST_SENTENCE)));
     section(&mut lines, "Runs", runs, (usize::MAX, ""), |run| {
-        let (key, ids) = (flat(run.key.get(..12).unwrap_or(&run.key), LONGEST_ID), run.batch_ids.join(", "));
-        let pull: String = run.pull_requests.iter().map(|pull| format!(", pull request {pull}")).collect();
+        let (key, ids) = (flat(short_key(&run.key), LONGEST_ID), run.batch_ids.join(", "));
+        let places: String = run.shown_at.places.iter().map(|place| format!(", {}", flat(place, LONGEST_ID))).collect();
         let reason = flat(&run.reason, LONGEST_SENTENCE);
-        format!("{key}: {} ({}{pull}): {reason}", run.outcome.word(), flat(&ids, LONGEST))
+        format!("{key}: {} ({}{places}): {reason}", run.outcome.word(), flat(&ids, LONGEST))
     });
     lines.iter().map(|line| safe(line) + "\n").collect()
 }

@@ -11,19 +11,20 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::effects::Effect;
+use crate::effects::{Effect, LogTarget};
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, Format};
 use crate::report::{Report, RunEntry};
+use crate::values::{Ci, SummaryInput};
 use crate::verdict::Verdict;
 
 mod github;
 mod publisher;
 mod terminal;
 
-pub(crate) use self::publisher::{ClaimedCheck, Claims, PublishOptions, Publisher, Reach, Unclaimed};
+pub(crate) use self::publisher::{ClaimedCheck, Claims, HostMark, PublishOptions, Publisher, Reach, Unclaimed, token};
 use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest};
 
 /// A CI system.
@@ -78,31 +79,9 @@ pub(crate) struct Unfinished {
     /// The batches.
     pub batches: Vec<String>,
     /// The check that is still open.
-    pub check: Option<u64>,
+    pub check: Option<HostMark>,
     /// How the provider was reached: inputs by their names, as [`Event::Connecting`] has them.
     pub inputs: BTreeMap<String, String>,
-}
-
-/// The input `ci`: which host to speak to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Choice {
-    /// Whichever the environment shows.
-    #[default]
-    Auto,
-    /// GitHub Actions, and what speaks its language: Forgejo, Gitea.
-    #[value(name = "github")]
-    GitHub,
-    /// None.
-    Terminal,
-}
-
-/// The input `summary`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SummaryInput {
-    /// Write a summary.
-    Write,
-    /// Write none.
-    Omit,
 }
 
 /// What a host should know beside the environment.
@@ -110,16 +89,16 @@ pub(crate) enum SummaryInput {
 pub(crate) struct Options {
     /// Whether to write a summary where the host shows one.
     pub summary: SummaryInput,
-    /// Whether standard error is a terminal.
-    pub interactive: bool,
+    /// Where the log goes.
+    pub log: LogTarget,
 }
 
 /// Finds the host.
-pub(crate) fn detect(env: &Env, choice: Choice, options: Options) -> Box<dyn Host> {
-    match choice {
-        Choice::GitHub => Box::new(github::GitHub::new(env, options.summary)),
-        Choice::Auto if env.is_github() => Box::new(github::GitHub::new(env, options.summary)),
-        Choice::Auto | Choice::Terminal => Box::new(terminal::Terminal { interactive: options.interactive }),
+pub(crate) fn detect(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
+    match ci {
+        Ci::GitHub => Box::new(github::GitHub::new(env, options.summary)),
+        Ci::Auto if env.is_github() => Box::new(github::GitHub::new(env, options.summary)),
+        Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal { log: options.log }),
     }
 }
 
@@ -159,20 +138,20 @@ fn component(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Choice, Options, SummaryInput, component, detect, run_name};
+    use super::{Ci, LogTarget, Options, SummaryInput, component, detect, run_name};
     use crate::env::Env;
 
     #[test]
-    fn the_environment_or_the_choice_names_the_host() {
-        let is_ci = |pairs: &[(&str, &str)], choice| {
+    fn the_environment_or_the_ci_names_the_host() {
+        let is_ci = |pairs: &[(&str, &str)], ci| {
             let env: Env = pairs.iter().copied().collect();
-            detect(&env, choice, Options { summary: SummaryInput::Write, interactive: false }).is_ci()
+            detect(&env, ci, Options { summary: SummaryInput::Write, log: LogTarget::File }).is_ci()
         };
-        assert!(is_ci(&[("GITHUB_ACTIONS", "true")], Choice::Auto));
-        assert!(is_ci(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Choice::Auto));
-        assert!(!is_ci(&[("GITHUB_ACTIONS", "1")], Choice::Auto));
-        assert!(!is_ci(&[("GITHUB_ACTIONS", "true")], Choice::Terminal));
-        assert!(is_ci(&[], Choice::GitHub));
+        assert!(is_ci(&[("GITHUB_ACTIONS", "true")], Ci::Auto));
+        assert!(is_ci(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Ci::Auto));
+        assert!(!is_ci(&[("GITHUB_ACTIONS", "1")], Ci::Auto));
+        assert!(!is_ci(&[("GITHUB_ACTIONS", "true")], Ci::Terminal));
+        assert!(is_ci(&[], Ci::GitHub));
     }
 
     #[test]

@@ -10,9 +10,28 @@
 use futures_util::future::LocalBoxFuture;
 
 use crate::emitter::Events;
-use crate::report::Report;
+use crate::error::Error;
+use crate::inputs::Unchecked;
+use crate::report::{Report, ShownAt};
 use crate::shutdown::Shutdown;
 use crate::values::Secret;
+
+/// What a host calls something that it shows. Only the host that wrote it reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostMark(String);
+
+impl HostMark {
+    /// The mark as it is stored.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for HostMark {
+    fn from(mark: String) -> Self {
+        Self(mark)
+    }
+}
 
 /// What the user wants to be shown through a host's API.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +53,18 @@ impl PublishOptions {
     }
 }
 
+/// The token for a host's API, from the input `github-token`.
+///
+/// # Errors
+/// It holds what HTTP does not carry in a token.
+pub(crate) fn token(input: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
+    let Some(Unchecked(token)) = input else { return Ok(None) };
+    if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::usage("`github-token` holds characters that no token has."));
+    }
+    token.parse().map(Some).map_err(|why| Error::usage(format!("`github-token` is wrong: {why}.")))
+}
+
 /// How a publisher reaches its host.
 #[derive(Clone, Copy)]
 pub(crate) struct Reach<'a> {
@@ -52,7 +83,7 @@ pub(crate) struct Reach<'a> {
 pub(crate) trait Publisher {
     /// Shows that the run begins. Returns the mark by which [`Claims`] finds it
     /// again, any text of at most some hundred characters; none where nothing is shown.
-    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<String>>;
+    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<HostMark>>;
 
     /// Names the batches that the run has by now, if its beginning is shown. The
     /// end names them too, so trouble here is not reported.
@@ -99,22 +130,29 @@ pub(crate) trait Claims {
     /// Whether a check is still in progress. Where that cannot be learned, it was a moment ago.
     fn is_open<'a>(&'a self, check: &'a ClaimedCheck) -> LocalBoxFuture<'a, bool>;
 
-    /// Concludes the check of a run that is gone; `now` is in Unix seconds. The error is a sentence.
-    fn abandon(&self, id: u64, now: i64) -> LocalBoxFuture<'_, Result<(), String>>;
+    /// Where these checks are, for the entry of their run in the output `runs`.
+    fn shown_at(&self, checks: &[ClaimedCheck]) -> ShownAt;
+
+    /// Where several checks share a comment, leaves it to the newest.
+    fn share_comments(&self, checks: &mut [ClaimedCheck]);
+
+    /// Concludes the check of a run that is gone, which `id` names as the user or the host's state
+    /// wrote it; `now` is in Unix seconds. The error is a sentence.
+    fn abandon<'a>(&'a self, id: &'a HostMark, now: i64) -> LocalBoxFuture<'a, Result<(), String>>;
 }
 
 /// A check that a run left, and what goes on with it.
 pub(crate) struct ClaimedCheck {
-    /// Shows how the batches ended, in this check and on its pull request.
+    /// Shows how the batches ended, in this check and wherever else its run was shown.
     pub publisher: Box<dyn Publisher>,
-    /// The check's id.
-    pub id: u64,
+    /// By which its host finds it.
+    pub mark: HostMark,
+    /// Its id, as people read it.
+    pub id: String,
     /// Its name.
     pub name: String,
     /// The digest of the work that it is for.
     pub key: String,
-    /// Its pull request, as far as that is known.
-    pub pull: Option<u64>,
     /// Whether it has been concluded.
     pub is_over: bool,
     /// The batches that it is about, as digests.

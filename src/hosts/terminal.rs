@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use super::{Host, Identity, closing_table, log};
-use crate::effects::{Effect, Unit};
+use crate::effects::{Effect, LogTarget, Unit};
 use crate::events::Event;
 use crate::report::Report;
 
 /// Nobody's CI.
 pub(super) struct Terminal {
-    /// Whether standard error is a terminal.
-    pub(super) interactive: bool,
+    /// Where the log goes: only a terminal shows a bar.
+    pub(super) log: LogTarget,
 }
 
 impl Host for Terminal {
@@ -29,7 +29,7 @@ impl Host for Terminal {
 
     fn event(&self, event: &Event) -> Vec<Effect> {
         match event {
-            _ if !self.interactive => log(event),
+            _ if self.log == LogTarget::File => log(event),
             Event::Uploading { sent, total } => {
                 vec![Effect::Progress {
                     done: *sent,
@@ -52,7 +52,7 @@ impl Host for Terminal {
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let clear = self.interactive.then_some(Effect::ProgressEnd);
+        let clear = (self.log == LogTarget::Terminal).then_some(Effect::ProgressEnd);
         clear.into_iter().chain(closing_table(report)).collect()
     }
 }
@@ -61,7 +61,7 @@ impl Host for Terminal {
 mod tests {
     use std::time::Duration;
 
-    use super::{Effect, Event, Host, Terminal, Unit};
+    use super::{Effect, Event, Host, LogTarget, Terminal, Unit};
     use crate::dialects::{Counts, Status};
     use crate::formats::samples;
 
@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn a_person_sees_a_bar_and_a_log_sees_lines() {
         let uploading = Event::Uploading { sent: 1, total: 2 };
-        let person = Terminal { interactive: true };
+        let person = Terminal { log: LogTarget::Terminal };
         let progress =
             |done, total, unit, message: &str| Effect::Progress { done, total, unit, message: message.into() };
         assert_eq!(person.event(&uploading), [progress(1, 2, Unit::Bytes, "uploading")]);
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(person.event(&Event::Warned("x".to_owned())), [Effect::Log("Warning: x".to_owned())]);
         assert_eq!(person.publish(&samples::succeeded())[0], Effect::ProgressEnd);
 
-        let file = Terminal { interactive: false };
+        let file = Terminal { log: LogTarget::File };
         assert_eq!(file.event(&uploading), []);
         assert!(matches!(&file.event(&polled())[..], [Effect::Log(line)] if line.starts_with("Batch batch_1")));
         assert!(file.publish(&samples::succeeded()).iter().all(|effect| matches!(effect, Effect::Log(_))));

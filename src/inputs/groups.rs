@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::{Unchecked, unchecked};
 use crate::dialects;
-use crate::hosts::Choice;
 use crate::values::OnExit;
 use crate::values::Reuse;
 use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
@@ -170,11 +169,11 @@ pub struct Reporting {
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Write the job summary, if the CI system has one [default: true].
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
-    pub summary: Option<bool>,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::SummaryInput>)]
+    pub summary: Option<values::SummaryInput>,
     /// Also write the answers' texts as `answers.jsonl` and `answers.csv` [default: false].
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
-    pub csv: Option<bool>,
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::AnswerFiles>)]
+    pub csv: Option<values::AnswerFiles>,
     /// Post the summary as one comment on the GitHub pull request and keep it up to date [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub comment: Option<bool>,
@@ -186,7 +185,7 @@ pub struct Reporting {
     pub github_token: Option<Unchecked>,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
-    pub ci: Option<Choice>,
+    pub ci: Option<values::Ci>,
     /// Without a key, print a notice and succeed instead of failing: pull requests from forks get no secrets [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub skip_without_key: Option<bool>,

@@ -22,7 +22,6 @@ pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Su
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 use crate::dialects;
 use crate::env::Terminals;
-use crate::hosts::Choice;
 use crate::simulator;
 use crate::values;
 
@@ -173,7 +172,7 @@ pub struct Check {
     pub headers: Vec<Unchecked>,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
-    pub ci: Option<Choice>,
+    pub ci: Option<values::Ci>,
 }
 
 /// What `cancel` takes.
@@ -186,8 +185,8 @@ pub struct Cancel {
     #[arg(long, value_name = "ID")]
     pub create: Vec<String>,
     /// Also end the run's check on GitHub as cancelled, by its id; a run leaves the id in its state.
-    #[arg(long, value_name = "ID")]
-    pub check: Option<u64>,
+    #[arg(long, value_name = "ID", value_parser = values::check_id)]
+    pub check: Option<String>,
     /// The token used for `check` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
@@ -208,7 +207,7 @@ pub struct Cancel {
     pub connection: Connection,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
-    pub ci: Option<Choice>,
+    pub ci: Option<values::Ci>,
 }
 
 /// What `providers` takes.
@@ -248,6 +247,9 @@ pub struct Man {
     #[arg(value_name = "COMMAND")]
     pub page: Vec<String>,
 }
+
+/// The default of `output-dir`.
+pub(crate) const OUTPUT_DIR: &str = "batch-results";
 
 /// Text that may be a secret and is checked only in `plan`: clap would show
 /// a wrong value in its error.

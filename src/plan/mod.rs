@@ -14,17 +14,15 @@ use crate::client;
 use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
-use crate::hosts::{Host, PublishOptions};
+use crate::hosts::{self, Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
-use crate::policy::{IN_FLIGHT, POLL_INTERVAL, RETRIES};
+use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
 use crate::simulator::{Dialect, Simulator};
 use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
 
-/// The completion window where none is named.
+/// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
 const WINDOW: &str = "24h";
-/// Where results go where no directory is named.
-pub(crate) const OUTPUT_DIR: &str = "batch-results";
 /// The headers that servers take in place of the API key.
 const KEY_HEADERS: [&str; 3] = ["authorization", "api-key", "x-api-key"];
 
@@ -92,7 +90,7 @@ impl Plan {
         let poll = server
             .simulator
             .as_ref()
-            .map(|simulator| (simulator.takes / 15).clamp(Duration::from_millis(20), POLL_INTERVAL));
+            .map(|simulator| (simulator.takes / SIMULATED_POLLS).clamp(FASTEST_POLL, POLL_INTERVAL));
         let plan = Self {
             rules: rules(&run.work, &server.connection.headers, server.vendor)?,
             requests: patterns(run.work.requests),
@@ -112,7 +110,7 @@ impl Plan {
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
-            answer_files: AnswerFiles::of(run.reporting.csv),
+            answer_files: run.reporting.csv.unwrap_or(AnswerFiles::Omit),
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -208,7 +206,7 @@ impl Collecting {
             on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
             fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
             max_failed: waiting.max_failed,
-            answer_files: AnswerFiles::of(collect.reporting.csv),
+            answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
             output_dir: output_dir(collect.reporting.output_dir),
         };
         Ok((plan, server))
@@ -251,7 +249,7 @@ fn in_flight(most: Option<usize>) -> Result<usize, Error> {
 }
 
 fn output_dir(dir: Option<PathBuf>) -> PathBuf {
-    dir.unwrap_or_else(|| OUTPUT_DIR.into())
+    dir.unwrap_or_else(|| inputs::OUTPUT_DIR.into())
 }
 
 impl Server {
@@ -307,16 +305,7 @@ fn has_key_header(connection: &inputs::Connection) -> bool {
 pub(crate) fn publish_options(reporting: &inputs::Reporting, requests: &[String]) -> Result<PublishOptions, Error> {
     let (comment, check_run) = (reporting.comment.unwrap_or(false), reporting.check_run.unwrap_or(false));
     let token = reporting.github_token.as_ref().filter(|_| comment || check_run);
-    Ok(PublishOptions { comment, check_run, token: github_token(token)?, requests: patterns(requests.to_vec()) })
-}
-
-/// The token for GitHub. HTTP carries no others.
-pub(crate) fn github_token(token: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
-    let Some(Unchecked(token)) = token else { return Ok(None) };
-    if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::usage("`github-token` holds characters that no token has."));
-    }
-    secret("github-token", token).map(Some)
+    Ok(PublishOptions { comment, check_run, token: hosts::token(token)?, requests: patterns(requests.to_vec()) })
 }
 
 /// The certificates to trust beside the system's.
@@ -347,10 +336,10 @@ pub(crate) fn pairs(metadata: &[Pair], most: usize) -> Result<Vec<(String, Strin
     Ok(pairs)
 }
 
-/// The completion window, or the one that all know.
+/// The completion window, or the vendor's first.
 pub(crate) fn window(window: Option<&str>, vendor: &Vendor) -> Result<String, Error> {
-    let window = window.unwrap_or(WINDOW);
     let known = vendor.windows;
+    let window = window.or(known.first().copied()).unwrap_or(WINDOW);
     if !known.is_empty() && !known.contains(&window) {
         return Err(Error::usage(format!(
             "`completion-window` is `{window}`, but {} takes {}.",
@@ -447,13 +436,15 @@ mod tests {
     use clap::Parser as _;
 
     use super::{OnExit, Plan, Reuse};
+    use crate::effects::LogTarget;
     use crate::env::{Env, Setting};
-    use crate::hosts::{self, Choice, Options, SummaryInput};
+    use crate::hosts::{self, Options};
     use crate::inputs::{Cli, Command};
+    use crate::values::{Ci, SummaryInput};
 
     fn plan(words: &[&str], setting: Setting) -> Plan {
-        let options = Options { summary: SummaryInput::Write, interactive: false };
-        let host = hosts::detect(&Env::default(), Choice::Terminal, options);
+        let options = Options { summary: SummaryInput::Write, log: LogTarget::File };
+        let host = hosts::detect(&Env::default(), Ci::Terminal, options);
         let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
         match Cli::try_parse_from(words).unwrap().command {
             Command::Run(inputs) => Plan::run(*inputs, host.as_ref(), setting).unwrap().0,

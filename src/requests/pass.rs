@@ -10,9 +10,10 @@ use super::fault::Faults;
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::places::Places;
-use super::shards::{self, Planner, Request, Shard};
+use super::shards::{Planner, Request, Shard};
 use super::source::Source;
 use crate::dialects::{Familiar, Finding, RequestLine, Rules, quoted};
+use crate::policy::MOST_SHARDS;
 use crate::text::thousands;
 
 /// How many lines are counted, beside those of a last block.
@@ -138,7 +139,7 @@ impl<'a> Pass<'a> {
                 self.fault(Finding::new(found, format!("a batch takes at most {expected}"), "split the request"));
             }
         }
-        if self.planner.count() <= shards::MOST {
+        if self.planner.count() <= MOST_SHARDS {
             let (model, inputs, offset) = (request.model.as_deref(), request.inputs, line.offset);
             self.planner.add(&Request { endpoint, model, offset, length, index, sent, inputs }, &limits);
         }
@@ -158,8 +159,8 @@ impl<'a> Pass<'a> {
     /// After the last line: what was learned of all.
     pub(crate) fn finish(mut self) -> Checked {
         let (total, (shards, digest)) = (u64::from(self.total), self.planner.finish());
-        if shards.len() > shards::MOST {
-            let (found, most) = ("more endpoints, models and requests than fit", thousands(shards::MOST as u64));
+        if shards.len() > MOST_SHARDS {
+            let (found, most) = ("more endpoints, models and requests than fit", thousands(MOST_SHARDS as u64));
             let finding = Finding::new(found, format!("a run makes at most {most} batches"), "split the file");
             self.faults.add_whole(&self.source.name(), finding);
         }

@@ -15,8 +15,6 @@ use crate::dialects::{Limits, Rules};
 
 /// The longest a range can be. A longer one is two.
 const LONGEST_RANGE: u64 = u32::MAX as u64;
-/// How many shards there may be: each is a batch, and providers allow some thousand an hour.
-pub(crate) const MOST: usize = 2_000;
 
 /// The part of the requests that goes into one batch.
 #[derive(Clone, Debug, PartialEq)]

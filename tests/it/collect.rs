@@ -18,10 +18,17 @@ async fn submit(lab: &Lab) -> String {
     ran.report["batches"][0]["id"].as_str().unwrap().to_owned()
 }
 
-/// Another machine, with the requests at hand or without.
-fn elsewhere(lab: &Lab, with_requests: bool) -> Lab {
+/// What another machine has of the requests.
+#[derive(Clone, Copy, PartialEq)]
+enum Requests {
+    AtHand,
+    Absent,
+}
+
+/// Another machine.
+fn elsewhere(lab: &Lab, requests: Requests) -> Lab {
     let other = lab.neighbour();
-    if !with_requests {
+    if requests == Requests::Absent {
         std::fs::remove_file(other.dir.path().join("requests.jsonl")).unwrap();
     }
     other
@@ -36,13 +43,13 @@ async fn any_machine_gets_the_same_results_as_often_as_it_asks() {
     // Answers never come in the order of the requests, and some do not come at all.
     let lab = Lab::new(HOUR, "rows missing share=20%").await;
     let id = submit(&lab).await;
-    let with = elsewhere(&lab, true);
+    let with = elsewhere(&lab, Requests::AtHand);
     let ran = with.collect(&[&id, "--max-failed", "50%"]).await;
     assert_eq!((ran.exit, ran.outcome()), (0, "partial"), "{}", ran.text());
     assert!(ran.took > HOUR / 2, "it waits: {:?}", ran.took);
     ran.assert_complete(20);
     assert!(ran.count("missing") > 0 && results(&with).contains("batchstep_missing"));
-    let without = elsewhere(&lab, false);
+    let without = elsewhere(&lab, Requests::Absent);
     for lab in [&with, &without, &without] {
         let again = lab.collect(&[&id, "--max-failed", "50%"]).await;
         assert_eq!((again.exit, again.outcome()), (0, "partial"), "{}", again.text());
@@ -57,7 +64,7 @@ async fn any_machine_gets_the_same_results_as_often_as_it_asks() {
 async fn requests_that_are_named_and_cannot_be_used_are_a_mistake() {
     let lab = Lab::new(MINUTE, "").await;
     let id = submit(&lab).await;
-    let other = elsewhere(&lab, true);
+    let other = elsewhere(&lab, Requests::AtHand);
     let path = other.dir.path().join("requests.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     for (changed, exit, why) in [
@@ -88,14 +95,14 @@ async fn what_was_said_of_the_batch_need_not_be_known_to_know_its_requests() {
     assert_eq!((submitted.exit, lab.tally().creates), (0, 3), "{}", submitted.text());
     let ids: Vec<String> = lab.tally().batches.into_iter().map(|batch| batch.id).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    let ran = elsewhere(&lab, true).collect(&ids).await;
+    let ran = elsewhere(&lab, Requests::AtHand).collect(&ids).await;
     assert_eq!((ran.exit, lab.calls("content")), (0, 3), "nothing is given back: {}", ran.text());
     ran.assert_complete(20);
     // Some of the batches are not all of the requests.
-    let some = elsewhere(&lab, true).collect(&ids[..2]).await;
+    let some = elsewhere(&lab, Requests::AtHand).collect(&ids[..2]).await;
     assert_eq!(some.exit, 2, "{}", some.text());
     assert!(some.report["reason"].as_str().unwrap().contains("only a part of its requests"), "{}", some.text());
-    let some = elsewhere(&lab, false).collect(&ids[..2]).await;
+    let some = elsewhere(&lab, Requests::Absent).collect(&ids[..2]).await;
     assert_eq!((some.exit, some.count("succeeded")), (0, 14), "{}", some.text());
 }
 
@@ -103,7 +110,7 @@ async fn what_was_said_of_the_batch_need_not_be_known_to_know_its_requests() {
 async fn a_batch_without_marks_is_known_by_its_size() {
     let lab = Lab::new(MINUTE, "batch no-metadata\nget-file 503 times=2").await;
     let id = submit(&lab).await;
-    let with = elsewhere(&lab, true);
+    let with = elsewhere(&lab, Requests::AtHand);
     let ran = with.collect(&[&id]).await;
     assert_eq!((ran.exit, &ran.report["warnings"]), (0, &json!([])), "{}", ran.text());
     ran.assert_complete(20);
@@ -120,7 +127,7 @@ async fn a_batch_without_marks_is_known_by_its_size() {
     // Where nobody can tell, the user is believed, and reads that it was so.
     let lab = Lab::new(MINUTE, "batch no-metadata\nget-file 405").await;
     let id = submit(&lab).await;
-    let ran = elsewhere(&lab, true).collect(&[&id]).await;
+    let ran = elsewhere(&lab, Requests::AtHand).collect(&[&id]).await;
     assert_eq!(ran.exit, 0, "{}", ran.text());
     assert!(ran.text().contains("cannot be told"), "{}", ran.text());
     ran.assert_complete(20);
@@ -130,7 +137,7 @@ async fn a_batch_without_marks_is_known_by_its_size() {
 async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
     let lab = Lab::new(MINUTE, "file withheld\nrows missing share=20%").await;
     let id = submit(&lab).await;
-    let other = elsewhere(&lab, false);
+    let other = elsewhere(&lab, Requests::Absent);
     let ran = other.collect(&[&id]).await;
     assert_eq!((ran.exit, ran.outcome(), &ran.report["coverage"]), (7, "failed", &json!("counted")), "{}", ran.text());
     assert!(ran.report["warnings"][0].as_str().unwrap().contains("which requests are missing cannot be said"));
@@ -139,7 +146,7 @@ async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
     assert_eq!((ran.count("total"), ran.results.len() as u64), (20, 20 - missing));
     assert!(missing > 0 && !results(&other).contains("batchstep_missing"));
     // With the requests at hand nothing has to be given back.
-    let with = elsewhere(&lab, true);
+    let with = elsewhere(&lab, Requests::AtHand);
     let ran = with.collect(&[&id]).await;
     assert_eq!((&ran.report["coverage"], ran.count("missing")), (&json!("requests"), missing), "{}", ran.text());
     ran.assert_complete(20);
@@ -157,7 +164,7 @@ async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
 async fn a_look_at_what_is_not_over_is_pending() {
     let lab = Lab::new(HOUR, "").await;
     let id = submit(&lab).await;
-    let other = elsewhere(&lab, false);
+    let other = elsewhere(&lab, Requests::Absent);
     for (inputs, exit) in [(&["--timeout", "0"][..], 0), (&["--timeout", "0", "--fail-if-pending"], 8)] {
         let ran = other.collect(&[&[id.as_str()], inputs].concat()).await;
         assert_eq!((ran.exit, ran.outcome(), ran.report["exit_code"].as_u64()), (exit, "pending", Some(exit.into())));
@@ -178,7 +185,7 @@ async fn without_an_id_the_journal_names_the_batches() {
     assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
     ran.assert_complete(20);
     // What is collected is closed.
-    for lab in [&lab, &elsewhere(&lab, true)] {
+    for lab in [&lab, &elsewhere(&lab, Requests::AtHand)] {
         let ran = lab.collect(&[]).await;
         assert!(ran.exit == 2 && ran.text().contains("There is nothing to collect"), "{}", ran.text());
     }
@@ -215,7 +222,7 @@ async fn each_end_has_its_verdict() {
     ] {
         let lab = Lab::new(HOUR, fault).await;
         let id = submit(&lab).await;
-        let ran = elsewhere(&lab, false).collect(&[&id]).await;
+        let ran = elsewhere(&lab, Requests::Absent).collect(&[&id]).await;
         assert_eq!((ran.exit, ran.outcome()), (exit, outcome), "{fault}: {}", ran.text());
         if exit == 7 {
             ran.assert_complete(20);
@@ -227,12 +234,12 @@ async fn each_end_has_its_verdict() {
 async fn several_batches_make_one_file_if_they_belong_together() {
     let lab = Lab::new(HOUR, "").await;
     let first = submit(&lab).await;
-    let second = elsewhere(&lab, true);
+    let second = elsewhere(&lab, Requests::AtHand);
     let path = second.dir.path().join("requests.jsonl");
     let renamed = std::fs::read_to_string(&path).unwrap().replace("request-", "other-");
     std::fs::write(&path, renamed).unwrap();
     let other = submit(&second).await;
-    let both = elsewhere(&lab, false);
+    let both = elsewhere(&lab, Requests::Absent);
     let ran = both.collect(&[&first, &other]).await;
     assert_eq!((ran.exit, ran.outcome(), ran.count("total")), (0, "succeeded", 40), "{}", ran.text());
     let ids: Vec<&str> = ran.results.iter().map(|line| line["custom_id"].as_str().unwrap()).collect();
@@ -244,7 +251,7 @@ async fn several_batches_make_one_file_if_they_belong_together() {
     assert_eq!(both.collect(&["[batch_1]"]).await.exit, 2);
     // The same requests twice answer the same ids.
     let again = lab.submit(&["--reuse", "never"]).await.report["batches"][0]["id"].as_str().unwrap().to_owned();
-    let ran = elsewhere(&lab, false).collect(&[&first, &again]).await;
+    let ran = elsewhere(&lab, Requests::Absent).collect(&[&first, &again]).await;
     assert!(ran.exit == 4 && ran.text().contains("do not belong together"), "{}", ran.text());
 }
 
@@ -258,7 +265,8 @@ async fn time_or_a_signal_leaves_the_batch_unless_told_otherwise() {
     ] {
         let lab = Lab::new(10 * HOUR, "").await;
         let id = submit(&lab).await;
-        let ran = elsewhere(&lab, false).collect_signalled(&[&[id.as_str()], inputs].concat(), signals).await;
+        let ran =
+            elsewhere(&lab, Requests::Absent).collect_signalled(&[&[id.as_str()], inputs].concat(), signals).await;
         assert_eq!((ran.exit, ran.outcome()), (exit, outcome), "{inputs:?}: {}", ran.text());
         assert_eq!((lab.calls("cancel"), lab.is_anything_running()), (cancels, cancels == 0), "{inputs:?}");
     }
@@ -319,7 +327,7 @@ async fn the_check_of_the_submission_gets_the_verdict() {
         look.text()
     );
     // Where nobody opened one, the verdict gets a check of its own.
-    let plain = elsewhere(&lab, true).submit(&["--reuse", "never"]).await;
+    let plain = elsewhere(&lab, Requests::AtHand).submit(&["--reuse", "never"]).await;
     let id = plain.report["batches"][0]["id"].as_str().unwrap().to_owned();
     let ran = pull_job(&lab, &github, 9, HEAD).collect(&[&[id.as_str()], &shown[..]].concat()).await;
     assert_eq!((ran.exit, conclusions(&github).len()), (0, 4), "{}", ran.text());

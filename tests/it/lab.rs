@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use batchstep::clock::Clock;
-use batchstep::effects::Screen;
+use batchstep::effects::{LogTarget, Screen};
 use batchstep::env::{Env, Setting};
 use batchstep::inputs::Cli;
 use batchstep::launcher::Launcher;
@@ -206,7 +206,7 @@ impl Lab {
         let started = Instant::now();
         let launcher = |after| Launcher::new(move || started.elapsed() >= after, stopper.clone(), &shutdown);
         let launcher = self.launcher_dies.map(launcher);
-        let mut world = World::new(self.env.clone(), self.clock, shutdown, false, screen);
+        let mut world = World::new(self.env.clone(), self.clock, shutdown, LogTarget::File, screen);
         world.launcher = launcher;
         world.rng = fastrand::Rng::with_seed(self.seed);
         world.setting = self.setting;

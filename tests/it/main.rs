@@ -20,6 +20,7 @@ mod imports;
 mod lab;
 mod launcher;
 mod ledger;
+mod ledger_in_trouble;
 mod lifecycle;
 mod limits;
 mod lost_replies;

@@ -57,6 +57,27 @@ pub(crate) fn creates(asked: &[String]) -> usize {
     asked.iter().filter(|line| *line == "POST /batches").count()
 }
 
+/// Some servers want an endpoint with the batch that says nothing of what its lines name.
+#[tokio::test(start_paused = true)]
+async fn answers_have_the_shape_that_the_lines_ask_for_and_not_that_of_the_chosen_endpoint() {
+    let mut lab = Lab::new(Duration::ZERO, "").await;
+    let compatible = ["--provider", "compatible", "--max-failed", "0"];
+    let chosen = [&compatible[..], &["--endpoint", "/v1/embeddings"]].concat();
+    let (ran, _) = run(&mut lab, &chosen, |_| (200, DONE.into())).await;
+    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
+    ran.assert_complete(20);
+    // Where the lines themselves ask for embeddings, the same answers hold none.
+    let path = lab.dir.path().join("requests.jsonl");
+    let line = |index| {
+        format!(
+            r#"{{"custom_id":"request-{index}","method":"POST","url":"/v1/embeddings","body":{{"model":"m","input":"x"}}}}"#
+        ) + "\n"
+    };
+    std::fs::write(path, (0..20).map(line).collect::<String>()).unwrap();
+    let (ran, _) = run(&mut lab, &compatible, |_| (200, DONE.into())).await;
+    assert_eq!((ran.exit, ran.outcome()), (7, "failed"), "{}", ran.text());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_does_not_come_to_an_end_is_no_good_look() {
     let endless: [Answer; 3] = [

@@ -6,7 +6,7 @@ use super::quote::{code, prose};
 use super::{CUT_NOTE, LONGEST, MOST_SAMPLES, Page, heading, simulated_heading};
 use crate::error::{Exit, Outcome};
 use crate::report::RunEntry;
-use crate::text::whole_lines;
+use crate::text::{short_key, whole_lines};
 use crate::verdict::Verdict;
 
 /// A sentence as a paragraph, with the blank line that ends it.
@@ -33,13 +33,19 @@ pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> S
     });
     page.block(&prose(&verdict.reason));
     let rows = runs.iter().map(|run| {
-        let pulls: Vec<String> = run.pull_requests.iter().map(|pull| format!("#{pull}")).collect();
         let ids: Vec<String> = run.batch_ids.iter().take(MOST_SAMPLES).map(|id| code(id)).collect();
         let results = run.results_file.as_deref().map(code).unwrap_or_default();
-        let key = code(run.key.get(..12).unwrap_or(&run.key));
-        [key, run.outcome.word().to_owned(), prose(&run.reason), pulls.join(", "), ids.join(", "), results]
+        let key = code(short_key(&run.key));
+        [
+            key,
+            run.outcome.word().to_owned(),
+            prose(&run.reason),
+            run.shown_at.places.join(", "),
+            ids.join(", "),
+            results,
+        ]
     });
-    page.table("Runs", ["Key", "Outcome", "Why", "Pull requests", "Batches", "Results"], rows);
+    page.table("Runs", ["Key", "Outcome", "Why", "Shown on", "Batches", "Results"], rows);
     whole_lines(page.text, LONGEST, CUT_NOTE)
 }
 

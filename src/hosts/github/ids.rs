@@ -111,6 +111,7 @@ mod tests {
     use super::Ids;
     use crate::attachment::{Attachment, By, Owner};
     use crate::events::Event;
+    use crate::values::OnKill;
 
     fn uploaded(file: &str) -> Event {
         Event::Uploaded { file_id: file.to_owned(), bytes: 9, took: Duration::ZERO }
@@ -125,7 +126,7 @@ mod tests {
         let attachment = Attachment { by: By::List, owner: Owner::AnotherRun, run: None, age: None };
         let instead_of = instead_of.map(|(batch, file)| (batch.to_owned(), file.to_owned()));
         let (batch_id, input_file_id) = (batch.to_owned(), file.to_owned());
-        Event::Attached { batch_id, input_file_id, attachment, instead_of, armed: false }
+        Event::Attached { batch_id, input_file_id, attachment, instead_of, on_kill: OnKill::Leave }
     }
 
     fn planned(number: usize) -> Event {

@@ -19,9 +19,9 @@ use std::time::Duration;
 use self::annotation::{Level, MOST_ANNOTATIONS};
 use self::api::GitHubApi;
 use self::ids::Ids;
-use self::state::{Left, Post};
+use self::state::Left;
 use self::summary::Summary;
-use super::{Host, Identity, PublishOptions, Publisher, Reach, SummaryInput, Unfinished, closing_table, log, run_name};
+use super::{Host, Identity, PublishOptions, Publisher, Reach, Unfinished, closing_table, log, run_name};
 use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
@@ -31,6 +31,7 @@ use crate::formats::{self, markdown_paragraph};
 use crate::outputs;
 use crate::policy::GITHUB_TIME_LIMIT;
 use crate::report::{Report, RunEntry};
+use crate::values::{OnKill, SummaryInput};
 use crate::verdict::Verdict;
 
 /// A job on GitHub.
@@ -129,18 +130,17 @@ impl Host for GitHub {
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {
-        let post = |armed| if armed { Post::Acts } else { Post::Rests };
         self.said.borrow_mut().ids.hear(event);
         let mut state = None;
         match event {
             Event::Connecting { inputs } => return self.remember_for_post(inputs).into_iter().collect(),
-            Event::Creating { create, armed, .. } => {
-                return self.leave_to_post(|left| left.creating(create, post(*armed))).into_iter().collect();
+            Event::Creating { create, on_kill, .. } => {
+                return self.leave_to_post(|left| left.creating(create, *on_kill)).into_iter().collect();
             }
             Event::Watching { batch_ids } => {
                 let watch = |left: &mut Left| {
                     batch_ids.iter().for_each(|id| left.found(id));
-                    left.arm(Post::Acts);
+                    left.arm(OnKill::Cancel);
                 };
                 return self.leave_to_post(watch).into_iter().collect();
             }
@@ -151,7 +151,7 @@ impl Host for GitHub {
             Event::Created { create, batch_id, .. } => {
                 state = self.leave_to_post(|left| left.created(create, batch_id));
             }
-            Event::Attached { batch_id, attachment, armed, instead_of, .. } => {
+            Event::Attached { batch_id, attachment, on_kill, instead_of, .. } => {
                 state = self.leave_to_post(|left| {
                     // What was made before it is given up.
                     if let Some((batch, _)) = instead_of {
@@ -160,11 +160,11 @@ impl Host for GitHub {
                     if attachment.owner == Owner::ThisRun {
                         left.found(batch_id);
                     }
-                    left.arm(post(*armed));
+                    left.arm(*on_kill);
                 });
             }
             Event::CheckOpened { id, .. } => {
-                let state = self.remember_for_post(&[("check", id.to_string())]);
+                let state = self.remember_for_post(&[("check", id.clone())]);
                 return state.into_iter().chain(log(event)).collect();
             }
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
@@ -241,7 +241,7 @@ mod tests {
     use batchstep_test_support::github_runner::{self as runner, Command};
     use proptest::prelude::*;
 
-    use super::{GitHub, Host, SummaryInput, heredoc, random_delimiter};
+    use super::{GitHub, Host, OnKill, SummaryInput, heredoc, random_delimiter};
     use crate::effects::{Effect, Screen};
     use crate::env::Env;
     use crate::error::{Exit, Outcome};
@@ -319,7 +319,7 @@ mod tests {
         let path = dir.path().join("state");
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
         let host = GitHub::new(&env, SummaryInput::Write);
-        let creating = |armed| Event::Creating { create: "c1".into(), armed };
+        let creating = |on_kill| Event::Creating { create: "c1".into(), on_kill };
         let created =
             Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
         let state = |effects: Vec<Effect>| -> Vec<String> {
@@ -328,7 +328,7 @@ mod tests {
             let text = fs::read_to_string(&path).unwrap();
             runner::outputs(&text).unwrap().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
         };
-        assert_eq!(state(host.event(&creating(true))), ["create=c1", "batch=", "armed=true"]);
+        assert_eq!(state(host.event(&creating(OnKill::Cancel))), ["create=c1", "batch=", "armed=true"]);
         assert_eq!(state(host.event(&created)), ["create=", "batch=b1", "armed=true"]);
         let settled = |ids: &[&str]| {
             let batch_ids = ids.iter().map(|id| (*id).to_owned()).collect();
@@ -337,8 +337,8 @@ mod tests {
         // What was handed over is named no more; what could not be ended still is.
         assert_eq!(state(host.event(&settled(&["b1"]))), ["create=", "batch=b1", "armed=true"]);
         assert_eq!(state(host.event(&settled(&[]))), ["create=", "batch=", "armed=false"]);
-        assert_eq!(state(host.event(&creating(false))).last().unwrap(), "armed=false");
-        let opened = Event::CheckOpened { id: 7, name: "batchstep: x".into(), sha: "abc".into() };
+        assert_eq!(state(host.event(&creating(OnKill::Leave))).last().unwrap(), "armed=false");
+        let opened = Event::CheckOpened { id: "7".into(), name: "batchstep: x".into(), on: "commit abc".into() };
         assert_eq!(state(host.event(&opened)).last().unwrap(), "check=7");
         assert_eq!(state(host.event(&Event::CheckClosed)).last().unwrap(), "check=");
     }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::formats::{Format, markdown_paragraph};
-use crate::hosts::SummaryInput;
 use crate::report::Report;
+use crate::values::SummaryInput;
 
 /// What a reader of the summary may not know.
 const KEEP: &str =

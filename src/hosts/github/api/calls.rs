@@ -205,7 +205,8 @@ impl Calls {
         self.shutdown.ordered().is_some()
     }
 
-    /// Two tries, for what does no harm twice.
+    /// Two tries, for what does no harm twice. Not the retry loop, which reads a provider's failures and waits until
+    /// the run's deadline: here nobody waits long, and a refusal is final.
     async fn again(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
         match self.once(path, ask).await {
             Err(Trouble::Lost(_)) if !self.hurries() => {

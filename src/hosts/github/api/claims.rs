@@ -7,9 +7,10 @@
 //! batches a check is about it says itself.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::calls::{States, Trouble};
 use super::mark::Mark;
@@ -18,8 +19,9 @@ use super::{CHECKING, Check, GitHubApi, check_run, warning};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
 use crate::events::Event;
-use crate::hosts::{ClaimedCheck, Claims, Unclaimed};
+use crate::hosts::{ClaimedCheck, Claims, HostMark, Unclaimed};
 use crate::policy::CHECK_OPENING;
+use crate::report::ShownAt;
 
 /// What listing pull requests needs of a token.
 const LISTING: &str = "pull-requests: read";
@@ -34,7 +36,7 @@ impl Claims for GitHubApi {
     }
 
     fn is_marked(&self, check: &ClaimedCheck, mark: &str) -> bool {
-        mark.parse::<Mark>().is_ok_and(|mark| mark.id == check.id)
+        id(mark).is_some() && id(mark) == id(check.mark.as_str())
     }
 
     fn own<'a>(
@@ -55,14 +57,40 @@ impl Claims for GitHubApi {
 
     fn is_open<'a>(&'a self, check: &'a ClaimedCheck) -> LocalBoxFuture<'a, bool> {
         async move {
-            let found = self.in_time(CHECK_OPENING, self.calls.check(check.id)).await;
+            let Some(id) = id(check.mark.as_str()) else { return false };
+            let found = self.in_time(CHECK_OPENING, self.calls.check(id)).await;
             found.and_then(Result::ok).is_none_or(|found| found["status"] != "completed")
         }
         .boxed_local()
     }
 
-    fn abandon(&self, id: u64, now: i64) -> LocalBoxFuture<'_, Result<(), String>> {
+    fn shown_at(&self, checks: &[ClaimedCheck]) -> ShownAt {
+        let marks: Vec<Mark> = checks.iter().filter_map(|check| check.mark.as_str().parse().ok()).collect();
+        let ids: Vec<u64> = marks.iter().map(|mark| mark.id).collect();
+        let pulls: BTreeSet<u64> = marks.iter().filter_map(|mark| mark.pull).collect();
+        let places = pulls.iter().map(|pull| format!("pull request #{pull}")).collect();
+        let members = [("check_ids", json!(ids)), ("pull_requests", json!(pulls))];
+        ShownAt { members: members.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(), places }
+    }
+
+    /// A pull request's comment is the newest run's, whichever is over first.
+    fn share_comments(&self, checks: &mut [ClaimedCheck]) {
+        let shown = |check: &ClaimedCheck| {
+            let mark: Mark = check.mark.as_str().parse().ok()?;
+            Some((mark.pull, check.name.clone(), mark.id))
+        };
+        let all: Vec<_> = checks.iter().filter_map(shown).collect();
+        for check in checks {
+            let Some((pull, name, id)) = shown(check) else { continue };
+            if all.iter().any(|(other, named, newer)| (*other, named) == (pull, &name) && *newer > id) {
+                check.publisher.leave_comment();
+            }
+        }
+    }
+
+    fn abandon<'a>(&'a self, id: &'a HostMark, now: i64) -> LocalBoxFuture<'a, Result<(), String>> {
         async move {
+            let Ok(id) = id.as_str().parse() else { return Err("There is no such check.".to_owned()) };
             let body = check_run::abandoned(rfc3339(now));
             match self.in_time(CHECK_OPENING, self.calls.update_check(id, &body)).await {
                 Some(Ok(_)) => Ok(()),
@@ -72,6 +100,11 @@ impl Claims for GitHubApi {
         }
         .boxed_local()
     }
+}
+
+/// The id of the check that a mark names.
+fn id(mark: &str) -> Option<u64> {
+    mark.parse().ok().map(|mark: Mark| mark.id)
 }
 
 impl GitHubApi {
@@ -169,10 +202,10 @@ impl GitHubApi {
         };
         Some(ClaimedCheck {
             publisher: Box::new(publisher),
-            id,
+            mark: Mark { id, sha: sha.to_owned(), pull }.into(),
+            id: id.to_string(),
             name: text("name"),
             key: text("external_id"),
-            pull,
             is_over: found["status"] == "completed",
             batches: check_run::named_batches(found),
         })

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::hosts::HostMark;
+
 /// The check that shows a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
@@ -21,6 +23,12 @@ impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let pull = self.pull.map(|pull| pull.to_string()).unwrap_or_default();
         write!(f, "{}/{}/{pull}", self.id, self.sha)
+    }
+}
+
+impl From<Mark> for HostMark {
+    fn from(mark: Mark) -> Self {
+        mark.to_string().into()
     }
 }
 

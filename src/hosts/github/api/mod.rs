@@ -26,13 +26,17 @@ use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::{Error, Outcome};
 use crate::events::Event;
-use crate::hosts::{Claims, PublishOptions, Publisher, Reach};
+use crate::hosts::{Claims, HostMark, PublishOptions, Publisher, Reach};
 use crate::policy::{CHECK_OPENING, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
+use crate::text::first_chars;
 
 /// Where GitHub's API is unless the runner says otherwise.
 const API: &str = "https://api.github.com";
+
+/// How many digits of a commit people read, as GitHub shows them.
+const SHORT_SHA: usize = 7;
 
 /// What a comment and a check need of a token.
 const COMMENTING: &str = "pull-requests: write";
@@ -104,7 +108,8 @@ impl GitHubApi {
         match self.in_time(CHECK_OPENING, self.make_check(sha, report, &body)).await {
             Some(Ok(id)) => {
                 self.check.set(Check::Open(id));
-                events.emit(Event::CheckOpened { id, name: self.name.clone(), sha: sha.to_owned() });
+                let on = format!("commit {}", first_chars(sha, SHORT_SHA));
+                events.emit(Event::CheckOpened { id: id.to_string(), name: self.name.clone(), on });
                 return Some(Mark { id, sha: sha.to_owned(), pull: self.place.pull });
             }
             Some(Err(trouble @ Trouble::Refused(..))) => {
@@ -259,8 +264,8 @@ impl GitHubApi {
 }
 
 impl Publisher for GitHubApi {
-    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<String>> {
-        async move { self.open(report, events).await.map(|mark| mark.to_string()) }.boxed_local()
+    fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<HostMark>> {
+        async move { self.open(report, events).await.map(HostMark::from) }.boxed_local()
     }
 
     fn update<'a>(&'a self, report: &'a Report, batch_ids: &'a [String]) -> LocalBoxFuture<'a, ()> {
