@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 
 use crate::dialects::{self, Name, Vendor};
 
-/// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
+/// The input for GitHub's token, and the variable that sets it on GitHub with every provider, the sandbox included.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 
 /// The variables that name a proxy. Of each pair the first that is set counts.

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_waiting_mends_an_empty_account() {
+    fn no_waiting_refills_an_empty_account() {
         assert_eq!(coded(429, "insufficient_quota").advice(), Advice::Stop);
         assert_eq!(coded(400, "billing_hard_limit_reached").advice(), Advice::Stop);
         assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));

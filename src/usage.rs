@@ -104,7 +104,7 @@ fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place)
                 Some(name) => (format!("`{name}` is `{word}`, which"), Place::Variable),
                 None => (format!("`{word}`"), Place::Typed),
             };
-            let error = Error::usage(format!("{subject} is no command of batchstep."));
+            let error = Error::usage(format!("{subject} is not a command of batchstep."));
             let error = guess(ContextKind::SuggestedSubcommand).into_iter().fold(error, Error::hint);
             (error.hint(help("commands")), place)
         }
@@ -182,10 +182,10 @@ mod tests {
             "`--provider` is `azure`, which cannot be used: it takes openai, compatible, sandbox."
         );
         let commands = "`batchstep --help` lists commands.";
-        assert_eq!(told(&["walk"]), format!("`walk` is no command of batchstep. {commands}"));
+        assert_eq!(told(&["walk"]), format!("`walk` is not a command of batchstep. {commands}"));
         let github = [("GITHUB_ACTIONS", "true"), ("INPUT_COMMAND", "colect")];
         let expected =
-            format!("`command` is `colect`, which is no command of batchstep. Did you mean `collect`? {commands}");
+            format!("`command` is `colect`, which is not a command of batchstep. Did you mean `collect`? {commands}");
         assert_eq!(explained(&github, &[]), (expected, Place::Variable));
         assert_eq!(
             told(&["file", "content", "file-1"]),

@@ -185,7 +185,7 @@ impl Downloader<'_> {
     }
 
     /// Fetches a batch's input file, if the provider gives it back within the guard's
-    /// deadline: not every one does, and answers can be told without it.
+    /// deadline: not every one does, and answers can be matched without it.
     pub(crate) async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
         self.make_dir()?;
         let try_it = self.guard.guard(self.api.file_content(id, 0)).await;

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_base_is_told_without_what_it_holds() {
+    fn a_wrong_base_is_reported_without_what_it_holds() {
         for wrong in
             ["", "api.openai.com/v1", "ftp://x.example", "https://user:hunter2@x.example", "https://x.example#f"]
         {

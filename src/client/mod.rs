@@ -180,7 +180,7 @@ impl Client {
         self.reply(request.send().await).await
     }
 
-    /// Uploads a file after the fields of the call's form, with its length known beforehand. `sent` is told of each
+    /// Uploads a file after the fields of the call's form, with its length known beforehand. `sent` is called with each
     /// chunk.
     pub(crate) async fn upload(
         &self,

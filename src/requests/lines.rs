@@ -2,7 +2,7 @@
 //!
 //! Lines end at `\n` and nowhere else: a JSON string may hold every other thing
 //! that Unicode calls a line break. Memory is one buffer that grows to the
-//! longest line and never beyond a limit; a longer line is told, not held.
+//! longest line and never beyond a limit; a longer line is reported, not held.
 
 use std::io::{self, Read};
 use std::iter;
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_over_the_limit_is_told_and_passed_over() {
+    fn a_line_over_the_limit_is_reported_and_skipped() {
         let mut bytes = vec![b'x'; 1000];
         bytes.extend_from_slice(b"\nnext\n");
         assert_eq!(read(&bytes, 4, 10), [(0, None), (1001, Some(b"next".to_vec()))]);

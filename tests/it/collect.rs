@@ -249,7 +249,7 @@ async fn several_batches_make_one_file_if_they_belong_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_or_a_signal_leaves_the_batch_unless_told_otherwise() {
+async fn time_or_a_signal_leaves_the_batch_running_unless_an_input_says_otherwise() {
     for (inputs, signals, exit, outcome, cancels) in [
         (&["--timeout", "1h"][..], &[][..], 0, "pending", 0),
         (&["--timeout", "1h", "--on-timeout", "cancel"], &[], 6, "timed-out", 1),
@@ -291,14 +291,14 @@ async fn the_check_of_the_submission_gets_the_verdict() {
     let early = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
     assert_eq!((early.outcome(), conclusions(&github)), ("pending", vec!["none".to_owned(); 2]), "{}", early.text());
     tokio::time::sleep(2 * HOUR).await;
-    // What fails to be fetched fails the check; another collection mends it.
+    // What fails to be fetched fails the check; another collection corrects it.
     let failed = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
     assert_eq!((failed.exit, conclusions(&github)), (4, vec!["failure".to_owned(); 2]), "{}", failed.text());
     tokio::time::sleep(HOUR).await;
-    let mended = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown].concat()).await;
-    assert_eq!((mended.exit, conclusions(&github).remove(1)), (0, "success".to_owned()), "{}", mended.text());
-    let mended = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
-    assert_eq!((mended.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", mended.text());
+    let again = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((again.exit, conclusions(&github).remove(1)), (0, "success".to_owned()), "{}", again.text());
+    let again = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((again.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", again.text());
     assert_eq!(github.state.lock().unwrap().comments.len(), 2);
     // A verdict that is there is not taken back because the batch goes on.
     let late = pull_job(&lab, &github, 10, HEAD);

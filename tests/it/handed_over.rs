@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use batchstep::env::Env;
 
+use crate::duplicates::state;
 use crate::lab::{Lab, Ran};
 use crate::shards::mixed;
-use crate::twins::state;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
