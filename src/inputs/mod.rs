@@ -187,7 +187,7 @@ pub struct Cancel {
     /// The token used for `check` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
-    /// Cancel what an earlier process of this GitHub step left running, according to the step's state; of the inputs, only secrets are used. For the action's `post` [default: false].
+    /// End what an earlier process of this GitHub step left running, according to the step's state; of the inputs, only secrets are used. For the action's `post` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub from_state: Option<bool>,
     /// Cancel every batch of this repository that is still running; without `yes`, only list them [default: false].

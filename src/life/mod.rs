@@ -8,7 +8,12 @@
 //! New ──► Uploaded ──► Intended ◄──► InDoubt ──► Held ◄──► Yielding
 //!  ▲          ▲            └───────────┴───────►  │
 //!  └──────────┴───────── it is of no use ─────────┘
+//!
+//! InDoubt ──► Uploaded or New             an earlier run's create made no batch
+//! New, Intended or Held ──► Halved        the upload, the create or the batch was refused as too large
 //! ```
+//!
+//! ARCHITECTURE.md shows the same with the reason for each step.
 
 mod fold;
 
