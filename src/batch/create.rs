@@ -358,7 +358,8 @@ impl Submitter<'_> {
     /// The create was sent and nobody can tell what became of it.
     pub(super) fn unknown(&self, error: Error) -> Stop {
         let file_id = self.progress.borrow().file_id().unwrap_or_default();
-        Stop::Unknown(error.hint(format!("A batch of file {file_id} may exist and cost: look for it at the provider.")))
+        let hint = format!("A batch of file {file_id} may exist and cost money: look for it at the provider.");
+        Stop::Unknown(error.hint(hint))
     }
 }
 

@@ -91,7 +91,7 @@ impl Copy {
             (Some(Trouble::Broken(why)), _) => FileState::Broken(why.clone()),
             (Some(Trouble::Absent { since }), _) => FileState::Absent { lasted: since.elapsed() },
             (None, Some(whole)) => FileState::Whole { unchanged: whole.since.elapsed() },
-            (None, None) => FileState::Broken("it was not asked for yet".to_owned()),
+            (None, None) => FileState::Broken("it was not requested yet".to_owned()),
         }
     }
 
@@ -229,7 +229,7 @@ impl Downloader<'_> {
         inflate::in_place(&copy.part).map_err(|error| self.unreadable(&error))?;
         if !results::ends_whole(&copy.part).map_err(|error| self.local(&error))? {
             copy.so_far.bytes = std::fs::metadata(&copy.part).map_err(|error| self.local(&error))?.len();
-            return Err(Failure::Garbled("the file's last line is torn".to_owned()));
+            return Err(Failure::Garbled("the file's last line is incomplete".to_owned()));
         }
         let is_better = copy.whole.is_none() || {
             let count = |path| answers(path).map_err(|error| self.local(&error));
@@ -263,7 +263,7 @@ impl Downloader<'_> {
         let so_far = &mut copy.so_far;
         if !goes_on && download.starts_at != 0 {
             *so_far = Partial::default();
-            return Err(Failure::Garbled("the download did not go on where it broke off".to_owned()));
+            return Err(Failure::Garbled("the download did not continue where it stopped".to_owned()));
         }
         let part = &copy.part;
         let opened =
@@ -285,7 +285,7 @@ impl Downloader<'_> {
         streamed.and(written)?;
         match so_far.total {
             Some(total) if total != so_far.bytes => {
-                Err(Failure::Interrupted(format!("{} of {total} bytes came", so_far.bytes)))
+                Err(Failure::Interrupted(format!("{} of {total} bytes arrived", so_far.bytes)))
             }
             _ => Ok(()),
         }

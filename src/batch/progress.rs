@@ -14,7 +14,7 @@ pub(crate) struct Progress {
     pub key: String,
     /// The repository, where the host knows one.
     pub repo: Option<String>,
-    /// Where the submission stands.
+    /// The state of the submission.
     state: State,
     /// When the list was last read for a batch of the same work, and when first, in Unix seconds.
     pub looked: Option<(Instant, i64)>,

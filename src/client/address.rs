@@ -15,7 +15,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
         return Err(wrong("is neither https nor http"));
     }
     if has_credentials(&url) {
-        return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
+        return Err(wrong("holds credentials, which belong in `api-key` or `headers`"));
     }
     if url.fragment().is_some() {
         return Err(wrong("ends in a fragment"));

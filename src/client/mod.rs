@@ -333,7 +333,7 @@ impl Download {
 }
 
 async fn idle<T>(step: impl Future<Output = T>) -> Result<T, Failure> {
-    let late = |_| Failure::Interrupted(format!("nothing came for {} seconds", IDLE_TIMEOUT.as_secs()));
+    let late = |_| Failure::Interrupted(format!("nothing arrived for {} seconds", IDLE_TIMEOUT.as_secs()));
     tokio::time::timeout(IDLE_TIMEOUT, step).await.map_err(late)
 }
 

@@ -386,8 +386,8 @@ impl Gatherer<'_> {
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;
         Ok(reconciled
-            .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
-            .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
+            .map_err(|error| Error::internal("The reconciliation stopped unexpectedly.").because(error))?
+            .map_err(|error: Error| error.hint(format!("The answers as received are in `{}`.", dir.display())))?)
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct Lines<R> {
     /// The bytes of `buffer` that are read but not given out.
     start: usize,
     end: usize,
-    /// Where `buffer[start]` stands in the whole.
+    /// Where `buffer[start]` is in the whole.
     offset: u64,
     block: usize,
     longest: usize,

@@ -61,10 +61,14 @@ pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
         [id] => Some(format!("look with `{}`", how.get(id)?)),
         _ => Some(format!("wait with `{}`", how.collect(&all(ends))?)),
     };
-    let of_ours = about(&ours, "may still run and cost", &|| {
+    let of_ours = about(&ours, "may still run and cost money", &|| {
         Some(format!("{}, end {} with `{}`", look(&ours)?, it(&ours), how.cancel(&ours)?))
     });
-    let whose = if others.len() == 1 { "belongs to another run and goes on" } else { "belong to other runs and go on" };
+    let whose = if others.len() == 1 {
+        "belongs to another run and keeps running"
+    } else {
+        "belong to other runs and keep running"
+    };
     let of_others = about(&others, whose, &|| Some(format!("collect with `{}`", how.collect(&all(ends))?)));
     [of_ours, of_others].into_iter().flatten().collect()
 }

@@ -61,7 +61,7 @@ async fn requests_that_are_named_and_cannot_be_used_are_a_mistake() {
     let path = other.dir.path().join("requests.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     for (changed, exit, why) in [
-        (text.replace("request-1\"", "renamed\""), 2, format!("batch {id} was made of other requests")),
+        (text.replace("request-1\"", "renamed\""), 2, format!("batch {id} was created from other requests")),
         (text.replace("request-1\"", "request-2\""), 3, "it must be unique".to_owned()),
         (text.replace("request-1\"", ""), 3, "cannot be used".to_owned()),
     ] {
@@ -112,7 +112,11 @@ async fn a_batch_without_marks_is_known_by_its_size() {
     std::fs::write(&path, text.replace("Say it", "Say this")).unwrap();
     let ran = with.collect(&[&id]).await;
     assert_eq!(ran.exit, 2, "{}", ran.text());
-    assert!(ran.report["reason"].as_str().unwrap().contains(" bytes, and the batches were made of "), "{}", ran.text());
+    assert!(
+        ran.report["reason"].as_str().unwrap().contains(" bytes, and the batches were created from "),
+        "{}",
+        ran.text()
+    );
     std::fs::write(&path, text.lines().take(19).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     let ran = with.collect(&[&id]).await;
     assert_eq!(ran.exit, 2, "{}", ran.text());
@@ -122,7 +126,7 @@ async fn a_batch_without_marks_is_known_by_its_size() {
     let id = submit(&lab).await;
     let ran = elsewhere(&lab, true).collect(&[&id]).await;
     assert_eq!(ran.exit, 0, "{}", ran.text());
-    assert!(ran.text().contains("cannot be told"), "{}", ran.text());
+    assert!(ran.text().contains("cannot be determined"), "{}", ran.text());
     ran.assert_complete(20);
 }
 
@@ -133,7 +137,7 @@ async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
     let other = elsewhere(&lab, false);
     let ran = other.collect(&[&id]).await;
     assert_eq!((ran.exit, ran.outcome(), &ran.report["coverage"]), (7, "failed", &json!("counted")), "{}", ran.text());
-    assert!(ran.report["warnings"][0].as_str().unwrap().contains("which requests are missing cannot be said"));
+    assert!(ran.report["warnings"][0].as_str().unwrap().contains("only the number of missing requests is known"));
     assert!(ran.text().contains("batchstep_missing: The provider gave no answer to this request.\n"), "{}", ran.text());
     let missing = ran.count("missing");
     assert_eq!((ran.count("total"), ran.results.len() as u64), (20, 20 - missing));
