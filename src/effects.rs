@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_with_advice() {
+    fn a_full_disk_is_reported_with_advice() {
         let error = file_error("could not be written", Path::new("r.jsonl"), ErrorKind::StorageFull.into());
         let [Effect::Log(what), Effect::Log(hint)] = &explain(&error)[..] else { panic!("{error:?}") };
         assert_eq!(what, "error: `r.jsonl` could not be written: no storage space");

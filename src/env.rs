@@ -14,7 +14,7 @@ use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 
 use crate::dialects::{self, Name, Vendor};
 
-/// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
+/// The input for GitHub's token, and the variable that sets it on GitHub with every provider, the sandbox included.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 
 /// The variables that name a proxy. Of each pair the first that is set counts.
@@ -427,8 +427,9 @@ mod tests {
         let cli = crate::inputs::Cli::command();
         let unknown = |names: &[&str]| {
             let env: Env = names.iter().map(|name| (*name, "x")).collect();
-            let told = |unknown: super::Unknown| format!("{} {}", unknown.name, unknown.nearest.unwrap_or_default());
-            env.unknown(&cli).into_iter().map(told).collect::<Vec<_>>()
+            let described =
+                |unknown: super::Unknown| format!("{} {}", unknown.name, unknown.nearest.unwrap_or_default());
+            env.unknown(&cli).into_iter().map(described).collect::<Vec<_>>()
         };
         let known = ["COMMAND", "MAX_FAILED", "BATCH_ID", "PORT", "REQUESTS", "OURS", "LAUNCHER_PID", "FULL"];
         let known: Vec<String> = known.iter().map(|name| format!("BATCHSTEP_{name}")).collect();

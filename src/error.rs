@@ -221,7 +221,7 @@ impl Outcome {
         }
     }
 
-    /// The word that stands in the outputs.
+    /// The word for the outputs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",

@@ -88,7 +88,7 @@ pub(crate) enum Event {
         input_file_id: String,
         /// How the run came by it.
         attachment: Attachment,
-        /// The batch that the run had made and has given up for it, and that batch's file.
+        /// The batch that the run had created and now cancels for it, and that batch's file.
         instead_of: Option<(String, String)>,
         /// What is to happen to the batch if this process is killed.
         on_kill: OnKill,
@@ -151,7 +151,7 @@ pub(crate) enum Event {
     Polled {
         /// The batch.
         batch_id: String,
-        /// Where it stands.
+        /// Its status.
         status: Status,
         /// How far it is.
         counts: Counts,
@@ -160,7 +160,7 @@ pub(crate) enum Event {
         /// Whether the status or the counts differ from the last poll.
         changed: bool,
     },
-    /// Something passing went wrong; the run goes on.
+    /// A transient failure; the run continues.
     Troubled {
         /// What was tried: `polling batch_1`.
         doing: String,
@@ -354,7 +354,7 @@ impl Event {
             Self::Troubled { doing, trouble, times, again_in, state_unknown } => {
                 let begin = match times {
                     1 => format!("Trouble while {doing}"),
-                    times => format!("Still trouble while {doing} ({times} times in a row)"),
+                    times => format!("Still failing: {doing} ({times} times in a row)"),
                 };
                 let unknown = if *state_unknown { "; the batch's state is unknown until this passes" } else { "" };
                 format!("{begin}: {trouble}{unknown}; trying again in {}", span(*again_in))

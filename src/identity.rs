@@ -21,9 +21,9 @@ const REPO: &str = "batchstep_repo";
 const RUN: &str = "batchstep_run";
 const CHECK: &str = "batchstep_check";
 const PART: &str = "batchstep_part";
-/// What stands in that mark before the key of the whole run.
+/// What precedes the key of the whole run in that mark.
 const OF: &str = " of ";
-/// What stands in it before the digest of all requests of the run.
+/// What precedes the digest of all requests of the run in it.
 const FROM: &str = " from ";
 /// How many characters of that digest are written: it tells files apart and guards nothing.
 const SHORT_DIGEST: usize = 32;

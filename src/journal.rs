@@ -182,7 +182,7 @@ impl Journal {
     }
 }
 
-/// Reads the records so far, and ends a torn last line so that the next one stands alone.
+/// Reads the records so far, and ends a torn last line so that the next one is a line of its own.
 fn read(file: &mut File) -> std::io::Result<Vec<Line>> {
     let mut text = Vec::new();
     if file.metadata()?.len() > LONGEST {
@@ -232,7 +232,7 @@ mod tests {
         journal.note(Record::Closed { outcome: "succeeded".into() }).unwrap();
         drop(journal);
         let (_, earlier) = Journal::open(dir.path(), clock).unwrap();
-        assert_eq!(earlier.len(), 3, "the record after the torn line stands alone");
+        assert_eq!(earlier.len(), 3, "the record after the torn line is a line of its own");
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ mod session;
 pub mod world;
 pub mod launcher;
 mod plan;
-// How it is told: families of interchangeable peers, and what they tell.
+// How it is reported: families of interchangeable peers, and what they report.
 mod hosts;
 mod formats;
 mod outputs;

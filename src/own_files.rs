@@ -1,6 +1,6 @@
 //! Files and directories inside `output-dir`.
 //!
-//! The directory is the user's choice and may lie anywhere, but what stands in it
+//! The directory is the user's choice and may lie anywhere, but what is in it
 //! may be anybody's, as in a workspace that a pull request checked out. A link
 //! there could lead a write to a file of the user's, a pipe could hold the run up
 //! for ever: only what is a file or a directory itself is used.

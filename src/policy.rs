@@ -34,7 +34,7 @@ pub(crate) const MOST_SHARDS: usize = 2_000;
 pub(crate) const CALL_TIMEOUT: Duration = MINUTE;
 /// How long it may take to connect.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How long a body may stand still.
+/// How long a body may make no progress.
 pub(crate) const IDLE_TIMEOUT: Duration = MINUTE;
 /// The slowest upload that is waited for, in bytes a second.
 pub(crate) const SLOWEST_UPLOAD: u64 = 50_000;

@@ -356,7 +356,7 @@ impl Report {
 }
 
 impl BatchReport {
-    /// What is told of a batch: `locate` tells the user's file and line of one of its lines.
+    /// What the report says of a batch: `locate` gives the user's file and line of one of its lines.
     pub fn new(
         batch: &Batch,
         attempt: u32,

@@ -2,7 +2,7 @@
 //!
 //! [`Failure`] says what happened to one attempt; [`Failure::advice`] says
 //! whether to try again, [`Failure::is_ambiguous`] whether the server may have
-//! acted all the same. [`Backoff`] and [`Cadence`] say how long to wait. The
+//! acted anyway. [`Backoff`] and [`Cadence`] say how long to wait. The
 //! loop that acts on them is in `retry_loop.rs`; there is no other retry layer.
 
 use std::time::{Duration, UNIX_EPOCH};
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn no_waiting_mends_an_empty_account() {
+    fn no_waiting_refills_an_empty_account() {
         assert_eq!(coded(429, "insufficient_quota").advice(), Advice::Stop);
         assert_eq!(coded(400, "billing_hard_limit_reached").advice(), Advice::Stop);
         assert_eq!(coded(429, "rate_limit_exceeded").advice(), Advice::Again(None));
@@ -304,8 +304,8 @@ mod tests {
         assert_eq!((unknown.advice(), unknown.is_ambiguous()), (Advice::Lasting, true));
         assert!(unknown.is_unknown_thing() && answered(404).is_unknown_thing());
         assert!(!busy.is_unknown_thing() && !answered(403).is_unknown_thing());
-        let told = "a success that says it failed invalid_request_error: batch b is unknown";
-        assert_eq!(unknown.to_string(), told);
+        let text = "a success that says it failed invalid_request_error: batch b is unknown";
+        assert_eq!(unknown.to_string(), text);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! The first order asks the run to cancel and end in good order. The second ends
 //! its waiting: what is on its way to the provider still gets a moment, nothing
-//! new is waited for, and the report is written all the same.
+//! new is waited for, and the report is still written.
 
 use tokio::sync::watch;
 use tokio::time::Instant;

@@ -58,7 +58,7 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
     if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
 }
 
-/// The value of an input as far as it can be told without a parse.
+/// The value of an input as far as it is known without parsing.
 fn wish(env: &Env, typed: &[OsString], input: &str) -> Option<String> {
     let flag = format!("--{input}");
     let words = || typed.iter().filter_map(|word| word.to_str());
@@ -106,7 +106,7 @@ fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place)
                 Some(name) => (format!("`{name}` is `{word}`, which"), Place::Variable),
                 None => (format!("`{word}`"), Place::Typed),
             };
-            let error = Error::usage(format!("{subject} is no command of batchstep."));
+            let error = Error::usage(format!("{subject} is not a command of batchstep."));
             let error = guess(ContextKind::SuggestedSubcommand).into_iter().fold(error, Error::hint);
             (error.hint(help("commands")), place)
         }
@@ -172,27 +172,27 @@ mod tests {
 
     #[test]
     fn every_kind_of_mistake_is_a_sentence() {
-        let told = |typed: &[&str]| explained(&[], typed).0;
+        let message = |typed: &[&str]| explained(&[], typed).0;
         let help = "`batchstep run --help` lists what the command takes.";
         assert_eq!(
-            told(&["run", "--retrys", "1"]),
+            message(&["run", "--retrys", "1"]),
             format!("`--retrys` is not expected here. Did you mean `--retries`? {help}")
         );
-        assert_eq!(told(&["run", "--timeout"]), "`--timeout` needs a value.");
+        assert_eq!(message(&["run", "--timeout"]), "`--timeout` needs a value.");
         assert_eq!(
-            told(&["run", "--provider", "azure"]),
+            message(&["run", "--provider", "azure"]),
             "`--provider` is `azure`, which cannot be used: it takes openai, compatible, sandbox."
         );
         let commands = "`batchstep --help` lists commands.";
-        assert_eq!(told(&["walk"]), format!("`walk` is no command of batchstep. {commands}"));
+        assert_eq!(message(&["walk"]), format!("`walk` is not a command of batchstep. {commands}"));
         let github = [("GITHUB_ACTIONS", "true"), ("INPUT_COMMAND", "colect")];
         let expected =
-            format!("`command` is `colect`, which is no command of batchstep. Did you mean `collect`? {commands}");
+            format!("`command` is `colect`, which is not a command of batchstep. Did you mean `collect`? {commands}");
         assert_eq!(explained(&github, &[]), (expected, Place::Variable));
         assert_eq!(
-            told(&["file", "content", "file-1"]),
+            message(&["file", "content", "file-1"]),
             "`--output <PATH>` is missing. `batchstep file --help` lists what the command takes."
         );
-        assert_eq!(told(&["batch"]), format!("A command is missing. {commands}"));
+        assert_eq!(message(&["batch"]), format!("A command is missing. {commands}"));
     }
 }

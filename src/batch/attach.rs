@@ -21,8 +21,8 @@ use crate::policy::{BEYOND_WINDOW, CLOCK_SKEW, DAY, FINISHED_LOOK_BACK, MOST_FIL
 use crate::retry_loop::RetryBudget;
 use crate::values::{self, OnKill, Reuse};
 
-/// So many batches of the same work that are passed over are told of.
-const MOST_TOLD: usize = 5;
+/// How many of the batches that a run passes over are reported.
+const MOST_REPORTED: usize = 5;
 
 /// Whether a batch's files are what they should be.
 pub(super) enum Verified {
@@ -239,7 +239,7 @@ impl Submitter<'_> {
     pub(super) fn pass_over(&self, batch_id: &str, why: &str) {
         let mut progress = self.progress.borrow_mut();
         progress.passed_over.push(batch_id.to_owned());
-        if progress.passed_over.len() <= MOST_TOLD {
+        if progress.passed_over.len() <= MOST_REPORTED {
             let (batch_id, why) = (batch_id.to_owned(), why.to_owned());
             self.guard.events.emit(Event::PassedOver { batch_id, why });
         }

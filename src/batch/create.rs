@@ -419,7 +419,7 @@ impl Submitter<'_> {
     /// The create was sent and nobody can tell what became of it.
     pub(super) fn unknown(&self, error: Error) -> Stop {
         let of = self.progress.borrow().file_id().map(|id| format!(" of file {id}")).unwrap_or_default();
-        Stop::Unknown(error.hint(format!("A batch{of} may exist and cost: look for it at the provider.")))
+        Stop::Unknown(error.hint(format!("A batch{of} may exist and cost money: look for it at the provider.")))
     }
 }
 

@@ -91,7 +91,7 @@ impl Copy {
             (Some(Trouble::Broken(why)), _) => FileState::Broken(why.clone()),
             (Some(Trouble::Absent { since }), _) => FileState::Absent { lasted: since.elapsed() },
             (None, Some(whole)) => FileState::Whole { unchanged: whole.since.elapsed() },
-            (None, None) => FileState::Broken("it was not asked for yet".to_owned()),
+            (None, None) => FileState::Broken("it was not requested yet".to_owned()),
         }
     }
 
@@ -185,7 +185,7 @@ impl Downloader<'_> {
     }
 
     /// Fetches a batch's input file, if the provider gives it back within the guard's
-    /// deadline: not every one does, and answers can be told without it.
+    /// deadline: not every one does, and answers can be matched without it.
     pub(crate) async fn fetch_if_given(&self, id: &str, number: usize) -> Result<Option<PathBuf>, Stop> {
         self.make_dir()?;
         let try_it = self.guard.guard(self.api.content(id, 0)).await;
@@ -229,7 +229,7 @@ impl Downloader<'_> {
         inflate::in_place(&copy.part).map_err(|error| self.unreadable(&error))?;
         if !results::ends_whole(&copy.part).map_err(|error| self.local(&error))? {
             copy.so_far.bytes = std::fs::metadata(&copy.part).map_err(|error| self.local(&error))?.len();
-            return Err(Failure::Garbled("the file's last line is torn".to_owned()));
+            return Err(Failure::Garbled("the file's last line is incomplete".to_owned()));
         }
         let is_better = copy.whole.is_none() || {
             let count = |path| answers(path).map_err(|error| self.local(&error));
@@ -263,7 +263,7 @@ impl Downloader<'_> {
         let so_far = &mut copy.so_far;
         if !goes_on && download.starts_at != 0 {
             *so_far = Partial::default();
-            return Err(Failure::Garbled("the download did not go on where it broke off".to_owned()));
+            return Err(Failure::Garbled("the download did not continue where it stopped".to_owned()));
         }
         let part = &copy.part;
         let opened =
@@ -285,7 +285,7 @@ impl Downloader<'_> {
         streamed.and(written)?;
         match so_far.total {
             Some(total) if total != so_far.bytes => {
-                Err(Failure::Interrupted(format!("{} of {total} bytes came", so_far.bytes)))
+                Err(Failure::Interrupted(format!("{} of {total} bytes arrived", so_far.bytes)))
             }
             _ => Ok(()),
         }

@@ -111,8 +111,8 @@ impl Driver<'_> {
                 let longest = crate::clock::span(CANCELLING);
                 let sentence = error.sentence();
                 self.guard.events.emit(Event::Warned(format!(
-                    "The provider does not cancel batch {batch_id} ({sentence}): it is waited for up to {longest}, and \
-                     may run and cost beyond that."
+                    "The provider does not cancel batch {batch_id} ({sentence}): the run waits for up to {longest}, \
+                     but the batch may run and cost money longer."
                 )));
                 Ok(())
             }

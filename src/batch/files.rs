@@ -23,7 +23,7 @@ use crate::policy::{BEFORE_BATCH, FILE_LOOK, FILE_LOOKS};
 use crate::retry::{Advice, Backoff, Failure};
 use crate::retry_loop::FewTries;
 
-/// What a look at a file's object told.
+/// What reading a file's object showed.
 #[derive(Debug)]
 pub(super) enum Look {
     /// It is there.

@@ -1,6 +1,6 @@
 //! A batch's life with us: obtain it, wait for it, and end it in good order.
 //!
-//! `progress.rs` holds where a submission stands, as one of the states of `life.rs`. `attach.rs`,
+//! `progress.rs` holds the state of a submission, one of those in `life/`. `attach.rs`,
 //! `resume.rs`, `submit.rs` and `create.rs` obtain a batch, `duplicates.rs` settles on one of two,
 //! `ending.rs` decides what happens to it however the run is broken off.
 

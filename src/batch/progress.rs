@@ -19,7 +19,7 @@ pub(crate) struct Progress {
     pub requests: Option<u64>,
     /// The batches that the journal names, of this work and of others.
     pub known: Vec<String>,
-    /// Where the submission stands.
+    /// The state of the submission.
     state: State,
     /// When the list was last read for a batch of the same work, and when first, in Unix seconds.
     pub looked: Option<(Instant, i64)>,

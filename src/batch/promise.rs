@@ -11,7 +11,7 @@ use crate::policy::{FEW_ANSWERS, FEW_PERCENT, FILE_NAMED, SETTLED};
 use crate::results::Held;
 use crate::text::{counted, requests_count};
 
-/// Where one of a batch's files stands.
+/// The state of one of a batch's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FileState {
     /// The batch names none.
@@ -193,7 +193,7 @@ impl Account<'_> {
 
     fn unneeded(&self, what: &str, why: &str) -> String {
         format!(
-            "The {what} file of batch {} could not be had ({why}), and nothing is missing for want of it.",
+            "The {what} file of batch {} could not be fetched ({why}), but no answer is missing because of it.",
             self.batch.id
         )
     }

@@ -15,7 +15,7 @@ pub(super) fn base_url(text: &str) -> Result<Url, Error> {
         return Err(wrong("is neither https nor http"));
     }
     if has_credentials(&url) {
-        return Err(wrong("holds credentials, which belong into `api-key` or `headers`"));
+        return Err(wrong("holds credentials, which belong in `api-key` or `headers`"));
     }
     if url.fragment().is_some() {
         return Err(wrong("ends in a fragment"));
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_base_is_told_without_what_it_holds() {
+    fn a_wrong_base_is_reported_without_what_it_holds() {
         for wrong in
             ["", "api.openai.com/v1", "ftp://x.example", "https://user:hunter2@x.example", "https://x.example#f"]
         {

@@ -190,7 +190,7 @@ impl Client {
     }
 
     /// Sends a call whose body is the requests, with its length known beforehand; `name` is that of the file, in a
-    /// form. `sent` is told of each chunk. If the last chunk was not sent, nothing was.
+    /// form. `sent` is called with each chunk. If the last chunk was not sent, nothing was.
     pub(crate) async fn stream(
         &self,
         call: &Call,
@@ -361,7 +361,7 @@ impl Download {
 }
 
 async fn idle<T>(step: impl Future<Output = T>) -> Result<T, Failure> {
-    let late = |_| Failure::Interrupted(format!("nothing came for {} seconds", IDLE_TIMEOUT.as_secs()));
+    let late = |_| Failure::Interrupted(format!("nothing arrived for {} seconds", IDLE_TIMEOUT.as_secs()));
     tokio::time::timeout(IDLE_TIMEOUT, step).await.map_err(late)
 }
 

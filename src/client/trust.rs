@@ -1,5 +1,5 @@
-//! Trust: which certificates are believed, and how a refused one is told from
-//! other trouble.
+//! Trust: which certificates are believed, and how a refused one is
+//! distinguished from other trouble.
 
 use std::error::Error as _;
 use std::sync::Once;

@@ -63,15 +63,15 @@ pub(super) async fn find(
         (Match::Yes, _) => Ok(Some((source, checked))),
         (Match::Unknown, Wanted::Given) => {
             let warning = format!(
-                "Whether `{name}` is what was sent cannot be told: the batches have no marks of batchstep, and the \
-                 provider does not say how large their files are. It is taken to be."
+                "Whether `{name}` is what was sent cannot be determined: the batches have no marks of batchstep, and \
+                 the provider does not say how large their files are. It is used as if it were."
             );
             connected.session.events.emit(Event::Warned(warning));
             Ok(Some((source, checked)))
         }
         (Match::No(why), Wanted::Given) => Err(Error::usage(format!("`requests` {name} cannot be used: {why}."))
             .hint(
-                "Name the file that was sent, or leave `requests` out: the provider's copy serves, where it gives one.",
+                "Name the file that was sent, or leave `requests` out: the provider's copy is used, if it returns one.",
             )
             .into()),
         (Match::No(_) | Match::Unknown, Wanted::Any) => Ok(None),
@@ -108,7 +108,7 @@ async fn compare(
     let ours = identity::fingerprint(checked.digest);
     let is_other = |batch: &&&Batch| Seen::of(batch).requests.is_some_and(|theirs| theirs != ours);
     if let Some(other) = firsts.iter().find(is_other) {
-        return Ok(Match::No(format!("batch {} was made of other requests", other.id)));
+        return Ok(Match::No(format!("batch {} was created from other requests", other.id)));
     }
     let is_marked = |batch: &&Batch| Seen::of(batch).requests.is_some();
     if !firsts.is_empty() && firsts.iter().all(is_marked) {
@@ -178,7 +178,7 @@ async fn by_size(
     }
     Ok(match bytes {
         Some(bytes) if bytes == source.bytes() => Match::Yes,
-        Some(bytes) => Match::No(format!("it has {} bytes, and the batches were made of {bytes}", source.bytes())),
+        Some(bytes) => Match::No(format!("it has {} bytes, and the batches were created from {bytes}", source.bytes())),
         None => Match::Unknown,
     })
 }

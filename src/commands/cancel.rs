@@ -22,7 +22,7 @@ use crate::session::{Session, connect, recall};
 use crate::world::World;
 
 /// What a signal does to the command.
-const ON_SIGNAL: &str = "sending what cancels are left, and waiting for no batch's end";
+const ON_SIGNAL: &str = "sending the remaining cancels, without waiting for the batches to end";
 
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
 pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
@@ -165,7 +165,7 @@ fn outcome(
     let last = match session.world.shutdown.ordered() {
         None => errors.pop(),
         Some(signal) => {
-            let hints = cancel.map(|cancel| format!("What may still run is ended by `{cancel}`."));
+            let hints = cancel.map(|cancel| format!("`{cancel}` ends what may still run."));
             let hints = how.with_needs(hints.into_iter().collect());
             Some(hints.into_iter().fold(stopped(Stop::Signal(signal)), Error::hint))
         }
@@ -177,9 +177,8 @@ fn outcome(
 /// The batches of this repository that are still running, each named.
 async fn running(api: &Api, guard: &Guard<'_>, session: &Session<'_>) -> Result<Vec<String>, Error> {
     let repo = session.host.identity().repo;
-    let of = repo
-        .as_ref()
-        .map_or_else(|| "work outside of a repository".to_owned(), |repo| format!("the repository {repo}"));
+    let of =
+        repo.as_ref().map_or_else(|| "a run outside a repository".to_owned(), |repo| format!("the repository {repo}"));
     let since = session.world.clock.ago(RUNNING_LOOK_BACK);
     let is_running = |batch: &Batch| {
         let seen = Seen::of(batch);

@@ -74,5 +74,5 @@ fn log_plan(shards: &[Shard], events: &Events<'_>) {
 pub(super) async fn check_quietly(source: &Source, rules: Rules) -> Result<Checked, Error> {
     let reading = source.clone();
     let checking = tokio::task::spawn_blocking(move || requests::check(&reading, &rules));
-    checking.await.map_err(|error| Error::internal("The check broke down.").because(error))?
+    checking.await.map_err(|error| Error::internal("The check stopped unexpectedly.").because(error))?
 }

@@ -296,8 +296,8 @@ impl<'a> Collection<'a> {
         }
         self.dir.report.coverage = Coverage::Counted;
         self.connected.session.events.emit(Event::Warned(
-            "Neither the requests nor the provider's copy of them could be had: the results stand in the order in \
-             which the provider gave them, and which requests are missing cannot be said, only how many."
+            "Neither the requests nor the provider's copy of them could be read: the results are in the provider's \
+             order, and only the number of missing requests is known, not which ones they are."
                 .to_owned(),
         ));
         Ok(Order::Answers { total: batches.iter().filter_map(|batch| batch.counts.total).sum() })

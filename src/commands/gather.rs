@@ -226,7 +226,7 @@ impl Gatherer<'_> {
             self.take(wanted, answers)?;
         }
         // Not the retry loop: a round is about all doubtful files at once, and all waits are taken from one allowance.
-        let (mut pause, mut told) = (FIRST_REFETCH, String::new());
+        let (mut pause, mut reported) = (FIRST_REFETCH, String::new());
         let mut results = loop {
             let begun = Instant::now();
             let came = self.fetch(&downloader, answers).await?;
@@ -234,13 +234,13 @@ impl Gatherer<'_> {
             let doubtful = answers.doubtful();
             let Some((batch, why)) = doubtful.first().filter(|_| !answers.allowance.is_zero()) else { break results };
             // What is new is looked at again soon.
-            pause = if told == kind_of(why) { pause * 2 } else { FIRST_REFETCH }
+            pause = if reported == kind_of(why) { pause * 2 } else { FIRST_REFETCH }
                 .min(LONGEST_REFETCH)
                 .min(answers.allowance);
             // A slow download that comes along is no trouble.
             let spent = if came > 0 { Duration::ZERO } else { begun.elapsed() };
             answers.allowance = answers.allowance.saturating_sub(pause + spent);
-            self.tell(batch, why, pause, &mut told);
+            self.report(batch, why, pause, &mut reported);
             self.guard.until(Instant::now() + BEFORE_BATCH, tokio::time::sleep(pause)).await?;
             self.look_again(answers, &dir).await?;
         };
@@ -341,9 +341,9 @@ impl Gatherer<'_> {
     }
 
     /// Says what is fetched again and why, once for each reason.
-    fn tell(&self, batch: &Batch, why: &str, again_in: Duration, told: &mut String) {
-        if told != kind_of(why) && why != UNCONFIRMED {
-            kind_of(why).clone_into(told);
+    fn report(&self, batch: &Batch, why: &str, again_in: Duration, reported: &mut String) {
+        if reported != kind_of(why) && why != UNCONFIRMED {
+            kind_of(why).clone_into(reported);
             let doing = format!("collecting the answers of batch {}", batch.id);
             let trouble = why.to_owned();
             self.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
@@ -407,8 +407,8 @@ impl Gatherer<'_> {
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;
         Ok(reconciled
-            .map_err(|error| Error::internal("The reconciliation broke down.").because(error))?
-            .map_err(|error: Error| error.hint(format!("The answers as they came are in `{}`.", dir.display())))?)
+            .map_err(|error| Error::internal("The reconciliation stopped unexpectedly.").because(error))?
+            .map_err(|error: Error| error.hint(format!("The answers as received are in `{}`.", dir.display())))?)
     }
 }
 

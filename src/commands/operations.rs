@@ -33,13 +33,13 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
         Batch::Get(inputs) => {
             let api = connect(inputs.connection, world)?;
             let (_, reply) =
-                told(&format!("reading batch {}", inputs.batch_id), api.get_batch(&inputs.batch_id).await)?;
+                or_refused(&format!("reading batch {}", inputs.batch_id), api.get_batch(&inputs.batch_id).await)?;
             print(&api, &reply, world)
         }
         Batch::Cancel(inputs) => {
             let api = connect(inputs.connection, world)?;
             let (_, reply) =
-                told(&format!("cancelling batch {}", inputs.batch_id), api.cancel_batch(&inputs.batch_id).await)?;
+                or_refused(&format!("cancelling batch {}", inputs.batch_id), api.cancel_batch(&inputs.batch_id).await)?;
             print(&api, &reply, world)
         }
         Batch::List(inputs) => {
@@ -49,7 +49,7 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
                 return list::ours(&api, output, world).await;
             }
             let listed = api.list_batches(inputs.limit.unwrap_or(SHOWN_PAGE), inputs.after.as_deref()).await;
-            print(&api, &told("listing batches", listed)?.1, world)
+            print(&api, &or_refused("listing batches", listed)?.1, world)
         }
     }
 }
@@ -65,7 +65,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
     };
     let created = api.create_batch(&new).await;
     let lost = created.as_ref().is_err_and(Failure::is_ambiguous);
-    let created = told("creating the batch", created).map_err(|error| match lost {
+    let created = or_refused("creating the batch", created).map_err(|error| match lost {
         true => {
             let how = Invocation::new(&api, &inputs.connection, &world.env);
             let look = how.list().map(|list| format!("look with `{list}` before you try again, which may pay twice"));
@@ -84,14 +84,15 @@ pub(crate) async fn file(command: File, world: &World) -> Result<(), Error> {
         File::Upload(inputs) => upload(inputs, world).await,
         File::Get(inputs) => {
             let api = connect(inputs.connection, world)?;
-            let (_, reply) = told(&format!("reading file {}", inputs.file_id), api.get_file(&inputs.file_id).await)?;
+            let (_, reply) =
+                or_refused(&format!("reading file {}", inputs.file_id), api.get_file(&inputs.file_id).await)?;
             print(&api, &reply, world)
         }
         File::Content(inputs) => content(inputs, world).await,
         File::Delete(inputs) => {
             let api = connect(inputs.connection, world)?;
             let deleted = api.delete_file(&inputs.file_id).await;
-            print(&api, &told(&format!("deleting file {}", inputs.file_id), deleted)?, world)
+            print(&api, &or_refused(&format!("deleting file {}", inputs.file_id), deleted)?, world)
         }
     }
 }
@@ -108,7 +109,7 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
     let read = hasher.update_reader(source.open());
     read.map_err(|error| Error::new(Exit::Invalid, format!("`{}` cannot be read.", inputs.path)).because(error))?;
     let file = source.stream(hasher.finalize());
-    let (_, reply) = told(&format!("uploading {}", inputs.path), api.upload(&name, file, &form, |_| {}).await)?;
+    let (_, reply) = or_refused(&format!("uploading {}", inputs.path), api.upload(&name, file, &form, |_| {}).await)?;
     print(&api, &reply, world)
 }
 
@@ -116,17 +117,17 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
 async fn content(inputs: inputs::FileContent, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection, world)?;
     let doing = format!("downloading file {}", inputs.file_id);
-    let mut download = told(&doing, api.content(&inputs.file_id, 0).await)?;
+    let mut download = or_refused(&doing, api.content(&inputs.file_id, 0).await)?;
     if inputs.output.as_os_str() == "-" {
         let mut pipe = tokio::io::stdout();
         let failed = |error: std::io::Error| Error::internal("Standard output cannot be written.").because(error);
-        while let Some(chunk) = told(&doing, download.chunk().await)? {
+        while let Some(chunk) = or_refused(&doing, download.chunk().await)? {
             pipe.write_all(&chunk).await.map_err(failed)?;
         }
         return pipe.flush().await.map_err(failed);
     }
     let mut file = NewFile::create(&inputs.output)?;
-    while let Some(chunk) = told(&doing, download.chunk().await)? {
+    while let Some(chunk) = or_refused(&doing, download.chunk().await)? {
         file.put(&chunk)?;
     }
     file.finish()
@@ -164,7 +165,8 @@ fn connect(connection: inputs::Connection, world: &World) -> Result<Api, Error> 
     Ok(Api::new(Client::new(&connection, vendor.dialect, world.clock)?, vendor))
 }
 
-fn told<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {
+/// The result of a call, or the error that says what was refused.
+fn or_refused<T>(doing: &str, done: Result<T, Failure>) -> Result<T, Error> {
     done.map_err(|failure| refused(doing, &failure))
 }
 

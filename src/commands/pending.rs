@@ -237,7 +237,7 @@ fn mark(batch: &Batch) -> Option<(&str, &str)> {
 /// Makes the directory of a run, which is not a link out of `output-dir`.
 fn place(output_dir: &Path, dir: &Path) -> Result<(), Error> {
     let made = std::fs::create_dir_all(output_dir).and_then(|()| own_files::make_dir(dir));
-    made.map_err(|error| Error::usage(format!("`output-dir` {} cannot be made.", dir.display())).because(error))
+    made.map_err(|error| Error::usage(format!("`output-dir` {} cannot be created.", dir.display())).because(error))
 }
 
 /// Whether a run's batches are all there: each is one of so many.

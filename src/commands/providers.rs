@@ -35,7 +35,7 @@ pub fn facts(vendor: &Vendor) -> Vec<(&'static str, String)> {
     let can = &vendor.capabilities;
     vec![
         ("API", vendor.dialect.name().to_owned()),
-        ("Base URL", vendor.base_url.unwrap_or("from `base-url`").to_owned()),
+        ("Base URL", base_url(vendor).to_owned()),
         ("API key", key(vendor.key).to_owned()),
         ("Variables", list(variables, "none")),
         ("Endpoints", endpoints(vendor)),
@@ -51,6 +51,14 @@ pub fn facts(vendor: &Vendor) -> Vec<(&'static str, String)> {
         ("Downloads can be resumed", can.ranges.to_string()),
         ("Answers are kept for", can.retention.to_string()),
     ]
+}
+
+fn base_url(vendor: &Vendor) -> &'static str {
+    match vendor.base_url {
+        Some(url) => url,
+        None if vendor.is_simulated() => "from `base-url`; without it, `run` starts a sandbox",
+        None => "from `base-url`",
+    }
 }
 
 fn key(key: Key) -> &'static str {

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_late_is_told_from_one_that_is_wrong() {
+    fn a_file_that_is_late_is_distinguished_from_one_that_is_wrong() {
         for (json, late) in [
             (r#"{"error":{"message":"File file-1 was not found in this project.","param":"file_id"}}"#, true),
             (r#"{"error":{"message":"No such File object: file-1","param":"id"}}"#, true),

@@ -67,8 +67,8 @@ impl Rules {
         Self { dialect, endpoint: None, headers: Vec::new(), endpoints, scrutiny: Scrutiny::Ids, limits }
     }
 
-    /// Where it is said which endpoint a request goes to: the servers that are
-    /// told it with the batch differ in what they want the lines to say.
+    /// What names the endpoint of a request. Servers that read it from the batch
+    /// differ in what the lines must say.
     pub(crate) fn addressed(&self) -> Addressed {
         match (&self.endpoint, self.endpoints) {
             (Some(_), Endpoints::Any) => Addressed::ByBatch,

@@ -63,7 +63,7 @@ pub(crate) fn markdown_paragraph(sentence: &str) -> String {
     markdown::paragraph(sentence)
 }
 
-/// What stands on every report of answers that no model gave.
+/// The note on every report of answers that no model gave.
 const SIMULATED: &str = "SIMULATED: the sandbox made these answers up, no model was asked.";
 
 /// How long a phase took.

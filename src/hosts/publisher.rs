@@ -60,7 +60,7 @@ impl PublishOptions {
 pub(crate) fn token(input: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
     let Some(Unchecked(token)) = input else { return Ok(None) };
     if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::usage("`github-token` holds characters that no token has."));
+        return Err(Error::usage("`github-token` contains characters that no token has."));
     }
     token.parse().map(Some).map_err(|why| Error::usage(format!("`github-token` is wrong: {why}.")))
 }

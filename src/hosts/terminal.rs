@@ -63,7 +63,7 @@ mod tests {
 
     use super::{Effect, Event, Host, LogTarget, Terminal, Unit};
     use crate::dialects::{Counts, Status};
-    use crate::formats::samples;
+    use crate::formats::samples::{self, HOSTILE};
 
     fn polled() -> Event {
         Event::Polled {
@@ -90,5 +90,16 @@ mod tests {
         assert_eq!(file.event(&uploading), []);
         assert!(matches!(&file.event(&polled())[..], [Effect::Log(line)] if line.starts_with("Batch batch_1")));
         assert!(file.publish(&samples::succeeded()).iter().all(|effect| matches!(effect, Effect::Log(_))));
+    }
+
+    #[test]
+    fn hostile_text_adds_no_line_and_no_other_effect() {
+        let file = Terminal { interactive: false };
+        let tame = file.publish(&samples::hostile("tame")).len();
+        for text in HOSTILE {
+            let effects = file.publish(&samples::hostile(text));
+            assert_eq!(effects.len(), tame, "{text:?}");
+            assert!(effects.iter().all(|effect| matches!(effect, Effect::Log(_))), "{text:?}");
+        }
     }
 }

@@ -25,11 +25,11 @@ Examples:
 
 pub(super) const COLLECT: &str = "\
 Examples:
-  # The batches of the journal in `batch-results`.
+  # The batches in the journal of `batch-results`.
   batchstep collect
-  # A batch by its id, on another machine, without waiting.
+  # On another machine: one batch, by its id, without waiting.
   batchstep collect batch_abc123 --timeout 0
-  # On a schedule in GitHub Actions: whatever this repository has submitted and has ended.
+  # On a schedule in GitHub Actions: every batch of this repository that has ended.
   batchstep collect --pending --check-run";
 
 pub(super) const CHECK: &str = "\
@@ -41,7 +41,7 @@ Examples:
 pub(super) const CANCEL: &str = "\
 Examples:
   batchstep cancel batch_abc123
-  # In GitHub Actions: list what this repository has running, then cancel it.
+  # In GitHub Actions: list this repository's running batches, then cancel them.
   batchstep cancel --pending
   batchstep cancel --pending --yes";
 
@@ -53,7 +53,7 @@ Examples:
 pub(super) const SANDBOX: &str = "\
 Examples:
   batchstep sandbox --port 8080
-  # Batches take a minute; for the first 20 seconds every look at one gets a 503.
+  # Batches take a minute; for the first 20 seconds every poll gets a 503.
   batchstep sandbox --takes 1m --fault 'get 503 for=20s'
   batchstep sandbox --dialect anthropic --fault 'create 529 times=2'";
 
@@ -61,7 +61,7 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   batchstep completions bash >~/.local/share/bash-completion/completions/batchstep
   batchstep completions fish >~/.config/fish/completions/batchstep.fish
-  # Into a directory that `fpath` names.
+  # The directory must be in `fpath`.
   batchstep completions zsh >~/.zfunc/_batchstep";
 
 pub(super) const MAN: &str = "\
@@ -85,7 +85,7 @@ Examples:
 pub(super) const BATCH_LIST: &str = "\
 Examples:
   batchstep batch list --limit 5
-  # What batchstep made in the last thirty days, as a table.
+  # The batches that batchstep created in the last thirty days, as a table.
   batchstep batch list --ours";
 
 pub(super) const FILE_UPLOAD: &str = "\

@@ -66,16 +66,16 @@ pub struct Connection {
     /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
-    /// The base address of the API, such as `https://api.openai.com/v1` [default: the provider's].
+    /// The base URL of the API, such as `https://api.openai.com/v1` [default: the provider's].
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
     /// The API key.
     #[arg(long, value_name = "KEY", value_parser = unchecked)]
     pub api_key: Option<Unchecked>,
-    /// The organization to act for (header `OpenAI-Organization`).
+    /// The organization (header `OpenAI-Organization`).
     #[arg(long, value_name = "ID")]
     pub organization: Option<String>,
-    /// The project to act for (header `OpenAI-Project`).
+    /// The project (header `OpenAI-Project`).
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
     /// Additional headers for every call, as `Name: value`; one per line or one per flag. Their values are treated as secrets.
@@ -96,10 +96,10 @@ pub struct Waiting {
     /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
-    /// What happens to the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
+    /// What to do with the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_timeout: Option<OnExit>,
-    /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
+    /// What to do with the batch when the job is cancelled: cancel it, or detach and leave it running [default: cancel; detach at a terminal].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<OnExit>,
     /// The longest wait between two polls [default: 60s].
@@ -126,7 +126,7 @@ pub struct Submitting {
     /// How long submitting may take [default: 5h30m on GitHub, else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
-    /// What happens to the batch when the job is cancelled: cancel it, or detach and leave it running [default: detach].
+    /// What to do with the batch when the job is cancelled: cancel it, or detach and leave it running [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<OnExit>,
     /// Which existing batches of the same requests to reuse: active, finished (completed ones too) or never [default: active; finished at a terminal].
@@ -144,10 +144,10 @@ pub struct Collecting {
     /// How long to wait for the batches; 0 checks once [default: 5h30m on GitHub, else 24h30m; 0 with `pending`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
-    /// What happens to the batches when time is up: detach and leave them running, or cancel them [default: detach].
+    /// What to do with the batches when time is up: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_timeout: Option<OnExit>,
-    /// What happens to the batches when the job is cancelled: detach and leave them running, or cancel them [default: detach].
+    /// What to do with the batches when the job is cancelled: detach and leave them running, or cancel them [default: detach].
     #[arg(long, value_name = "WHAT", hide_possible_values = true)]
     pub on_abort: Option<OnExit>,
     /// The longest wait between two polls [default: 60s].
@@ -171,13 +171,13 @@ pub struct Reporting {
     /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::SummaryInput>)]
     pub summary: Option<values::SummaryInput>,
-    /// Also write the answers' texts as `answers.jsonl` and `answers.csv` [default: false].
+    /// Also write the texts of the answers as `answers.jsonl` and `answers.csv` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::AnswerFiles>)]
     pub csv: Option<values::AnswerFiles>,
     /// Post the summary as one comment on the GitHub pull request and keep it up to date [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub comment: Option<bool>,
-    /// Show a check on the head commit on GitHub, with annotations for faulty lines [default: false].
+    /// Show a check on the head commit on GitHub, with annotations on faulty lines [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub check_run: Option<bool>,
     /// The token used for `comment` and `check-run` [default: GITHUB_TOKEN, if it is set].

@@ -84,7 +84,7 @@ pub enum Command {
     /// The API's file operations, one call each, JSON on standard output.
     #[command(subcommand)]
     File(File),
-    /// Print the script that completes batchstep's command line in a shell.
+    /// Print a shell completion script.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
     /// Print the man page of batchstep or of one of its commands.
@@ -138,13 +138,13 @@ pub struct Submit {
 /// What `collect` takes.
 #[derive(Debug, Args)]
 pub struct Collect {
-    /// The batches to collect: ids, or the output `batch-ids` as it is [default: those in the journal in `output-dir`].
+    /// The ids of the batches to collect, or the output `batch-ids` unchanged [default: those in the journal in `output-dir`].
     #[arg(value_name = "BATCH_ID")]
     pub batch_id: Vec<String>,
     /// Collect every batch of this repository whose check is still in progress; needs `check-run` [default: false].
     #[arg(long, value_name = "BOOL", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub pending: Option<bool>,
-    /// The requests that the batches were made of; without them, the provider's copy is used [default: requests.jsonl].
+    /// The requests that the batches were created from; without them, the provider's copy is used [default: requests.jsonl].
     #[arg(long, value_name = "PATH", help_heading = "Work")]
     pub requests: Vec<String>,
     /// The connection.
@@ -178,25 +178,25 @@ pub struct Check {
 /// What `cancel` takes.
 #[derive(Debug, Args)]
 pub struct Cancel {
-    /// The batches.
+    /// The ids of the batches to cancel.
     #[arg(value_name = "BATCH_ID", value_parser = values::id)]
     pub batch_id: Vec<String>,
-    /// Find the batch by the mark of its create instead; a run leaves the mark in its journal and, on GitHub, in its state.
+    /// Find the batch by the mark of its create instead of its id; a run writes the mark to its journal and, on GitHub, to the step's state.
     #[arg(long, value_name = "ID")]
     pub create: Vec<String>,
-    /// Also end the run's check on GitHub as cancelled, by its id; a run leaves the id in its state.
+    /// Also conclude the run's check on GitHub, given by its id, as cancelled; a run writes the id to the step's state.
     #[arg(long, value_name = "ID", value_parser = values::check_id)]
     pub check: Option<String>,
     /// The token used for `check` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
-    /// End what an earlier process of this step on GitHub left, according to its state; of the inputs only the secrets are used. For the action's `post` [default: false].
+    /// End what an earlier process of this GitHub step left running, according to the step's state; of the inputs, only secrets are used. For the action's `post` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub from_state: Option<bool>,
     /// Cancel every batch of this repository that is still running; without `yes`, only list them [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub pending: Option<bool>,
-    /// With `pending`, cancel instead of only listing [default: false].
+    /// With `pending`, cancel the batches instead of only listing them [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub yes: Option<bool>,
     /// How long to look for the batch and to wait until it has ended [default: 11m].
@@ -235,7 +235,7 @@ pub struct Sandbox {
 /// What `completions` takes.
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// The shell.
+    /// The shell to complete for.
     #[arg(value_name = "SHELL")]
     pub shell: clap_complete::Shell,
 }

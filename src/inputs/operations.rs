@@ -28,16 +28,16 @@ pub enum Batch {
 /// What `batch create` takes.
 #[derive(Debug, Args)]
 pub struct CreateBatch {
-    /// The uploaded file.
+    /// The id of the uploaded file.
     #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
-    /// The endpoint of its requests, such as `/v1/chat/completions`.
+    /// The endpoint of the requests, such as `/v1/chat/completions`.
     #[arg(long, value_name = "PATH")]
     pub endpoint: String,
     /// How long the provider may take to answer [default: 24h].
     #[arg(long, value_name = "WINDOW")]
     pub completion_window: Option<String>,
-    /// Metadata, as `key=value`.
+    /// Metadata for the batch, as `key=value`; up to sixteen, one per flag.
     #[arg(long, value_name = "KEY=VALUE")]
     pub metadata: Vec<Pair>,
     /// Expire the output file after this time, `1h` to `30days`.
@@ -51,7 +51,7 @@ pub struct CreateBatch {
 /// What `batch get` and `batch cancel` take.
 #[derive(Debug, Args)]
 pub struct OneBatch {
-    /// The batch.
+    /// The batch's id.
     #[arg(value_name = "BATCH_ID", value_parser = values::id)]
     pub batch_id: String,
     /// The connection.
@@ -65,10 +65,10 @@ pub struct ListBatches {
     /// How many batches to list, 1 to 100 [default: 20].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..=100))]
     pub limit: Option<u64>,
-    /// List only the batches after this one.
+    /// List only the batches that follow this one in the list, which are older.
     #[arg(long, value_name = "BATCH_ID")]
     pub after: Option<String>,
-    /// Show a table of the batches that batchstep made in the last thirty days: repository, run, key, age and counts [default: false].
+    /// Show a table of the batches that batchstep created in the last thirty days: repository, run, key, age and counts [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub ours: Option<bool>,
     /// With `ours`, print JSON instead of a table [default: false].
@@ -105,10 +105,10 @@ pub struct UploadFile {
     /// The name of the uploaded file, ending in `.jsonl` [default: the file's own].
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// The `purpose` to upload it with [default: batch].
+    /// The `purpose` to upload the file with [default: batch].
     #[arg(long, value_name = "PURPOSE")]
     pub upload_purpose: Option<String>,
-    /// Additional form fields, as `name=value`.
+    /// Additional form fields for the upload, as `name=value`; one per flag.
     #[arg(long, value_name = "NAME=VALUE")]
     pub upload_fields: Vec<Field>,
     /// Expire the file after this time, `1h` to `30days`.
@@ -122,7 +122,7 @@ pub struct UploadFile {
 /// What `file get` and `file delete` take.
 #[derive(Debug, Args)]
 pub struct OneFile {
-    /// The file.
+    /// The file's id.
     #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
     /// The connection.
@@ -133,10 +133,10 @@ pub struct OneFile {
 /// What `file content` takes.
 #[derive(Debug, Args)]
 pub struct FileContent {
-    /// The file.
+    /// The file's id.
     #[arg(value_name = "FILE_ID", value_parser = values::id)]
     pub file_id: String,
-    /// Where to write it. `-` is standard output, for a pipe: do not print it to a CI log, which may interpret it as commands.
+    /// The file to write. `-` is standard output, for a pipe: do not print answers to a CI log, which may interpret them as commands.
     #[arg(long, value_name = "PATH")]
     pub output: PathBuf,
     /// The connection.

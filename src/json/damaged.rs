@@ -144,7 +144,7 @@ impl<'de, R: Read> SeqAccess<'de> for &mut Scanner<R> {
                     self.at += 1;
                     return Ok(None);
                 }
-                // The array was not closed, but what it stands in is.
+                // The array was not closed, but what contains it is.
                 Some(b'}') => {
                     self.is_damaged = true;
                     return Ok(None);

@@ -171,7 +171,7 @@ impl<'de> Skim<'de> {
                 b'{' | b'[' => return Err(Unsure),
                 _ => self.word()?,
             }
-            // A value has ended, and with it perhaps what it stands in.
+            // A value has ended, and with it perhaps what contains it.
             loop {
                 if depth == 0 {
                     return Ok(());
@@ -199,7 +199,7 @@ impl<'de> Skim<'de> {
         exact.deserialize_any(visitor).and_then(|value| exact.end().map(|()| value)).map_err(|_| Unsure)
     }
 
-    /// What stands between brackets, the first of which is next.
+    /// What is between brackets, the first of which is next.
     fn within<T>(&mut self, end: u8, read: impl FnOnce(Items<'_, 'de>) -> Result<T, Unsure>) -> Result<T, Unsure> {
         if self.depth == DEEPEST {
             return Err(Unsure);

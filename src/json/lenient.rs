@@ -11,7 +11,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
-/// What stands where a value was looked for.
+/// What was found where a value was expected.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum Seen<'de> {
     /// Nothing: there is no such key.
@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Seen<'de> {
 /// The fields of an object that somebody asks for.
 pub(crate) trait Fields<'de>: Default {
     /// Takes the value of `key` from `map`, by reading it or by skipping it.
-    /// Of a repeated key the last value stands.
+    /// Of a repeated key the last value counts.
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
 }
 
@@ -113,7 +113,7 @@ impl<'de, T: Fields<'de>> DeserializeSeed<'de> for Fill<'_, 'de, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // Of a repeated key the last value stands.
+        // Of a repeated key the last value counts.
         if !matches!(self.0.seen, Seen::Absent) {
             *self.0 = Loose::default();
         }

@@ -92,7 +92,7 @@ impl<R: Read> Scanner<R> {
         self.buffer[..self.end].get(self.at).copied()
     }
 
-    /// Sees whether a block that was just read goes on as UTF-8.
+    /// Checks whether a block that was just read continues as UTF-8.
     fn check_text(&mut self) {
         if self.is_damaged {
             return;
@@ -267,7 +267,7 @@ impl<R: Read> Scanner<R> {
         self.is_cut = true;
     }
 
-    /// Moves past the rest of what stands between the innermost brackets.
+    /// Moves past the rest of what is between the innermost brackets.
     pub(super) fn skip_rest(&mut self) {
         while let Some(byte) = self.peek() {
             match byte {

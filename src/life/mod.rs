@@ -8,7 +8,12 @@
 //! New ──► Uploaded ──► Intended ◄──► InDoubt ──► Held ◄──► Yielding
 //!  ▲          ▲            └───────────┴───────►  │
 //!  └──────────┴───────── it is of no use ─────────┘
+//!
+//! InDoubt ──► Uploaded or New             an earlier run's create made no batch
+//! New, Intended or Held ──► Halved        the upload, the create or the batch was refused as too large
 //! ```
+//!
+//! ARCHITECTURE.md shows the same with the reason for each step.
 
 mod fold;
 
@@ -17,7 +22,7 @@ use crate::attachment::{Attachment, Owner};
 use crate::dialects::Batch;
 use crate::journal::Record;
 
-/// Where a submission stands.
+/// The state of a submission.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum State {
     /// Nothing of this work is known to be at the provider.
@@ -242,7 +247,7 @@ impl State {
         self.upload().map_or(Self::New, Self::Uploaded)
     }
 
-    /// The batch that was attached to is here; ours, if it was given up for it, is no more of interest.
+    /// The batch that was attached to is here; ours, if it was given up for it, no longer matters.
     #[must_use]
     pub(crate) fn attached(self, batch: Batch, how: Attachment) -> Self {
         let owner = how.owner;

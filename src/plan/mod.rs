@@ -217,7 +217,7 @@ impl Collecting {
 fn retry_on(words: Vec<RetryWord>, vendor: &Vendor) -> Result<RetryOn, Error> {
     let hopeless = |word: &RetryWord| matches!(word, RetryWord::Code(code) if vendor.dialect.is_hopeless(code));
     if let Some(RetryWord::Code(code)) = words.iter().find(|word| hopeless(word)) {
-        return Err(Error::usage(format!("`retry-on` names `{code}`, which no retry within a run helps."))
+        return Err(Error::usage(format!("`retry-on` names `{code}`, which a retry within a run cannot fix."))
             .hint("Add credit at the provider or raise its limit, then run again."));
     }
     Ok(RetryOn(words))
@@ -243,7 +243,7 @@ fn reuse(setting: Setting) -> Reuse {
 
 fn in_flight(most: Option<usize>) -> Result<usize, Error> {
     match most {
-        Some(0) => Err(Error::usage("`max-in-flight` is 0, which lets no batch begin.")),
+        Some(0) => Err(Error::usage("`max-in-flight` is 0, so no batch could start.")),
         most => Ok(most.unwrap_or(IN_FLIGHT)),
     }
 }

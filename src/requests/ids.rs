@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_ids_with_gaps_between_is_told_apart() {
+    fn any_number_of_ids_with_gaps_between_is_distinguished() {
         let mut ids = Ids::default();
         // Requests 0, 3, 6 and so on have ids; every seventh of them has the id of the one before.
         let id = |number: u32| format!("id-{}", number - u32::from(number % 7 == 6));

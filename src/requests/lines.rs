@@ -2,7 +2,7 @@
 //!
 //! Lines end at `\n` and nowhere else: a JSON string may hold every other thing
 //! that Unicode calls a line break. Memory is one buffer that grows to the
-//! longest line and never beyond a limit; a longer line is told, not held.
+//! longest line and never beyond a limit; a longer line is reported, not held.
 
 use std::io::{self, Read};
 use std::iter;
@@ -66,7 +66,7 @@ pub(crate) struct Lines<R> {
     /// The bytes of `buffer` that are read but not given out.
     start: usize,
     end: usize,
-    /// Where `buffer[start]` stands in the whole.
+    /// Where `buffer[start]` is in the whole.
     offset: u64,
     block: usize,
     longest: usize,
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_over_the_limit_is_told_and_passed_over() {
+    fn a_line_over_the_limit_is_reported_and_skipped() {
         let mut bytes = vec![b'x'; 1000];
         bytes.extend_from_slice(b"\nnext\n");
         assert_eq!(read(&bytes, 4, 10), [(0, None), (1001, Some(b"next".to_vec()))]);

@@ -166,7 +166,7 @@ mod tests {
         assert_eq!((mixed.fault_count, plan), (0, vec![("/chat/completions", 3)]));
         assert_eq!(chosen.answers_of("/chat/completions"), None, "a line may name another");
         assert_eq!(rules().answers_of("/v1/responses"), Some("/v1/responses"));
-        // What is there must be right all the same, and what is held must fit the endpoint.
+        // What is there must still be right, and what is held must fit the endpoint.
         let known = Rules { endpoint: Some("/v1/chat/completions".into()), ..chosen.clone() };
         let wrong = [
             bare("a").replace("messages", "massages"),

@@ -1,4 +1,4 @@
-//! Where a line of the whole stands in the user's files.
+//! Where a line of the whole is in the user's files.
 //!
 //! Several files are sent as one, and a provider counts the lines of that one;
 //! people look for a line in the file it came from.

@@ -8,7 +8,7 @@ use super::source::{Reader, Source};
 /// The bytes in a shard's ranges, one after another.
 pub(crate) struct Ranged {
     reader: Reader,
-    /// Where the reader stands, in bytes from the start.
+    /// The reader's position, in bytes from the start.
     at: u64,
     /// The ranges that are still to come.
     ranges: std::vec::IntoIter<Range>,

@@ -310,7 +310,7 @@ mod tests {
             ("/b", "m", 5, 8),
         ];
         let (shards, _) = plan(&lines, 1);
-        let told: Vec<_> =
+        let planned: Vec<_> =
             shards.iter().map(|s| (s.endpoint.as_str(), s.model.as_deref(), s.requests, s.bytes)).collect();
         let (m, n) = (Some("m"), Some("n"));
         let expected = [
@@ -321,7 +321,7 @@ mod tests {
             ("/b", m, 2, 100),
             ("/b", m, 1, 5),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(planned, expected);
         assert_eq!(
             shards[0].ranges,
             [Range { offset: 0, length: 20, lines: 2, first: 0 }, Range { offset: 40, length: 10, lines: 1, first: 4 }]

@@ -76,7 +76,7 @@ pub(crate) async fn connect(server: Server, clock: Clock) -> Result<Api, Error> 
     let Server { vendor, mut connection, simulator } = server;
     if let Some(simulator) = simulator {
         let listening = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await;
-        let failed = |error: std::io::Error| Error::internal("The sandbox found no loopback port.").because(error);
+        let failed = |error: std::io::Error| Error::internal("The sandbox found no free loopback port.").because(error);
         let listener = listening.map_err(failed)?;
         connection.base_url = format!("http://{}/v1", listener.local_addr().map_err(failed)?);
         tokio::spawn(simulator.serve(listener, clock));

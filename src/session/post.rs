@@ -96,8 +96,8 @@ fn locked_out(left: &Unfinished, env: &Env, address: &str) -> Error {
         which.join(", ")
     ))
     .hint(format!(
-        "Pass the key to the step through `env:` as well, as {variable}BATCHSTEP_API_KEY: that reaches `post` \
-         also inside of composite actions."
+        "Pass the key to the step through `env:` as well, as {variable}BATCHSTEP_API_KEY: this \
+         reaches `post` inside composite actions too."
     ))
 }
 

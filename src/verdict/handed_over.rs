@@ -25,14 +25,14 @@ pub(super) fn in_part(ends: &[End<'_>], how: &Invocation) -> Option<Verdict> {
         (Outcome::TimedOut, Exit::TimedOut, "")
     };
     let trouble = ends.iter().find_map(|end| end.stop.and_then(Stop::trouble));
-    let (count, of, verb) = (running.len(), ends.len(), if running.len() == 1 { "goes" } else { "go" });
+    let (count, of, verb) = (running.len(), ends.len(), if running.len() == 1 { "keeps" } else { "keep" });
     let lacking = match uncreated {
         0 => String::new(),
         1 => format!(" 1 of {of} was not created yet."),
         _ => format!(" {uncreated} of {of} were not created yet."),
     };
     let reason = format!(
-        "Time was up; {count} of {of} batches {verb} on{asked}: {}.{lacking}{}",
+        "Time was up; {count} of {of} batches {verb} running{asked}: {}.{lacking}{}",
         running.join(", "),
         amid(trouble)
     );
@@ -52,13 +52,13 @@ fn hints(ends: &[End<'_>], uncreated: usize, how: &Invocation) -> Vec<String> {
     hints
 }
 
-/// The deadline passed, and the one batch goes on.
+/// The deadline passed, and the one batch keeps running.
 pub(super) fn whole(end: &End<'_>, how: &Invocation) -> Verdict {
     let ends = [*end];
     let ours = next::ids(&ends, |end, _| end.owner == Owner::ThisRun);
     let all = next::all(&ends);
     let reason = format!(
-        "Time was up; batch {} goes on, as `on-timeout` asks.{}",
+        "Time was up; batch {} keeps running, as `on-timeout` asks.{}",
         all.concat(),
         amid(end.stop.and_then(Stop::trouble))
     );

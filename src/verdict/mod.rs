@@ -152,7 +152,7 @@ impl<'a> End<'a> {
             Some(Stop::Detached(_)) => 1,
             Some(Stop::Failed(error)) => 1 + error.exit.code().min(100),
             Some(Stop::Unknown(_)) => 1 + Exit::Refused.code(),
-            // A batch that goes on says more than one that was not created.
+            // A batch that keeps running says more than one that was not created.
             Some(Stop::Deadline(_)) => match self.batch {
                 Some(batch) if !batch.status.is_terminal() => 110,
                 Some(_) => 111,
@@ -197,7 +197,7 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: 
         let mut verdict = judge_among(worst, ends, None, max_failed, how);
         if stopped > 0 {
             let of = ends.len();
-            verdict.reason = format!("{stopped} of {of} batches did not come to their end. {}", verdict.reason);
+            verdict.reason = format!("{stopped} of {of} batches did not end. {}", verdict.reason);
         }
         verdict.reason += &kept.unwrap_or_default();
         return verdict;
@@ -341,9 +341,9 @@ fn nothing_usable(batch: &Batch) -> Verdict {
     let verdict = |reason: String| Verdict::new(Outcome::Failed, Exit::BatchFailed, reason);
     let id = &batch.id;
     match &batch.status {
-        Status::Expired => verdict(format!("Batch {id} expired with nothing answered.")),
-        Status::Completed => verdict(format!("Batch {id} completed with nothing answered.")),
-        Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else with nothing answered.")),
+        Status::Expired => verdict(format!("Batch {id} expired without any answer.")),
+        Status::Completed => verdict(format!("Batch {id} completed without any answer.")),
+        Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else without any answer.")),
         _ => {
             let verdict = verdict(format!("The provider refused the batch {id} as a whole: {}.", first_error(batch)));
             if batch.errors.lack_room {

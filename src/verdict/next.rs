@@ -49,7 +49,7 @@ fn paid_again(over: &[&str]) -> String {
 /// Names batches that may go on without us, with the commands that look at them and end them.
 pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
     let ours = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::ThisRun);
-    let of_others = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);
+    let others = ids(ends, |end, batch| !batch.status.is_terminal() && end.owner == Owner::AnotherRun);
     let about = |ids: &[&str], is: &str, ways: &dyn Fn() -> Option<String>| {
         let (batches, _) = named(ids, "", "");
         (!ids.is_empty()).then(|| match ways() {
@@ -61,13 +61,16 @@ pub(super) fn running(ends: &[End<'_>], how: &Invocation) -> Vec<String> {
         [id] => Some(format!("look with `{}`", how.get(id)?)),
         _ => Some(format!("wait with `{}`", how.collect(&all(ends))?)),
     };
-    let of_ours = about(&ours, "may still run and cost", &|| {
+    let of_ours = about(&ours, "may still run and cost money", &|| {
         Some(format!("{}, end {} with `{}`", look(&ours)?, it(&ours), how.cancel(&ours)?))
     });
-    let whose =
-        if of_others.len() == 1 { "belongs to another run and goes on" } else { "belong to other runs and go on" };
-    let of_foreign = about(&of_others, whose, &|| Some(format!("collect with `{}`", how.collect(&all(ends))?)));
-    [of_ours, of_foreign].into_iter().flatten().collect()
+    let whose = if others.len() == 1 {
+        "belongs to another run and keeps running"
+    } else {
+        "belong to other runs and keep running"
+    };
+    let of_others = about(&others, whose, &|| Some(format!("collect with `{}`", how.collect(&all(ends))?)));
+    [of_ours, of_others].into_iter().flatten().collect()
 }
 
 /// What to do about a create whose fate is not known, beside these other batches of the run.

@@ -21,11 +21,11 @@ pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Ver
     let doubts: Vec<&str> = ends.iter().filter_map(|end| end.in_doubt).collect();
     let clauses = [
         about(&cancelled, "was cancelled", "were cancelled"),
-        about(&over, "was over already", "were over already"),
+        about(&over, "had already ended", "had already ended"),
         about(&running, "was not seen to end", "were not seen to end"),
         about(&of_others, "belongs to another run and was left running", "belong to other runs and were left running"),
-        about(&left, "goes on, as `on-abort` asks", "go on, as `on-abort` asks"),
-        (!doubts.is_empty()).then(|| "a create was under way, and its batch goes on if it arrived".to_owned()),
+        about(&left, "keeps running, as `on-abort` asks", "keep running, as `on-abort` asks"),
+        (!doubts.is_empty()).then(|| "a create was under way, and its batch keeps running if it arrived".to_owned()),
     ];
     let said: Vec<String> = clauses.into_iter().flatten().collect();
     let said = if said.is_empty() { "no batch was seen to run".to_owned() } else { said.join("; ") };
@@ -94,8 +94,8 @@ mod tests {
         let ends: Vec<End<'_>> = batches.iter().map(|batch| end(&signal, batch)).chain([lost]).collect();
         let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0), &usual());
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Cancelled, Exit::Signal(15)));
-        let reason = "SIGTERM ended the run; batch b3 was cancelled; batch b4 was over already; batches b1, b2 were not \
-                      seen to end; a create was under way, and its batch goes on if it arrived.";
+        let reason = "SIGTERM ended the run; batch b3 was cancelled; batch b4 had already ended; batches b1, b2 were not \
+                      seen to end; a create was under way, and its batch keeps running if it arrived.";
         assert!(verdict.reason.ends_with(reason), "{}", verdict.reason);
         for command in ["cancel b1 b2`", "cancel --create mark`", "collect b3 b4`"] {
             assert!(verdict.hints.iter().any(|hint| hint.contains(&format!("`batchstep {command}"))), "{verdict:?}");
@@ -104,7 +104,7 @@ mod tests {
         let ends = [end(&detached, &batches[0]), end(&detached, &batches[1]), End::of(&signal)];
         let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0), &usual());
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Detached, Exit::Signal(15)));
-        assert!(verdict.reason.contains("batches b1, b2 go on, as `on-abort` asks"), "{}", verdict.reason);
+        assert!(verdict.reason.contains("batches b1, b2 keep running, as `on-abort` asks"), "{}", verdict.reason);
         assert!(verdict.hints[0].contains("`batchstep collect b1 b2`"), "{verdict:?}");
     }
 }

@@ -71,7 +71,7 @@ async fn batches_are_cancelled_by_their_ids_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cancel_that_is_refused_is_told() {
+async fn a_cancel_that_is_refused_is_reported() {
     let lab = Lab::new(HOUR, "").await;
     let ended = lab.command(&["cancel", "batch_nope"], &[]).await;
     assert_eq!(ended.exit, 4, "{}", ended.text());
@@ -140,7 +140,7 @@ async fn all_are_asked_to_end_before_the_first_is_waited_for() {
         assert_eq!(lab.submit(&["--reuse", "never"]).await.exit, 0);
     }
     let ids: Vec<String> = lab.tally().batches.iter().map(|batch| batch.id.clone()).collect();
-    // One that is not there costs the others nothing, and is told of.
+    // One that is not there costs the others nothing, and is reported.
     let ended = lab.command(&["cancel", "batch_4711", &ids[0], &ids[1]], &[]).await;
     assert!(ended.exit == 4 && ended.text().contains("batch_4711"), "{}", ended.text());
     assert!(!lab.is_anything_running());

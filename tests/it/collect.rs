@@ -68,7 +68,7 @@ async fn requests_that_are_named_and_cannot_be_used_are_a_mistake() {
     let path = other.dir.path().join("requests.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     for (changed, exit, why) in [
-        (text.replace("request-1\"", "renamed\""), 2, format!("batch {id} was made of other requests")),
+        (text.replace("request-1\"", "renamed\""), 2, format!("batch {id} was created from other requests")),
         (text.replace("request-1\"", "request-2\""), 3, "it must be unique".to_owned()),
         (text.replace("request-1\"", ""), 3, "cannot be used".to_owned()),
     ] {
@@ -119,7 +119,11 @@ async fn a_batch_without_marks_is_known_by_its_size() {
     std::fs::write(&path, text.replace("Say it", "Say this")).unwrap();
     let ran = with.collect(&[&id]).await;
     assert_eq!(ran.exit, 2, "{}", ran.text());
-    assert!(ran.report["reason"].as_str().unwrap().contains(" bytes, and the batches were made of "), "{}", ran.text());
+    assert!(
+        ran.report["reason"].as_str().unwrap().contains(" bytes, and the batches were created from "),
+        "{}",
+        ran.text()
+    );
     std::fs::write(&path, text.lines().take(19).map(|line| format!("{line}\n")).collect::<String>()).unwrap();
     let ran = with.collect(&[&id]).await;
     assert_eq!(ran.exit, 2, "{}", ran.text());
@@ -129,7 +133,7 @@ async fn a_batch_without_marks_is_known_by_its_size() {
     let id = submit(&lab).await;
     let ran = elsewhere(&lab, Requests::AtHand).collect(&[&id]).await;
     assert_eq!(ran.exit, 0, "{}", ran.text());
-    assert!(ran.text().contains("cannot be told"), "{}", ran.text());
+    assert!(ran.text().contains("cannot be determined"), "{}", ran.text());
     ran.assert_complete(20);
 }
 
@@ -140,7 +144,7 @@ async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
     let other = elsewhere(&lab, Requests::Absent);
     let ran = other.collect(&[&id]).await;
     assert_eq!((ran.exit, ran.outcome(), &ran.report["coverage"]), (7, "failed", &json!("counted")), "{}", ran.text());
-    assert!(ran.report["warnings"][0].as_str().unwrap().contains("which requests are missing cannot be said"));
+    assert!(ran.report["warnings"][0].as_str().unwrap().contains("only the number of missing requests is known"));
     assert!(ran.text().contains("batchstep_missing: The provider gave no answer to this request.\n"), "{}", ran.text());
     let missing = ran.count("missing");
     assert_eq!((ran.count("total"), ran.results.len() as u64), (20, 20 - missing));
@@ -256,7 +260,7 @@ async fn several_batches_make_one_file_if_they_belong_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_or_a_signal_leaves_the_batch_unless_told_otherwise() {
+async fn time_or_a_signal_leaves_the_batch_running_unless_an_input_says_otherwise() {
     for (inputs, signals, exit, outcome, cancels) in [
         (&["--timeout", "1h"][..], &[][..], 0, "pending", 0),
         (&["--timeout", "1h", "--on-timeout", "cancel"], &[], 6, "timed-out", 1),
@@ -299,14 +303,14 @@ async fn the_check_of_the_submission_gets_the_verdict() {
     let early = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
     assert_eq!((early.outcome(), conclusions(&github)), ("pending", vec!["none".to_owned(); 2]), "{}", early.text());
     tokio::time::sleep(2 * HOUR).await;
-    // What fails to be fetched fails the check; another collection mends it.
+    // What fails to be fetched fails the check; another collection corrects it.
     let failed = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown, &["--timeout", "0"]].concat()).await;
     assert_eq!((failed.exit, conclusions(&github)), (4, vec!["failure".to_owned(); 2]), "{}", failed.text());
     tokio::time::sleep(HOUR).await;
-    let mended = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown].concat()).await;
-    assert_eq!((mended.exit, conclusions(&github).remove(1)), (0, "success".to_owned()), "{}", mended.text());
-    let mended = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
-    assert_eq!((mended.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", mended.text());
+    let again = pull_job(&lab, &github, 8, &other).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((again.exit, conclusions(&github).remove(1)), (0, "success".to_owned()), "{}", again.text());
+    let again = pull_job(&lab, &github, 7, HEAD).collect(&[&ids[..], &shown].concat()).await;
+    assert_eq!((again.exit, conclusions(&github)), (0, vec!["success".to_owned(); 2]), "{}", again.text());
     assert_eq!(github.state.lock().unwrap().comments.len(), 2);
     // A verdict that is there is not taken back because the batch goes on.
     let late = pull_job(&lab, &github, 10, HEAD);

@@ -278,7 +278,7 @@ async fn a_signal_concludes_the_check_within_the_grace() {
         let ran = run(&lab, &["--check-run"], &[(60 * SECOND, 15)]).await;
         assert_eq!(ran.exit, 143, "{}", ran.text());
         assert!(ran.took <= 66 * SECOND, "{:?}", ran.took);
-        assert!(state(&lab, "check").is_some(), "a later step is told of the check");
+        assert!(state(&lab, "check").is_some(), "a later step learns of the check");
     }
     // A second signal leaves two seconds, and the outputs were written before.
     let github = GitHub::new("").await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use batchstep::env::Env;
 
+use crate::duplicates::state;
 use crate::lab::{Lab, Ran};
 use crate::shards::mixed;
-use crate::twins::state;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -66,7 +66,7 @@ async fn a_run_that_created_only_some_says_so_and_the_next_creates_the_rest() {
     assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (0, "detached", 1), "{}", ran.text());
     assert_handed_over(&lab, &ran, 1);
     let reason = ran.report["reason"].as_str().unwrap();
-    assert!(reason.contains("1 of 3 batches goes on, as `on-timeout` asks"), "{reason}");
+    assert!(reason.contains("1 of 3 batches keeps running, as `on-timeout` asks"), "{reason}");
     assert!(reason.contains("2 of 3 were not created yet"), "{reason}");
     assert_eq!((output(&lab, "not-created").as_str(), output(&lab, "detached").as_str()), ("2", "true"));
     let ran = lab.run(&[]).await;
@@ -103,7 +103,10 @@ async fn a_submission_that_runs_out_of_time_names_what_goes_on() {
     assert_eq!((ran.exit, ran.outcome()), (6, "timed-out"), "{}", ran.text());
     assert_handed_over(&lab, &ran, 1);
     let reason = ran.report["reason"].as_str().unwrap();
-    assert!(reason.contains("1 of 3 batches goes on: ") && reason.contains("2 of 3 were not created yet"), "{reason}");
+    assert!(
+        reason.contains("1 of 3 batches keeps running: ") && reason.contains("2 of 3 were not created yet"),
+        "{reason}"
+    );
     // What kept it from the others is said, too.
     assert!(reason.contains("Uploading the requests kept failing: HTTP 503"), "{reason}");
     assert_eq!(output(&lab, "not-created"), "2");

@@ -174,7 +174,7 @@ impl Lab {
 
     async fn step(&self, command: &[&str], inputs: &[&str], signals: &[(Duration, u8)]) -> Ran {
         let out = self.out().display().to_string();
-        // What fails is told as it is, unless a test asks for another try.
+        // What fails is reported as it is, unless a test asks for another try.
         let is_run = command.first() == Some(&"run") && !inputs.contains(&"--retries");
         let retries: &[&str] = if is_run { &["--retries", "0"] } else { &[] };
         let words = [command, &["--output-dir", &out], retries, inputs].concat();

@@ -2,7 +2,7 @@
 //! action's inputs and outputs against the code they describe, the sandbox's
 //! script examples against its parser, every link against the tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -79,6 +79,29 @@ fn the_readme_lists_the_inputs_with_their_defaults() {
         [format!("`{name}`"), what.to_owned(), default.to_owned()]
     });
     assert_eq!(table("README.md", "## Inputs"), rows(expected));
+}
+
+/// Defaults that depend on the command, the host or who asks, as the help gives them.
+#[test]
+fn the_defaults_that_differ_are_listed() {
+    let cli = Cli::command();
+    let mut defaults: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for command in ["run", "submit", "collect"] {
+        let command = cli.find_subcommand(command).expect("there is such a command");
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            if let (Some(name), Some((_, default))) = (arg.get_long(), help.split_once(" [default: ")) {
+                defaults.entry(format!("`{name}`")).or_default().insert(default.to_owned());
+            }
+        }
+    }
+    let differ = |all: &BTreeSet<String>| all.len() > 1 || all.iter().any(|one| one.contains(';'));
+    let differing: BTreeSet<String> =
+        defaults.into_iter().filter(|(_, all)| differ(all)).map(|(name, _)| name).collect();
+    let mut listed: BTreeSet<String> =
+        table("docs/runs.md", "## Defaults that differ").into_iter().map(|row| row[0].clone()).collect();
+    assert!(listed.remove("`command`"), "the command is no flag");
+    assert_eq!(listed, differing);
 }
 
 #[test]

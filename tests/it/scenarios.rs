@@ -133,7 +133,7 @@ fn an_action_annotates_the_lines_of_a_faulty_file() {
 fn an_action_shows_what_is_wrong_with_its_inputs() {
     let missing = "`api-key` is missing.";
     let wrong = "`max-failed` is `101%`, which cannot be used: a share is at most `100%`.";
-    let command = "`command` is `walk`, which is no command of batchstep.";
+    let command = "`command` is `walk`, which is not a command of batchstep.";
     let inputs: [(&str, &[(&str, &str)]); 3] = [
         (missing, &[("INPUT_PROVIDER", "openai"), ("INPUT_TAKES", "")]),
         (wrong, &[("INPUT_MAX-FAILED", "101%")]),

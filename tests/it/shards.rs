@@ -146,7 +146,7 @@ async fn requests_whose_failure_may_pass_are_sent_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_retry_mends_is_not_sent_again() {
+async fn a_final_failure_of_a_request_is_not_retried() {
     for (fault, retries, creates) in [
         ("rows status=400 share=40%", "3", 1),
         ("rows status=500 share=40%", "0", 1),

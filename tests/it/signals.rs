@@ -167,7 +167,7 @@ async fn cancelling_from_outside_asks_once_more_and_says_what_may_still_run() {
         let id = lab.tally().batches[0].id.clone();
         let ended = lab.command(&["cancel", &id], &[(SECOND, 2), (2 * SECOND, 2)]).await;
         assert_eq!(ended.exit, 130, "{faults}: {}", ended.text());
-        let says_so = ended.text().contains(&format!("ended by `batchstep cancel {id} --base-url"));
+        let says_so = ended.text().contains(&format!("`batchstep cancel {id} --base-url"));
         assert_eq!(says_so, !is_sure, "{faults}: {}", ended.text());
         assert!(ended.took <= 4 * SECOND, "{faults}: {:?}", ended.took);
         assert!(!lab.is_anything_running(), "{faults}: {}", ended.text());

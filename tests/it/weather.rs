@@ -77,7 +77,7 @@ async fn before_a_batch_exists_ten_minutes_of_trouble_are_enough() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_no_waiting_mends_ends_the_run_at_once() {
+async fn a_final_failure_ends_the_run_at_once() {
     for fault in [
         "upload 401",
         "upload 413",

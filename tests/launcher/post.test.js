@@ -56,7 +56,7 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
     assert.match(killed.out, /exit code 137/);
   });
 
-  test('a binary that is gone, or a mark that is, is told the same way', async () => {
+  test('a missing binary and a missing mark are reported in the same way', async () => {
     assert.match((await post({ ...armed, ...others, STATE_binary: '/none' })).out, /may still run .* \/none cannot be run: there is no such file\.\n$/);
     const markless = await post({ ...given('echo ran'), STATE_armed: 'true' });
     assert.match(markless.out, /^::error .*batchstep_create = unknown\. The mark of the batch is not known\.\n$/);
@@ -64,7 +64,7 @@ describe('post', { concurrency: 4, timeout: 120_000 }, () => {
     assert.match(blind.out, /^::error .*exit code 4\.\n$/);
   });
 
-  test('where it is to look is told, and where the batch is', async () => {
+  test('the message says where to look, and where the batch is', async () => {
     const state = { STATE_base_url: 'https://gateway.example/v1', STATE_batch: 'batch_1' };
     assert.match((await post({ ...given('exit 2'), ...armed, ...state })).summary, /Look at the provider at https:\/\/gateway\.example\/v1 for the one batch_1, or with/);
   });

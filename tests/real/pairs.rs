@@ -169,7 +169,7 @@ fn pty() -> (std::os::fd::OwnedFd, impl FnMut() -> std::process::Stdio) {
 /// A run whose log nobody reads goes on, and one whose log does not fit on the disk fails.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_reader_who_left_stops_nothing_and_a_full_disk_is_told() {
+async fn a_reader_who_left_stops_nothing_and_a_full_disk_is_reported() {
     let served = BATCHSTEP.serve(&["--takes", "500ms"]).await;
     let workspace = Workspace::new(BATCHSTEP);
     let mut child = workspace.run(&served.base_url).spawn().unwrap();

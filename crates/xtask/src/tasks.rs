@@ -28,7 +28,7 @@ enum Group {
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
 pub(crate) const TASKS: [Task; 18] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
-    Task { name: "spelling", what: "no typing errors (typos)", group: Group::Ci, run: || tool("typos", &[]) },
+    Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
     Task {
         name: "deps",
@@ -40,7 +40,7 @@ pub(crate) const TASKS: [Task; 18] = [
     Task { name: "test", what: "all tests pass, and none is skipped", group: Group::Check, run: crate::tests_run::run },
     Task { name: "doc", what: "no warning of rustdoc", group: Group::Check, run: doc },
     Task { name: "targets", what: "it compiles for other systems", group: Group::Ci, run: || script("targets") },
-    Task { name: "static", what: "the release binary needs nothing", group: Group::Ci, run: || script("static") },
+    Task { name: "static", what: "the release binary needs no other file", group: Group::Ci, run: || script("static") },
     Task {
         name: "first-command",
         what: "the README's first command works",

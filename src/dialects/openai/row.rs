@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_json_is_told_with_its_place() {
+    fn a_line_that_is_not_json_is_reported_with_its_place() {
         let lines = [
             r#"{"custom_id": "a""#,
             "{'custom_id': 1}",
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_request_is_told() {
+    fn a_line_that_is_not_a_request_is_reported() {
         let long = format!("\"{}\"", "x".repeat(100));
         assert_snapshot!(of(&[&chat("a"), "", " \r", "[1]", "null", &long]), @"
         requests.jsonl:2: the line is blank; each line is one request: remove it
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_told_with_their_column() {
+    fn bytes_that_are_not_text_are_reported_with_their_column() {
         let (source, _dir) = crate::requests::source::testing::source(&[("a", b"{\"\xc3\xa9\xff\"}")]);
         let checked = crate::requests::check(&source, &rules()).unwrap();
         assert_snapshot!(checked.faults[0].sentence(), @"a:1:5: not UTF-8 text; JSON is UTF-8: save the file as UTF-8");

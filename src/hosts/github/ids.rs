@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn a_batch_that_takes_anothers_place_is_the_only_one() {
         let ours = [uploaded("file-1"), created("file-1", "batch_1")];
-        let twin = attached("file-0", "batch_0", Some(("batch_1", "file-1")));
-        assert_eq!(after(&[&ours[..], &[twin]].concat()), ["file-0", "batch_0", r#"["batch_0"]"#]);
+        let older = attached("file-0", "batch_0", Some(("batch_1", "file-1")));
+        assert_eq!(after(&[&ours[..], &[older]].concat()), ["file-0", "batch_0", r#"["batch_0"]"#]);
 
         let (batch_id, again_in) = ("batch_1".to_owned(), Duration::ZERO);
         let unready = Event::FileUnready { batch_id: batch_id.clone(), file_id: "file-1".to_owned(), again_in };

@@ -45,7 +45,7 @@ impl Left {
         super::remember(&mut self.batches, batch_id);
     }
 
-    /// A batch was given up and ended for another.
+    /// A batch was cancelled in favour of another.
     pub(super) fn gave_up(&mut self, batch_id: &str) {
         self.batches.retain(|known| known != batch_id);
     }

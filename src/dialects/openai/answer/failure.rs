@@ -64,7 +64,7 @@ pub(super) fn of(answer: &Answer<'_>, line: &Value) -> Failure {
             (UNREADABLE.to_owned(), None, message.to_owned(), Fate::Permanent)
         }
         Kind::Empty => {
-            let message = "The answer has status 200 and nothing in it.";
+            let message = "The answer has status 200 but is empty.";
             (EMPTY.to_owned(), answer.status, message.to_owned(), Fate::Empty)
         }
         Kind::Failure | Kind::Success => Errors::of(line, answer.status).describe(),
@@ -230,7 +230,7 @@ mod tests {
                 r#"{"response":{"status_code":200,"body":{}},"error":null}"#,
                 "empty_answer",
                 Some(200),
-                "The answer has status 200 and nothing in it.",
+                "The answer has status 200 but is empty.",
                 Empty,
             ),
             (

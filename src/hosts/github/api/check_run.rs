@@ -120,8 +120,8 @@ pub(super) fn ended(report: &Report) -> (Value, bool) {
 
 /// What a check shows whose run is gone.
 pub(super) fn abandoned(at: String) -> Value {
-    let title = "cancelled: the run that began this is gone";
-    let summary = "What it left at the provider was looked for and cancelled.";
+    let title = "cancelled: the run that opened this check is gone";
+    let summary = "Its batches at the provider were looked for and cancelled.";
     let output = json!({ "title": title, "summary": summary });
     json!({ "status": "completed", "conclusion": "cancelled", "completed_at": at, "output": output })
 }

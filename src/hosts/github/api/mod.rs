@@ -211,7 +211,7 @@ impl GitHubApi {
             return;
         }
         let Some(pull) = self.place.pull else {
-            let notice = "There is no pull request to comment on: the event that began this workflow is not one's.";
+            let notice = "There is no pull request to comment on: the event of this workflow does not belong to one.";
             events.emit(Event::Noticed(notice.to_owned()));
             return;
         };

@@ -1,5 +1,5 @@
-//! Runs of the same requests at the same moment: one batch survives, all end
-//! with its results, and nothing that was given up goes on.
+//! Runs of the same requests at the same moment: one batch survives, all runs end
+//! with its results, and every other batch is cancelled.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ async fn a_kill_in_the_middle_of_the_settlement_leaves_one_batch() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_while_looking_for_twins_ends_no_run() {
+async fn trouble_while_looking_for_duplicates_ends_no_run() {
     for trouble in ["get-file 403", "get-file 503 for=20m", "list 403 after=4", "list 503 after=2 for=20m"] {
         let lab = Lab::new(HOUR, &format!("{trouble}\nbatch no-metadata")).await;
         let (one, two) = (lab.neighbour(), lab.neighbour());
@@ -143,7 +143,7 @@ async fn trouble_while_looking_for_twins_ends_no_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_twin_is_cancelled_however_long_that_is_refused() {
+async fn a_duplicate_is_cancelled_however_long_that_is_refused() {
     for trouble in ["cancel 503 for=5m", "cancel stall times=3", "cancel drop times=6", "cancel 429 times=9"] {
         let lab = Lab::new(HOUR, trouble).await;
         let runs = [lab.neighbour(), lab.neighbour()];
@@ -153,7 +153,7 @@ async fn a_twin_is_cancelled_however_long_that_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_completed_batch_without_its_metadata_is_no_twin() {
+async fn a_completed_batch_without_its_metadata_is_not_a_duplicate() {
     // Without metadata only the file tells; what was completed before is not `active`.
     let lab = Lab::new(MINUTE, "batch no-metadata").await;
     assert_eq!(lab.run(&[]).await.exit, 0);
