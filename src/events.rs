@@ -75,7 +75,7 @@ pub(crate) enum Event {
         create: String,
         /// Its id.
         batch_id: String,
-        /// The uploaded file.
+        /// The uploaded file; empty where there is none.
         input_file_id: String,
         /// Whether the reply was lost and the batch found by its mark.
         found: bool,
@@ -312,10 +312,11 @@ impl Event {
                 )
             }
             Self::Created { batch_id, input_file_id, found: false, .. } => {
-                format!("Created batch {batch_id} from {input_file_id}")
+                format!("Created batch {batch_id}{}", from(input_file_id))
             }
             Self::Created { batch_id, input_file_id, found: true, .. } => {
-                format!("Found batch {batch_id} from {input_file_id}, which was created although its reply was lost")
+                let from = from(input_file_id);
+                format!("Found batch {batch_id}{from}, which was created although its reply was lost")
             }
             Self::Attached { batch_id, attachment, .. } => {
                 format!("{}; nothing is uploaded", attachment.sentence(batch_id))
@@ -411,6 +412,11 @@ impl Event {
             _ => return None,
         })
     }
+}
+
+/// The file that a batch is made of, if there is one.
+fn from(file_id: &str) -> String {
+    if file_id.is_empty() { String::new() } else { format!(" from {file_id}") }
 }
 
 fn progress(counts: Counts) -> String {

@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(message(&["run", "--timeout"]), "`--timeout` needs a value.");
         assert_eq!(
             message(&["run", "--provider", "azure"]),
-            "`--provider` is `azure`, which cannot be used: it takes openai, compatible, sandbox."
+            "`--provider` is `azure`, which cannot be used: it takes openai, compatible, anthropic, sandbox."
         );
         let commands = "`batchstep --help` lists commands.";
         assert_eq!(message(&["walk"]), format!("`walk` is not a command of batchstep. {commands}"));

@@ -91,6 +91,9 @@ pub(crate) trait Dialect: Debug + Sync {
     /// A warning of an endpoint that the dialect does not know.
     fn unknown_endpoint(&self, endpoint: &str) -> String;
 
+    /// The address that the calls' paths are below, of a base URL as users write it.
+    fn root<'u>(&self, base_url: &'u str) -> &'u str;
+
     /// The header by which a call proves whose it is: its name in lower case, and its value.
     fn authorization(&self, key: &Secret) -> (&'static str, String);
 

@@ -40,7 +40,8 @@ impl Host for Terminal {
             }
             Event::Polled { status, counts, .. } => vec![Effect::Progress {
                 done: counts.done().unwrap_or(0),
-                total: counts.total.unwrap_or(0),
+                // Without a count of what is done, a bar would show nothing true.
+                total: counts.done().and(counts.total).unwrap_or(0),
                 unit: Unit::Requests,
                 message: status.word().replace('_', " "),
             }],
@@ -86,6 +87,11 @@ mod tests {
         assert_eq!(person.event(&Event::Warned("x".to_owned())), [Effect::Log("Warning: x".to_owned())]);
         assert_eq!(person.publish(&samples::succeeded())[0], Effect::ProgressEnd);
 
+        let Event::Polled { batch_id, status, age, changed, .. } = polled() else { panic!("it is a poll") };
+        let counts = Counts { total: Some(10), completed: None, failed: None };
+        let uncounted = Event::Polled { batch_id, status, counts, age, changed };
+        assert_eq!(person.event(&uncounted), [progress(0, 0, Unit::Requests, "in progress")]);
+
         let file = Terminal { log: LogTarget::File };
         assert_eq!(file.event(&uploading), []);
         assert!(matches!(&file.event(&polled())[..], [Effect::Log(line)] if line.starts_with("Batch batch_1")));
@@ -94,7 +100,7 @@ mod tests {
 
     #[test]
     fn hostile_text_adds_no_line_and_no_other_effect() {
-        let file = Terminal { interactive: false };
+        let file = Terminal { log: LogTarget::File };
         let tame = file.publish(&samples::hostile("tame")).len();
         for text in HOSTILE {
             let effects = file.publish(&samples::hostile(text));

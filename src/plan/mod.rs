@@ -259,6 +259,7 @@ impl Server {
         let vendor = dialects::choose(name);
         let base_url = connection.base_url.clone().or_else(|| vendor.base_url.map(str::to_owned));
         let base_url = base_url.ok_or_else(|| missing_address(name))?;
+        let base_url = vendor.dialect.root(&base_url).to_owned();
         if vendor.is_simulated() && !client::is_local(&base_url) {
             return Err(Error::usage("`provider` is sandbox, but `base-url` is not on this machine.")
                 .hint("A real server would do real work under a simulated name: use `--provider compatible` for it."));

@@ -66,6 +66,12 @@ impl Dialect for Anthropic {
         format!("{} is not an endpoint that Anthropic has batches for.", quoted(endpoint))
     }
 
+    fn root<'u>(&self, base_url: &'u str) -> &'u str {
+        // Its own tools are given the address without the version that is in every path; others are given it with that.
+        let root = base_url.trim_end_matches('/');
+        root.strip_suffix("/v1").unwrap_or(root)
+    }
+
     fn authorization(&self, key: &Secret) -> (&'static str, String) {
         ("x-api-key", key.reveal().to_owned())
     }
@@ -167,6 +173,14 @@ mod tests {
         assert_eq!(page.query, [("limit", "20".to_owned()), ("after_id", "msgbatch_7".to_owned())]);
         let url = "https://api.anthropic.com/v1/messages/batches/b/results";
         assert_eq!(Anthropic.answer_content(url).target, Target::Url(url.to_owned()));
+    }
+
+    #[test]
+    fn the_base_url_is_taken_with_and_without_the_version() {
+        for url in ["https://x.example", "https://x.example/", "https://x.example/v1", "https://x.example/v1/"] {
+            assert_eq!(Anthropic.root(url), "https://x.example");
+        }
+        assert_eq!(Anthropic.root("https://x.example/gateway"), "https://x.example/gateway");
     }
 
     #[test]

@@ -194,7 +194,19 @@ mod tests {
             "[]".to_owned(),
         ];
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert_snapshot!(faults(&lines, None), @"");
+        assert_snapshot!(faults(&lines, None), @r"
+        requests.jsonl:2: `params.max_tokens` is missing; each request says how many tokens its answer may have at most: write a whole number above 0
+        requests.jsonl:3: `params.max_tokens` is the number 0.5; each request says how many tokens its answer may have at most: write a whole number above 0
+        requests.jsonl:4: `params.messages` is an empty array; each request has messages: write at least one
+        requests.jsonl:5: `params.stream` is true; batches cannot stream: remove it
+        requests.jsonl:6: `params.temperature` is the number 0; version `2026-10-21` of the API refuses it: remove it, or set `headers: anthropic-version: 2023-06-01`
+        requests.jsonl:6: `params.top_k` is the number 5; version `2026-10-21` of the API refuses it: remove it, or set `headers: anthropic-version: 2023-06-01`
+        requests.jsonl:7: `params.model` is missing; each request names its model: add it
+        requests.jsonl:8: `params` is the number 7; an object holds the request's parameters: write an object
+        requests.jsonl:9: `custom_id` is given twice; it is ambiguous which one applies: remove one of them
+        requests.jsonl:10: the line is a request in OpenAI's form; Anthropic takes its own: write `custom_id` and `params`, or choose the provider that the requests are for
+        requests.jsonl:11: the line is an empty array; each line is one whole JSON object: write an object with `custom_id` and `params`
+        ");
         let warm = of("9", "9,\"temperature\":0", "\"f\"");
         assert_eq!(faults(&[&warm], Some("2023-06-01")), "");
     }

@@ -91,6 +91,10 @@ impl Dialect for OpenAi {
         format!("{} is not one of OpenAI's batch endpoints; the server may not support it.", quoted(endpoint))
     }
 
+    fn root<'u>(&self, base_url: &'u str) -> &'u str {
+        base_url
+    }
+
     fn authorization(&self, key: &Secret) -> (&'static str, String) {
         ("authorization", format!("Bearer {}", key.reveal()))
     }

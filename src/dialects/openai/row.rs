@@ -25,6 +25,10 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     let mut whole: Loose<'l, Row<'l>> = Loose::default();
     Row::read(line, &mut whole)?;
     let row = &mut whole.fields;
+    if row.params == Seen::Object && row.url.is_nothing() && row.body.seen.is_nothing() {
+        let fix = "write `method`, `url` and `body`, or choose `provider: anthropic`";
+        return Err(Finding::new("the line is a request in Anthropic's form", "OpenAI's API takes its own", fix));
+    }
     let mut request = RequestLine::default();
     match rules.scrutiny {
         Scrutiny::Ids => request.findings.extend(row.id_findings()),
@@ -87,6 +91,8 @@ pub(crate) struct Row<'de> {
     url: Seen<'de>,
     /// The parameters.
     body: Loose<'de, Body<'de>>,
+    /// What Anthropic's lines have instead.
+    params: Seen<'de>,
     repeated: Option<&'static str>,
 }
 
@@ -114,6 +120,10 @@ impl<'de> Fields<'de> for Row<'de> {
                 let first = matches!(self.body.seen, Seen::Absent);
                 map.next_value_seed(Fill(&mut self.body))?;
                 ("body", first)
+            }
+            "params" => {
+                self.params = map.next_value()?;
+                return Ok(());
             }
             _ => return skip(map),
         };
