@@ -100,15 +100,17 @@ impl Api {
 
     /// Reads a file's object.
     pub(crate) async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
+        let files = self.files()?;
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        let reply = self.send(self.files()?.get(id)).await?;
+        let reply = self.send(files.get(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
     pub(crate) async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
+        let files = self.files()?;
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        self.send(self.files()?.delete(id)).await
+        self.send(files.delete(id)).await
     }
 
     /// Begins to download answers, or another file, from `offset` on if the server can.

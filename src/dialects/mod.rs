@@ -28,7 +28,7 @@ pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchE
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::intake::{Files, InCreate, Intake};
-pub(crate) use self::line::{Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
+pub(crate) use self::line::{Extent, Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
 pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, names_file, says_not_yet};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
