@@ -386,7 +386,7 @@ impl Submitter<'_> {
         };
         let Some(Creation { upload, mark, first, last }) = creation else { return Ok(Vec::new()) };
         if !self.are_marked() {
-            return self.find_by_time(first, last).await;
+            return self.find_by_time(&mark, first, last).await;
         }
         let file_id = upload.map(|upload| upload.file_id);
         let mut found = search::find(self.api, &mark, file_id.as_deref(), first).await?;
