@@ -37,9 +37,10 @@ pub(super) async fn a_create_that_was_not_acted_on(subject: Subject) {
         let ran = lab.run(&[]).await;
         assert_paid_once(&lab, &ran);
         assert_eq!((lab.tally().creates, lab.calls("create")), (1, 2), "{lost}: {}", ran.text());
-        // Where the connection closes before the requests are all sent, nobody has to look for a batch.
+        // Where the connection closes before the requests are all sent, nobody has to look for a batch: few requests may
+        // be sent by then, or not.
         let is_sent = lost != "reset" || subject.carrier() != "create";
-        assert_eq!(is_sent, ran.took > HOUR + MINUTE, "{lost}: {:?}", ran.took);
+        assert!(!is_sent || ran.took > HOUR + MINUTE, "{lost}: {:?}", ran.took);
     }
 }
 
