@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Download, Reply, Shown, Traces};
 use crate::dialects::{
-    Batch, Call, Dialect, File, Files, FoundBy, Intake, NewBatch, Page, Parsed, Status, Support, UploadForm, Vendor,
+    Batch, Call, Counts, Dialect, File, Files, FoundBy, Intake, NewBatch, Page, Parsed, Status, Support, UploadForm,
+    Vendor,
 };
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal};
@@ -162,7 +163,17 @@ impl Api {
     fn read_batch(&self, reply: Reply) -> Result<(Batch, Reply), Failure> {
         let batch = self.parsed(&reply, self.dialect().read_batch(&reply.body))?;
         self.usable(batch.ids())?;
-        Ok((batch, reply))
+        Ok((self.as_counted(batch), reply))
+    }
+
+    /// A batch without the counts that mean nothing while it runs.
+    fn as_counted(&self, batch: Batch) -> Batch {
+        let counts = if self.vendor.capabilities.running_counts == Support::No && !batch.status.is_terminal() {
+            Counts { total: batch.counts.total, ..Counts::default() }
+        } else {
+            batch.counts
+        };
+        Batch { counts, ..batch }
     }
 
     async fn send(&self, call: Call) -> Result<Reply, Failure> {

@@ -47,8 +47,9 @@ impl Submitter<'_> {
     }
 
     /// The batches that a create may have made which was first and last sent at these times (Unix seconds): those of
-    /// that time with as many requests that nobody knows to be another's.
-    pub(super) async fn find_by_time(&self, first: i64, last: i64) -> Result<Vec<Batch>, Failure> {
+    /// that time with as many requests that nobody knows to be another's. Those that have ended show by the ids of
+    /// their answers whether they are from the create that has this mark.
+    pub(super) async fn find_by_time(&self, create: &str, first: i64, last: i64) -> Result<Vec<Batch>, Failure> {
         let slack = seconds(TIME_SLACK);
         let (since, until) = (self.api.server_time(first) - slack, self.api.server_time(last) + slack);
         let wanted = |batch: &Batch| {
@@ -60,7 +61,19 @@ impl Submitter<'_> {
         let found = search::scan(self.api, since, wanted).await?;
         // A batch beyond what was read may be ours: such a look counts for nothing.
         let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
-        if found.is_whole { Ok(found.batches) } else { Err(endless()) }
+        if !found.is_whole {
+            return Err(endless());
+        }
+        let mut candidates = Vec::new();
+        for batch in found.batches {
+            let is_ended = batch.status.is_terminal();
+            match if is_ended { mark_of(self.api, &batch).await? } else { None } {
+                Some(mark) if mark.create == create => return Ok(vec![batch]),
+                Some(_) => self.progress.borrow_mut().passed_over.push(batch.id),
+                None => candidates.push(batch),
+            }
+        }
+        Ok(candidates)
     }
 
     /// Whether the batch that was waited for turns out to be of other work: then there is none, and ours is to be made.
@@ -81,19 +94,25 @@ impl Submitter<'_> {
 /// The marks that the first answer of a batch has. None where the vendor does not mark answers, or this one is not
 /// marked or cannot be had.
 pub(crate) async fn first_mark(api: &Api, guard: &Guard<'_>, batch: &Batch) -> Result<Option<Mark>, Stop> {
-    let Some(place) = api.marked_answers(batch) else { return Ok(None) };
-    let look = async || match first_line(api, &place).await {
-        Ok(line) => Ok(Some(line)),
-        Err(failure) if matches!(failure.advice(), Advice::Again(_)) => Err(failure),
-        Err(_) => Ok(None),
-    };
+    if api.marked_answers(batch).is_none() {
+        return Ok(None);
+    }
     let doing = format!("reading the first answer of batch {}", batch.id);
-    let line = match guard.retry(&doing, RetryBudget::BeforeBatch, look).await {
-        Err(Stop::Failed(_)) => None,
-        line => line?,
+    match guard.retry(&doing, RetryBudget::BeforeBatch, async || mark_of(api, batch).await).await {
+        Err(Stop::Failed(_)) => Ok(None),
+        mark => mark,
+    }
+}
+
+/// The same, by one look. An error is one that may pass.
+async fn mark_of(api: &Api, batch: &Batch) -> Result<Option<Mark>, Failure> {
+    let Some(place) = api.marked_answers(batch) else { return Ok(None) };
+    let line = match first_line(api, &place).await {
+        Ok(line) => line,
+        Err(failure) if matches!(failure.advice(), Advice::Again(_)) => return Err(failure),
+        Err(_) => return Ok(None),
     };
-    let reader = api.vendor().dialect.answers();
-    let id = line.as_ref().and_then(|line| reader.read(line, None).custom_id);
+    let id = api.vendor().dialect.answers().read(&line, None).custom_id;
     Ok(id.and_then(|id| Mark::read(&id).map(|(mark, _)| mark)))
 }
 

@@ -15,7 +15,7 @@ use batchstep::shutdown;
 use batchstep::world::World;
 use batchstep_sandbox::{Dialect, Options, Sandbox, Tally, script};
 use clap::Parser as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -67,10 +67,10 @@ impl Lab {
         assert_eq!(dialect.refuses(&faults), None);
         let sandbox = Sandbox::speaking(dialect, Options { takes, faults }, move || clock.now());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
+        let base_url = format!("http://{}{}", listener.local_addr().unwrap(), root(dialect));
         tokio::spawn(sandbox.clone().serve(listener));
         let dir = tempfile::tempdir().unwrap();
-        let lines: String = (0..requests).map(|index| request(dialect, index)).collect();
+        let lines: String = (0..requests).map(|index| line(dialect, &custom_id(index), "Say it")).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
         let (env, setting, launcher_dies) = (Env::default(), Setting::Ci, None);
         Self { dir, clock, env, setting, seed: 42, launcher_dies, dialect, sandbox, base_url }
@@ -158,7 +158,7 @@ impl Lab {
         let body = body.to_string();
         let head = format!(
             "POST /{below}{path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer sk-lab-0123456789\r\n\
-             content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+             anthropic-version: 2026-10-21\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         let mut stream = TcpStream::connect(address).await.unwrap();
@@ -168,7 +168,12 @@ impl Lab {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
-    fn requests(&self) -> String {
+    /// Writes other requests, in these lines.
+    pub(crate) fn ask(&self, lines: &str) {
+        std::fs::write(self.requests(), lines).unwrap();
+    }
+
+    pub(crate) fn requests(&self) -> String {
         self.dir.path().join("requests.jsonl").display().to_string()
     }
 
@@ -280,9 +285,17 @@ fn custom_id(index: usize) -> String {
     format!("request-{index}")
 }
 
-fn request(dialect: Dialect, index: usize) -> String {
-    let id = custom_id(index);
-    let messages = r#"[{"role":"user","content":"Say it"}]"#;
+/// Below which path of its server a dialect's API is.
+fn root(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Openai => "/v1",
+        Dialect::Anthropic => "",
+    }
+}
+
+/// A line of a requests file in this dialect, with its end: a request of this id with this text as its question.
+pub(crate) fn line(dialect: Dialect, id: &str, text: &str) -> String {
+    let (id, messages) = (json!(id), format!(r#"[{{"role":"user","content":{}}}]"#, json!(text)));
     let members = match dialect {
         Dialect::Openai => {
             let body = format!(r#"{{"model":"gpt-4.1-mini","messages":{messages}}}"#);
@@ -292,7 +305,7 @@ fn request(dialect: Dialect, index: usize) -> String {
             format!(r#""params":{{"model":"claude-haiku-4-5","max_tokens":64,"messages":{messages}}}"#)
         }
     };
-    format!(r#"{{"custom_id":"{id}",{members}}}"#) + "\n"
+    format!(r#"{{"custom_id":{id},{members}}}"#) + "\n"
 }
 
 /// What was printed at once, and when.

@@ -9,6 +9,7 @@ mod cancel;
 mod chance;
 mod collect;
 mod completions;
+mod contract;
 mod duplicates;
 mod evidence;
 mod extending;

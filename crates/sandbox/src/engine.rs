@@ -39,17 +39,18 @@ impl Engine {
         self.calls.clone()
     }
 
-    /// A new batch of these rows, whose requests are in `content`.
+    /// A new batch of these rows, whose requests are in `content`. `own_id` takes a client's mark off an id.
     pub(super) fn begin(
         &mut self,
         prefix: &str,
         (content, rows): (Bytes, Vec<Row>),
+        own_id: fn(&str) -> &str,
         faults: Vec<BatchFault>,
         now: Duration,
     ) -> Life {
         let strikes = self.weather.rows(now);
         let delivery = self.weather.delivery(now);
-        let rows = Rows::new(content, rows, &strikes);
+        let rows = Rows::new(content, rows, own_id, &strikes);
         let course = course(now, self.takes, rows.len(), &faults);
         Life { id: self.ids.hex(prefix), course, rows, faults, delivery }
     }

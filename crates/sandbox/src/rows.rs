@@ -32,14 +32,15 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Shuffles the rows, the same way whenever the content is the same, and settles their fates.
-    pub(super) fn new(content: Bytes, rows: Vec<Row>, strikes: &[RowStrike]) -> Self {
+    /// Shuffles the rows, the same way whenever the content is the same, and settles their fates, which are the same
+    /// wherever the client's `own_id` of a row is.
+    pub(super) fn new(content: Bytes, rows: Vec<Row>, own_id: fn(&str) -> &str, strikes: &[RowStrike]) -> Self {
         let hash = blake3::hash(&content);
         let mut random = fastrand::Rng::with_seed(u64::from_be_bytes(std::array::from_fn(|i| hash.as_bytes()[i])));
         let mut order: Vec<usize> = (0..rows.len()).collect();
         random.shuffle(&mut order);
         let befall = |row: &Row| {
-            let hit = strikes.iter().find(|s| s.fault != RowFault::Stranger && s.hits(&row.custom_id));
+            let hit = strikes.iter().find(|s| s.fault != RowFault::Stranger && s.hits(own_id(&row.custom_id)));
             hit.map(|strike| strike.fault)
         };
         let fates = rows.iter().map(befall).collect();

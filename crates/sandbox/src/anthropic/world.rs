@@ -47,7 +47,7 @@ impl World {
             return Err(refuse(400, message));
         }
         let faults = self.engine.weather.batch(now);
-        let life = self.engine.begin("msgbatch_", (content.into(), rows), faults, now);
+        let life = self.engine.begin("msgbatch_", (content.into(), rows), own_id, faults, now);
         let batch = Batch { life, state: State::Kept, results: None };
         let object = batch.object(host, now);
         self.batches.push(batch);

@@ -172,7 +172,7 @@ mod tests {
         let content = (0..count).map(line).collect::<Vec<_>>().join("\n");
         let checked = validate(content.as_bytes(), ENDPOINT, Manners::Strict);
         let strikes = Weather::new(script(faults).unwrap()).rows(Duration::ZERO);
-        Rows::new(Bytes::from(content), checked.rows, &strikes)
+        Rows::new(Bytes::from(content), checked.rows, |id| id, &strikes)
     }
 
     fn harvest(rows: &Rows, done: usize) -> Harvest {

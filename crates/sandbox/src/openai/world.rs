@@ -88,7 +88,7 @@ impl World {
             checked.errors = vec![error];
             checked.rows.clear();
         }
-        let mut life = self.engine.begin("batch_", (content, checked.rows), faults, now);
+        let mut life = self.engine.begin("batch_", (content, checked.rows), |id| id, faults, now);
         life.course.fails = !checked.errors.is_empty();
         let (model, errors) = (checked.model, checked.errors);
         let batch = Batch { life, create, model, errors, settled: None };
