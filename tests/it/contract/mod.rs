@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use batchstep::internals::{Name, choose, facts};
 use batchstep_sandbox::Dialect;
+use batchstep_test_support::bench::request;
 use insta::assert_snapshot;
 
-use crate::lab::{self, Lab, Ran};
+use crate::lab::{Lab, Ran};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -101,6 +102,7 @@ contract! {
     answers::their_own_ids, None, "Answers have the ids of the requests, whatever these are";
     answers::their_own_ids_elsewhere, None, "So they have after a `collect` elsewhere with the requests";
     answers::their_own_ids_alone, FILES, "So they have after a `collect` elsewhere without the requests";
+    answers::ids_that_nobody_knows, None, "Where that is not possible, a request's number stands for its id, and the log says so";
     answers::unexpected, None, "Answers that nobody asked for are set aside";
     answers::missing, None, "A request without an answer fails the run, and is sent again if asked";
     answers::retries, None, "Only what failed for a passing reason is sent again";
@@ -176,7 +178,7 @@ impl Subject {
 
     /// A line of a requests file.
     fn line(self, id: &str, text: &str) -> String {
-        lab::line(self.dialect, id, text)
+        request(self.dialect, id, text)
     }
 
     /// As many requests as a lab has, and others.
@@ -240,6 +242,7 @@ fn what_each_dialect_keeps() {
     | Answers have the ids of the requests, whatever these are | kept | kept |
     | So they have after a `collect` elsewhere with the requests | kept | kept |
     | So they have after a `collect` elsewhere without the requests | kept | not promised (Files can be looked at and deleted: no) |
+    | Where that is not possible, a request's number stands for its id, and the log says so | kept | kept |
     | Answers that nobody asked for are set aside | kept | kept |
     | A request without an answer fails the run, and is sent again if asked | kept | kept |
     | Only what failed for a passing reason is sent again | kept | kept |
