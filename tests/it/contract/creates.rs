@@ -3,7 +3,9 @@
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
+use batchstep::clock::Clock;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,6 +30,22 @@ pub(super) async fn a_lost_reply(subject: Subject) {
         let ran = lab.run(&[]).await;
         assert_paid_once(&lab, &ran);
         assert_eq!(lab.tally().creates, 1, "{after} s: {}", ran.text());
+    }
+}
+
+/// Times are compared by the server's clock, or with room for a difference.
+pub(super) async fn clocks_that_differ(subject: Subject) {
+    for minutes in [-119, -10, -1, 1, 10, 119] {
+        for after in [None, Some(3), Some(90)] {
+            let mut lab = subject.lab(4 * MINUTE, "create stall times=1\nlist lag=1s").await;
+            lab.clock = Clock::starting_at(Duration::from_secs(1_800_000_000_u64.saturating_add_signed(60 * minutes)));
+            if let Some(after) = after {
+                assert!(killed(&lab, after * SECOND, &[]).await.is_none());
+            }
+            let ran = lab.run(&["--reuse", if after.is_some() { "active" } else { "never" }]).await;
+            assert_paid_once(&lab, &ran);
+            assert_eq!(lab.tally().creates, 1, "{minutes} min, {after:?} s: {}", ran.text());
+        }
     }
 }
 
@@ -145,25 +163,29 @@ pub(super) async fn anothers_batch_of_that_time(subject: Subject) {
     }
 }
 
-/// Two batches may each be ours. Where they are marked, ours is known; else the run ends and names both.
+/// Two batches may each be ours. Where they are marked, ours is known; else the run ends and names both, also where the
+/// list shows the other first.
 pub(super) async fn batches_that_look_alike(subject: Subject) {
-    let lab = subject.lab(HOUR, "create drop after=1 times=1").await;
-    anothers_batch(subject, &lab).await;
-    let ran = lab.run(&[]).await;
-    if subject.shows_whose() {
-        assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{}", ran.text());
+    for (lag, after) in [(0, 0), (30, 25)] {
+        let lab = subject.lab(HOUR, &format!("create drop after=1 times=1\nlist lag={lag}s")).await;
+        anothers_batch(subject, &lab).await;
+        tokio::time::sleep(after * SECOND).await;
+        let ran = lab.run(&[]).await;
+        if subject.shows_whose() {
+            assert_eq!((ran.exit, lab.tally().creates), (0, 2), "{lag} s: {}", ran.text());
+            ran.assert_complete(20);
+            continue;
+        }
+        assert_eq!((ran.exit, ran.outcome(), lab.calls("cancel")), (4, "unknown", 0), "{lag} s: {}", ran.text());
+        for batch in lab.tally().batches {
+            assert!(ran.text().contains(&batch.id), "{lag} s, {}: {}", batch.id, ran.text());
+        }
+        // When both have ended, their answers show which of them is ours.
+        tokio::time::sleep(2 * HOUR).await;
+        let ran = lab.run(&[]).await;
+        assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (0, "succeeded", 2), "{lag} s: {}", ran.text());
         ran.assert_complete(20);
-        return;
     }
-    assert_eq!((ran.exit, ran.outcome(), lab.calls("cancel")), (4, "unknown", 0), "{}", ran.text());
-    for batch in lab.tally().batches {
-        assert!(ran.text().contains(&batch.id), "{}: {}", batch.id, ran.text());
-    }
-    // When both have ended, their answers show which of them is ours.
-    tokio::time::sleep(2 * HOUR).await;
-    let ran = lab.run(&[]).await;
-    assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (0, "succeeded", 2), "{}", ran.text());
-    ran.assert_complete(20);
 }
 
 /// A cancel is sent until it is known to have arrived.

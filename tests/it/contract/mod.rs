@@ -92,6 +92,7 @@ contract! {
     found::attached_elsewhere, SHOWS_WHOSE, "Another machine attaches to a batch that runs";
     creates::a_lost_reply, None, "A create whose reply is lost is paid for once";
     creates::a_create_that_was_not_acted_on, None, "A create that was not acted on is sent again after a minute";
+    creates::clocks_that_differ, None, "So it is where the vendor's clock is two hours off ours";
     creates::both_arrived, SHOWS_WHOSE, "If both creates made a batch, the newer one is cancelled";
     creates::a_body_cut_short, None, "A body that is cut before its end is sent again at once and makes one batch";
     creates::anothers_batch_of_that_time, None, "Another's batch is neither cancelled nor taken for ours";
@@ -232,6 +233,7 @@ fn what_each_dialect_keeps() {
     | Another machine attaches to a batch that runs | kept | not promised (A batch is found again by: the ids of its answers, once it has ended) |
     | A create whose reply is lost is paid for once | kept | kept |
     | A create that was not acted on is sent again after a minute | kept | kept |
+    | So it is where the vendor's clock is two hours off ours | kept | kept |
     | If both creates made a batch, the newer one is cancelled | kept | not promised (A batch is found again by: the ids of its answers, once it has ended) |
     | A body that is cut before its end is sent again at once and makes one batch | kept | kept |
     | Another's batch is neither cancelled nor taken for ours | kept | kept |
