@@ -14,7 +14,7 @@ use crate::guard::{Guard, Stop};
 use crate::identity;
 use crate::life::State;
 use crate::marked_id::Mark;
-use crate::policy::{MOST_FILES, TIME_SLACK};
+use crate::policy::{CLOCK_SKEW, MOST_FILES, TIME_SLACK};
 use crate::retry::{Advice, Failure};
 use crate::retry_loop::RetryBudget;
 use crate::values::Reuse;
@@ -51,14 +51,15 @@ impl Submitter<'_> {
     /// their answers whether they are from the create that has this mark.
     pub(super) async fn find_by_time(&self, create: &str, first: i64, last: i64) -> Result<Vec<Batch>, Failure> {
         let slack = seconds(TIME_SLACK);
-        let (since, until) = (self.api.server_time(first) - slack, self.api.server_time(last) + slack);
         let wanted = |batch: &Batch| {
             let progress = self.progress.borrow();
-            let is_at_time = batch.created_at.is_none_or(|created| created <= until);
+            // The server's clock is known from the reply that showed the batch, at the latest.
+            let (since, until) = (self.api.server_time(first) - slack, self.api.server_time(last) + slack);
+            let is_at_time = batch.created_at.is_none_or(|created| (since..=until).contains(&created));
             let is_known = progress.passed_over.contains(&batch.id) || progress.known.contains(&batch.id);
             is_at_time && !is_known && !self.room.holds(&batch.id) && batch.counts.total == progress.requests
         };
-        let found = search::scan(self.api, since, wanted).await?;
+        let found = search::scan(self.api, first - seconds(CLOCK_SKEW), wanted).await?;
         // A batch beyond what was read may be ours: such a look counts for nothing.
         let endless = || Failure::Garbled("the list of batches does not come to an end".to_owned());
         if !found.is_whole {

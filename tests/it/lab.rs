@@ -14,8 +14,9 @@ use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::world::World;
 use batchstep_sandbox::{Dialect, Options, Sandbox, Tally, script};
+use batchstep_test_support::bench::request;
 use clap::Parser as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -70,7 +71,7 @@ impl Lab {
         let base_url = format!("http://{}{}", listener.local_addr().unwrap(), root(dialect));
         tokio::spawn(sandbox.clone().serve(listener));
         let dir = tempfile::tempdir().unwrap();
-        let lines: String = (0..requests).map(|index| line(dialect, &custom_id(index), "Say it")).collect();
+        let lines: String = (0..requests).map(|index| request(dialect, &custom_id(index), "Say it")).collect();
         std::fs::write(dir.path().join("requests.jsonl"), lines).unwrap();
         let (env, setting, launcher_dies) = (Env::default(), Setting::Ci, None);
         Self { dir, clock, env, setting, seed: 42, launcher_dies, dialect, sandbox, base_url }
@@ -291,21 +292,6 @@ fn root(dialect: Dialect) -> &'static str {
         Dialect::Openai => "/v1",
         Dialect::Anthropic => "",
     }
-}
-
-/// A line of a requests file in this dialect, with its end: a request of this id with this text as its question.
-pub(crate) fn line(dialect: Dialect, id: &str, text: &str) -> String {
-    let (id, messages) = (json!(id), format!(r#"[{{"role":"user","content":{}}}]"#, json!(text)));
-    let members = match dialect {
-        Dialect::Openai => {
-            let body = format!(r#"{{"model":"gpt-4.1-mini","messages":{messages}}}"#);
-            format!(r#""method":"POST","url":"/v1/chat/completions","body":{body}"#)
-        }
-        Dialect::Anthropic => {
-            format!(r#""params":{{"model":"claude-haiku-4-5","max_tokens":64,"messages":{messages}}}"#)
-        }
-    };
-    format!(r#"{{"custom_id":{id},{members}}}"#) + "\n"
 }
 
 /// What was printed at once, and when.

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use batchstep_sandbox::Tally;
-use batchstep_test_support::bench::{Finished, Served, Workspace, end_within, finish, requests};
+use batchstep_sandbox::{Dialect, Tally};
+use batchstep_test_support::bench::{Finished, Served, Workspace, end_within, finish, request};
 use batchstep_test_support::rounds;
 use futures_util::StreamExt as _;
 use tokio::process::Command;
@@ -30,19 +30,36 @@ enum Memory {
     List,
     /// The server keeps no metadata and shows no list.
     Journal,
+    /// The server is Anthropic's: there is no metadata, and a batch shows whose it is only when it has ended.
+    JournalAtAnthropic,
 }
 
 impl Memory {
     /// Trouble that makes a step last longer, so that it is hit more often.
     fn troubles(self) -> Vec<&'static str> {
         let usual = ["", "upload drop times=1", "file slow=300ms", "list drop times=1", "content cut=20000 times=1"];
+        let anthropics = ["", "get drop times=1", "list drop times=1", "content cut=20000 times=1"];
+        let usual: &[&str] = if self.dialect() == Dialect::Anthropic { &anthropics } else { &usual };
         let create: &[&str] = match self {
             // A create that was not acted on takes a minute to be sure of.
-            Self::JournalAndList if rounds(1) == 1 => &["create drop times=1"],
+            Self::JournalAndList | Self::JournalAtAnthropic if rounds(1) == 1 => &["create drop times=1"],
             Self::JournalAndList | Self::List => &["create drop times=1", "create 429 times=1"],
+            Self::JournalAtAnthropic => &["create drop times=1", "create 429 times=1", "create delay=600ms"],
             Self::Journal => &["create 429 times=1"],
         };
-        [&usual, create].concat()
+        [usual, create].concat()
+    }
+
+    fn dialect(self) -> Dialect {
+        if self == Self::JournalAtAnthropic { Dialect::Anthropic } else { Dialect::Openai }
+    }
+
+    /// Whose server it is, for a command.
+    fn provider(self) -> &'static [&'static str] {
+        match self.dialect() {
+            Dialect::Openai => &["--provider", "sandbox"],
+            Dialect::Anthropic => &["--provider", "anthropic", "--api-key", "sk-ant-0123456789"],
+        }
     }
 }
 
@@ -67,13 +84,14 @@ struct Told {
 impl Trial {
     async fn new(memory: Memory, trouble: &str) -> Self {
         let lost = if memory == Memory::Journal { "batch no-metadata\nlist 403\n" } else { "" };
-        let faults = format!("{lost}{trouble}\n");
-        let served = BATCHSTEP.serve(&["--takes", "400ms", "--fault", &faults]).await;
-        Self { memory, served, workspace: Workspace::with(BATCHSTEP, &requests(ROWS, "Who?")) }
+        let (faults, dialect) = (format!("{lost}{trouble}\n"), memory.dialect());
+        let served = BATCHSTEP.serve(&["--dialect", dialect.word(), "--takes", "400ms", "--fault", &faults]).await;
+        let requests: String = (0..ROWS).map(|index| request(dialect, &format!("r{index}"), "Who?")).collect();
+        Self { memory, served, workspace: Workspace::with(BATCHSTEP, &requests) }
     }
 
     fn run(&self, attempt: u32) -> Command {
-        let mut command = self.workspace.run(&self.served.base_url);
+        let mut command = self.command(&["run", "requests.jsonl"]);
         if self.memory == Memory::List {
             self.workspace.on_github(&mut command);
             command.env("GITHUB_REPOSITORY", "octo/repo").env("GITHUB_ACTION", "batch");
@@ -146,9 +164,18 @@ impl Trial {
     }
 
     fn collect(&self, id: &str, output_dir: &str) -> Command {
+        let mut command = self.command(&["collect", id, "--output-dir", output_dir]);
+        if self.memory.dialect() == Dialect::Anthropic {
+            // Nobody else knows the order of the requests.
+            command.args(["--requests", "requests.jsonl"]);
+        }
+        command
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = BATCHSTEP.in_dir(self.workspace.path());
-        command.args(["collect", id, "--output-dir", output_dir, "--poll-interval", "200ms"]);
-        command.args(["--provider", "sandbox", "--base-url", &self.served.base_url]);
+        command.args(words).args(self.memory.provider());
+        command.args(["--base-url", &self.served.base_url, "--poll-interval", "200ms"]);
         command
     }
 
@@ -218,4 +245,9 @@ async fn with_the_list_alone() {
 #[tokio::test]
 async fn with_the_journal_alone() {
     println!("{}", kill(Memory::Journal).await);
+}
+
+#[tokio::test]
+async fn with_the_journal_at_anthropic() {
+    println!("{}", kill(Memory::JournalAtAnthropic).await);
 }

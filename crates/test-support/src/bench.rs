@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
-use batchstep_sandbox::{Options, Sandbox, Tally, script};
-use serde_json::Value;
+use batchstep_sandbox::{Dialect, Options, Sandbox, Tally, script};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,12 +48,22 @@ impl Binary {
 
 /// Lines of a requests file, each with `text` as its question.
 pub fn requests(count: usize, text: &str) -> String {
-    let line = |i| {
-        format!(
-            r#"{{"custom_id":"r{i}","method":"POST","url":"/v1/chat/completions","body":{{"model":"gpt-4.1-mini","messages":[{{"role":"user","content":"{text}"}}]}}}}"#
-        ) + "\n"
+    (0..count).map(|i| request(Dialect::Openai, &format!("r{i}"), text)).collect()
+}
+
+/// A line of a requests file in a dialect, with its end: a request of this id with `text` as its question.
+pub fn request(dialect: Dialect, id: &str, text: &str) -> String {
+    let (id, messages) = (json!(id), format!(r#"[{{"role":"user","content":{}}}]"#, json!(text)));
+    let members = match dialect {
+        Dialect::Openai => {
+            let body = format!(r#"{{"model":"gpt-4.1-mini","messages":{messages}}}"#);
+            format!(r#""method":"POST","url":"/v1/chat/completions","body":{body}"#)
+        }
+        Dialect::Anthropic => {
+            format!(r#""params":{{"model":"claude-haiku-4-5","max_tokens":64,"messages":{messages}}}"#)
+        }
     };
-    (0..count).map(line).collect()
+    format!(r#"{{"custom_id":{id},{members}}}"#) + "\n"
 }
 
 /// A directory to run in, with a small `requests.jsonl`.

@@ -4,10 +4,10 @@ use super::{HOUR, MINUTE, SECOND, Subject, assert_paid_once, killed};
 
 /// A run brings an answer to each request, in the order of the requests: the simulators answer in another order.
 pub(super) async fn a_whole_run(subject: Subject) {
-    let lab = subject.lab(23 * HOUR, "").await;
+    let lab = subject.lab(3 * HOUR, "").await;
     let ran = lab.run(&[]).await;
     assert_paid_once(&lab, &ran);
-    assert!(ran.took > 23 * HOUR && ran.took < 23 * HOUR + 2 * MINUTE, "{:?}", ran.took);
+    assert!(ran.took > 3 * HOUR && ran.took < 3 * HOUR + 2 * MINUTE, "{:?}", ran.took);
     assert_eq!((lab.tally().creates, lab.calls("content")), (1, 1), "{}", ran.text());
     assert_eq!(ran.report["simulated"].as_bool(), Some(true));
     for left in ["unexpected.jsonl", ".download"] {
@@ -38,16 +38,16 @@ pub(super) async fn counts(subject: Subject) {
 
 /// The deadline cancels a batch, and what it answered until then is kept.
 pub(super) async fn the_deadline(subject: Subject) {
-    let lab = subject.lab(10 * HOUR, "").await;
-    let ran = lab.run(&["--timeout", "5h"]).await;
+    let lab = subject.lab(2 * HOUR, "").await;
+    let ran = lab.run(&["--timeout", "1h"]).await;
     assert_eq!((ran.exit, ran.outcome()), (6, "timed-out"), "{}", ran.text());
     ran.assert_complete(20);
     assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
     assert_eq!(ran.count("succeeded"), lab.tally().rows_good, "{}", ran.text());
     assert_eq!(lab.tally().batches[0].status, "cancelled");
     // One that completes as it is cancelled is judged by its answers.
-    let lab = subject.lab(10 * HOUR, "batch complete-on-cancel").await;
-    let ran = lab.run(&["--timeout", "5h"]).await;
+    let lab = subject.lab(2 * HOUR, "batch complete-on-cancel").await;
+    let ran = lab.run(&["--timeout", "1h"]).await;
     assert_paid_once(&lab, &ran);
     assert_eq!(lab.calls("cancel"), 1);
 }
@@ -73,7 +73,7 @@ pub(super) async fn a_signal_in_doubt(subject: Subject) {
 
 /// A batch that expires gives what it has, and the rest failed for a reason that may pass.
 pub(super) async fn expiry(subject: Subject) {
-    let lab = subject.lab(10 * HOUR, "batch expire=5h").await;
+    let lab = subject.lab(4 * HOUR, "batch expire=2h").await;
     let ran = lab.run(&["--max-failed", "75%"]).await;
     assert_eq!((ran.exit, ran.outcome()), (0, "partial"), "{}", ran.text());
     ran.assert_complete(20);
@@ -81,7 +81,7 @@ pub(super) async fn expiry(subject: Subject) {
     assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
     assert_eq!(ran.report["batches"][0]["status"], "expired");
     // What expired is sent again, and nothing else.
-    let lab = subject.lab(10 * HOUR, "batch expire=5h times=1").await;
+    let lab = subject.lab(4 * HOUR, "batch expire=2h times=1").await;
     let ran = lab.run(&["--retries", "1"]).await;
     assert_paid_once(&lab, &ran);
     assert_eq!(lab.tally().creates, 2);
@@ -89,12 +89,12 @@ pub(super) async fn expiry(subject: Subject) {
 
 /// A run that leaves its batch behind is continued by the next one.
 pub(super) async fn handed_over(subject: Subject) {
-    let lab = subject.lab(10 * HOUR, "").await;
+    let lab = subject.lab(2 * HOUR, "").await;
     let ran = lab.run(&["--timeout", "1h", "--on-timeout", "detach"]).await;
     assert_eq!((ran.exit, ran.outcome(), lab.calls("cancel")), (0, "detached", 0), "{}", ran.text());
     assert_paid_once(&lab, &lab.run(&[]).await);
     // As a submission is by a collection that knows the id.
-    let lab = subject.lab(10 * HOUR, "").await;
+    let lab = subject.lab(2 * HOUR, "").await;
     let ran = lab.submit(&[]).await;
     assert_eq!((ran.exit, ran.outcome()), (0, "pending"), "{}", ran.text());
     let id = ran.report["batches"][0]["id"].as_str().unwrap();

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use batchstep::internals::{Name, choose, facts};
 use batchstep_sandbox::Dialect;
+use batchstep_test_support::bench::request;
 use insta::assert_snapshot;
 
-use crate::lab::{self, Lab, Ran};
+use crate::lab::{Lab, Ran};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -93,6 +94,7 @@ contract! {
     found::attached_elsewhere, SHOWS_WHOSE, "Another machine attaches to a batch that runs";
     creates::a_lost_reply, None, "A create whose reply is lost is paid for once";
     creates::a_create_that_was_not_acted_on, None, "A create that was not acted on is sent again after a minute";
+    creates::clocks_that_differ, None, "So it is where the vendor's clock is two hours off ours";
     creates::both_arrived, SHOWS_WHOSE, "If both creates made a batch, the newer one is cancelled";
     creates::a_body_cut_short, None, "A body that is cut before its end is sent again at once and makes one batch";
     creates::anothers_batch_of_that_time, None, "Another's batch is neither cancelled nor taken for ours";
@@ -103,6 +105,7 @@ contract! {
     answers::their_own_ids, None, "Answers have the ids of the requests, whatever these are";
     answers::their_own_ids_elsewhere, None, "So they have after a `collect` elsewhere with the requests";
     answers::their_own_ids_alone, FILES, "So they have after a `collect` elsewhere without the requests";
+    answers::ids_that_nobody_knows, None, "Where that is not possible, a request's number stands for its id, and the log says so";
     answers::unexpected, None, "Answers that nobody asked for are set aside";
     answers::missing, None, "A request without an answer fails the run, and is sent again if asked";
     answers::retries, None, "Only what failed for a passing reason is sent again";
@@ -178,7 +181,7 @@ impl Subject {
 
     /// A line of a requests file.
     fn line(self, id: &str, text: &str) -> String {
-        lab::line(self.dialect, id, text)
+        request(self.dialect, id, text)
     }
 
     /// As many requests as a lab has, and others.
@@ -232,6 +235,7 @@ fn what_each_dialect_keeps() {
     | Another machine attaches to a batch that runs | kept | not promised (A batch is found again by: the journal alone while it runs, then the ids of its answers) |
     | A create whose reply is lost is paid for once | kept | kept |
     | A create that was not acted on is sent again after a minute | kept | kept |
+    | So it is where the vendor's clock is two hours off ours | kept | kept |
     | If both creates made a batch, the newer one is cancelled | kept | not promised (A batch is found again by: the journal alone while it runs, then the ids of its answers) |
     | A body that is cut before its end is sent again at once and makes one batch | kept | kept |
     | Another's batch is neither cancelled nor taken for ours | kept | kept |
@@ -242,6 +246,7 @@ fn what_each_dialect_keeps() {
     | Answers have the ids of the requests, whatever these are | kept | kept |
     | So they have after a `collect` elsewhere with the requests | kept | kept |
     | So they have after a `collect` elsewhere without the requests | kept | not promised (Files can be looked at and deleted: no) |
+    | Where that is not possible, a request's number stands for its id, and the log says so | kept | kept |
     | Answers that nobody asked for are set aside | kept | kept |
     | A request without an answer fails the run, and is sent again if asked | kept | kept |
     | Only what failed for a passing reason is sent again | kept | kept |
