@@ -37,8 +37,8 @@ const annotate = (kind, message) => say(`::${kind} title=batchstep::${escape(mes
 
 /** The variables of vendors' own tools and of GitHub that stand for a secret input. The binary reads the same ones. */
 const VARIABLES = {
-  'api-key': ['OPENAI_API_KEY'], 'base-url': ['OPENAI_BASE_URL'],
-  'github-token': ['GITHUB_TOKEN'], headers: ['OPENAI_CUSTOM_HEADERS'],
+  'api-key': ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY'], 'base-url': ['OPENAI_BASE_URL', 'ANTHROPIC_BASE_URL'],
+  'github-token': ['GITHUB_TOKEN'], headers: ['OPENAI_CUSTOM_HEADERS', 'ANTHROPIC_CUSTOM_HEADERS'],
 };
 
 /** Has the runner hide what the binary reads as a secret, wherever it reads it. Short values would blank out the log. */

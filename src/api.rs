@@ -2,7 +2,8 @@
 
 use crate::client::{Client, Download, Reply, Shown, Traces};
 use crate::dialects::{
-    Batch, Call, Dialect, File, Files, FoundBy, Intake, NewBatch, Page, Parsed, Status, Support, UploadForm, Vendor,
+    Batch, Call, Counts, Dialect, File, Files, FoundBy, Intake, NewBatch, Page, Parsed, Status, Support, UploadForm,
+    Vendor,
 };
 use crate::requests::outgoing::Outgoing;
 use crate::retry::{Failure, Refusal};
@@ -100,15 +101,17 @@ impl Api {
 
     /// Reads a file's object.
     pub(crate) async fn get_file(&self, id: &str) -> Result<(File, Reply), Failure> {
+        let files = self.files()?;
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        let reply = self.send(self.files()?.get(id)).await?;
+        let reply = self.send(files.get(id)).await?;
         Ok((self.file(&reply)?, reply))
     }
 
     /// Deletes a file.
     pub(crate) async fn delete_file(&self, id: &str) -> Result<Reply, Failure> {
+        let files = self.files()?;
         self.supported(self.vendor.capabilities.file_objects, "objects of files")?;
-        self.send(self.files()?.delete(id)).await
+        self.send(files.delete(id)).await
     }
 
     /// Begins to download answers, or another file, from `offset` on if the server can.
@@ -160,7 +163,17 @@ impl Api {
     fn read_batch(&self, reply: Reply) -> Result<(Batch, Reply), Failure> {
         let batch = self.parsed(&reply, self.dialect().read_batch(&reply.body))?;
         self.usable(batch.ids())?;
-        Ok((batch, reply))
+        Ok((self.as_counted(batch), reply))
+    }
+
+    /// A batch without the counts that mean nothing while it runs.
+    fn as_counted(&self, batch: Batch) -> Batch {
+        let counts = if self.vendor.capabilities.running_counts == Support::No && !batch.status.is_terminal() {
+            Counts { total: batch.counts.total, ..Counts::default() }
+        } else {
+            batch.counts
+        };
+        Batch { counts, ..batch }
     }
 
     async fn send(&self, call: Call) -> Result<Reply, Failure> {

@@ -1,4 +1,4 @@
-//! batchstep runs OpenAI-style Batch API jobs as one step of a CI workflow.
+//! batchstep runs batches of LLM requests, at OpenAI, Anthropic or a compatible server, as one step of a CI workflow.
 //!
 //! Read this file first: the modules by layers, then the commands on one screen.
 //! `commands/run.rs` is the pipeline, from inputs to exit code. A module names

@@ -17,7 +17,7 @@ use super::room::Pauses;
 use super::search::{self, cannot_list};
 use super::submit::{Submission, Submitter};
 use crate::attachment::{By, Owner};
-use crate::dialects::{Batch, FoundBy, Intake, NewBatch};
+use crate::dialects::{ApiError, Batch, Complaint, FoundBy, Intake, NewBatch};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
@@ -175,7 +175,7 @@ impl Submitter<'_> {
             Advice::Again(wished) => {
                 tries.backoff.next(&mut self.guard.rng.borrow_mut()).max(wished.unwrap_or_default())
             }
-            Advice::Lasting | Advice::Stop if is_over_file(failure, &file_id) => {
+            Advice::Lasting | Advice::Stop if self.is_over_file(failure, &file_id) => {
                 match tries.file.next(self.api, self.guard, &file_id).await? {
                     Unready::Again(wait) => {
                         tries.give_up = Instant::now() + wait + BEFORE_BATCH;
@@ -202,6 +202,16 @@ impl Submitter<'_> {
         }
         self.guard.guard(tokio::time::sleep(wait)).await?;
         Ok(None)
+    }
+
+    /// Whether the refusal says that the uploaded file cannot be found or used yet.
+    fn is_over_file(&self, failure: &Failure, file_id: &str) -> bool {
+        let Intake::File(files) = self.api.vendor().dialect.intake() else { return false };
+        let says = |error: &ApiError| {
+            let complaint = Complaint { param: error.param.as_deref(), message: error.message.as_deref() };
+            files.is_unready(complaint, file_id)
+        };
+        matches!(failure.status(), Some(400 | 404 | 422)) && failure.error().is_some_and(says)
     }
 
     /// Looks again for a batch of the same work that another run has made meanwhile, unless the
@@ -281,8 +291,8 @@ impl Submitter<'_> {
             self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
             looked = self.guard.guard(self.find()).await?;
             match &mut looked {
-                // Without marks, another's batch may be shown before ours is.
-                Ok(_) if look < last && !self.are_marked() => {}
+                // Of batches that look alike, ours may be the one that is not listed yet.
+                Ok(_) if look != last && !self.are_marked() => {}
                 Ok(found) if !found.is_empty() => return self.only_one(std::mem::take(found)).await,
                 Err(failure) if cannot_list(failure) => {
                     let warning =
@@ -423,12 +433,6 @@ impl Submitter<'_> {
         let of = self.progress.borrow().file_id().map(|id| format!(" of file {id}")).unwrap_or_default();
         Stop::Unknown(error.hint(format!("A batch{of} may exist and cost money: look for it at the provider.")))
     }
-}
-
-/// Whether the refusal says that the uploaded file cannot be found or used yet.
-fn is_over_file(failure: &Failure, file_id: &str) -> bool {
-    let is_refusal = matches!(failure.status(), Some(400 | 404 | 422));
-    is_refusal && failure.error().is_some_and(|error| error.is_over_file(file_id))
 }
 
 /// Whether the provider takes no more at the moment, which the end of another batch may change.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Driver;
 use super::progress::Progress;
 use crate::api::Api;
-use crate::dialects::{Batch, BatchError, File, Status, is_file_field, names_file, says_not_yet};
+use crate::dialects::{Batch, BatchError, Complaint, File, Files, Intake, Status};
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
 use crate::phases::Phase;
@@ -109,7 +109,8 @@ impl Driver<'_> {
         progress: &RefCell<Progress>,
         waiting: &mut Waiting,
     ) -> Result<bool, Stop> {
-        let failed = progress.borrow().batch().filter(|batch| lacks_file(batch)).cloned();
+        let Intake::File(files) = self.api.vendor().dialect.intake() else { return Ok(false) };
+        let failed = progress.borrow().batch().filter(|batch| lacks_file(batch, files)).cloned();
         let Some((batch, file_id)) = failed.zip(progress.borrow().file_id()) else { return Ok(false) };
         let again_in = match waiting.next(self.api, self.guard, &file_id).await? {
             Unready::Again(pause) => pause,
@@ -124,25 +125,25 @@ impl Driver<'_> {
 }
 
 /// Whether a batch failed, before any request was answered, since its file could not be found or used yet.
-fn lacks_file(batch: &Batch) -> bool {
+fn lacks_file(batch: &Batch, files: &dyn Files) -> bool {
     let is_untouched = batch.counts.done().unwrap_or(0) == 0 && batch.output_file_id.is_none();
+    let file_id = batch.input_file_id.as_deref().unwrap_or_default();
     let is_over = |error: &BatchError| {
-        let message = error.message.as_deref().unwrap_or_default();
-        let names_it = error.param.as_deref().is_some_and(is_file_field);
-        let file_id = batch.input_file_id.as_deref().unwrap_or_default();
-        error.line.is_none() && (names_it || names_file(message, file_id)) && says_not_yet(message)
+        let complaint = Complaint { param: error.param.as_deref(), message: error.message.as_deref() };
+        error.line.is_none() && files.is_unready(complaint, file_id)
     };
     batch.status == Status::Failed && is_untouched && batch.errors.iter().any(is_over)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_pending, lacks_file};
-    use crate::dialects::testing;
+    use super::{Intake, is_pending, lacks_file};
+    use crate::dialects::{Name, choose, testing};
 
     #[test]
     fn only_a_batch_that_could_not_find_its_file_is_created_again() {
-        let lacks = |json: &str| lacks_file(&testing::batch(json));
+        let Intake::File(files) = choose(Name::Openai).dialect.intake() else { panic!("it takes files") };
+        let lacks = |json: &str| lacks_file(&testing::batch(json), files);
         let failed = |rest: &str| format!(r#"{{"id":"b","status":"failed","input_file_id":"file-1",{rest}}}"#);
         let error =
             r#""errors":{"data":[{"code":"invalid_request","message":"Cannot find file file-1.","param":"file_id"}]}"#;

@@ -79,14 +79,14 @@ pub(crate) struct Ended {
 impl Driver<'_> {
     /// Submits and waits; ends in good order whatever happens.
     pub(crate) async fn drive(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of_work(work));
+        let progress = RefCell::new(begin(work));
         let stop = Box::pin(self.live(work, &progress)).await.err();
         self.end(progress, stop).await
     }
 
     /// Submits and does not wait.
     pub(crate) async fn submit(&self, work: &Submission<'_>) -> Ended {
-        let progress = RefCell::new(Progress::of_work(work));
+        let progress = RefCell::new(begin(work));
         let stop = Box::pin(self.obtain(work, &progress)).await.err();
         self.end(progress, stop).await
     }
@@ -230,4 +230,9 @@ impl Driver<'_> {
         // An answer about another batch would be a mix-up at the server; our own id stays.
         Ok(Batch { id: batch.id, ..seen })
     }
+}
+
+/// The beginning of this work.
+fn begin(work: &Submission<'_>) -> Progress {
+    Progress::of(&work.key, work.repo.as_deref()).with(work.shard.requests, work.known.clone())
 }

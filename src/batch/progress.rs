@@ -2,7 +2,6 @@
 
 use tokio::time::Instant;
 
-use super::submit::Submission;
 use crate::attachment::{Attachment, Owner};
 use crate::dialects::{Batch, Status};
 use crate::journal::Record;
@@ -35,10 +34,9 @@ impl Progress {
         Self { key: key.to_owned(), repo: repo.map(str::to_owned), ..Self::default() }
     }
 
-    /// At the beginning of this work.
-    pub(super) fn of_work(work: &Submission<'_>) -> Self {
-        let progress = Self::of(&work.key, work.repo.as_deref());
-        Self { requests: Some(work.shard.requests), known: work.known.clone(), ..progress }
+    /// The same, of so many requests, where the journal names these batches.
+    pub(super) fn with(self, requests: u64, known: Vec<String>) -> Self {
+        Self { requests: Some(requests), known, ..self }
     }
 
     /// Of a batch that the user named.

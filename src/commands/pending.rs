@@ -46,6 +46,7 @@ pub(super) async fn collect(connected: &Connected<'_>, plan: &Collecting) -> Res
         Error::usage("`pending` needs GitHub: its checks say which batches are waited for.")
             .hint("Outside of GitHub Actions, name the batches that `submit` printed.")
     })?;
+    search::check_marks(&connected.api)?;
     at_hand::check_named(connected, &plan.requests).await?;
     let ledger = Ledger { connected, session, plan, claims };
     let mut troubles = Vec::new();

@@ -44,6 +44,7 @@ pub fn facts(vendor: &Vendor) -> Vec<(&'static str, String)> {
         ("Embedding inputs in a batch", number(vendor.limits.max_embedding_inputs)),
         ("Completion windows", list(vendor.windows.to_vec(), SERVER)),
         ("A batch is found again by", can.found_by.to_string()),
+        ("Two runs of the same requests at once", can.found_by.at_once().to_owned()),
         ("Batches can be listed", can.list.to_string()),
         ("Counts while a batch runs", can.running_counts.to_string()),
         ("Answers are kept after a cancel", can.cancel_keeps_answers.to_string()),

@@ -60,6 +60,17 @@ pub(crate) enum Retention {
     ServerSays,
 }
 
+impl FoundBy {
+    /// What becomes of the batches that two runs of the same work create at the same time.
+    pub(crate) fn at_once(self) -> &'static str {
+        match self {
+            Self::Metadata => "one batch stays, the newer one is cancelled",
+            Self::MetadataIfKept => "one batch stays, if batches can be listed",
+            Self::AnswerIds => "both batches may be paid",
+        }
+    }
+}
+
 impl fmt::Display for Support {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -75,7 +86,7 @@ impl fmt::Display for FoundBy {
         f.write_str(match self {
             Self::Metadata => "metadata",
             Self::MetadataIfKept => "metadata if the server keeps it, else the file",
-            Self::AnswerIds => "the ids of its answers, once it has ended",
+            Self::AnswerIds => "the journal alone while it runs, then the ids of its answers",
         })
     }
 }

@@ -29,6 +29,15 @@ pub(crate) struct InCreate {
     pub ids: Grammar,
 }
 
+/// What an error, or a reason why a batch failed, says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Complaint<'a> {
+    /// The field that it is about.
+    pub param: Option<&'a str>,
+    /// The sentence.
+    pub message: Option<&'a str>,
+}
+
 /// A vendor's files.
 pub(crate) trait Files: Debug + Sync {
     /// The form fields that say how long an uploaded file lives.
@@ -42,6 +51,9 @@ pub(crate) trait Files: Debug + Sync {
 
     /// Deletes a file.
     fn delete(&self, id: &str) -> Call;
+
+    /// Whether a complaint says that the file of this id cannot be found or used yet.
+    fn is_unready(&self, complaint: Complaint<'_>, file_id: &str) -> bool;
 
     /// Reads the answer that shows a file.
     ///

@@ -40,9 +40,21 @@ pub(crate) enum Familiar {
     Unknown,
 }
 
+/// How much of the requests a finding is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// One line.
+    #[default]
+    Line,
+    /// All lines, most likely: it is reported where it is first found.
+    File,
+}
+
 /// What is wrong, before it is known where.
 #[derive(Debug)]
 pub(crate) struct Finding {
+    /// How much it is about.
+    pub(crate) extent: Extent,
     /// The column in bytes, from 1.
     pub(crate) column: Option<u64>,
     /// The field, as `body.model`, where it is about one.
@@ -58,7 +70,14 @@ pub(crate) struct Finding {
 impl Finding {
     /// A finding about the line or the file as a whole.
     pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { column: None, field: None, found: found.into(), expected: expected.into(), fix: fix.into() }
+        let (found, expected, fix) = (found.into(), expected.into(), fix.into());
+        Self { extent: Extent::Line, column: None, field: None, found, expected, fix }
+    }
+
+    /// The same, about all lines.
+    pub(crate) fn of_file(mut self) -> Self {
+        self.extent = Extent::File;
+        self
     }
 
     /// The same, about a field.

@@ -13,7 +13,6 @@ mod call;
 mod capabilities;
 mod intake;
 mod line;
-mod member;
 pub(crate) mod openai;
 mod refusal;
 mod rules;
@@ -24,12 +23,14 @@ use std::fmt::Debug;
 use clap::ValueEnum;
 
 pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
+use self::anthropic::{Anthropic, VARIABLES as ANTHROPIC_VARIABLES};
 pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
-pub(crate) use self::intake::{Files, InCreate, Intake};
-pub(crate) use self::line::{Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
-pub(crate) use self::refusal::{ApiError, Meaning, is_file_field, names_file, says_not_yet};
+pub(crate) use self::intake::{Complaint, Files, InCreate, Intake};
+pub(crate) use self::line::{Extent, Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
+use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
+pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
 pub(crate) use self::vendors::{Key, Variable, Vendor};
@@ -167,6 +168,13 @@ pub(crate) mod testing {
     pub(crate) fn without_list_and_files() -> &'static Vendor {
         const NO: Capabilities =
             Capabilities { list: Support::No, file_objects: Support::No, ..vendors::COMPATIBLE.capabilities };
+        const VENDOR: Vendor = Vendor { capabilities: NO, ..vendors::COMPATIBLE };
+        &VENDOR
+    }
+
+    /// A vendor whose cancel loses the answers that there are.
+    pub(crate) fn with_lossy_cancel() -> &'static Vendor {
+        const NO: Capabilities = Capabilities { cancel_keeps_answers: Support::No, ..vendors::COMPATIBLE.capabilities };
         const VENDOR: Vendor = Vendor { capabilities: NO, ..vendors::COMPATIBLE };
         &VENDOR
     }

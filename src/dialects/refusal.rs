@@ -33,41 +33,6 @@ pub(crate) struct ApiError {
     pub meaning: Meaning,
 }
 
-/// Names by which an error calls the uploaded file.
-const FILE_FIELDS: [&str; 4] = ["file_id", "input_file_id", "file", "input_file"];
-/// How an error says that a file cannot be found or used yet.
-const NOT_YET: [&str; 15] = [
-    "not found",
-    "no such file",
-    "cannot find",
-    "can't find",
-    "could not find",
-    "couldn't find",
-    "does not exist",
-    "doesn't exist",
-    "not processed",
-    "not been processed",
-    "not ready",
-    "still processing",
-    "being processed",
-    "not yet",
-    "pending",
-];
-/// How an error says that the file itself is wrong, which no waiting changes.
-const WRONG_FILE: [&str; 12] = [
-    "too large",
-    "too big",
-    "larger than",
-    "too many",
-    " size",
-    "exceed",
-    " format",
-    ".jsonl",
-    "valid json",
-    "purpose",
-    "empty",
-    "could not be processed",
-];
 /// How codes and sentences say that the server is too busy or broken for now.
 const TRANSIENT: [&str; 9] = [
     "rate_limit",
@@ -113,14 +78,6 @@ impl ApiError {
         })
     }
 
-    /// Whether it says that the file cannot be found or used yet. Its size and its
-    /// format are another matter.
-    pub(crate) fn is_over_file(&self, file_id: &str) -> bool {
-        let message = self.message.as_deref().unwrap_or_default();
-        let names_it = self.param.as_deref().is_some_and(is_file_field);
-        (names_it || names_file(message, file_id)) && says_not_yet(message)
-    }
-
     /// Whether it is the metadata as such that is refused, and not one of these pairs of the user's.
     pub(crate) fn is_over_metadata(&self, user: &[(String, String)]) -> bool {
         let (param, message) = (self.param.as_deref().unwrap_or_default(), self.message.as_deref().unwrap_or_default());
@@ -129,23 +86,6 @@ impl ApiError {
         let is_named = param.split('.').any(|part| part == "metadata") || message.to_lowercase().contains("metadata");
         is_named && !user.iter().any(is_theirs)
     }
-}
-
-/// Whether a field's name is one for the uploaded file.
-pub(crate) fn is_file_field(param: &str) -> bool {
-    param.rsplit('.').next().is_some_and(|name| FILE_FIELDS.contains(&name))
-}
-
-/// Whether a sentence speaks of a file, or of the one with this id.
-pub(crate) fn names_file(message: &str, file_id: &str) -> bool {
-    (!file_id.is_empty() && message.contains(file_id)) || message.to_lowercase().contains("file")
-}
-
-/// Whether a sentence about a file says that it cannot be found or used yet.
-pub(crate) fn says_not_yet(message: &str) -> bool {
-    let message = message.to_lowercase();
-    let says = |words: &[&str]| words.iter().any(|word| message.contains(word));
-    says(&NOT_YET) && !says(&WRONG_FILE)
 }
 
 #[cfg(test)]
@@ -166,25 +106,6 @@ mod tests {
             (r#"{"error":{"code":404,"message":"Service unavailable"}}"#, false),
         ] {
             assert_eq!(read(json).is_transient(), transient, "{json}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_late_is_distinguished_from_one_that_is_wrong() {
-        for (json, late) in [
-            (r#"{"error":{"message":"File file-1 was not found in this project.","param":"file_id"}}"#, true),
-            (r#"{"error":{"message":"No such File object: file-1","param":"id"}}"#, true),
-            (r#"{"error":{"message":"Input file is still processing, status: pending"}}"#, true),
-            (r#"{"detail":[{"loc":["body","input_file_id"],"msg":"file-1 does not exist"}]}"#, true),
-            (r#"{"error":{"message":"file-1 is pending"}}"#, true),
-            (r#"{"error":{"message":"Invalid file format for Batch API. Must be .jsonl","param":"file_id"}}"#, false),
-            (r#"{"error":{"message":"The file is too large and was not found acceptable","param":"file_id"}}"#, false),
-            (r#"{"error":{"message":"File file-1 could not be processed.","param":"file_id"}}"#, false),
-            (r#"{"error":{"message":"The model gpt was not found"}}"#, false),
-            (r#"{"detail":"Not Found"}"#, false),
-            (r#"{"error":{"message":"Billing hard limit","param":"file_id"}}"#, false),
-        ] {
-            assert_eq!(read(json).is_over_file("file-1"), late, "{json}");
         }
     }
 

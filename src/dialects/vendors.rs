@@ -3,8 +3,7 @@
 //! A vendor that speaks a dialect we have is one row here, a variant of `Name`, an arm of `choose` and a column in
 //! docs/providers.md.
 
-use super::anthropic::{self, Anthropic};
-use super::openai::{self, OpenAi};
+use super::{ANTHROPIC_VARIABLES, Anthropic, OPENAI_VARIABLES, OpenAi};
 use super::{Capabilities, Dialect, Endpoints, FoundBy, Limits, Retention, Rules, Scrutiny, Support};
 
 /// A vendor of the Batch API.
@@ -101,7 +100,7 @@ pub(super) const OPENAI: Vendor = Vendor {
     endpoints: Endpoints::Known,
     limits: Limits { max_requests: Some(50_000), max_bytes: Some(200_000_000), max_embedding_inputs: Some(50_000) },
     windows: &["24h"],
-    variables: openai::VARIABLES,
+    variables: OPENAI_VARIABLES,
     capabilities: Capabilities {
         found_by: FoundBy::Metadata,
         list: Support::Yes,
@@ -144,7 +143,7 @@ pub(super) const ANTHROPIC: Vendor = Vendor {
     endpoints: Endpoints::Known,
     limits: Limits { max_requests: Some(100_000), max_bytes: Some(256_000_000), max_embedding_inputs: None },
     windows: &["24h"],
-    variables: anthropic::VARIABLES,
+    variables: ANTHROPIC_VARIABLES,
     capabilities: Capabilities {
         found_by: FoundBy::AnswerIds,
         list: Support::Yes,

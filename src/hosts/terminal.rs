@@ -47,7 +47,9 @@ impl Host for Terminal {
             }],
             // The bar shows that the run is alive.
             Event::Alive { .. } => Vec::new(),
-            Event::Uploaded { .. } | Event::Ended { .. } => [vec![Effect::ProgressEnd], log(event)].concat(),
+            Event::Uploaded { .. } | Event::Created { .. } | Event::Ended { .. } => {
+                [vec![Effect::ProgressEnd], log(event)].concat()
+            }
             _ => log(event),
         }
     }

@@ -15,7 +15,9 @@ Examples:
   # Several files as one; leave the batch running if it takes longer than two hours.
   batchstep run 'evals/*.jsonl' --timeout 2h --on-timeout detach
   # Any server that speaks OpenAI's dialect.
-  batchstep run requests.jsonl --provider compatible --base-url http://localhost:8080/v1";
+  batchstep run requests.jsonl --provider compatible --base-url http://localhost:8080/v1
+  # Anthropic, with the key in ANTHROPIC_API_KEY.
+  batchstep run requests.jsonl --provider anthropic";
 
 pub(super) const SUBMIT: &str = "\
 Examples:
@@ -36,7 +38,9 @@ pub(super) const CHECK: &str = "\
 Examples:
   batchstep check requests.jsonl
   # Standard input, with the limits of another provider.
-  batchstep check - --provider compatible";
+  batchstep check - --provider compatible
+  # With the headers that the run will have: they change what a request may hold.
+  batchstep check requests.jsonl --provider anthropic --headers 'anthropic-version: 2023-06-01'";
 
 pub(super) const CANCEL: &str = "\
 Examples:

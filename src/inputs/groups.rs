@@ -63,7 +63,7 @@ pub struct Making {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {
-    /// The provider: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    /// The provider: openai, compatible (any OpenAI-style server), anthropic or sandbox [default: openai].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
     /// The base URL of the API, such as `https://api.openai.com/v1` [default: the provider's].
@@ -72,10 +72,10 @@ pub struct Connection {
     /// The API key.
     #[arg(long, value_name = "KEY", value_parser = unchecked)]
     pub api_key: Option<Unchecked>,
-    /// The organization (header `OpenAI-Organization`).
+    /// The organization (header `OpenAI-Organization`); anthropic takes none.
     #[arg(long, value_name = "ID")]
     pub organization: Option<String>,
-    /// The project (header `OpenAI-Project`).
+    /// The project (header `OpenAI-Project`); anthropic takes none.
     #[arg(long, value_name = "ID")]
     pub project: Option<String>,
     /// Additional headers for every call, as `Name: value`; one per line or one per flag. Their values are treated as secrets.

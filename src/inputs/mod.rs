@@ -28,7 +28,7 @@ use crate::values;
 /// The widest that help is wrapped to, in columns, and its width where it is piped.
 const WIDEST: usize = 100;
 
-/// Runs OpenAI-style Batch API jobs as one step of a CI workflow.
+/// Runs batches of LLM requests at OpenAI, Anthropic or a compatible server, as one step of a CI workflow.
 #[derive(Debug, Parser)]
 #[command(name = "batchstep", version, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = examples::BATCHSTEP, max_term_width = WIDEST)]
@@ -164,7 +164,7 @@ pub struct Check {
     /// The work.
     #[command(flatten)]
     pub work: Work,
-    /// The provider whose limits apply: openai, compatible (any OpenAI-style server) or sandbox [default: openai].
+    /// The provider whose limits apply: openai, compatible (any OpenAI-style server), anthropic or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
     /// The headers that the run will have, as `Name: value`; some change what a request may hold, as `anthropic-version`.
@@ -213,7 +213,7 @@ pub struct Cancel {
 /// What `providers` takes.
 #[derive(Debug, Args)]
 pub struct Providers {
-    /// The provider to show: openai, compatible or sandbox [default: all].
+    /// The provider to show: openai, compatible, anthropic or sandbox [default: all].
     #[arg(value_name = "NAME", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
 }

@@ -70,7 +70,8 @@ pub(crate) fn upload_form(
 
 /// The error of an input that means nothing to a vendor.
 pub(super) fn unknown(input: &str, vendor: &Vendor) -> Error {
-    Error::usage(format!("`{input}` is set, and {} knows nothing of the kind.", vendor.name)).hint("Leave it out.")
+    Error::usage(format!("`{input}` does not work with provider {}: its API has nothing like it.", vendor.name))
+        .hint("Leave it out.")
 }
 
 /// What the upload of these batches' requests says beside the file.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use self::making::{extras, form, longest, routing_extras, unknown};
 pub(crate) use self::making::{rules, upload_form};
 use crate::client;
-use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
+use crate::dialects::{self, Intake, Key, Name, Rules, Support, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{self, Host, PublishOptions};
@@ -102,7 +102,7 @@ impl Plan {
             output_expires_after: run.making.output_expires_after,
             poll_interval: positive("poll-interval", run.waiting.poll_interval)?.or(poll).unwrap_or(POLL_INTERVAL),
             waits: true,
-            on_timeout: run.waiting.on_timeout.unwrap_or_default(),
+            on_timeout: run.waiting.on_timeout.unwrap_or_else(|| on_timeout(server.vendor)),
             on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.simulator.as_ref())),
             reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: server.simulator.is_some(),
@@ -221,6 +221,14 @@ fn retry_on(words: Vec<RetryWord>, vendor: &Vendor) -> Result<RetryOn, Error> {
             .hint("Add credit at the provider or raise its limit, then run again."));
     }
     Ok(RetryOn(words))
+}
+
+/// What the deadline does to a run's batch where nothing is said: a cancel, if it keeps the answers that there are.
+fn on_timeout(vendor: &Vendor) -> OnExit {
+    match vendor.capabilities.cancel_keeps_answers {
+        Support::No => OnExit::Detach,
+        Support::Yes | Support::ServerSays => OnExit::Cancel,
+    }
 }
 
 /// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
@@ -436,7 +444,8 @@ fn missing_key(vendor: &Vendor) -> Error {
 mod tests {
     use clap::Parser as _;
 
-    use super::{OnExit, Plan, Reuse};
+    use super::{Name, OnExit, Plan, Reuse};
+    use crate::dialects::{choose, testing};
     use crate::effects::LogTarget;
     use crate::env::{Env, Setting};
     use crate::hosts::{self, Options};
@@ -452,6 +461,12 @@ mod tests {
             Command::Submit(inputs) => Plan::submit(*inputs, host.as_ref(), setting).unwrap().0,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_cancel_that_loses_answers_is_not_the_default() {
+        assert_eq!(super::on_timeout(testing::with_lossy_cancel()), OnExit::Detach);
+        assert_eq!(super::on_timeout(choose(Name::Openai)), OnExit::Cancel);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::places::Places;
 use super::shards::{Planner, Request, Shard};
 use super::source::Source;
-use crate::dialects::{Familiar, Finding, RequestLine, Rules, quoted};
+use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, quoted};
 use crate::policy::MOST_SHARDS;
 use crate::text::thousands;
 
@@ -31,6 +31,8 @@ pub(crate) struct Pass<'a> {
     faults: Faults,
     planner: Planner,
     warnings: Vec<String>,
+    /// Whether a fault of all lines was found.
+    is_whole_wrong: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -46,6 +48,7 @@ impl<'a> Pass<'a> {
             faults: Faults::default(),
             planner: Planner::default(),
             warnings: Vec::new(),
+            is_whole_wrong: false,
         }
     }
 
@@ -147,6 +150,9 @@ impl<'a> Pass<'a> {
 
     /// Adds a fault of the current line.
     fn fault(&mut self, finding: Finding) {
+        if finding.extent == Extent::File && std::mem::replace(&mut self.is_whole_wrong, true) {
+            return;
+        }
         self.fault_at(self.total.into(), finding);
     }
 

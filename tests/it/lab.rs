@@ -68,7 +68,7 @@ impl Lab {
         assert_eq!(dialect.refuses(&faults), None);
         let sandbox = Sandbox::speaking(dialect, Options { takes, faults }, move || clock.now());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("http://{}{}", listener.local_addr().unwrap(), root(dialect));
+        let base_url = format!("http://{}/v1", listener.local_addr().unwrap());
         tokio::spawn(sandbox.clone().serve(listener));
         let dir = tempfile::tempdir().unwrap();
         let lines: String = (0..requests).map(|index| request(dialect, &custom_id(index), "Say it")).collect();
@@ -284,14 +284,6 @@ pub(crate) fn github(run: u64, attempt: u64) -> Env {
 
 fn custom_id(index: usize) -> String {
     format!("request-{index}")
-}
-
-/// Below which path of its server a dialect's API is.
-fn root(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Openai => "/v1",
-        Dialect::Anthropic => "",
-    }
 }
 
 /// What was printed at once, and when.

@@ -15,7 +15,7 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const BATCHSTEP: &str = env!("CARGO_BIN_EXE_batchstep");
 
 /// Variables that would be taken for inputs, or for a CI system's.
-const PREFIXES: [&str; 7] = ["GITHUB_", "INPUT_", "OPENAI_", "BATCHSTEP_", "PLUGIN_", "CI", "DRONE"];
+const PREFIXES: [&str; 8] = ["GITHUB_", "INPUT_", "OPENAI_", "ANTHROPIC_", "BATCHSTEP_", "PLUGIN_", "CI", "DRONE"];
 
 /// The names of all such variables that are set where the tests run.
 #[expect(clippy::disallowed_methods, reason = "the tests must not see the environment that they run in")]

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use crate::dialects::member::text;
 use crate::dialects::{ApiError, Meaning};
 use crate::json::bounded;
+use crate::json::object::text;
 use crate::text::shorten_bytes;
 
 /// How much is read of an error that is no JSON, in bytes.

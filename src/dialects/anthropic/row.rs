@@ -31,9 +31,9 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     let row = &mut whole.fields;
     let mut request = RequestLine { endpoint: Some(ENDPOINT.into()), ..RequestLine::default() };
     if row.is_openais() {
-        let found = "the line is a request in OpenAI's form";
+        let found = "the requests have OpenAI's form";
         let fix = "write `custom_id` and `params`, or choose the provider that the requests are for";
-        return Err(Finding::new(found, "Anthropic takes its own", fix));
+        return Err(Finding::new(found, "Anthropic takes its own", fix).of_file());
     }
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
@@ -204,7 +204,7 @@ mod tests {
         requests.jsonl:7: `params.model` is missing; each request names its model: add it
         requests.jsonl:8: `params` is the number 7; an object holds the request's parameters: write an object
         requests.jsonl:9: `custom_id` is given twice; it is ambiguous which one applies: remove one of them
-        requests.jsonl:10: the line is a request in OpenAI's form; Anthropic takes its own: write `custom_id` and `params`, or choose the provider that the requests are for
+        requests.jsonl:10: the requests have OpenAI's form; Anthropic takes its own: write `custom_id` and `params`, or choose the provider that the requests are for
         requests.jsonl:11: the line is an empty array; each line is one whole JSON object: write an object with `custom_id` and `params`
         ");
         let warm = of("9", "9,\"temperature\":0", "\"f\"");

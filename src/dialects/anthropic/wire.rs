@@ -3,9 +3,9 @@
 use serde::de::Error as _;
 use serde_json::{Error, Value};
 
-use crate::dialects::member::{id, number, text, time};
 use crate::dialects::{Batch, Counts, Page, Status};
 use crate::json::bounded;
+use crate::json::object::{id, number, text, time};
 
 /// Reads a batch.
 pub(super) fn batch(body: &[u8]) -> Result<Batch, Error> {
@@ -39,7 +39,7 @@ fn batch_of(object: &Value) -> Result<Batch, Error> {
         status,
         // The address of the answers stands for a file: there are none.
         output_file_id: text(object, "results_url").filter(|_| is_ended),
-        counts: if is_ended { tally.at_end() } else { Counts { total: tally.total(), ..Counts::default() } },
+        counts: tally.counts(),
         created_at: at("created_at"),
         ended_at: at("ended_at"),
         ..Batch::default()
@@ -73,7 +73,7 @@ impl Tally {
         all.into_iter().flatten().reduce(u64::saturating_add)
     }
 
-    fn at_end(&self) -> Counts {
+    fn counts(&self) -> Counts {
         let others = [self.errored, self.canceled, self.expired];
         let failed = others.into_iter().flatten().reduce(u64::saturating_add);
         Counts { total: self.total(), completed: self.succeeded, failed }
@@ -103,10 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_known_when_the_batch_has_ended() {
+    fn a_batch_is_read_with_its_counts() {
         let counts = r#""processing":9,"succeeded":0,"errored":0,"canceled":0,"expired":0"#;
         let running = batch(shown("in_progress", counts, "").as_bytes()).unwrap();
-        assert_eq!(running.counts, Counts { total: Some(9), completed: None, failed: None });
+        assert_eq!(running.counts, Counts::of(9, 0, 0), "they mean nothing yet");
         assert_eq!((running.status, running.created_at), (Status::InProgress, Some(1_795_168_800)));
         let counts = r#""processing":0,"succeeded":5,"errored":4,"canceled":0,"expired":0"#;
         let url =

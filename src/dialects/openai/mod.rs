@@ -8,6 +8,7 @@ pub(crate) mod codes;
 mod endpoints;
 pub(crate) mod error;
 pub(crate) mod row;
+mod unready;
 mod wire;
 
 use std::time::Duration;
@@ -15,8 +16,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, File, Files, Finding, Form, Intake, Method,
-    NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
+    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Complaint, Dialect, File, Files, Finding, Form, Intake,
+    Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -211,6 +212,10 @@ impl Files for OpenAi {
 
     fn delete(&self, id: &str) -> Call {
         Call::new(Method::Delete, format!("/files/{id}"))
+    }
+
+    fn is_unready(&self, complaint: Complaint<'_>, file_id: &str) -> bool {
+        unready::is_unready(complaint, file_id)
     }
 
     fn read(&self, body: &[u8]) -> Parsed<File> {

@@ -27,7 +27,8 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     let row = &mut whole.fields;
     if row.params == Seen::Object && row.url.is_nothing() && row.body.seen.is_nothing() {
         let fix = "write `method`, `url` and `body`, or choose `provider: anthropic`";
-        return Err(Finding::new("the line is a request in Anthropic's form", "OpenAI's API takes its own", fix));
+        let found = "the requests have Anthropic's form";
+        return Err(Finding::new(found, "OpenAI's API takes its own", fix).of_file());
     }
     let mut request = RequestLine::default();
     match rules.scrutiny {
@@ -284,6 +285,12 @@ mod tests {
     fn body(url: &str, bodies: &[&str]) -> String {
         let line = |(id, body)| format!(r#"{{"custom_id":"{id}","method":"POST","url":"{url}","body":{body}}}"#);
         of(&bodies.iter().enumerate().map(line).collect::<Vec<_>>().iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_request_to_another_vendor_is_named_as_such() {
+        let line = r#"{"custom_id":"a","params":{"model":"m","max_tokens":9,"messages":[]}}"#;
+        assert_snapshot!(of(&[line, line]), @"requests.jsonl:1: the requests have Anthropic's form; OpenAI's API takes its own: write `method`, `url` and `body`, or choose `provider: anthropic`");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use serde::de::Error as _;
 use serde_json::{Error, Value};
 
 use super::codes;
-use crate::dialects::member::{as_text, id, number, text, time};
 use crate::dialects::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 use crate::json::bounded;
+use crate::json::object::{as_text, id, number, text, time};
 use crate::text::shorten_bytes;
 
 /// How much is kept of each text of a reason, in bytes.

@@ -16,6 +16,7 @@ use batchstep::internals::{Name, choose, facts};
 use batchstep_sandbox::Dialect;
 use batchstep_test_support::bench::request;
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran};
 
@@ -39,8 +40,10 @@ struct Need {
 }
 
 /// That a batch shows whose it is while it runs.
-const SHOWS_WHOSE: Option<Need> =
-    Some(Need { fact: "A batch is found again by", but: "the ids of its answers, once it has ended" });
+const SHOWS_WHOSE: Option<Need> = Some(Need {
+    fact: "A batch is found again by",
+    but: "the journal alone while it runs, then the ids of its answers",
+});
 /// That the requests of a batch can be had back from the vendor.
 const FILES: Option<Need> = Some(Need { fact: "Files can be looked at and deleted", but: "no" });
 /// That a batch counts its answers while it runs.
@@ -168,6 +171,16 @@ impl Subject {
         }
     }
 
+    /// The create of twenty requests by a program that is not batchstep, where it needs no file.
+    fn create_of_others(self) -> Option<(&'static str, Value)> {
+        let requests: Vec<Value> =
+            self.other_requests().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        match self.dialect {
+            Dialect::Openai => None,
+            Dialect::Anthropic => Some(("/messages/batches", json!({ "requests": requests }))),
+        }
+    }
+
     /// A simulator whose batches take so long, with these faults, and a directory with twenty requests.
     async fn lab(self, takes: Duration, faults: &str) -> Lab {
         self.lab_of(takes, faults, 20).await
@@ -224,17 +237,17 @@ fn what_each_dialect_keeps() {
     | The log counts answers while a batch runs | kept | not promised (Counts while a batch runs: no) |
     | At the deadline the batch is cancelled, and the answers that it had are kept | kept | kept |
     | A signal cancels the batch | kept | kept |
-    | So it does where the reply to the create does not come | kept | not promised (A batch is found again by: the ids of its answers, once it has ended) |
+    | So it does where the reply to the create does not come | kept | not promised (A batch is found again by: the journal alone while it runs, then the ids of its answers) |
     | A batch that expires gives the answers that it had | kept | kept |
     | A run that hands its batch over is continued by the next | kept | kept |
     | A run that is killed at any step is resumed from its journal; nothing is paid twice | kept | kept |
     | `reuse: finished` uses the completed batch of any machine | kept | kept |
     | A later attempt of a job uses what an earlier one completed | kept | kept |
-    | Another machine attaches to a batch that runs | kept | not promised (A batch is found again by: the ids of its answers, once it has ended) |
+    | Another machine attaches to a batch that runs | kept | not promised (A batch is found again by: the journal alone while it runs, then the ids of its answers) |
     | A create whose reply is lost is paid for once | kept | kept |
     | A create that was not acted on is sent again after a minute | kept | kept |
     | So it is where the vendor's clock is two hours off ours | kept | kept |
-    | If both creates made a batch, the newer one is cancelled | kept | not promised (A batch is found again by: the ids of its answers, once it has ended) |
+    | If both creates made a batch, the newer one is cancelled | kept | not promised (A batch is found again by: the journal alone while it runs, then the ids of its answers) |
     | A body that is cut before its end is sent again at once and makes one batch | kept | kept |
     | Another's batch is neither cancelled nor taken for ours | kept | kept |
     | Of batches that may each be ours none is chosen by chance | kept | kept |

@@ -6,17 +6,17 @@ use serde_json::{Error, Value};
 use crate::opaque::is_id;
 
 /// An id by which the thing can be asked for; without one an answer is of no use.
-pub(super) fn id(object: &Value) -> Result<String, Error> {
+pub(crate) fn id(object: &Value) -> Result<String, Error> {
     text(object, "id").filter(|id| is_id(id)).ok_or_else(|| Error::custom("an id was expected"))
 }
 
 /// A member that says something, as text.
-pub(super) fn text(object: &Value, name: &str) -> Option<String> {
+pub(crate) fn text(object: &Value, name: &str) -> Option<String> {
     object.get(name).and_then(as_text)
 }
 
 /// A string that says something, or a number as one.
-pub(super) fn as_text(value: &Value) -> Option<String> {
+pub(crate) fn as_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -25,7 +25,7 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
 }
 
 /// A whole number, whether it is written as one, as a fraction or as text.
-pub(super) fn number(value: &Value) -> Option<u64> {
+pub(crate) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| number.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64)),
         Value::String(text) => {
@@ -37,7 +37,7 @@ pub(super) fn number(value: &Value) -> Option<u64> {
 }
 
 /// A time in Unix seconds.
-pub(super) fn time(value: &Value) -> Option<i64> {
+pub(crate) fn time(value: &Value) -> Option<i64> {
     match value {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|n| n as i64)),
         Value::String(text) => text.parse::<f64>().ok().map(|n| n as i64).or_else(|| unix(text)),
