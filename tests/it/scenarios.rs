@@ -163,31 +163,48 @@ fn an_action_shows_what_is_wrong_with_its_inputs() {
     }
 }
 
+/// A sandbox in a process of its own, which ends with it.
+#[cfg(unix)]
+struct Served {
+    process: std::process::Child,
+    /// Its base URL.
+    url: String,
+}
+
+#[cfg(unix)]
+impl Served {
+    fn begin(words: &[&str]) -> Self {
+        use std::io::{BufRead as _, BufReader};
+
+        let serving = command(BATCHSTEP).args(words).stderr(std::process::Stdio::piped()).spawn();
+        let mut served = Self { process: serving.expect("the sandbox starts"), url: String::new() };
+        let mut line = String::new();
+        BufReader::new(served.process.stderr.take().expect("a pipe")).read_line(&mut line).expect("its address");
+        let url = line.split_whitespace().find(|word| word.contains("http://")).expect("the address");
+        served.url = url.trim_matches('`').to_owned();
+        served
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Served {
+    fn drop(&mut self) {
+        drop(self.process.kill().and_then(|()| self.process.wait()));
+    }
+}
+
 /// The script of docs/scripts.md, with shorter naps, against a served sandbox.
 #[cfg(unix)]
 #[test]
 fn the_documented_script_works() {
-    use std::io::{BufRead as _, BufReader, Write as _};
-    use std::process::{Child, Stdio};
-
-    struct Served(Child);
-    impl Drop for Served {
-        fn drop(&mut self) {
-            drop(self.0.kill().and_then(|()| self.0.wait()));
-        }
-    }
+    use std::io::Write as _;
 
     if !Command::new("jq").arg("--version").output().is_ok_and(|ran| ran.status.success()) {
         // Not by a macro: what those print is shown of tests that fail only.
         std::io::stderr().write_all(b"SKIPPED: there is no jq on this machine.\n").expect("a place to say it");
         return;
     }
-    let serving =
-        command(BATCHSTEP).args(["sandbox", "--port", "0", "--takes", "300ms"]).stderr(Stdio::piped()).spawn();
-    let mut served = Served(serving.expect("the sandbox starts"));
-    let mut line = String::new();
-    BufReader::new(served.0.stderr.take().expect("a pipe")).read_line(&mut line).expect("its address");
-    let url = line.split_whitespace().last().expect("the address").trim_end_matches('`');
+    let served = Served::begin(&["sandbox", "--port", "0", "--takes", "300ms"]);
 
     let document = fs::read_to_string(Path::new(ROOT).join("docs/scripts.md")).expect("the document");
     let script = document.split("```sh\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a script");
@@ -199,7 +216,7 @@ fn the_documented_script_works() {
         .args(["-c", &format!("PATH=\"$BIN:$PATH\"\n{}", script.replace("sleep 30", "sleep 0.1"))])
         .env("BIN", bin)
         .env("BATCHSTEP_PROVIDER", "sandbox")
-        .env("BATCHSTEP_BASE_URL", url)
+        .env("BATCHSTEP_BASE_URL", &served.url)
         .current_dir(dir.path())
         .output()
         .expect("a shell");
@@ -210,4 +227,41 @@ fn the_documented_script_works() {
     assert!(!dir.path().join("error.jsonl").exists());
     let deleted = fs::read_to_string(dir.path().join("deleted.json")).expect("a reply");
     assert!(deleted.contains("\"deleted\":true"), "{deleted}");
+}
+
+/// The run of docs/providers.md prints what is written there, but for words with digits: ids, times and sizes.
+#[cfg(unix)]
+#[test]
+fn the_documented_run_at_anthropics_sandbox_works() {
+    let document = fs::read_to_string(Path::new(ROOT).join("docs/providers.md")).expect("the document");
+    let (_, section) = document.split_once("### Try it without a key\n").expect("the section");
+    let block = |language: &str, nth: usize| {
+        let blocks = section.split(&format!("```{language}\n")).nth(nth).and_then(|rest| rest.split("```").next());
+        blocks.unwrap_or_else(|| panic!("no {language} block {nth}")).to_owned()
+    };
+    let (serve, run, printed) = (block("sh", 1), block("sh", 2), block("text", 1));
+    let serve: Vec<&str> = serve.trim().split(' ').collect();
+    assert_eq!((serve[0], serve[serve.len() - 1]), ("batchstep", "8080"), "{serve:?}");
+    let serve = [&serve[1..serve.len() - 1], &["0", "--takes", "300ms"]].concat();
+    let served = Served::begin(&serve);
+
+    let (dir, bin) = (tempfile::tempdir().expect("a directory"), Path::new(BATCHSTEP).parent().expect("a directory"));
+    fs::create_dir(dir.path().join("examples")).expect("a directory");
+    let example = "examples/anthropic.jsonl";
+    fs::copy(Path::new(ROOT).join(example), dir.path().join(example)).expect("a copy");
+    let script = run.replace("http://127.0.0.1:8080", served.url.trim_end_matches("/v1"));
+    assert_ne!(script, run);
+    let ran = command("sh")
+        .args(["-c", &format!("PATH=\"$BIN:$PATH\"\n{script}")])
+        .env("BIN", bin)
+        .current_dir(dir.path())
+        .output()
+        .expect("a shell");
+    assert!(ran.status.success(), "{ran:?}");
+    let plain = |text: &str| {
+        let word = |word: &str| if word.contains(|c: char| c.is_ascii_digit()) { "N".into() } else { word.to_owned() };
+        let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
+        text.lines().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(plain(&String::from_utf8_lossy(&ran.stderr)), plain(&printed));
 }
