@@ -4,6 +4,8 @@
 //! journal knows the batch. After a lost reply, a batch that was created at that time with as many requests is taken
 //! for ours; it is not cancelled before its answers show that it is.
 
+use tokio::time::Instant;
+
 use super::search;
 use super::submit::{Submission, Submitter};
 use crate::api::Api;
@@ -14,8 +16,8 @@ use crate::guard::{Guard, Stop};
 use crate::identity;
 use crate::life::State;
 use crate::marked_id::Mark;
-use crate::policy::{CLOCK_SKEW, MOST_FILES, TIME_SLACK};
-use crate::retry::{Advice, Failure};
+use crate::policy::{BEFORE_BATCH, CLOCK_SKEW, MOST_FILES, TIME_SLACK};
+use crate::retry::{Advice, Backoff, Failure};
 use crate::retry_loop::RetryBudget;
 use crate::values::Reuse;
 
@@ -81,13 +83,30 @@ impl Submitter<'_> {
     pub(super) async fn is_anothers(&self, work: &Submission<'_>) -> Result<bool, Stop> {
         let batch = self.progress.borrow().batch().filter(|batch| batch.status.is_terminal()).cloned();
         let is_doubtful = self.progress.borrow().owner() == Owner::AnotherRun;
-        let Some(batch) = batch.filter(|_| is_doubtful) else { return Ok(false) };
-        let is_anothers = first_answer(self.api, self.guard, &batch).await?.is_other_than(&work.key);
+        let Some(batch) = batch.filter(|_| is_doubtful && !self.are_marked()) else { return Ok(false) };
+        let is_anothers = self.awaited_answer(batch.clone()).await?.is_other_than(&work.key);
         if is_anothers {
             self.progress.borrow_mut().adopt(State::New);
             self.pass_over(&batch.id, "its answers are to other requests");
         }
         Ok(is_anothers)
+    }
+    /// What the first answer of a batch that has ended shows. Answers that come late are waited for, since they may be
+    /// another's.
+    async fn awaited_answer(&self, mut batch: Batch) -> Result<Whose, Stop> {
+        let (give_up, mut backoff) = (Instant::now() + BEFORE_BATCH, Backoff::default());
+        loop {
+            let whose = first_answer(self.api, self.guard, &batch).await?;
+            if whose != Whose::Unknown || batch.counts.completed == Some(0) || Instant::now() >= give_up {
+                return Ok(whose);
+            }
+            let wait = backoff.next(&mut self.guard.rng.borrow_mut());
+            self.guard.guard(tokio::time::sleep(wait)).await?;
+            if let Ok((seen, _)) = self.guard.guard(self.api.get_batch(&batch.id)).await? {
+                batch = Batch { id: batch.id, ..seen };
+                self.progress.borrow_mut().see(batch.clone());
+            }
+        }
     }
 }
 

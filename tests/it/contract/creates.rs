@@ -173,6 +173,13 @@ pub(super) async fn anothers_batch_of_that_time(subject: Subject) {
         let ran = lab.run(&[]).await;
         assert_eq!((ran.exit, ran.outcome(), lab.completed().len()), (0, "succeeded", 2), "{maker:?}: {}", ran.text());
         ran.assert_complete(20);
+        for late in ["answers late=40s", "answers page=1m", "answers absent=90s"] {
+            let lab = subject.lab(HOUR, &format!("create 500 after=1 times=1\n{late}")).await;
+            anothers_batch(subject, &lab, maker).await;
+            let ran = lab.run(&[]).await;
+            assert_eq!((ran.exit, lab.completed().len()), (0, 2), "{maker:?}, {late}: {}", ran.text());
+            ran.assert_complete(20);
+        }
         // Nor is it cancelled by a deadline, a signal or a run that is started again.
         for (inputs, signals) in [(&["--timeout", "30m"][..], &[][..]), (&[], &[(30 * MINUTE, 15)])] {
             let lab = subject.lab(HOUR, "create 500 after=1").await;

@@ -61,6 +61,8 @@ struct Promise {
 macro_rules! contract {
     ($($module:ident::$promise:ident, $needs:expr, $says:literal;)*) => {
         const PROMISES: &[Promise] = &[$(Promise { says: $says, needs: $needs }),*];
+        /// The dialects that have a test of each promise.
+        const TRIED: [Dialect; 2] = [Dialect::Openai, Dialect::Anthropic];
 
         $(mod $promise {
             use super::*;
@@ -217,6 +219,7 @@ async fn killed(lab: &Lab, after: Duration, inputs: &[&str]) -> Option<Ran> {
 /// What the vendors keep of the promises. What is not promised is named by the capability that rules it out.
 #[test]
 fn what_each_dialect_keeps() {
+    assert_eq!(TRIED, Dialect::ALL, "each dialect that has a simulator has a test in the macro `contract`");
     let mut table = format!("| | {} |\n", Dialect::ALL.map(|dialect| format!("`{dialect}`")).join(" | "));
     table += &format!("|---{}|\n", "|---".repeat(Dialect::ALL.len()));
     for Promise { says, needs } in PROMISES {
