@@ -291,8 +291,8 @@ impl Submitter<'_> {
             self.guard.guard(tokio::time::sleep_until(now + look.saturating_sub(ago))).await?;
             looked = self.guard.guard(self.find()).await?;
             match &mut looked {
-                // Without marks, another's batch may be shown before ours is.
-                Ok(_) if look < last && !self.are_marked() => {}
+                // Of batches that look alike, ours may be the one that is not listed yet.
+                Ok(_) if look != last && !self.are_marked() => {}
                 Ok(found) if !found.is_empty() => return self.only_one(std::mem::take(found)).await,
                 Err(failure) if cannot_list(failure) => {
                     let warning =

@@ -7,7 +7,7 @@
 //! that shows whose the batch is.
 
 use super::files::{Look, look_at};
-use super::recognize::first_mark;
+use super::recognize::{Whose, first_answer};
 use crate::api::Api;
 use crate::attachment::Owner;
 use crate::dialects::{Batch, File};
@@ -59,14 +59,18 @@ pub(crate) async fn weigh(api: &Api, guard: &Guard<'_>, batch: &Batch, claim: &C
             Owner::AnotherRun
         }));
     }
-    if let (Some(key), Some(mark)) = (claim.key, first_mark(api, guard, batch).await?) {
-        let is_from_us = claim.named.made_by().is_none_or(|create| create == mark.create);
-        return Ok(match mark.is_of(key) {
-            false => Evidence::Against("its answers are to other requests".to_owned()),
-            true => Evidence::For(if is_from_us { Owner::ThisRun } else { Owner::AnotherRun }),
-        });
+    let Some(key) = claim.key else { return Ok(Evidence::None) };
+    match first_answer(api, guard, batch).await? {
+        Whose::Marked(mark) if mark.is_of(key) => {
+            let is_from_us = claim.named.made_by().is_none_or(|create| create == mark.create);
+            return Ok(Evidence::For(if is_from_us { Owner::ThisRun } else { Owner::AnotherRun }));
+        }
+        Whose::Marked(_) | Whose::Unmarked => {
+            return Ok(Evidence::Against("its answers are to other requests".to_owned()));
+        }
+        Whose::Unknown => {}
     }
-    let (Some(key), Some(file_id)) = (claim.key, &batch.input_file_id) else { return Ok(Evidence::None) };
+    let Some(file_id) = &batch.input_file_id else { return Ok(Evidence::None) };
     Ok(match look_at(api, guard, file_id).await? {
         Look::Here(file) => of_file(&file, key, claim.bytes),
         Look::Gone | Look::Unknown => Evidence::None,

@@ -4,6 +4,8 @@
 //! journal knows the batch. After a lost reply, a batch that was created at that time with as many requests is taken
 //! for ours; it is not cancelled before its answers show that it is.
 
+use tokio::time::Instant;
+
 use super::search;
 use super::submit::{Submission, Submitter};
 use crate::api::Api;
@@ -14,8 +16,8 @@ use crate::guard::{Guard, Stop};
 use crate::identity;
 use crate::life::State;
 use crate::marked_id::Mark;
-use crate::policy::{CLOCK_SKEW, MOST_FILES, TIME_SLACK};
-use crate::retry::{Advice, Failure};
+use crate::policy::{BEFORE_BATCH, CLOCK_SKEW, MOST_FILES, TIME_SLACK};
+use crate::retry::{Advice, Backoff, Failure};
 use crate::retry_loop::RetryBudget;
 use crate::values::Reuse;
 
@@ -32,7 +34,7 @@ impl Submitter<'_> {
         let is_passed_over = |id: &String| self.progress.borrow().passed_over.contains(id);
         let batches = batches.into_iter().rev().filter(|batch| !is_passed_over(&batch.id)).take(MOST_FILES);
         for batch in batches {
-            let Some(mark) = first_mark(self.api, self.guard, &batch).await? else { continue };
+            let Some(mark) = first_answer(self.api, self.guard, &batch).await?.mark() else { continue };
             if !mark.is_of(&work.key) {
                 continue;
             }
@@ -68,10 +70,10 @@ impl Submitter<'_> {
         let mut candidates = Vec::new();
         for batch in found.batches {
             let is_ended = batch.status.is_terminal();
-            match if is_ended { mark_of(self.api, &batch).await? } else { None } {
-                Some(mark) if mark.create == create => return Ok(vec![batch]),
-                Some(_) => self.progress.borrow_mut().passed_over.push(batch.id),
-                None => candidates.push(batch),
+            match if is_ended { look_at_first(self.api, &batch).await? } else { Whose::Unknown } {
+                Whose::Marked(mark) if mark.create == create => return Ok(vec![batch]),
+                Whose::Marked(_) | Whose::Unmarked => self.progress.borrow_mut().passed_over.push(batch.id),
+                Whose::Unknown => candidates.push(batch),
             }
         }
         Ok(candidates)
@@ -81,40 +83,84 @@ impl Submitter<'_> {
     pub(super) async fn is_anothers(&self, work: &Submission<'_>) -> Result<bool, Stop> {
         let batch = self.progress.borrow().batch().filter(|batch| batch.status.is_terminal()).cloned();
         let is_doubtful = self.progress.borrow().owner() == Owner::AnotherRun;
-        let Some(batch) = batch.filter(|_| is_doubtful) else { return Ok(false) };
-        let mark = first_mark(self.api, self.guard, &batch).await?;
-        let is_anothers = mark.is_some_and(|mark| !mark.is_of(&work.key));
+        let Some(batch) = batch.filter(|_| is_doubtful && !self.are_marked()) else { return Ok(false) };
+        let is_anothers = self.awaited_answer(batch.clone()).await?.is_other_than(&work.key);
         if is_anothers {
             self.progress.borrow_mut().adopt(State::New);
             self.pass_over(&batch.id, "its answers are to other requests");
         }
         Ok(is_anothers)
     }
+    /// What the first answer of a batch that has ended shows. Answers that come late are waited for, since they may be
+    /// another's.
+    async fn awaited_answer(&self, mut batch: Batch) -> Result<Whose, Stop> {
+        let (give_up, mut backoff) = (Instant::now() + BEFORE_BATCH, Backoff::default());
+        loop {
+            let whose = first_answer(self.api, self.guard, &batch).await?;
+            if whose != Whose::Unknown || batch.counts.completed == Some(0) || Instant::now() >= give_up {
+                return Ok(whose);
+            }
+            let wait = backoff.next(&mut self.guard.rng.borrow_mut());
+            self.guard.guard(tokio::time::sleep(wait)).await?;
+            if let Ok((seen, _)) = self.guard.guard(self.api.get_batch(&batch.id)).await? {
+                batch = Batch { id: batch.id, ..seen };
+                self.progress.borrow_mut().see(batch.clone());
+            }
+        }
+    }
 }
 
-/// The marks that the first answer of a batch has. None where the vendor does not mark answers, or this one is not
-/// marked or cannot be had.
-pub(crate) async fn first_mark(api: &Api, guard: &Guard<'_>, batch: &Batch) -> Result<Option<Mark>, Stop> {
+/// What the first of a batch's answers shows of whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// It has these marks.
+    Marked(Mark),
+    /// It has an id that batchstep did not send.
+    Unmarked,
+    /// Nothing: the vendor does not mark answers, or this one has no id or cannot be had.
+    Unknown,
+}
+
+impl Whose {
+    /// The marks, where there are any.
+    pub(crate) fn mark(self) -> Option<Mark> {
+        if let Self::Marked(mark) = self { Some(mark) } else { None }
+    }
+
+    /// Whether the batch is of other work than the one that has this key.
+    fn is_other_than(&self, key: &str) -> bool {
+        match self {
+            Self::Marked(mark) => !mark.is_of(key),
+            Self::Unmarked => true,
+            Self::Unknown => false,
+        }
+    }
+}
+
+/// What the first answer of a batch shows of whose the batch is.
+pub(crate) async fn first_answer(api: &Api, guard: &Guard<'_>, batch: &Batch) -> Result<Whose, Stop> {
     if api.marked_answers(batch).is_none() {
-        return Ok(None);
+        return Ok(Whose::Unknown);
     }
     let doing = format!("reading the first answer of batch {}", batch.id);
-    match guard.retry(&doing, RetryBudget::BeforeBatch, async || mark_of(api, batch).await).await {
-        Err(Stop::Failed(_)) => Ok(None),
-        mark => mark,
+    match guard.retry(&doing, RetryBudget::BeforeBatch, async || look_at_first(api, batch).await).await {
+        Err(Stop::Failed(_)) => Ok(Whose::Unknown),
+        whose => whose,
     }
 }
 
 /// The same, by one look. An error is one that may pass.
-async fn mark_of(api: &Api, batch: &Batch) -> Result<Option<Mark>, Failure> {
-    let Some(place) = api.marked_answers(batch) else { return Ok(None) };
+async fn look_at_first(api: &Api, batch: &Batch) -> Result<Whose, Failure> {
+    let Some(place) = api.marked_answers(batch) else { return Ok(Whose::Unknown) };
     let line = match first_line(api, &place).await {
         Ok(line) => line,
         Err(failure) if matches!(failure.advice(), Advice::Again(_)) => return Err(failure),
-        Err(_) => return Ok(None),
+        Err(_) => return Ok(Whose::Unknown),
     };
-    let id = api.vendor().dialect.answers().read(&line, None).custom_id;
-    Ok(id.and_then(|id| Mark::read(&id).map(|(mark, _)| mark)))
+    Ok(match api.vendor().dialect.answers().read(&line, None).custom_id {
+        Some(id) => Mark::read(&id).map_or(Whose::Unmarked, |(mark, _)| Whose::Marked(mark)),
+        None => Whose::Unknown,
+    })
 }
 
 /// The first line, or as much of it as it takes to see its id.

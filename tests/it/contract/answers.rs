@@ -140,6 +140,8 @@ pub(super) async fn late_and_short(subject: Subject) {
         "answers absent=90s",
         "answers gzip",
         "answers late=1m\nanswers page=2m\nanswers short=3m",
+        "answers short=100s",
+        "answers late=1m\nanswers uncounted",
         "answers uncounted",
         "answers undercounted",
         "content cut=700 times=3",

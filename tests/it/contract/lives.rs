@@ -45,6 +45,7 @@ pub(super) async fn the_deadline(subject: Subject) {
     assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
     assert_eq!(ran.count("succeeded"), lab.tally().rows_good, "{}", ran.text());
     assert_eq!(lab.tally().batches[0].status, "cancelled");
+    assert!(ran.took >= HOUR && ran.took <= HOUR + 12 * MINUTE, "{:?}", ran.took);
     // One that completes as it is cancelled is judged by its answers.
     let lab = subject.lab(2 * HOUR, "batch complete-on-cancel").await;
     let ran = lab.run(&["--timeout", "1h"]).await;
@@ -80,6 +81,7 @@ pub(super) async fn expiry(subject: Subject) {
     assert_eq!(ran.count("succeeded"), lab.tally().rows_good, "{}", ran.text());
     assert!(ran.count("succeeded") > 5 && ran.count("failed") > 5, "{}", ran.text());
     assert_eq!(ran.report["batches"][0]["status"], "expired");
+    assert!(ran.report["failures"][0]["code"].as_str().unwrap().contains("expired"), "{}", ran.text());
     // What expired is sent again, and nothing else.
     let lab = subject.lab(4 * HOUR, "batch expire=2h times=1").await;
     let ran = lab.run(&["--retries", "1"]).await;

@@ -16,6 +16,7 @@ use batchstep::internals::{Name, choose, facts};
 use batchstep_sandbox::Dialect;
 use batchstep_test_support::bench::request;
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use crate::lab::{Lab, Ran};
 
@@ -60,6 +61,8 @@ struct Promise {
 macro_rules! contract {
     ($($module:ident::$promise:ident, $needs:expr, $says:literal;)*) => {
         const PROMISES: &[Promise] = &[$(Promise { says: $says, needs: $needs }),*];
+        /// The dialects that have a test of each promise.
+        const TRIED: [Dialect; 2] = [Dialect::Openai, Dialect::Anthropic];
 
         $(mod $promise {
             use super::*;
@@ -170,6 +173,16 @@ impl Subject {
         }
     }
 
+    /// The create of twenty requests by a program that is not batchstep, where it needs no file.
+    fn create_of_others(self) -> Option<(&'static str, Value)> {
+        let requests: Vec<Value> =
+            self.other_requests().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        match self.dialect {
+            Dialect::Openai => None,
+            Dialect::Anthropic => Some(("/messages/batches", json!({ "requests": requests }))),
+        }
+    }
+
     /// A simulator whose batches take so long, with these faults, and a directory with twenty requests.
     async fn lab(self, takes: Duration, faults: &str) -> Lab {
         self.lab_of(takes, faults, 20).await
@@ -206,6 +219,7 @@ async fn killed(lab: &Lab, after: Duration, inputs: &[&str]) -> Option<Ran> {
 /// What the vendors keep of the promises. What is not promised is named by the capability that rules it out.
 #[test]
 fn what_each_dialect_keeps() {
+    assert_eq!(TRIED, Dialect::ALL, "each dialect that has a simulator has a test in the macro `contract`");
     let mut table = format!("| | {} |\n", Dialect::ALL.map(|dialect| format!("`{dialect}`")).join(" | "));
     table += &format!("|---{}|\n", "|---".repeat(Dialect::ALL.len()));
     for Promise { says, needs } in PROMISES {
