@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Drives the sandbox with the vendors' official SDKs, pinned, whose types must
 # take everything that it answers: create, poll, list, cancel, results, delete.
+# Then runs batchstep, whose calls must be ones that the SDKs' request models take.
 #
 #     BATCHSTEP=path/to/batchstep bench/sdks.sh
 #
@@ -35,9 +36,25 @@ drive() {
     server=
 }
 
+# Serves one dialect while batchstep calls.
+call() {
+    "$batchstep" sandbox --port 0 --takes 1s --dialect "$1" 2>"$log" &
+    server=$!
+    until grep -q SIMULATED "$log"; do
+        kill -0 $server
+        sleep 0.1
+    done
+    "$work/sdks/bin/python" bench/calls.py "$1" "$(sed -n 's|.* serves \(http://[^/]*\)/.*|\1|p' "$log")" "$batchstep"
+    kill $server
+    wait $server || true
+    server=
+}
+
 faults='batch expire=500ms after=2 times=1
 rows status=529 after=3 share=50%'
 drive openai "list 429 times=1
 $faults"
 drive anthropic "create 529 times=1
 $faults"
+call openai
+call anthropic
