@@ -91,6 +91,7 @@ impl Submitter<'_> {
         }
         Ok(is_anothers)
     }
+
     /// What the first answer of a batch that has ended shows. Answers that come late are waited for, since they may be
     /// another's.
     async fn awaited_answer(&self, mut batch: Batch) -> Result<Whose, Stop> {

@@ -1,6 +1,7 @@
 //! One line of the requests file: `{"custom_id", "params"}`, where `params` is the body of a Messages request.
 
 use serde::de::MapAccess;
+use serde_json::Value;
 
 use super::{ENDPOINT, VERSION};
 use crate::dialects::{Finding, RequestLine, Rules, Scrutiny, described, no_text, not_json};
@@ -38,6 +39,9 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
         row.add_findings(rules, &mut request.findings);
+        if is_current(rules) {
+            request.findings.extend(refused_block(line));
+        }
     }
     request.model = row.params.fields.model.take_text();
     request.custom_id = row.custom_id.take_text();
@@ -147,7 +151,7 @@ impl Params<'_> {
         if self.stream == Seen::Bool(true) {
             findings.push(Finding::new("true", "batches cannot stream", "remove it").of("params.stream"));
         }
-        if rules.header(VERSION.0).is_none_or(|version| version == VERSION.1) {
+        if is_current(rules) {
             for (field, seen) in REMOVED.into_iter().zip([&self.temperature, &self.top_p, &self.top_k]) {
                 if !seen.is_nothing() {
                     let expected = "version `2026-10-21` of the API refuses it";
@@ -157,6 +161,34 @@ impl Params<'_> {
             }
         }
     }
+}
+
+/// Whether the requests are for the version of the API that is asked for where the user selects none.
+fn is_current(rules: &Rules) -> bool {
+    rules.header(VERSION.0).is_none_or(|version| version == VERSION.1)
+}
+
+/// What else version `2026-10-21` refuses: documents in what the assistant said, and citations in what the user said.
+/// Only a line that has such a word is looked into.
+fn refused_block(line: &str) -> Option<Finding> {
+    if !line.contains("\"document\"") && !line.contains("\"citations\"") {
+        return None;
+    }
+    let line: Value = serde_json::from_str(line).ok()?;
+    let refused = |message: &Value| {
+        let is_document = |block: &Value| block["type"] == "document";
+        let is_cited =
+            |block: &Value| block["type"] == "text" && block["citations"].as_array().is_some_and(|all| !all.is_empty());
+        let blocks = message["content"].as_array()?;
+        match message["role"].as_str()? {
+            "assistant" => blocks.iter().any(is_document).then_some("a document in an assistant turn"),
+            "user" => blocks.iter().any(is_cited).then_some("a text with citations in a user turn"),
+            _ => None,
+        }
+    };
+    let found = line["params"]["messages"].as_array()?.iter().find_map(refused)?;
+    let fix = "remove it, or set `headers: anthropic-version: 2023-06-01`";
+    Some(Finding::new(format!("`params.messages` has {found}"), "version `2026-10-21` of the API refuses it", fix))
 }
 
 #[cfg(test)]
@@ -207,6 +239,22 @@ mod tests {
         requests.jsonl:10: the requests have OpenAI's form; Anthropic takes its own: write `custom_id` and `params`, or choose the provider that the requests are for
         requests.jsonl:11: the line is an empty array; each line is one whole JSON object: write an object with `custom_id` and `params`
         ");
+        let turn = |role: &str, block: &str| {
+            of(
+                "{\"role\":\"user\",\"content\":\"Hi\"}",
+                &format!(r#"{{"role":"{role}","content":[{block}]}}"#),
+                "\"k\"",
+            )
+        };
+        let (document, cited) = (r#"{"type":"document"}"#, r#"{"type":"text","text":"x","citations":[{}]}"#);
+        let lines = [turn("assistant", document), turn("user", cited).replace("\"k\"", "\"l\"")];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert_snapshot!(faults(&lines, None), @r"
+        requests.jsonl:1: `params.messages` has a document in an assistant turn; version `2026-10-21` of the API refuses it: remove it, or set `headers: anthropic-version: 2023-06-01`
+        requests.jsonl:2: `params.messages` has a text with citations in a user turn; version `2026-10-21` of the API refuses it: remove it, or set `headers: anthropic-version: 2023-06-01`
+        ");
+        assert_eq!(faults(&lines, Some("2023-06-01")), "");
+        assert_eq!(faults(&[&turn("user", document)], None), "");
         let warm = of("9", "9,\"temperature\":0", "\"f\"");
         assert_eq!(faults(&[&warm], Some("2023-06-01")), "");
     }
