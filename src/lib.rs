@@ -11,6 +11,7 @@ mod session;
 pub mod world;
 pub mod launcher;
 mod plan;
+mod variables;
 // How it is told: families of interchangeable peers, and what they tell.
 mod hosts;
 mod formats;

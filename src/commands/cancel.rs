@@ -19,6 +19,7 @@ use crate::invocation::Invocation;
 use crate::plan::Server;
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
 use crate::session::{Session, connect, recall};
+use crate::variables::unprinted;
 use crate::world::World;
 
 /// What a signal does to the command.
@@ -110,7 +111,7 @@ async fn cancel_batches(inputs: inputs::Cancel, session: &Session<'_>) -> Result
         ids.extend(found);
     }
     let uncertain = end(&canceller, &ids, why, session).await;
-    outcome(uncertain, &unfound, &Invocation::new(&api, &connection, &world.env), session)
+    outcome(uncertain, &unfound, &Invocation::new(&api, &connection, unprinted(&connection, &world.env)), session)
 }
 
 /// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.

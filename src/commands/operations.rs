@@ -20,6 +20,7 @@ use crate::retry::Failure;
 use crate::retry_loop::refused;
 use crate::simulator::Simulator;
 use crate::text::shorten;
+use crate::variables::unprinted;
 use crate::world::World;
 
 /// How many pairs of metadata the API takes.
@@ -67,7 +68,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
     let lost = created.as_ref().is_err_and(Failure::is_ambiguous);
     let created = told("creating the batch", created).map_err(|error| match lost {
         true => {
-            let how = Invocation::new(&api, &inputs.connection, &world.env);
+            let how = Invocation::new(&api, &inputs.connection, unprinted(&inputs.connection, &world.env));
             let look = how.list().map(|list| format!("look with `{list}` before you try again, which may pay twice"));
             let hints = look.map(|look| format!("The batch may exist anyway: {look}."));
             how.with_needs(hints.into_iter().collect()).into_iter().fold(error, Error::hint)
