@@ -12,8 +12,7 @@ use clap::ValueEnum as _;
 
 use crate::api::Api;
 use crate::dialects::{self, Name};
-use crate::env::Env;
-use crate::inputs::{Connection, OUTPUT_DIR, Unchecked, Work};
+use crate::inputs::{Connection, OUTPUT_DIR, Work};
 use crate::values::Reuse;
 
 /// The variable from which a base URL is read whose query is not shown.
@@ -35,8 +34,8 @@ pub(crate) struct Invocation {
 }
 
 impl Invocation {
-    /// How the provider that `connection` names is reached.
-    pub(crate) fn new(api: &Api, connection: &Connection, env: &Env) -> Self {
+    /// How the provider that `connection` names is reached. `unprinted` are inputs that were typed and are not printed.
+    pub(crate) fn new(api: &Api, connection: &Connection, unprinted: Vec<&'static str>) -> Self {
         let vendor = api.vendor();
         let mut flags = String::new();
         if vendor.name != dialects::choose(Name::Openai).name {
@@ -54,8 +53,7 @@ impl Invocation {
         if let Some(path) = &connection.ca_file {
             flags += &format!(" --ca-file {}", shell_word(&path.display().to_string()));
         }
-        let (output_dir, unprinted) = (OUTPUT_DIR.into(), unprinted(connection, env));
-        Self { connection: Some(flags), output_dir, rerun: None, check: None, unprinted }
+        Self { connection: Some(flags), output_dir: OUTPUT_DIR.into(), rerun: None, check: None, unprinted }
     }
 
     /// Of a command that keeps its results and its journal here.
@@ -177,21 +175,6 @@ pub(crate) fn check(work: &Work, provider: Option<Name>) -> Option<String> {
     } else {
         format!("batchstep check{words}{flags}")
     })
-}
-
-/// The inputs that were typed as flags and are not printed: what the environment has is there the next time, too.
-fn unprinted(connection: &Connection, env: &Env) -> Vec<&'static str> {
-    let text = |Unchecked(text): &Unchecked| text.clone();
-    let typed = [
-        ("api-key", connection.api_key.iter().map(text).collect::<Vec<String>>()),
-        ("headers", connection.headers.iter().map(text).collect()),
-        ("organization", connection.organization.iter().cloned().collect()),
-        ("project", connection.project.iter().cloned().collect()),
-    ];
-    let is_typed = |(name, values): &(&'static str, Vec<String>)| {
-        !values.is_empty() && !env.candidates(name).iter().any(|theirs| theirs == values)
-    };
-    typed.into_iter().filter(is_typed).map(|(name, _)| name).collect()
 }
 
 /// A text as one word of a POSIX shell, quoted where it has to be: ids are the provider's text.

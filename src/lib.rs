@@ -11,6 +11,7 @@ mod session;
 pub mod world;
 pub mod launcher;
 mod plan;
+mod variables;
 // How it is reported: families of interchangeable peers, and what they report.
 mod hosts;
 mod formats;

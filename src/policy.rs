@@ -225,6 +225,8 @@ mod tests {
         assert!(BEYOND_WINDOW >= CLOCK_SKEW && FINISHED_LOOK_BACK >= RUNNING_LOOK_BACK);
         assert!(LISTING_LOOK_BACK >= RUNNING_LOOK_BACK, "what can be cancelled can be listed");
         assert!(RACE > LIST_LAG + SECOND_LOOK + FRESH_LOOK);
+        // All that an account may create in the hours that the clocks may differ by is within the pages.
+        assert!(PAGE * PAGES as u64 >= MOST_SHARDS as u64 * CLOCK_SKEW.as_secs() / HOUR.as_secs());
     }
 
     #[test]
@@ -259,6 +261,7 @@ mod tests {
         assert!(CALL_TIMEOUT + RETRY_AFTER_CAP < BEFORE_BATCH && CONNECT_TIMEOUT < CALL_TIMEOUT);
         assert!(REFUSAL_LASTS < BEFORE_BATCH && FILE_LOOK * FILE_LOOKS < BEFORE_BATCH);
         assert!(FIRST_POLL < POLL_INTERVAL && RETRIES < MOST_ATTEMPTS);
+        assert!(FASTEST_POLL < FIRST_POLL && SHORTEST_FILE_LIFE < FILE_LIFE && FILE_LIFE < LONGEST_SPAN);
         let double = |wait: &Duration| Some(LONGEST_ROOM_WAIT.min(*wait * 2));
         let waits = std::iter::successors(Some(FIRST_ROOM_WAIT), double).take(MOST_ROOM_WAITS as usize);
         assert!(waits.sum::<Duration>() > 2 * HOUR, "docs/runs.md says so");

@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 use crate::clock::Clock;
 use crate::effects::{Effect, LogTarget, Screen, explain};
 use crate::emitter::Events;
-use crate::env::{Env, Setting, Unknown};
+use crate::env::{Env, Setting};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, Host};
@@ -17,6 +17,7 @@ use crate::inputs::Cli;
 use crate::launcher::Launcher;
 use crate::shutdown::Shutdown;
 use crate::values::{Ci, SummaryInput};
+use crate::variables::Unknown;
 
 /// The outside world, as values.
 pub struct World {

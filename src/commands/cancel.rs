@@ -19,6 +19,7 @@ use crate::invocation::Invocation;
 use crate::plan::Server;
 use crate::policy::{CANCELLING, RUNNING_LOOK_BACK};
 use crate::session::{Session, connect, recall};
+use crate::variables::unprinted;
 use crate::world::World;
 
 /// What a signal does to the command.
@@ -81,22 +82,30 @@ async fn cancel_batches(inputs: inputs::Cancel, session: &Session<'_>) -> Result
     }
     let connection = inputs.connection.clone();
     let api = connect(Server::remote(inputs.connection)?, world.clock).await?;
-    if pending || !inputs.create.is_empty() {
-        search::check_marks(&api)?;
-    }
+    // Where a batch shows no marks, one of a create or of this repository cannot be told; those that are named can.
+    let (creates, mut trouble) = match search::check_marks(&api) {
+        Ok(()) => (&inputs.create[..], None),
+        Err(error) => (&[][..], Some(error).filter(|_| pending || !inputs.create.is_empty())),
+    };
+    let pending = pending && trouble.is_none();
     let guard = session.guard(Instant::now() + inputs.timeout.unwrap_or(CANCELLING));
     let canceller = Canceller { api: &api, guard: &guard, clock: world.clock };
     let (mut ids, mut unfound) = (inputs.batch_id, Vec::new());
     let mut why = "as was asked for";
-    let looks = inputs.create.iter().map(|create| canceller.find(create));
-    for (create, found) in inputs.create.iter().zip(join_all(looks).await) {
+    let looks = creates.iter().map(|create| canceller.find(create));
+    for (create, found) in creates.iter().zip(join_all(looks).await) {
         let found = match found {
+            Ok(found) => found,
             // What was found before it came is still cancelled.
             Err(Stop::Signal(_)) => {
                 unfound.push(create.as_str());
                 continue;
             }
-            found => found.map_err(stopped)?,
+            // So is what is named.
+            Err(stop) => {
+                trouble = Some(stopped(stop));
+                continue;
+            }
         };
         why = "the run that made it is gone";
         if found.is_empty() {
@@ -113,7 +122,16 @@ async fn cancel_batches(inputs: inputs::Cancel, session: &Session<'_>) -> Result
         ids.extend(found);
     }
     let uncertain = end(&canceller, &ids, why, session).await;
-    outcome(uncertain, &unfound, &Invocation::new(&api, &connection, &world.env), session)
+    let done =
+        outcome(uncertain, &unfound, &Invocation::new(&api, &connection, unprinted(&connection, &world.env)), session);
+    match (trouble, done) {
+        (None, done) => done,
+        (Some(trouble), Ok(())) => Err(trouble),
+        (Some(trouble), Err(error)) => {
+            session.warn(trouble.sentence());
+            Err(error)
+        }
+    }
 }
 
 /// Cancels all of them before it waits for the first; trouble with one keeps none of the others alive.

@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::list::{self, Output};
 use crate::api::Api;
 use crate::client::{Client, Reply};
-use crate::dialects::NewBatch;
+use crate::dialects::{Intake, NewBatch};
 use crate::effects::{Effect, NewFile};
 use crate::error::{Error, Exit};
 use crate::inert_json::inert;
@@ -20,6 +20,7 @@ use crate::retry::Failure;
 use crate::retry_loop::refused;
 use crate::simulator::{Dialect, Simulator};
 use crate::text::shorten;
+use crate::variables::unprinted;
 use crate::world::World;
 
 /// How many pairs of metadata the API takes.
@@ -56,6 +57,10 @@ pub(crate) async fn batch(command: Batch, world: &World) -> Result<(), Error> {
 
 async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error> {
     let api = connect(inputs.connection.clone(), world)?;
+    if let Intake::InCreate(_) = api.vendor().dialect.intake() {
+        let message = format!("A batch at {} is not created from a file.", api.vendor().name());
+        return Err(Error::usage(message).hint("Use `batchstep submit`, which sends the requests with the create."));
+    }
     let new = NewBatch {
         input_file_id: Some(&inputs.file_id),
         endpoint: &inputs.endpoint,
@@ -67,7 +72,7 @@ async fn create(inputs: inputs::CreateBatch, world: &World) -> Result<(), Error>
     let lost = created.as_ref().is_err_and(Failure::is_ambiguous);
     let created = or_refused("creating the batch", created).map_err(|error| match lost {
         true => {
-            let how = Invocation::new(&api, &inputs.connection, &world.env);
+            let how = Invocation::new(&api, &inputs.connection, unprinted(&inputs.connection, &world.env));
             let look = how.list().map(|list| format!("look with `{list}` before you try again, which may pay twice"));
             let hints = look.map(|look| format!("The batch may exist anyway: {look}."));
             how.with_needs(hints.into_iter().collect()).into_iter().fold(error, Error::hint)

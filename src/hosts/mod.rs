@@ -93,11 +93,30 @@ pub(crate) struct Options {
     pub log: LogTarget,
 }
 
+/// A CI system that says in its variables that it runs this process. Nothing else tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum System {
+    /// GitHub Actions. Forgejo and Gitea set its variables too, in addition to their own.
+    GitHub,
+    /// Woodpecker or Drone, whose steps may be plugins. They have no host of their own.
+    Plugins,
+}
+
+impl System {
+    /// Whether the environment shows it.
+    pub(crate) fn is_shown(self, env: &Env) -> bool {
+        match self {
+            Self::GitHub => env.is_true("GITHUB_ACTIONS"),
+            Self::Plugins => env.get("CI") == Some("woodpecker") || env.is_true("DRONE"),
+        }
+    }
+}
+
 /// Finds the host.
 pub(crate) fn detect(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
     match ci {
         Ci::GitHub => Box::new(github::GitHub::new(env, options.summary)),
-        Ci::Auto if env.is_github() => Box::new(github::GitHub::new(env, options.summary)),
+        Ci::Auto if System::GitHub.is_shown(env) => Box::new(github::GitHub::new(env, options.summary)),
         Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal { log: options.log }),
     }
 }

@@ -15,6 +15,7 @@ use crate::inputs;
 use crate::invocation::Invocation;
 use crate::plan::Server;
 use crate::policy::BEFORE_BATCH;
+use crate::variables::unprinted;
 
 /// A session with its provider.
 pub(crate) struct Connected<'a> {
@@ -40,7 +41,7 @@ impl<'a> Session<'a> {
         let is_in_process = server.simulator.is_some();
         let left = post::inputs_to_leave(inputs, &server.connection.base_url);
         let api = connect(server, self.world.clock).await?;
-        let how = Invocation::new(&api, inputs, &self.world.env);
+        let how = Invocation::new(&api, inputs, unprinted(inputs, &self.world.env));
         let how = if is_in_process { how.in_process() } else { how };
         // A sandbox in this process leaves nothing to anybody.
         if !is_in_process {

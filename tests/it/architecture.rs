@@ -66,6 +66,22 @@ fn no_member_of_a_family_names_another() {
 }
 
 #[test]
+fn no_function_takes_a_boolean() {
+    let mut found = Vec::new();
+    for (name, text) in sources() {
+        // serde's visitors have this one.
+        for function in text.split("fn ").skip(1).filter(|function| !function.starts_with("visit_bool")) {
+            let signature = function.split(['{', ';']).next().unwrap_or_default();
+            let parameters = signature.split("->").next().unwrap_or_default();
+            if [": bool", "Option<bool>"].iter().any(|boolean| parameters.contains(boolean)) {
+                found.push(format!("{name}: fn {}", parameters.lines().next().unwrap_or_default()));
+            }
+        }
+    }
+    assert_eq!(found, [""; 0], "an enum says at the call what is meant");
+}
+
+#[test]
 fn files_stay_within_their_budgets() {
     for path in ["src", "crates", "tests"].into_iter().flat_map(|below| files(below, ".rs")) {
         let text = fs::read_to_string(&path).expect("a source file");

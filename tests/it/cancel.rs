@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use batchstep::env::Env;
+use batchstep_sandbox::Dialect;
 use serde_json::Value;
 
 use crate::lab::Lab;
@@ -53,6 +54,18 @@ async fn a_create_that_never_arrived_is_looked_for_and_no_more() {
     assert_eq!(ended.exit, 0, "{}", ended.text());
     assert!(ended.text().contains("nothing to cancel"), "{}", ended.text());
     assert!(ended.took <= 61 * SECOND, "{:?}", ended.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_create_that_cannot_be_looked_for_keeps_no_named_batch_alive() {
+    for (dialect, faults) in [(Dialect::Openai, "list 403"), (Dialect::Anthropic, "")] {
+        let lab = Lab::speaking(dialect, HOUR, faults, 20).await;
+        assert_eq!(lab.submit(&["--reuse", "never"]).await.exit, 0);
+        let id = lab.tally().batches[0].id.clone();
+        let ended = lab.command(&["cancel", &id, "--create", "abcdef012345", "--timeout", "5m"], &[]).await;
+        assert_ne!(ended.exit, 0, "{dialect}: {}", ended.text());
+        assert!(!lab.is_anything_running(), "{dialect}: {}", ended.text());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -28,7 +28,7 @@ pub(super) fn page(body: &[u8]) -> Result<Page, Error> {
 fn batch_of(object: &Value) -> Result<Batch, Error> {
     let tally = object.get("request_counts").map(Tally::of).unwrap_or_default();
     let (is_ended, status) = match object.get("processing_status").and_then(Value::as_str) {
-        Some("ended") => (true, tally.end(object.get("cancel_initiated_at").is_some_and(Value::is_string))),
+        Some("ended") => (true, tally.end(object)),
         Some("canceling") => (false, Status::Cancelling),
         Some("in_progress") | None => (false, Status::InProgress),
         Some(other) => (false, Status::Other(other.to_owned())),
@@ -81,7 +81,8 @@ impl Tally {
 
     /// How a batch ended: all of them are `ended`, and what became of the requests tells the rest. One that was
     /// cancelled too late completed.
-    fn end(&self, is_cancelled: bool) -> Status {
+    fn end(&self, batch: &Value) -> Status {
+        let is_cancelled = batch.get("cancel_initiated_at").is_some_and(Value::is_string);
         match (self.canceled, self.expired) {
             (Some(1..), _) => Status::Cancelled,
             (None, _) if is_cancelled => Status::Cancelled,
