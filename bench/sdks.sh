@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Drives the sandbox with the vendors' official SDKs, pinned, whose types must
 # take everything that it answers: create, poll, list, cancel, results, delete.
-# Then runs batchstep, whose calls must be ones that the SDKs' request models take.
+# Then runs batchstep, whose calls must be ones that the SDKs make and whose bodies
+# must be what their request models take.
 #
 #     BATCHSTEP=path/to/batchstep bench/sdks.sh
 #
@@ -22,32 +23,37 @@ if ! [[ -e $work/sdks/ready ]]; then
     touch "$work/sdks/ready"
 fi
 
-# Serves one dialect while its SDK calls: dialect, faults.
-drive() {
-    "$batchstep" sandbox --port 0 --takes 1s --dialect "$1" --fault "$2" 2>"$log" &
+# Serves a dialect at $origin: dialect, further arguments.
+serve() {
+    # Here, since the line of the server before it must be gone before the first look.
+    : >"$log"
+    "$batchstep" sandbox --port 0 --dialect "$@" 2>"$log" &
     server=$!
     until grep -q SIMULATED "$log"; do
         kill -0 $server
         sleep 0.1
     done
-    "$work/sdks/bin/python" bench/sdks.py "$1" "$(sed -n 's|.* serves \(http://[^/]*\)/.*|\1|p' "$log")"
+    origin=$(sed -n 's|.* serves \(http://[^/]*\)/.*|\1|p' "$log")
+}
+
+stop() {
     kill $server
     wait $server || true
     server=
 }
 
-# Serves one dialect while batchstep calls.
+# The SDK calls: dialect, faults.
+drive() {
+    serve "$1" --takes 1s --fault "$2"
+    "$work/sdks/bin/python" bench/sdks.py "$1" "$origin"
+    stop
+}
+
+# batchstep calls, and runs into a deadline of a second: dialect.
 call() {
-    "$batchstep" sandbox --port 0 --takes 1s --dialect "$1" 2>"$log" &
-    server=$!
-    until grep -q SIMULATED "$log"; do
-        kill -0 $server
-        sleep 0.1
-    done
-    "$work/sdks/bin/python" bench/calls.py "$1" "$(sed -n 's|.* serves \(http://[^/]*\)/.*|\1|p' "$log")" "$batchstep"
-    kill $server
-    wait $server || true
-    server=
+    serve "$1" --takes 3s
+    "$work/sdks/bin/python" bench/calls.py "$1" "$origin" "$batchstep"
+    stop
 }
 
 faults='batch expire=500ms after=2 times=1
