@@ -38,6 +38,7 @@ serve() {
 
 stop() {
     kill $server
+    # Its status is that of the signal.
     wait $server || true
     server=
 }

@@ -28,7 +28,7 @@ impl Engine {
         Self { takes, weather: Weather::new(faults), ids: Ids::new(), calls: BTreeMap::new() }
     }
 
-    /// A call arrives: it is counted, and the weather has its say.
+    /// Counts a call that arrives, and applies the faults that match it.
     pub(super) fn called(&mut self, operation: Operation, now: Duration) -> Strike {
         *self.calls.entry(operation.word().to_owned()).or_default() += 1;
         self.weather.call(operation, now)

@@ -101,7 +101,7 @@ impl World {
         self.batches.iter().filter(|batch| batch.life.over_for(now).is_none()).count()
     }
 
-    /// A batch that was deleted was paid for all the same.
+    /// A deleted batch still counts as paid.
     pub(super) fn count(&self, now: Duration) -> Tally {
         let batches = self.batches.iter().map(|batch| (&batch.life, batch.marked()));
         Tally::of(self.engine.calls(), 0, batches, own_id, now)

@@ -205,8 +205,8 @@ impl Calls {
         self.shutdown.ordered().is_some()
     }
 
-    /// Two tries, for what does no harm twice. Not the retry loop, which reads a provider's failures and waits until
-    /// the run's deadline: here nobody waits long, and a refusal is final.
+    /// Two tries, for calls that are harmless to repeat. This is not the retry loop, which reads a provider's failures
+    /// and waits until the run's deadline: a comment or a check is not worth a long wait, and a refusal is final.
     async fn again(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
         match self.once(path, ask).await {
             Err(Trouble::Lost(_)) if !self.hurries() => {
