@@ -26,6 +26,11 @@ pub(super) async fn several_batches(subject: Subject) {
     assert!(killed(&lab, 50 * SECOND, &["--max-requests", "6"]).await.is_none());
     let ran = lab.run(&["--max-requests", "6"]).await;
     assert_paid_once(&lab, &ran);
+    // The replies to two creates of the same size are lost: neither batch is taken for the other.
+    let lab = subject.lab(HOUR, "create drop times=2").await;
+    let ran = lab.run(&["--max-requests", "5"]).await;
+    assert_paid_once(&lab, &ran);
+    assert_eq!(lab.tally().creates, 4, "{}", ran.text());
 }
 
 /// What is done of a batch is said while it runs.
