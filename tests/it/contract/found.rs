@@ -60,6 +60,13 @@ pub(super) async fn an_earlier_attempt(subject: Subject) {
         assert_eq!((ran.exit, lab.tally().creates), (0, creates), "{run}/{attempt}: {}", ran.text());
         ran.assert_complete(20);
     }
+    // Other requests of the same step, as many, are other work.
+    lab.forget();
+    lab.env = github(7, 3);
+    lab.ask(&subject.other_requests());
+    let ran = lab.run(&[]).await;
+    assert_eq!((ran.exit, lab.tally().creates), (0, 3), "{}", ran.text());
+    ran.assert_complete(20);
 }
 
 /// A batch that runs is waited for by whoever has the same requests.
