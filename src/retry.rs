@@ -137,7 +137,9 @@ impl Failure {
                 403 => vec![
                     "Check that the key may use files and batches, and that `organization` and `project` are right.",
                 ],
-                404 => vec!["Check `base-url`: it usually ends in `/v1`; files and batches belong to one project."],
+                404 => {
+                    vec!["Check `base-url`: most end in `/v1`. Files and batches belong to one project or workspace."]
+                }
                 413 => vec!["The provider takes smaller files than this one: split it, or shorten its requests."],
                 _ => Vec::new(),
             },

@@ -355,7 +355,10 @@ pub(crate) fn window(window: Option<&str>, vendor: &Vendor) -> Result<String, Er
             vendor.name,
             known.join(", ")
         ))
-        .hint("Use `--provider compatible` for a server that takes others."));
+        .hint(match vendor.dialect.intake() {
+            Intake::File(_) => "Use `--provider compatible` for a server that takes others.",
+            Intake::InCreate(_) => "Leave it out.",
+        }));
     }
     Ok(window.to_owned())
 }
