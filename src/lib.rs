@@ -12,9 +12,11 @@ pub mod world;
 pub mod launcher;
 mod plan;
 mod variables;
+mod tracked;
 // How it is reported: families of interchangeable peers, and what they report.
 mod hosts;
 mod formats;
+mod headline;
 mod outputs;
 mod verdict;
 mod invocation;

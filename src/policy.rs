@@ -210,6 +210,9 @@ pub(crate) const CHECK_TROUBLES: usize = 3;
 /// How long a comment and a check may take at the end.
 pub(crate) const PUBLISHING: Duration = MINUTE;
 
+/// How long git may take to answer one question. Hashing 200 MB takes it about a second.
+pub(crate) const GIT: Duration = Duration::from_secs(5);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
 use crate::phases::PhaseTime;
+use crate::requests::places::Places;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
@@ -89,6 +90,17 @@ pub struct Asked {
     pub model: Option<String>,
     /// The digest that names this work: over the bytes, the endpoint and the window.
     pub key: Option<String>,
+    /// Where the files can be read at the run's commit: those that are tracked there and unchanged.
+    pub pages: Vec<FilePage>,
+}
+
+/// Where people read a requests file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FilePage {
+    /// The file, as the user named it.
+    pub file: String,
+    /// Its page at the run's commit; `#L7` after it leads to a line.
+    pub url: String,
 }
 
 /// One batch.
@@ -118,6 +130,10 @@ pub struct BatchReport {
     pub error_count: u64,
     /// How the run came by it, if it did not create it.
     pub attached: Option<Attachment>,
+    /// Its page at the provider, where that has one.
+    pub url: Option<String>,
+    /// The page of the run that created it, if this run attached to it and its host is known.
+    pub run_url: Option<String>,
 }
 
 /// A part of the requests.
@@ -208,6 +224,39 @@ pub struct FailureGroup {
     pub count: u64,
     /// The first few, by `custom_id`.
     pub custom_ids: Vec<String>,
+    /// What happens if these requests are sent again as they are.
+    pub prospect: Prospect,
+    /// What to do about them, a sentence.
+    pub advice: String,
+    /// Where the first three of them are.
+    pub examples: Vec<Example>,
+}
+
+/// What happens if a failed request is sent again as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prospect {
+    /// It may pass.
+    #[default]
+    MayPass,
+    /// It fails again until somebody changes the request, the key or the account.
+    FailsAgain,
+    /// An answer was paid for and is not good; another one is paid for as well.
+    PaidAgain,
+}
+
+/// A request as an example of its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// Its `custom_id`.
+    pub custom_id: String,
+    /// The requests file, as the user named it, where the requests are at hand.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u64>,
+    /// Its index among all requests, from 0.
+    #[serde(skip)]
+    pub index: Option<u32>,
 }
 
 impl FailureGroup {
@@ -310,6 +359,7 @@ impl Report {
             endpoint: checked.endpoint.clone(),
             model: checked.model.clone(),
             key: None,
+            pages: Vec::new(),
         };
         if checked.shards.len() > 1 && checked.fault_count == 0 {
             self.shards = checked.shards.iter().map(ShardReport::planned).collect();
@@ -343,6 +393,20 @@ impl Report {
     /// Where the provider answers, if it was asked at all.
     pub fn asked_origin(&self) -> Option<&str> {
         Some(&*self.origin).filter(|origin| !origin.is_empty())
+    }
+
+    /// Where in the user's files the examples of failures are.
+    pub(crate) fn locate_examples(&mut self, places: &Places) {
+        for example in self.failures.iter_mut().flat_map(|group| &mut group.examples) {
+            let place = example.index.and_then(|index| places.locate(u64::from(index) + 1));
+            (example.file, example.line) = place.map(|(file, line)| (file.to_owned(), line)).unzip();
+        }
+    }
+
+    /// The page of a line of a requests file, where the file has one.
+    pub(crate) fn line_url(&self, file: &str, line: u64) -> Option<String> {
+        let page = self.requests.pages.iter().find(|page| page.file == file)?;
+        Some(format!("{}#L{line}", page.url))
     }
 
     /// Of each batch that the run did not create: how it came by it.
@@ -381,6 +445,8 @@ impl BatchReport {
             errors: batch.errors.iter().map(fault).collect(),
             error_count: batch.errors.total,
             attached,
+            url: None,
+            run_url: None,
         }
     }
 }

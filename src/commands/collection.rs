@@ -81,7 +81,7 @@ impl<'a> Collection<'a> {
             .stages(ids)
             .await
             .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.max_failed(&[]), &self.dir.how));
-        Ok(self.dir.conclude(verdict))
+        Ok(self.dir.conclude(verdict).await)
     }
 
     /// What is reported of it.

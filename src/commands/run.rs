@@ -112,7 +112,7 @@ impl<'a> Run<'a> {
         let verdict = Box::pin(self.stages())
             .await
             .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.max_failed, &self.dir.how));
-        self.dir.conclude(verdict)
+        self.dir.conclude(verdict).await
     }
 
     /// Check, obtain batches, wait, collect: the verdict on what came of it.
@@ -294,7 +294,7 @@ impl<'a> Run<'a> {
         let all = &*all;
         self.report_batches(all, places);
         self.warn_of_retries(all);
-        let collected = self.report_answers(collected);
+        let collected = self.report_answers(collected, places);
         let ends = ends(all, &collected);
         let verdict = self.judge(all, &ends, &collected);
         self.warn_of_what_goes_on(all);
@@ -320,7 +320,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn report_answers(&mut self, collected: Option<Result<Gathered, Stop>>) -> Collected {
+    fn report_answers(&mut self, collected: Option<Result<Gathered, Stop>>, places: &Places) -> Collected {
         match collected {
             None => Collected::default(),
             Some(Err(stop)) => Collected { stop: Some(stop), ..Collected::default() },
@@ -331,6 +331,7 @@ impl<'a> Run<'a> {
                 let rows = Some(Rows::of(&results));
                 let events = &self.connected.session.events;
                 gather::record(results, &self.plan.output_dir, events, &mut self.dir.report);
+                self.dir.report.locate_examples(places);
                 Collected { rows, doubtful, here, stop: None }
             }
         }

@@ -7,9 +7,10 @@
 //! this file alone knows their names.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::effects::{Effect, LogTarget};
 use crate::env::Env;
@@ -44,6 +45,14 @@ pub(crate) trait Host {
     fn publisher(&self, _env: &Env, _options: PublishOptions, _reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
         Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
     }
+    /// The commit that it runs on, where the host shows files of it.
+    fn commit(&self) -> Option<Commit> {
+        None
+    }
+    /// The page of a run that [`identity`](Self::identity) named so, if that was a run of this host's.
+    fn run_page(&self, _run: &str) -> Option<String> {
+        None
+    }
     /// What an earlier process of the same step left to be ended.
     fn unfinished(&self) -> Unfinished {
         Unfinished::default()
@@ -69,6 +78,25 @@ pub(crate) struct Identity {
     pub repo: Option<String>,
     /// The host, run, attempt, job and step, as `github/123/1/build/evaluate`, at most 512 characters of ASCII.
     pub run: Option<String>,
+}
+
+/// A commit of the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// The directory that it is checked out in.
+    pub workspace: PathBuf,
+    /// Its full name.
+    pub sha: String,
+    /// The address that a path in the repository is appended to.
+    pub pages: String,
+}
+
+impl Commit {
+    /// The page of a file by its path in the repository, with `/` between names.
+    pub(crate) fn page(&self, path: &str) -> String {
+        let parts: Vec<String> = path.split('/').map(|part| utf8_percent_encode(part, IN_PATH).to_string()).collect();
+        format!("{}/{}", self.pages, parts.join("/"))
+    }
 }
 
 /// What a process left to be ended by whoever comes after it.
@@ -143,6 +171,9 @@ fn run_name(components: [&str; 5]) -> String {
 
 /// What is encoded in a component beside all that is not ASCII: what separates, encodes, or cannot be seen.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'/').add(b'%');
+
+/// What is encoded in a name of a path: all but what RFC 3986 calls unreserved.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A component percent-encoded. A long one is cut; its digest keeps it apart from its like.
 fn component(text: &str) -> String {

@@ -12,6 +12,7 @@
 use std::io;
 use std::path::PathBuf;
 
+mod advice;
 mod discard;
 mod held;
 mod last_line;

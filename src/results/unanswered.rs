@@ -6,6 +6,7 @@ use super::held::Held;
 use super::row::{Failed, Outcome, Retry};
 use crate::dialects::{Failure, Fate, Ran, ReadAnswers};
 use crate::error::{Error, Exit};
+use crate::report::Prospect;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_REQUEST, Lines};
 use crate::requests::source::{Reader, Source};
@@ -15,7 +16,7 @@ use crate::values::RetryOn;
 pub(super) const MISSING: &str = "batchstep_missing";
 
 /// The code of a request whose answer no longer exists.
-const GONE: &str = "answers_gone";
+pub(super) const GONE: &str = "answers_gone";
 
 /// How answers are read, and requests without a good one are treated.
 #[derive(Clone, Copy)]
@@ -49,6 +50,18 @@ impl Absence {
         match self {
             Self::Missing => "The provider gave no answer to this request.",
             Self::Gone => "The file that held the answer no longer exists at the provider.",
+        }
+    }
+}
+
+impl Absence {
+    /// What to do about the requests without a line.
+    pub(super) fn advice(self) -> (Prospect, &'static str) {
+        match self {
+            Self::Missing => (Prospect::MayPass, "No answer came for these; send them again."),
+            Self::Gone => {
+                (Prospect::PaidAgain, "These answers were paid for and are deleted; new ones are paid for as well.")
+            }
         }
     }
 }

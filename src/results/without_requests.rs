@@ -52,7 +52,12 @@ pub(crate) fn keep_order(
     }
     if missing > 0 {
         let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
-        found.failures.push(FailureGroup { code, status: None, message, count: missing, custom_ids: Vec::new() });
+        let (prospect, advice) = absence.advice();
+        let (custom_ids, examples) = (Vec::new(), Vec::new());
+        let advice = advice.to_owned();
+        let group =
+            FailureGroup { code, status: None, message, count: missing, custom_ids, prospect, advice, examples };
+        found.failures.push(group);
         found.failures.sort_by_key(|group| std::cmp::Reverse(group.count));
     }
     Ok(found)

@@ -78,13 +78,18 @@ impl<'a> Directory<'a> {
     ///
     /// Without the file the host still gets the ids, the counts and what failed
     /// first, but nothing that looks like success.
-    pub(crate) fn conclude(&mut self, verdict: Verdict) -> Exit {
+    pub(crate) async fn conclude(&mut self, verdict: Verdict) -> Exit {
         let verdict = Verdict { hints: self.how.with_needs(verdict.hints), ..verdict };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
         self.report.warnings = self.connected.session.events.warnings().split_off(self.warned);
         self.report.simulated |= self.connected.api.is_simulated();
         self.report.phases = self.phases.finish();
+        self.connected.session.link(&mut self.report).await;
+        let vendor = self.connected.api.vendor();
+        if vendor.base_url.is_some_and(|url| url.starts_with(&self.connected.api.origin())) {
+            self.report.batches.iter_mut().for_each(|batch| batch.url = vendor.batch_page(&batch.id));
+        }
         self.report.ended_at = rfc3339(self.connected.session.world.clock.unix());
         write_report(&mut self.report, &self.path, exit)
     }

@@ -20,6 +20,7 @@
 
 mod connected;
 mod directory;
+mod links;
 mod post;
 mod set_aside;
 mod updates;

@@ -93,7 +93,7 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     assert!(Path::new(output("report-file")).is_file());
 
     let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
-    assert!(summary.trim_start().starts_with("## 🧪 SIMULATED · batchstep: partial\n"), "{summary}");
+    assert!(summary.trim_start().starts_with("## ⚠️ 🧪 SIMULATED · 3 of 8 missing · `gpt-4.1-mini`"), "{summary}");
     let commands = String::from_utf8(ran.stdout).expect("commands are text");
     assert!(
         commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::0 failed and 3 missing"),
@@ -148,7 +148,7 @@ fn an_action_shows_what_is_wrong_with_its_inputs() {
         let expected = format!("::error title=batchstep%3A%3Ausage::{}", sentence.replace('%', "%25"));
         assert!(commands.starts_with(&expected) && commands.lines().count() == 1, "{commands}");
         let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
-        assert!(summary.contains("## ❌ batchstep: usage\n\n"), "{summary}");
+        assert!(summary.contains("## ❌ An input is wrong\n\n"), "{summary}");
         assert!(summary.contains(sentence.trim_end_matches('.')), "{summary}");
         let log = String::from_utf8(ran.stderr).expect("the log is text");
         assert!(log.contains(&format!("error: {sentence}")), "{log}");

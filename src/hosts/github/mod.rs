@@ -21,7 +21,7 @@ use self::api::GitHubApi;
 use self::ids::Ids;
 use self::state::Left;
 use self::summary::Summary;
-use super::{Host, Identity, PublishOptions, Publisher, Reach, Unfinished, closing_table, log, run_name};
+use super::{Commit, Host, Identity, PublishOptions, Publisher, Reach, Unfinished, closing_table, log, run_name};
 use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
@@ -44,6 +44,13 @@ pub(super) struct GitHub {
     said: RefCell<Said>,
     left: RefCell<Left>,
     unfinished: Unfinished,
+    repository: Option<Repository>,
+}
+
+/// Where GitHub shows the repository, and the commit that the job runs on.
+struct Repository {
+    page: String,
+    sha: Option<String>,
 }
 
 /// What was said so far.
@@ -71,6 +78,7 @@ impl GitHub {
             said: RefCell::default(),
             left: RefCell::default(),
             unfinished: state::unfinished(env),
+            repository: Repository::find(env),
         }
     }
 
@@ -123,6 +131,21 @@ impl Host for GitHub {
 
     fn publisher(&self, env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
         Ok(Box::new(GitHubApi::new(env, options, reach)?))
+    }
+
+    fn commit(&self) -> Option<Commit> {
+        let Repository { page, sha } = self.repository.as_ref()?;
+        let (sha, workspace) = (sha.clone()?, self.workspace.as_ref()?.into());
+        Some(Commit { workspace, pages: format!("{page}/blob/{sha}"), sha })
+    }
+
+    fn run_page(&self, run: &str) -> Option<String> {
+        let mut parts = run.split('/');
+        let (system, id, attempt) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let page = &self.repository.as_ref()?.page;
+        let is_ours = system == "github" && is_number(id) && is_number(attempt);
+        is_ours.then(|| format!("{page}/actions/runs/{id}/attempts/{attempt}"))
     }
 
     fn unfinished(&self) -> Unfinished {
@@ -203,6 +226,14 @@ impl Host for GitHub {
         effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
         effects.extend(self.lacks());
         effects
+    }
+}
+
+impl Repository {
+    /// Reads the runner's variables. The commit of a pull request is the merge commit, which is what was checked out.
+    fn find(env: &Env) -> Option<Self> {
+        let place = api::Place::find(env, &serde_json::Value::Null)?;
+        Some(Self { page: place.repository?, sha: place.sha })
     }
 }
 

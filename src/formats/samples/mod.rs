@@ -1,11 +1,15 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
+mod states;
+
+pub(crate) use self::states::states;
 use crate::dialects::{Counts as BatchCounts, Status, Tokens};
 use crate::error::{Exit, Outcome};
 use crate::phases::PhaseTime;
 use crate::report::{
-    Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
+    Asked, BatchFault, BatchReport, Counts, Coverage, Example, FailureGroup, FilePage, Files, ModelUsage, Prospect,
+    Report, VERSION,
 };
 use crate::requests::Fault;
 
@@ -59,11 +63,14 @@ pub(crate) fn succeeded() -> Report {
             endpoint: Some("/v1/chat/completions".to_owned()),
             model: Some("gpt-4.1-mini".to_owned()),
             key: Some("0123456789abcdef".to_owned()),
+            pages: Vec::new(),
         },
         input_file_id: Some("file-in".to_owned()),
         shards: Vec::new(),
         batches: vec![BatchReport {
             attached: None,
+            url: Some("https://platform.openai.com/batches/batch_1".to_owned()),
+            run_url: None,
             attempt: 1,
             id: "batch_1".to_owned(),
             status: Status::Completed,
@@ -125,7 +132,16 @@ pub(crate) fn partial() -> Report {
 
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
     let custom_ids = ids.iter().map(ToString::to_string).collect();
-    FailureGroup { code: code.to_owned(), status: None, message: message.to_owned(), count, custom_ids }
+    let example = |(at, id): (usize, &&str)| Example {
+        custom_id: (*id).to_owned(),
+        file: Some("requests.jsonl".to_owned()),
+        line: Some(at as u64 + 7),
+        index: None,
+    };
+    let examples = ids.iter().enumerate().take(3).map(example).collect();
+    let (code, message, status) = (code.to_owned(), message.to_owned(), None);
+    let (prospect, advice) = (Prospect::MayPass, "This may pass; send them again.".to_owned());
+    FailureGroup { code, status, message, count, custom_ids, prospect, advice, examples }
 }
 
 fn nothing_collected(report: &mut Report) {
@@ -206,11 +222,15 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.provider = own();
     report.requests =
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
+    report.requests.pages = vec![FilePage { file: own(), url: format!("{text} ({text})") }];
     report.max_failed = own();
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
+    report.failures[0].examples.iter_mut().for_each(|example| example.file = Some(own()));
+    report.failures[0].advice = own();
     let batch = &mut report.batches[0];
     batch.id = own();
+    (batch.url, batch.run_url) = (Some(format!("{text} x")), Some(format!("{text} x")));
     batch.status = Status::Other(own());
     (batch.input_file_id, batch.output_file_id, batch.error_file_id) = (Some(own()), Some(own()), Some(own()));
     batch.errors = vec![BatchFault {
