@@ -52,6 +52,8 @@ pub(super) struct Annotation {
     path: Option<String>,
     /// From 1; none where the fault is the whole file's.
     line: Option<u64>,
+    /// The last line; the same where it is one.
+    last_line: Option<u64>,
     /// From 1, within the line.
     column: Option<u64>,
     subject: Subject,
@@ -75,6 +77,7 @@ impl Annotation {
         Self {
             path: shown_path(&fault.file, workspace),
             line: fault.line,
+            last_line: fault.line.and(fault.last_line),
             // A column counts only within a line.
             column: fault.line.and(fault.column),
             subject: Subject::Invalid,
@@ -87,6 +90,7 @@ impl Annotation {
         Some(Self {
             path: shown_path(reason.file.as_deref()?, workspace),
             line: Some(reason.line?),
+            last_line: reason.line,
             column: None,
             subject: Subject::Refused,
             message: words.join(": "),
@@ -101,7 +105,8 @@ impl Annotation {
         };
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         let (file, line, column) = (self.path.as_deref().unwrap_or_default(), number(self.line), number(self.column));
-        let properties = [("file", file), ("line", &line), ("col", &column), ("title", title)];
+        let last = number(self.last_line.filter(|last| Some(*last) != self.line));
+        let properties = [("file", file), ("line", &line), ("endLine", &last), ("col", &column), ("title", title)];
         workflow_command(Level::Error, &properties, &self.message)
     }
 
@@ -118,7 +123,7 @@ impl Annotation {
         }
         let line = self.line.unwrap_or(1);
         Some(json!({
-            "path": self.path.as_ref()?, "start_line": line, "end_line": line,
+            "path": self.path.as_ref()?, "start_line": line, "end_line": self.last_line.unwrap_or(line),
             "annotation_level": "failure", "title": title, "message": message,
         }))
     }
