@@ -266,10 +266,16 @@ mod tests {
                 if *crlf { line + "\r" } else { line }
             }).collect();
             let (left, right) = lines.split_at(cut.min(lines.len()));
+            let trimmed = |lines: &[String]| {
+                let last = lines.iter().rposition(|line| !line.trim_ascii().is_empty());
+                lines[..last.map_or(0, |last| last + 1)].to_vec()
+            };
+            let (left, right) = (trimmed(left), trimmed(right));
+            let lines = [&left[..], &right].concat();
             let checked = checked(&[("l", &left.join("\n")), ("r", &right.join("\n"))], &rules());
 
             let mut ids = std::collections::HashMap::new();
-            let mut faults = 0;
+            let mut faults = u64::from(lines.is_empty());
             for (index, line) in lines.iter().enumerate() {
                 let Ok(row) = serde_json::from_str::<serde_json::Value>(line) else { faults += 1; continue };
                 let id = row["custom_id"].as_str().unwrap().to_owned();

@@ -8,14 +8,13 @@ use crate::effects::Effect;
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchFault, Report};
 use crate::requests::Fault;
+use crate::requests::source::STANDARD_INPUT;
 use crate::text::{first_bytes, first_chars, safe};
 
 /// The runner keeps this many annotations of a kind for a step.
 pub(super) const MOST_ANNOTATIONS: usize = 10;
 /// The runner cuts an annotation's message here, and a check's may be 64 KB; we cut both, between characters.
 const LONGEST_MESSAGE: usize = 4_096;
-/// The path that means standard input.
-const STANDARD_INPUT: &str = "-";
 
 /// How much an annotation matters.
 #[derive(Clone, Copy, Debug)]

@@ -377,7 +377,7 @@ mod tests {
         let fault = report.faults[0].clone();
         report.faults = vec![fault.clone(); 30];
         report.faults[0].file = "/home/ci/repo/data/a,b:c.jsonl".to_owned();
-        report.faults[1].file = "-".to_owned();
+        report.faults[1].file = "standard input".to_owned();
         report.faults[2].line = None;
         report.faults[4].last_line = Some(40);
         report.faults[3].found = "é".repeat(100_000);

@@ -240,7 +240,7 @@ mod tests {
     fn annotations_come_in_groups_of_fifty() {
         let mut report = samples::invalid();
         report.faults = vec![report.faults[0].clone(); 120];
-        report.faults[3].file = "-".to_owned();
+        report.faults[3].file = "standard input".to_owned();
         report.faults[4].line = None;
         let sizes = |report: &Report| {
             let groups = annotations(report, None);
