@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::source::STANDARD_INPUT;
 use crate::dialects::Finding;
 
 /// How many rows are kept; the rest is counted. Few are printed, but a check on GitHub annotates them all.
@@ -99,6 +100,16 @@ impl Faults {
         }
     }
 
+    /// Puts one fault of a file in place of those of its lines, of which the first stands at `from` in the whole and
+    /// so many were counted.
+    pub(crate) fn add_file(&mut self, from: u64, file: &str, counted: u64, finding: Finding) {
+        self.count = self.count - counted + 1;
+        self.kept.retain(|(at, _)| *at < from);
+        if self.kept.len() < KEPT {
+            self.kept.push((from, place(file, None, finding)));
+        }
+    }
+
     /// Adds a fault of the whole, ahead of the others: no number of bad lines hides it.
     pub(crate) fn add_whole(&mut self, file: &str, finding: Finding) {
         self.count += 1;
@@ -113,6 +124,11 @@ impl Faults {
 }
 
 fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
+    let fix = match finding.command {
+        Some(command) if finding.fix.is_empty() => format!("run `{}`", on_file(&command, file)),
+        Some(command) => format!("run `{}`, {}", on_file(&command, file), finding.fix),
+        None => finding.fix,
+    };
     Fault {
         file: file.to_owned(),
         line,
@@ -121,8 +137,28 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
         field: finding.field.map(str::to_owned),
         found: finding.found,
         expected: finding.expected,
-        fix: finding.fix,
+        fix,
     }
+}
+
+/// A command for a shell that makes `x.fixed.jsonl` of `x.json`. Git writes into the file itself.
+fn on_file(command: &str, file: &str) -> String {
+    if file == STANDARD_INPUT {
+        return command.trim_end_matches([' ', '<', '-']).to_owned();
+    }
+    let quoted = |name: &str| {
+        // A name that begins with a dash would be a flag.
+        let name = if name.starts_with('-') { format!("./{name}") } else { name.to_owned() };
+        shlex::try_quote(&name).map_or_else(|_| name.clone(), Into::into)
+    };
+    if command.starts_with("git ") {
+        return format!("{command} {}", quoted(file));
+    }
+    let endings = [".gz", ".zip", ".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".txt"];
+    let stem = endings.iter().fold(file, |stem, ending| {
+        stem.strip_suffix(ending).filter(|rest| !rest.is_empty() && !rest.ends_with(['/', '\\'])).unwrap_or(stem)
+    });
+    format!("{command} {} > {}", quoted(file), quoted(&format!("{stem}.fixed.jsonl")))
 }
 
 #[cfg(test)]
@@ -179,5 +215,21 @@ mod tests {
         let places: Vec<_> = faults.first().iter().map(Fault::place).collect();
         assert_eq!(places, ["a, lines 1-50", "a, lines 1-19", "a:20:20", "a, lines 21-50", "b:1:3", "b:3:3"]);
         assert_eq!(count, 102);
+    }
+
+    #[test]
+    fn a_command_works_with_any_name() {
+        for (file, expected) in [
+            ("data/my file.json", "jq -c . 'data/my file.json' > 'data/my file.fixed.jsonl'"),
+            ("requests.jsonl.gz", "jq -c . requests.jsonl.gz > requests.fixed.jsonl"),
+            ("-x", "jq -c . ./-x > ./-x.fixed.jsonl"),
+            (".json", "jq -c . .json > .json.fixed.jsonl"),
+            ("$(x)`y`", "jq -c . '$(x)`y`' > '$(x)`y`.fixed.jsonl'"),
+            ("standard input", "jq -c ."),
+        ] {
+            assert_eq!(super::on_file("jq -c .", file), expected);
+        }
+        assert_eq!(super::on_file("git checkout --ours --", "a b"), "git checkout --ours -- 'a b'");
+        assert_eq!(super::on_file("gzip -dc <", "standard input"), "gzip -dc");
     }
 }
