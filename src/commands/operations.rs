@@ -106,7 +106,7 @@ async fn upload(inputs: inputs::UploadFile, world: &World) -> Result<(), Error> 
     let api = connect(inputs.connection, world)?;
     let form =
         plan::upload_form(inputs.upload_purpose.as_ref(), inputs.expires_after, &inputs.upload_fields, api.vendor())?;
-    let source = source::resolve(std::slice::from_ref(&inputs.path)).await?;
+    let source = source::resolve_bytes(std::slice::from_ref(&inputs.path)).await?;
     let own = || std::path::Path::new(&inputs.path).file_name().map(|name| name.to_string_lossy().into_owned());
     let name =
         inputs.name.clone().or_else(own).filter(|name| name != "-").unwrap_or_else(|| "requests.jsonl".to_owned());

@@ -46,8 +46,17 @@ pub(crate) enum Extent {
     /// One line.
     #[default]
     Line,
-    /// All lines, most likely: it is reported where it is first found.
+    /// All lines of the file, most likely, if it is the first line's.
     File,
+}
+
+/// A table that somebody wants to make requests of: its rows, after one with names, have a text to ask the model.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Table {
+    /// What is between columns.
+    pub(crate) delimiter: char,
+    /// Which column has the text, from 0.
+    pub(crate) column: usize,
 }
 
 /// What is wrong, before it is known where.
@@ -63,20 +72,29 @@ pub(crate) struct Finding {
     pub(crate) found: String,
     /// What was expected, as a clause of its own.
     pub(crate) expected: String,
-    /// How to fix it.
+    /// How to fix it; what there is to say beside the command, if there is one.
     pub(crate) fix: String,
+    /// The shell command that fixes the file. It ends where the file's name comes, and prints what is right unless it
+    /// is git's, which changes the file.
+    pub(crate) command: Option<Cow<'static, str>>,
 }
 
 impl Finding {
     /// A finding about the line or the file as a whole.
     pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
         let (found, expected, fix) = (found.into(), expected.into(), fix.into());
-        Self { extent: Extent::Line, column: None, field: None, found, expected, fix }
+        Self { extent: Extent::Line, column: None, field: None, found, expected, fix, command: None }
     }
 
     /// The same, about all lines.
     pub(crate) fn of_file(mut self) -> Self {
         self.extent = Extent::File;
+        self
+    }
+
+    /// The same, with the command that fixes the file.
+    pub(crate) fn made_right_by(mut self, command: impl Into<Cow<'static, str>>) -> Self {
+        self.command = Some(command.into());
         self
     }
 

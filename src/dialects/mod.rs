@@ -14,6 +14,7 @@ mod capabilities;
 mod intake;
 mod line;
 pub(crate) mod openai;
+mod other_lines;
 mod refusal;
 mod rules;
 mod vendors;
@@ -28,8 +29,9 @@ pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchE
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::intake::{Complaint, Files, InCreate, Intake};
-pub(crate) use self::line::{Extent, Familiar, Finding, RequestLine, described, no_text, not_json, quoted};
+pub(crate) use self::line::{Extent, Familiar, Finding, RequestLine, Table, described, no_text, not_json, quoted};
 use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
+pub(crate) use self::other_lines::{Commands, Marks};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 
@@ -88,6 +90,9 @@ pub(crate) trait Dialect: Debug + Sync {
     /// # Errors
     /// What is wrong with a line that cannot be read as a request at all.
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding>;
+
+    /// The shell command that makes requests of a table, up to where the file's name comes.
+    fn requests_of(&self, table: &Table) -> String;
 
     /// A warning of an endpoint that the dialect does not know.
     fn unknown_endpoint(&self, endpoint: &str) -> String;

@@ -4,6 +4,7 @@
 
 use super::{SIMULATED, took};
 use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry, ShardReport};
+use crate::requests::Fault;
 use crate::text::{flat, requests_count, safe, short_key, size, thousands};
 use crate::verdict::Verdict;
 
@@ -28,7 +29,7 @@ pub(super) fn render(report: &Report) -> String {
     let has_report = report.files.report.is_some();
     let most = if has_report { (MOST_ROWS, ", in the report") } else { (MOST_ERRORS, "") };
     section(&mut lines, "Failures", &report.failures, most, failure);
-    section(&mut lines, &faults_title(report), &report.faults, most, |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
+    faults(&mut lines, report, most);
     section(&mut lines, "Warnings", &report.warnings, most, |warning| flat(warning, LONGEST_SENTENCE));
     section(&mut lines, "What to do next", &report.hints, most, |hint| flat(hint, LONGEST_SENTENCE));
     lines.iter().map(|line| safe(line) + "\n").collect()
@@ -153,8 +154,15 @@ fn failure(group: &FailureGroup) -> String {
     format!("{} × {code}{status}: {message}{whose}", thousands(group.count))
 }
 
-fn faults_title(report: &Report) -> String {
-    format!("Faults of the requests file, {} in all", thousands(report.fault_count))
+/// The faults: as many rows as `most` says, of which one may be about many lines.
+fn faults(lines: &mut Vec<String>, report: &Report, (most, elsewhere): (usize, &str)) {
+    let shown = &report.faults[..most.min(report.faults.len())];
+    let title = format!("Faults of the requests file, {} in all", thousands(report.fault_count));
+    section(lines, &title, shown, (most, elsewhere), |fault| flat(&fault.sentence(), LONGEST_SENTENCE));
+    let more: u64 = report.faults[shown.len()..].iter().map(Fault::count).sum();
+    if more > 0 {
+        lines.push(format!("  - and {} more{elsewhere}", thousands(more)));
+    }
 }
 
 /// A title and its items, unless there are none: as many as `most` says, and where the others are.

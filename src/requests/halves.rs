@@ -129,7 +129,7 @@ mod tests {
             picks in prop::collection::vec(any::<bool>(), 40),
             is_ended in any::<bool>(),
         ) {
-            let text = lines.join("\n") + if is_ended { "\n" } else { "x" };
+            let text = lines.join("\n") + if is_ended { "x\n" } else { "x" };
             let (source, _dir) = source(&[("a", text.as_bytes())]);
             let (whole, bytes) = shard(&text, &picks);
             prop_assume!(whole.requests >= 2);

@@ -4,9 +4,11 @@
 //! It takes lines one after another and does no reading itself.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::Checked;
 use super::fault::Faults;
+use super::foreign;
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::places::Places;
@@ -31,8 +33,32 @@ pub(crate) struct Pass<'a> {
     faults: Faults,
     planner: Planner,
     warnings: Vec<String>,
-    /// Whether a fault of all lines was found.
-    is_whole_wrong: bool,
+    /// The part that is read.
+    part: Open,
+    /// The lines, from 1, of files that are something else as a whole; the last may end at infinity.
+    foreign: Vec<Range<u64>>,
+}
+
+/// The part that is read, as far as it has come.
+#[derive(Default)]
+struct Open {
+    /// Its first line in the whole, from 1.
+    first: u64,
+    /// The faults that were counted in its lines.
+    faults: u64,
+    state: State,
+}
+
+/// What is known of a part.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// It has no fault so far.
+    #[default]
+    Faultless,
+    /// It has a fault, and was looked at as a whole: it is lines.
+    Lines,
+    /// It is something else.
+    Foreign,
 }
 
 impl<'a> Pass<'a> {
@@ -48,7 +74,8 @@ impl<'a> Pass<'a> {
             faults: Faults::default(),
             planner: Planner::default(),
             warnings: Vec::new(),
-            is_whole_wrong: false,
+            part: Open::default(),
+            foreign: Vec::new(),
         }
     }
 
@@ -82,8 +109,12 @@ impl<'a> Pass<'a> {
         while let Some(part) = self.source.parts.get(self.places.len()).filter(|_| line.offset >= self.part_end) {
             self.part_end += part.sent();
             self.places.push(&part.name, self.total.into());
+            self.begin(u64::from(self.total) + 1);
         }
         self.total += 1;
+        if self.part.state == State::Foreign {
+            return None;
+        }
         let rules = self.rules;
         let read = self.text(line).and_then(|(skipped, text)| {
             rules.dialect.read_line(text, rules).map_err(|mut finding| {
@@ -92,6 +123,10 @@ impl<'a> Pass<'a> {
             })
         });
         match read {
+            Err(_) if line.bytes.is_some_and(foreign::is_conflict_marker) => {
+                self.file_fault(foreign::conflict());
+                None
+            }
             Err(finding) => {
                 self.fault(finding);
                 None
@@ -148,29 +183,60 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Adds a fault of the current line.
-    fn fault(&mut self, finding: Finding) {
-        if finding.extent == Extent::File && std::mem::replace(&mut self.is_whole_wrong, true) {
-            return;
+    /// Begins the part whose first line is this, in the whole and from 1.
+    fn begin(&mut self, first: u64) {
+        if let Some(last) = self.foreign.last_mut() {
+            last.end = last.end.min(first);
         }
-        self.fault_at(self.total.into(), finding);
+        self.part = Open { first, ..Open::default() };
+    }
+
+    /// Adds a fault of the current line, unless it shows that the file is something else.
+    fn fault(&mut self, finding: Finding) {
+        if self.part.state == State::Faultless {
+            self.part.state = State::Lines;
+            let part = self.source.parts.get(self.places.len().saturating_sub(1));
+            if let Some(whole) = part.and_then(|part| foreign::recognize(part, self.rules.dialect)) {
+                return self.file_fault(whole);
+            }
+        }
+        match finding.extent {
+            Extent::File if u64::from(self.total) == self.part.first => self.file_fault(finding),
+            _ if self.part.state == State::Foreign => {}
+            _ => self.fault_at(self.total.into(), finding),
+        }
+    }
+
+    /// Adds the one fault of a file that is something else. Its lines have no others.
+    fn file_fault(&mut self, finding: Finding) {
+        let (first, counted) = (self.part.first, self.part.faults);
+        let (file, _) = self.places.locate(first).unwrap_or_default();
+        self.faults.add_file(first, file, counted, finding);
+        self.part.state = State::Foreign;
+        self.foreign.push(first..u64::MAX);
     }
 
     /// Adds a fault of a line of the whole, from 1.
     fn fault_at(&mut self, line: u64, finding: Finding) {
+        if self.foreign.iter().any(|lines| lines.contains(&line)) {
+            return;
+        }
+        self.part.faults += u64::from(line >= self.part.first);
         let (file, line_of_file) = self.places.locate(line).unwrap_or_default();
         self.faults.add(line, file, line_of_file, finding);
     }
 
     /// After the last line: what was learned of all.
     pub(crate) fn finish(mut self) -> Checked {
-        let (total, (shards, digest)) = (u64::from(self.total), self.planner.finish());
+        let (end, (shards, digest)) = (u64::from(self.total) + 1, self.planner.finish());
+        let foreign: u64 = self.foreign.iter().map(|lines| lines.end.min(end) - lines.start).sum();
+        let total = u64::from(self.total) - foreign;
         if shards.len() > MOST_SHARDS {
             let (found, most) = ("more endpoints, models and requests than fit", thousands(MOST_SHARDS as u64));
             let finding = Finding::new(found, format!("a run makes at most {most} batches"), "split the file");
             self.faults.add_whole(&self.source.name(), finding);
         }
-        if total == 0 {
+        if end == 1 {
             let finding = Finding::new("no requests at all", "each line is one request", "write at least one");
             self.faults.add_whole(&self.source.name(), finding);
         }

@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncWriteExt};
 
 use crate::error::{Error, Exit};
 
+/// What standard input is called where a file would be named.
+pub(crate) const STANDARD_INPUT: &str = "standard input";
+
 /// The requests, as bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
@@ -30,10 +33,12 @@ pub struct Source {
 pub struct Part {
     /// Where it is.
     pub path: PathBuf,
-    /// Its name as the user wrote it, or as the pattern found it; `-` for standard input.
+    /// Its name as the user wrote it, or as the pattern found it; [`STANDARD_INPUT`] where it came from there.
     pub name: String,
-    /// Its length in bytes.
+    /// Its length in bytes, without the blank lines at its end where those do not count.
     pub bytes: u64,
+    /// The length of these blank lines.
+    pub blank_end: u64,
     /// Whether a newline is sent after it: it does not end in one and more follows.
     pub needs_newline: bool,
 }
@@ -42,6 +47,31 @@ impl Part {
     /// The bytes sent for it.
     pub fn sent(&self) -> u64 {
         self.bytes + u64::from(self.needs_newline)
+    }
+
+    /// Leaves out the blank lines at its end.
+    fn trim_end(&mut self) -> io::Result<()> {
+        let mut file = File::open(&self.path)?;
+        let (mut at, mut end, mut buffer) = (self.bytes, self.bytes, [0; 4096]);
+        while at > 0 {
+            let piece = &mut buffer[..usize::try_from(at).unwrap_or(usize::MAX).min(4096)];
+            at -= piece.len() as u64;
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(piece)?;
+            let text = piece.trim_ascii_end().len();
+            let line_end = piece[text..].iter().position(|byte| *byte == b'\n');
+            end = line_end.map_or(end, |line_end| at + (text + line_end) as u64 + 1);
+            if text > 0 {
+                break;
+            }
+            // Nothing but blank lines so far: they begin where this piece does, unless a line does not end in it.
+            if at == 0 {
+                end = 0;
+            }
+        }
+        (self.bytes, self.blank_end) = (end, self.bytes - end);
+        self.needs_newline &= self.blank_end == 0;
+        Ok(())
     }
 }
 
@@ -65,19 +95,33 @@ impl Source {
         Reader { parts: self.parts.clone().into_iter(), current: None, _spooled: self.spooled.clone() }
     }
 
-    fn of(mut parts: Vec<Part>, spooled: Option<TempPath>) -> Self {
+    fn of(mut parts: Vec<Part>, spooled: Option<Arc<TempPath>>) -> Self {
         let last = parts.iter().rposition(|part| part.bytes > 0).unwrap_or(0);
         parts.iter_mut().skip(last).for_each(|part| part.needs_newline = false);
-        Self { parts, spooled: spooled.map(Arc::new) }
+        Self { parts, spooled }
     }
 }
 
 /// Finds the requests: paths and globs, or `-` for standard input. A path that
-/// exists is that file, whatever characters are in its name.
+/// exists is that file, whatever characters are in its name. Blank lines at the
+/// end of a file are no requests, and are not sent.
 ///
 /// # Errors
 /// Ends in exit 2 if `patterns` make no sense, in exit 3 if a file cannot be had.
 pub async fn resolve(patterns: &[String]) -> Result<Source, Error> {
+    let mut source = resolve_bytes(patterns).await?;
+    for part in &mut source.parts {
+        let trimmed = part.trim_end();
+        trimmed.map_err(|error| unavailable(format!("`{}` cannot be read.", part.name)).because(error))?;
+    }
+    Ok(Source::of(source.parts, source.spooled))
+}
+
+/// The same with every byte, for a file that is passed on as it is.
+///
+/// # Errors
+/// As [`resolve`].
+pub(crate) async fn resolve_bytes(patterns: &[String]) -> Result<Source, Error> {
     match patterns {
         [only] if only == "-" => spool(tokio::io::stdin()).await,
         _ => find(patterns),
@@ -93,8 +137,8 @@ async fn spool(mut input: impl AsyncRead + Unpin) -> Result<Source, Error> {
     let mut file = tokio::fs::File::from_std(file);
     tokio::io::copy(&mut input, &mut file).await.map_err(failed)?;
     file.flush().await.map_err(failed)?;
-    let part = part(&path, "-".to_owned()).map_err(failed)?;
-    Ok(Source::of(vec![part], Some(path)))
+    let part = part(&path, STANDARD_INPUT.to_owned()).map_err(failed)?;
+    Ok(Source::of(vec![part], Some(Arc::new(path))))
 }
 
 fn find(patterns: &[String]) -> Result<Source, Error> {
@@ -171,7 +215,7 @@ fn part(path: &Path, name: String) -> io::Result<Part> {
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut last)?;
     }
-    Ok(Part { path: path.to_owned(), name, bytes, needs_newline: last != *b"\n" })
+    Ok(Part { path: path.to_owned(), name, bytes, blank_end: 0, needs_newline: last != *b"\n" })
 }
 
 /// Reads the bytes that are sent: the files one after another, and a newline
@@ -260,12 +304,24 @@ impl Current {
     /// Whether a newline separates the file from the rest, once it is certain that it ends where it did.
     fn end(&mut self, rest: &[Part]) -> io::Result<bool> {
         let last_part = rest.iter().all(|part| part.bytes == 0);
-        let grew = self.left == 0 && self.file.read(&mut [0]).map_err(|error| named(&self.part, &error))? > 0;
+        let grew = self.left == 0 && self.grew().map_err(|error| named(&self.part, &error))?;
         let needs_newline = self.last != b'\n' && !last_part;
         if self.left > 0 || grew || needs_newline != self.part.needs_newline {
             return Err(io::Error::other(format!("`{}` changed since it was first read", self.part.name)));
         }
         Ok(needs_newline)
+    }
+
+    /// Whether more than the blank lines of before is behind what was read.
+    fn grew(&mut self) -> io::Result<bool> {
+        let (mut blank, mut buffer) = (0, [0; 4096]);
+        loop {
+            let count = self.file.read(&mut buffer)?;
+            blank += count as u64;
+            if count == 0 || blank > self.part.blank_end || !buffer[..count].trim_ascii().is_empty() {
+                return Ok(blank != self.part.blank_end || count > 0);
+            }
+        }
     }
 }
 
@@ -288,6 +344,8 @@ pub(crate) mod testing {
         }
         let paths: Vec<String> = files.iter().map(|(name, _)| path(name)).collect();
         let mut source = super::find(&paths).unwrap();
+        source.parts.iter_mut().for_each(|part| part.trim_end().unwrap());
+        source = Source::of(source.parts, None);
         for (part, (name, _)) in source.parts.iter_mut().zip(files) {
             part.name = (*name).to_owned();
         }
@@ -346,13 +404,38 @@ mod tests {
         assert_eq!((failure("a***").exit, failure("").exit), (Exit::Usage, Exit::Usage));
     }
 
+    #[test]
+    fn blank_lines_at_the_end_are_not_sent() {
+        for (blank, sent) in
+            [("1\n\n", "1\n"), ("1\r\n \r\n\t", "1\r\n"), ("1 ", "1 "), ("\n \n", ""), ("\n1\n", "\n1\n")]
+        {
+            let (source, dir) = source(&[("a", blank.as_bytes()), ("b", b"2\n\n")]);
+            let between = if sent.is_empty() || sent.ends_with('\n') { "" } else { "\n" };
+            assert_eq!(text(&source).unwrap(), format!("{sent}{between}2\n"), "{blank:?}");
+            assert_eq!(source.bytes(), (sent.len() + between.len() + 2) as u64);
+            std::fs::write(dir.path().join("b"), "2\n3").unwrap();
+            assert_eq!(text(&source).unwrap_err().to_string(), "`b` changed since it was first read");
+        }
+        let long = format!("1\n{}\n", " ".repeat(10_000));
+        assert_eq!(text(&source(&[("a", long.as_bytes())]).0).unwrap(), "1\n");
+        let long = format!("1{}\n", " ".repeat(10_000));
+        assert_eq!(text(&source(&[("a", long.as_bytes())]).0).unwrap(), long);
+    }
+
+    #[tokio::test]
+    async fn exactly_what_is_in_a_file_is_passed_on() {
+        let (of, _dir) = source(&[("a", b"1\n\n")]);
+        let whole = super::resolve_bytes(&[of.parts[0].path.display().to_string()]).await.unwrap();
+        assert_eq!((text(&whole).unwrap(), whole.bytes()), ("1\n\n".to_owned(), 3));
+    }
+
     #[tokio::test]
     async fn standard_input_stands_alone_and_is_kept() {
         let mixed = resolve(&["-".to_owned(), "a".to_owned()]).await.unwrap_err();
         assert_eq!(mixed.exit, Exit::Usage);
         let source = spool(&b"{}\n{}"[..]).await.unwrap();
         let (reader, path) = (source.open(), source.parts[0].path.clone());
-        assert_eq!((source.bytes(), source.parts[0].name.as_str()), (5, "-"));
+        assert_eq!((source.bytes(), source.parts[0].name.as_str()), (5, "standard input"));
         drop(source);
         assert_eq!(std::io::read_to_string(reader).unwrap(), "{}\n{}");
         assert!(!path.exists());

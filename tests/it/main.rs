@@ -31,6 +31,7 @@ mod odd_servers;
 #[cfg(unix)]
 mod odd_workspace;
 mod optional;
+mod other_files;
 mod parity;
 mod patterns;
 mod redaction;

@@ -5,13 +5,14 @@
 //! `types/messages`), the limits those of its documentation (2026-11).
 
 mod answer;
+mod conversions;
 mod error;
 mod row;
 mod wire;
 
 use super::{
     AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, Finding, InCreate, Intake, Method, NewBatch, Page,
-    Parsed, ReadAnswers, RequestLine, Rules, Variable, quoted,
+    Parsed, ReadAnswers, RequestLine, Rules, Table, Variable, quoted,
 };
 use crate::error::Error;
 use crate::marked_id::Grammar;
@@ -60,6 +61,10 @@ impl Dialect for Anthropic {
 
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
         row::read(line, rules)
+    }
+
+    fn requests_of(&self, table: &Table) -> String {
+        conversions::of_table(table)
     }
 
     fn unknown_endpoint(&self, endpoint: &str) -> String {

@@ -3,8 +3,8 @@
 use serde::de::MapAccess;
 use serde_json::Value;
 
-use super::{ENDPOINT, VERSION};
-use crate::dialects::{Finding, RequestLine, Rules, Scrutiny, described, no_text, not_json};
+use super::{ENDPOINT, VERSION, conversions};
+use crate::dialects::{Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
 
@@ -33,8 +33,14 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     let mut request = RequestLine { endpoint: Some(ENDPOINT.into()), ..RequestLine::default() };
     if row.is_openais() {
         let found = "the requests have OpenAI's form";
-        let fix = "write `custom_id` and `params`, or choose the provider that the requests are for";
+        let fix = "choose the provider that the requests are for, or write `custom_id` and `params`";
         return Err(Finding::new(found, "Anthropic takes its own", fix).of_file());
+    }
+    if rules.scrutiny == Scrutiny::Full
+        && row.params.seen == Seen::Absent
+        && let Some(line) = row.marks.line()
+    {
+        return Err(line.finding(&conversions::OF_LINES));
     }
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
@@ -57,6 +63,8 @@ struct Row<'de> {
     method: Seen<'de>,
     url: Seen<'de>,
     body: Seen<'de>,
+    /// What lines have that are no requests at all.
+    marks: Marks,
     repeated: Option<&'static str>,
 }
 
@@ -87,7 +95,10 @@ impl<'de> Fields<'de> for Row<'de> {
             "method" => self.method = map.next_value()?,
             "url" => self.url = map.next_value()?,
             "body" => self.body = map.next_value()?,
-            _ => skip(map)?,
+            _ => {
+                self.marks.note(key);
+                skip(map)?;
+            }
         }
         Ok(())
     }
@@ -236,7 +247,7 @@ mod tests {
         requests.jsonl:7: `params.model` is missing; each request names its model: add it
         requests.jsonl:8: `params` is the number 7; an object holds the request's parameters: write an object
         requests.jsonl:9: `custom_id` is given twice; it is ambiguous which one applies: remove one of them
-        requests.jsonl:10: the requests have OpenAI's form; Anthropic takes its own: write `custom_id` and `params`, or choose the provider that the requests are for
+        requests.jsonl:10: the requests have OpenAI's form; Anthropic takes its own: choose the provider that the requests are for, or write `custom_id` and `params`
         requests.jsonl:11: the line is an empty array; each line is one whole JSON object: write an object with `custom_id` and `params`
         ");
         let turn = |role: &str, block: &str| {

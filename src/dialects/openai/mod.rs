@@ -5,6 +5,7 @@
 
 mod answer;
 pub(crate) mod codes;
+mod conversions;
 mod endpoints;
 pub(crate) mod error;
 pub(crate) mod row;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::{
     AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Complaint, Dialect, File, Files, Finding, Form, Intake,
-    Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, UploadForm, Variable, quoted,
+    Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, Table, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -86,6 +87,10 @@ impl Dialect for OpenAi {
 
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
         row::read(line, rules)
+    }
+
+    fn requests_of(&self, table: &Table) -> String {
+        conversions::of_table(table)
     }
 
     fn unknown_endpoint(&self, endpoint: &str) -> String {

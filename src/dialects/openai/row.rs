@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
+use super::conversions;
 use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
 use crate::dialects::{
-    Addressed, Familiar, Finding, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
+    Addressed, Endpoints, Familiar, Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
 };
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -26,9 +27,12 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     Row::read(line, &mut whole)?;
     let row = &mut whole.fields;
     if row.params == Seen::Object && row.url.is_nothing() && row.body.seen.is_nothing() {
-        let fix = "write `method`, `url` and `body`, or choose `provider: anthropic`";
+        let fix = "choose `provider: anthropic`, or write `method`, `url` and `body`";
         let found = "the requests have Anthropic's form";
         return Err(Finding::new(found, "OpenAI's API takes its own", fix).of_file());
+    }
+    if let Some(finding) = row.of_another_kind(rules) {
+        return Err(finding);
     }
     let mut request = RequestLine::default();
     match rules.scrutiny {
@@ -94,6 +98,8 @@ pub(crate) struct Row<'de> {
     body: Loose<'de, Body<'de>>,
     /// What Anthropic's lines have instead.
     params: Seen<'de>,
+    /// What lines have that are no requests at all.
+    marks: Marks,
     repeated: Option<&'static str>,
 }
 
@@ -126,7 +132,10 @@ impl<'de> Fields<'de> for Row<'de> {
                 self.params = map.next_value()?;
                 return Ok(());
             }
-            _ => return skip(map),
+            _ => {
+                self.marks.note(key);
+                return skip(map);
+            }
         };
         if !first {
             self.repeated = Some(name);
@@ -169,6 +178,28 @@ impl<'de> Row<'de> {
                 Err(Finding::new(format!("the line is {}", described(&row.seen)), whole, fix))
             }
         }
+    }
+
+    /// What it is if it is no request of this vendor's.
+    fn of_another_kind(&self, rules: &Rules) -> Option<Finding> {
+        if rules.scrutiny != Scrutiny::Full {
+            return None;
+        }
+        if self.body.seen.is_nothing() {
+            return self.marks.line().map(|line| line.finding(&conversions::OF_LINES));
+        }
+        let is_bare = self.method == Seen::Absent && self.url == Seen::Absent && self.custom_id.text().is_some();
+        let is_chat = matches!(self.body.fields.messages, Seen::Array { len: 1.., .. });
+        if !is_bare || !is_chat || rules.addressed() == Addressed::ByBatch {
+            return None;
+        }
+        let fix = match rules.endpoints {
+            Endpoints::Known => "",
+            Endpoints::Any => "or choose the `endpoint` of all requests",
+        };
+        let found = "the requests have neither `method` nor `url`, as Mistral's";
+        let finding = Finding::new(found, "each request names its endpoint", fix);
+        Some(finding.made_right_by(conversions::OF_BODIES).of_file())
     }
 
     /// What is wrong with its id, by which its answer is known again.
@@ -290,7 +321,7 @@ mod tests {
     #[test]
     fn a_request_to_another_vendor_is_named_as_such() {
         let line = r#"{"custom_id":"a","params":{"model":"m","max_tokens":9,"messages":[]}}"#;
-        assert_snapshot!(of(&[line, line]), @"requests.jsonl:1: the requests have Anthropic's form; OpenAI's API takes its own: write `method`, `url` and `body`, or choose `provider: anthropic`");
+        assert_snapshot!(of(&[line, line]), @"requests.jsonl: the requests have Anthropic's form; OpenAI's API takes its own: choose `provider: anthropic`, or write `method`, `url` and `body`");
     }
 
     #[test]
@@ -317,8 +348,7 @@ mod tests {
     fn a_line_that_is_not_a_request_is_reported() {
         let long = format!("\"{}\"", "x".repeat(100));
         assert_snapshot!(of(&[&chat("a"), "", " \r", "[1]", "null", &long]), @"
-        requests.jsonl:2: the line is blank; each line is one request: remove it
-        requests.jsonl:3: the line is blank; each line is one request: remove it
+        requests.jsonl, lines 2-3: the line is blank; each line is one request: remove it
         requests.jsonl:4: the line is an array; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`
         requests.jsonl:5: the line is null; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`
         requests.jsonl:6: the line is `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…`; each line is one whole JSON object: write an object with `custom_id`, `method`, `url` and `body`

@@ -184,6 +184,7 @@ pub(crate) fn invalid() -> Report {
         Fault {
             file: "./requests.jsonl".to_owned(),
             line: Some(3),
+            last_line: Some(3),
             column: Some(14),
             field: Some("body.model".to_owned()),
             found: "the number 4".to_owned(),
@@ -193,6 +194,7 @@ pub(crate) fn invalid() -> Report {
         Fault {
             file: "requests.jsonl".to_owned(),
             line: None,
+            last_line: None,
             column: None,
             field: None,
             found: "50,001 requests".to_owned(),

@@ -8,14 +8,13 @@ use crate::effects::Effect;
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchFault, Report};
 use crate::requests::Fault;
+use crate::requests::source::STANDARD_INPUT;
 use crate::text::{first_bytes, first_chars, safe};
 
 /// The runner keeps this many annotations of a kind for a step.
 pub(super) const MOST_ANNOTATIONS: usize = 10;
 /// The runner cuts an annotation's message here, and a check's may be 64 KB; we cut both, between characters.
 const LONGEST_MESSAGE: usize = 4_096;
-/// The path that means standard input.
-const STANDARD_INPUT: &str = "-";
 
 /// How much an annotation matters.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +51,8 @@ pub(super) struct Annotation {
     path: Option<String>,
     /// From 1; none where the fault is the whole file's.
     line: Option<u64>,
+    /// The last line; the same where it is one.
+    last_line: Option<u64>,
     /// From 1, within the line.
     column: Option<u64>,
     subject: Subject,
@@ -75,6 +76,7 @@ impl Annotation {
         Self {
             path: shown_path(&fault.file, workspace),
             line: fault.line,
+            last_line: fault.line.and(fault.last_line),
             // A column counts only within a line.
             column: fault.line.and(fault.column),
             subject: Subject::Invalid,
@@ -87,6 +89,7 @@ impl Annotation {
         Some(Self {
             path: shown_path(reason.file.as_deref()?, workspace),
             line: Some(reason.line?),
+            last_line: reason.line,
             column: None,
             subject: Subject::Refused,
             message: words.join(": "),
@@ -101,7 +104,8 @@ impl Annotation {
         };
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         let (file, line, column) = (self.path.as_deref().unwrap_or_default(), number(self.line), number(self.column));
-        let properties = [("file", file), ("line", &line), ("col", &column), ("title", title)];
+        let last = number(self.last_line.filter(|last| Some(*last) != self.line));
+        let properties = [("file", file), ("line", &line), ("endLine", &last), ("col", &column), ("title", title)];
         workflow_command(Level::Error, &properties, &self.message)
     }
 
@@ -118,7 +122,7 @@ impl Annotation {
         }
         let line = self.line.unwrap_or(1);
         Some(json!({
-            "path": self.path.as_ref()?, "start_line": line, "end_line": line,
+            "path": self.path.as_ref()?, "start_line": line, "end_line": self.last_line.unwrap_or(line),
             "annotation_level": "failure", "title": title, "message": message,
         }))
     }

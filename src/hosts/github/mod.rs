@@ -408,8 +408,9 @@ mod tests {
         let fault = report.faults[0].clone();
         report.faults = vec![fault.clone(); 30];
         report.faults[0].file = "/home/ci/repo/data/a,b:c.jsonl".to_owned();
-        report.faults[1].file = "-".to_owned();
+        report.faults[1].file = "standard input".to_owned();
         report.faults[2].line = None;
+        report.faults[4].last_line = Some(40);
         report.faults[3].found = "é".repeat(100_000);
         let (commands, _) = published(&report);
         assert_eq!(commands.len(), 10);
@@ -418,6 +419,7 @@ mod tests {
         assert_eq!(property(&commands[0], "line"), "3");
         assert_eq!(property(&commands[1], "file"), "");
         assert_eq!((property(&commands[2], "line"), property(&commands[2], "col")), ("", ""));
+        assert_eq!((property(&commands[0], "endLine"), property(&commands[4], "endLine")), ("", "40"));
     }
 
     #[test]

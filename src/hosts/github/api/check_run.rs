@@ -151,10 +151,13 @@ pub(super) fn annotations(report: &Report, workspace: Option<&str>) -> Vec<Value
     let mut output = output(report);
     let reasons: usize = report.batches.iter().map(|batch| batch.errors.len()).sum();
     let in_all = report.fault_count + reasons as u64;
+    // An annotation may be about several lines, each of which is a fault.
+    let shown = all.iter().filter_map(|shown| Some(shown["end_line"].as_u64()? - shown["start_line"].as_u64()? + 1));
+    let shown: u64 = shown.sum();
     if let Some(summary) = output["summary"].as_str()
-        && in_all > all.len() as u64
+        && in_all > shown
     {
-        let few = format!("{} of {in_all} faults are annotated on their lines.", all.len());
+        let few = format!("{shown} of {in_all} faults are annotated on their lines.");
         output["summary"] = json!(format!("{summary}\n{}", markdown_paragraph(&few)));
     }
     let update = |group: &[Value]| {
@@ -237,7 +240,7 @@ mod tests {
     fn annotations_come_in_groups_of_fifty() {
         let mut report = samples::invalid();
         report.faults = vec![report.faults[0].clone(); 120];
-        report.faults[3].file = "-".to_owned();
+        report.faults[3].file = "standard input".to_owned();
         report.faults[4].line = None;
         let sizes = |report: &Report| {
             let groups = annotations(report, None);
