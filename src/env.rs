@@ -6,6 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use crate::styled::Paint;
+use crate::values::Color;
+
 /// The variables that name a proxy. Of each pair the first that is set counts.
 const PROXIES: [[&str; 2]; 3] =
     [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
@@ -81,6 +84,25 @@ impl Env {
         PROXIES.into_iter().filter_map(counting).filter(is_unusable).collect()
     }
 
+    /// Whether lines are coloured. What the user typed counts first, then `NO_COLOR`, then `CLICOLOR_FORCE`;
+    /// else they are where a terminal shows them (<https://bixense.com/clicolors>, <https://no-color.org>).
+    pub fn paint(&self, color: Color, is_terminal: impl FnOnce() -> bool) -> Paint {
+        let is_forced = self.get("CLICOLOR_FORCE").is_some_and(|force| force != "0");
+        let is_declined = self.get("CLICOLOR") == Some("0") || self.get("TERM") == Some("dumb");
+        let is_colored = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if self.get("NO_COLOR").is_some() => false,
+            Color::Auto => is_forced || (!is_declined && is_terminal()),
+        };
+        if is_colored { Paint::Colored } else { Paint::Plain }
+    }
+
+    /// Whether the terminal can move its cursor, as a progress bar needs.
+    pub(crate) fn can_draw(&self) -> bool {
+        self.get("TERM") != Some("dumb")
+    }
+
     /// Who uses us: somebody at a terminal, or a machine.
     pub fn setting(&self, terminals: Terminals) -> Setting {
         match (terminals, self.get("CI")) {
@@ -119,6 +141,20 @@ mod tests {
         assert_eq!(setting(&[("CI", "")], Terminals::Both), Setting::Person);
         assert_eq!(setting(&[("CI", "1")], Terminals::Both), Setting::Ci);
         assert_eq!(setting(&[], Terminals::NotBoth), Setting::Ci);
+    }
+
+    #[test]
+    fn colours_are_the_users_choice_then_the_environments() {
+        use super::{Color, Paint};
+        let paint =
+            |env: &[(&str, &str)], color| env.iter().copied().collect::<Env>().paint(color, || true) == Paint::Colored;
+        let piped = |env: &[(&str, &str)]| env.iter().copied().collect::<Env>().paint(Color::Auto, || false);
+        let (no, force) = (("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"));
+        assert!(paint(&[], Color::Auto) && paint(&[("NO_COLOR", "")], Color::Auto));
+        assert!(!paint(&[no, force], Color::Auto) && paint(&[no], Color::Always) && !paint(&[force], Color::Never));
+        assert!(!paint(&[("TERM", "dumb")], Color::Auto) && !paint(&[("CLICOLOR", "0")], Color::Auto));
+        assert_eq!((piped(&[]), piped(&[force])), (Paint::Plain, Paint::Colored));
+        assert_eq!((piped(&[no, force]), piped(&[("CLICOLOR_FORCE", "0")])), (Paint::Plain, Paint::Plain));
     }
 
     #[test]

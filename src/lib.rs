@@ -38,6 +38,8 @@ mod own_files;
 mod guard;
 // What happens, and who hears of it.
 mod emitter;
+mod log_lines;
+mod overview;
 mod events;
 pub mod shutdown;
 mod attachment;
@@ -55,9 +57,11 @@ mod json;
 mod values;
 mod opaque;
 mod policy;
+pub mod bar;
 pub mod clock;
 pub mod error;
 mod inert_json;
+pub mod styled;
 mod text;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.

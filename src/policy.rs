@@ -188,6 +188,14 @@ pub(crate) const FILES_ON_THEIR_WAY: Duration = HOUR;
 
 /// The longest silence of the log: some CI systems end a job that prints nothing for five minutes.
 pub(crate) const SILENCE: Duration = Duration::from_secs(240);
+/// How often requests are seen to be done before that tells a rate: the first number is where it began.
+pub(crate) const RATE_STEPS: u32 = 2;
+/// So many of a hundred must have been done meanwhile: providers begin slowly, and count in bursts.
+pub(crate) const RATE_PERCENT: u64 = 5;
+/// How often the progress bar is drawn again: its clock shows seconds, and a terminal may get another width.
+pub(crate) const REDRAW: Duration = Duration::from_millis(250);
+/// So many kinds of trouble are told as soon as they occur; beyond them only every doubling of their number.
+pub(crate) const MOST_TROUBLES: usize = 8;
 /// The default of `timeout` on GitHub, whose jobs end after six hours.
 pub(crate) const GITHUB_TIME_LIMIT: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
 /// How long one try at a call to GitHub may take.

@@ -130,7 +130,12 @@ pub(crate) fn has_no_width(c: char) -> bool {
 
 /// A number with commas between thousands: `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
+    let digits = number.to_string();
+    let grouped = |text: String, (at, digit): (usize, char)| {
+        let is_border = at > 0 && (digits.len() - at).is_multiple_of(3);
+        if is_border { text + "," + digit.encode_utf8(&mut [0; 4]) } else { text + digit.encode_utf8(&mut [0; 4]) }
+    };
+    digits.chars().enumerate().fold(String::new(), grouped)
 }
 
 /// `1 batch`, `2 batches`.

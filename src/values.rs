@@ -238,6 +238,30 @@ pub enum Reuse {
     Never,
 }
 
+/// Whether the log is coloured: the flag `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// Where a terminal shows it, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// It is.
+    Always,
+    /// It is not.
+    Never,
+}
+
+/// How much the log says: the flags `--quiet` and `--verbose`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings, errors and the verdict.
+    Quiet,
+    /// What changes.
+    #[default]
+    Usual,
+    /// Every poll, and each failure of a call.
+    Verbose,
+}
+
 /// The input `ci`: which host to speak to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Ci {

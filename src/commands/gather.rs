@@ -345,8 +345,8 @@ impl Gatherer<'_> {
         if reported != kind_of(why) && why != UNCONFIRMED {
             kind_of(why).clone_into(reported);
             let doing = format!("collecting the answers of batch {}", batch.id);
-            let trouble = why.to_owned();
-            self.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
+            let (trouble, kind) = (why.to_owned(), kind_of(why).to_owned());
+            self.events.emit(Event::Troubled { doing, trouble, kind, times: 1, again_in, state_unknown: false });
         }
     }
 

@@ -1,13 +1,33 @@
 //! `report.json`: the whole report, for programs. Its fields are described in
 //! `docs/report.md`; this is the report as it is, with nothing left out.
 
+use serde::Serialize;
+
+use crate::error::Outcome;
 use crate::inert_json::inert;
-use crate::report::Report;
+use crate::report::{Report, RunEntry};
+use crate::verdict::Verdict;
 
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
     let json = serde_json::to_string_pretty(report).expect("a report is numbers, text and lists of them");
     inert(&json) + "\n"
+}
+
+/// What was collected together. `runs` is the output of the same name.
+#[derive(Serialize)]
+struct Collected<'a> {
+    outcome: Outcome,
+    exit_code: u8,
+    reason: &'a str,
+    runs: &'a [RunEntry],
+}
+
+/// Renders what was collected together.
+pub(super) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    let (outcome, exit_code, reason) = (verdict.outcome, verdict.exit.code(), verdict.reason.as_str());
+    let json = serde_json::to_string_pretty(&Collected { outcome, exit_code, reason, runs });
+    inert(&json.expect("entries are numbers, text and lists of them")) + "\n"
 }
 
 #[cfg(test)]

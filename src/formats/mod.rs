@@ -8,6 +8,7 @@
 
 use crate::error::Outcome;
 use crate::report::{Report, RunEntry};
+use crate::styled::Line;
 use crate::verdict::Verdict;
 
 pub(crate) mod json;
@@ -21,7 +22,7 @@ mod text;
 pub(crate) enum Format {
     /// A summary in GitHub's Markdown.
     Markdown,
-    /// The table that closes a log.
+    /// The text that closes a log.
     Text,
     /// `report.json`.
     Json,
@@ -53,9 +54,24 @@ pub(crate) fn runs_markdown(verdict: &Verdict, runs: &[RunEntry]) -> String {
     markdown::render_runs(verdict, runs)
 }
 
-/// What was collected together, as the lines that close a log.
-pub(crate) fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
-    text::render_runs(verdict, runs)
+/// The lines that close a log, with their tones.
+pub(crate) fn closing(report: &Report) -> Vec<Line> {
+    text::lines(report)
+}
+
+/// The first of them: the verdict, what failed and what to do.
+pub(crate) fn closing_verdict(report: &Report) -> Vec<Line> {
+    text::verdict(report)
+}
+
+/// The lines that close a collection, with their tones.
+pub(crate) fn closing_runs(verdict: &Verdict, runs: &[RunEntry]) -> Vec<Line> {
+    text::lines_of_runs(verdict, runs)
+}
+
+/// What was collected together, as JSON.
+pub(crate) fn runs_json(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    json::render_runs(verdict, runs)
 }
 
 /// A command's failure as a summary in GitHub's Markdown, where there is nothing else to report.

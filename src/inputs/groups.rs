@@ -9,10 +9,17 @@ use super::{Unchecked, unchecked};
 use crate::dialects;
 use crate::values::OnExit;
 use crate::values::Reuse;
-use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
+use crate::values::{self, Field, MaxFailed, Pair, RetryWord, Verbosity};
 
 /// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
 const NO_HEADING: Option<&str> = None;
+/// The heading of flags that are no inputs.
+const TERMINAL: &str = "Terminal";
+
+/// Whether an argument is an input: what a variable and the action can set, too.
+pub fn is_input(arg: &clap::Arg) -> bool {
+    arg.get_action().takes_values() && arg.get_help_heading() != Some(TERMINAL)
+}
 
 /// The work to do.
 #[derive(Clone, Debug, Args)]
@@ -166,7 +173,7 @@ pub struct Collecting {
 #[command(next_help_heading = "Reporting")]
 pub struct Reporting {
     /// Directory for the results, the report and the journal [default: batch-results].
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::SummaryInput>)]
@@ -189,6 +196,41 @@ pub struct Reporting {
     /// Without a key, print a notice and succeed instead of failing: pull requests from forks get no secrets [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub skip_without_key: Option<bool>,
+}
+
+/// What the log looks like. These are for people: no variable and no action's input sets them.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = TERMINAL)]
+pub struct Looks {
+    /// Log only warnings, errors and the verdict.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log every poll and every failed call.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Color the log: auto, always or never [default: auto].
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<values::Color>,
+}
+
+impl Looks {
+    /// How much the log says.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Usual,
+        }
+    }
+}
+
+/// What is printed for programs. Like [`Looks`], it is a flag only.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = TERMINAL)]
+pub struct Printing {
+    /// Print the report as JSON on standard output at the end, whatever the outcome.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the simulator behaves.

@@ -18,7 +18,9 @@ mod examples;
 mod groups;
 mod operations;
 
-pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
+pub use self::groups::{
+    Collecting, Connection, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work, is_input,
+};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 use crate::dialects;
 use crate::env::Terminals;
@@ -92,6 +94,31 @@ pub enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// What its log looks like; as usual where that cannot be chosen.
+    pub fn looks(&self) -> Looks {
+        match self {
+            Self::Run(inputs) => inputs.looks.clone(),
+            Self::Submit(inputs) => inputs.looks.clone(),
+            Self::Collect(inputs) => inputs.looks.clone(),
+            Self::Check(inputs) => inputs.looks.clone(),
+            Self::Cancel(inputs) => inputs.looks.clone(),
+            _ => Looks::default(),
+        }
+    }
+
+    /// Whether it prints its report for a program.
+    pub fn prints_report(&self) -> bool {
+        match self {
+            Self::Run(inputs) => inputs.printing.json,
+            Self::Submit(inputs) => inputs.printing.json,
+            Self::Collect(inputs) => inputs.printing.json,
+            Self::Check(inputs) => inputs.printing.json,
+            _ => false,
+        }
+    }
+}
+
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -110,6 +137,12 @@ pub struct Run {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
     /// The sandbox.
     #[command(flatten)]
     pub simulation: Simulation,
@@ -133,6 +166,12 @@ pub struct Submit {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `collect` takes.
@@ -156,6 +195,12 @@ pub struct Collect {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `check` takes.
@@ -173,6 +218,12 @@ pub struct Check {
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<values::Ci>,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `cancel` takes.
@@ -208,6 +259,9 @@ pub struct Cancel {
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<values::Ci>,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
 }
 
 /// What `providers` takes.

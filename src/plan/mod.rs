@@ -453,10 +453,11 @@ mod tests {
     use crate::env::{Env, Setting};
     use crate::hosts::{self, Options};
     use crate::inputs::{Cli, Command};
-    use crate::values::{Ci, SummaryInput};
+    use crate::values::{Ci, SummaryInput, Verbosity};
 
     fn plan(words: &[&str], setting: Setting) -> Plan {
-        let options = Options { summary: SummaryInput::Write, log: LogTarget::File };
+        let (summary, log, verbosity) = (SummaryInput::Write, LogTarget::File, Verbosity::Usual);
+        let options = Options { summary, log, verbosity };
         let host = hosts::detect(&Env::default(), Ci::Terminal, options);
         let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
         match Cli::try_parse_from(words).unwrap().command {

@@ -21,17 +21,20 @@ use self::api::GitHubApi;
 use self::ids::Ids;
 use self::state::Left;
 use self::summary::Summary;
-use super::{Commit, Host, Identity, PublishOptions, Publisher, Reach, Unfinished, closing_table, log, run_name};
+use super::{
+    Commit, Host, Identity, Options, PublishOptions, Publisher, Reach, Unfinished, closing, closing_runs, log, run_name,
+};
 use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, markdown_paragraph};
+use crate::log_lines::LogLines;
 use crate::outputs;
 use crate::policy::GITHUB_TIME_LIMIT;
 use crate::report::{Report, RunEntry};
-use crate::values::{OnKill, SummaryInput};
+use crate::values::{OnKill, Verbosity};
 use crate::verdict::Verdict;
 
 /// A job on GitHub.
@@ -42,6 +45,8 @@ pub(super) struct GitHub {
     summary: Summary,
     workspace: Option<String>,
     said: RefCell<Said>,
+    lines: RefCell<LogLines>,
+    verbosity: Verbosity,
     left: RefCell<Left>,
     unfinished: Unfinished,
     repository: Option<Repository>,
@@ -62,7 +67,7 @@ struct Said {
 
 impl GitHub {
     /// Reads the runner's variables.
-    pub(super) fn new(env: &Env, summary: SummaryInput) -> Self {
+    pub(super) fn new(env: &Env, options: Options) -> Self {
         let get = |name| env.get(name).unwrap_or_default();
         let attempt = env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
         let run = |id| run_name(["github", id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
@@ -73,9 +78,11 @@ impl GitHub {
             },
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
             state: env.get("GITHUB_STATE").map(PathBuf::from),
-            summary: Summary::new(env, summary),
+            summary: Summary::new(env, options.summary),
             workspace: env.get("GITHUB_WORKSPACE").map(str::to_owned),
             said: RefCell::default(),
+            lines: RefCell::new(LogLines::new(options.detail())),
+            verbosity: options.verbosity,
             left: RefCell::default(),
             unfinished: state::unfinished(env),
             repository: Repository::find(env),
@@ -109,6 +116,10 @@ impl GitHub {
             return vec![annotation::command(Level::Warning, "batchstep", warning)];
         }
         vec![Effect::Log(format!("Warning: {warning}"))]
+    }
+
+    fn log(&self, event: &Event) -> Vec<Effect> {
+        log(&mut self.lines.borrow_mut(), event)
     }
 
     /// What the runner gave us no file for.
@@ -188,7 +199,7 @@ impl Host for GitHub {
             }
             Event::CheckOpened { id, .. } => {
                 let state = self.remember_for_post(&[("check", id.clone())]);
-                return state.into_iter().chain(log(event)).collect();
+                return state.into_iter().chain(self.log(event)).collect();
             }
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
             Event::Noticed(notice) => return vec![annotation::command(Level::Notice, "batchstep", notice)],
@@ -199,12 +210,12 @@ impl Host for GitHub {
                 let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
                 let title = format!("batchstep::{}", outcome.word());
                 let error = annotation::command(Level::Error, &title, &lines.join("\n"));
-                return effects.chain(log(event)).chain([error]).collect();
+                return effects.chain(self.log(event)).chain([error]).collect();
             }
-            _ => return log(event),
+            _ => return self.log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
-        state.into_iter().chain(self.export_ids()).chain(log(event)).collect()
+        state.into_iter().chain(self.export_ids()).chain(self.log(event)).collect()
     }
 
     fn note(&self, sentence: &str) -> Vec<Effect> {
@@ -214,7 +225,7 @@ impl Host for GitHub {
     fn publish(&self, report: &Report) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
         effects.extend(self.summary.of(report));
-        effects.extend(closing_table(report));
+        effects.extend(closing(report, self.verbosity));
         effects.extend(annotation::commands(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
         effects
@@ -223,7 +234,7 @@ impl Host for GitHub {
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of_runs(verdict.outcome, runs)).into_iter().collect();
         effects.extend(self.summary.add(&formats::runs_markdown(verdict, runs)));
-        effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
+        effects.extend(closing_runs(verdict, runs));
         effects.extend(self.lacks());
         effects
     }
@@ -272,14 +283,19 @@ mod tests {
     use batchstep_test_support::github_runner::{self as runner, Command};
     use proptest::prelude::*;
 
-    use super::{GitHub, Host, OnKill, SummaryInput, heredoc, random_delimiter};
-    use crate::effects::{Effect, Screen};
+    use super::{GitHub, Host, OnKill, Options, Verbosity, heredoc, random_delimiter};
+    use crate::effects::{Effect, LogTarget, Screen};
     use crate::env::Env;
     use crate::error::{Exit, Outcome};
     use crate::events::Event;
     use crate::formats::samples::{self, HOSTILE};
     use crate::outputs;
     use crate::report::Report;
+    use crate::values::SummaryInput;
+
+    fn options(summary: SummaryInput) -> Options {
+        Options { summary, log: LogTarget::File, verbosity: Verbosity::Usual }
+    }
 
     fn github(dir: &Path, summary: SummaryInput) -> GitHub {
         let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
@@ -292,7 +308,7 @@ mod tests {
             ("GITHUB_OUTPUT", file("output")),
             ("GITHUB_STEP_SUMMARY", file("summary")),
         ];
-        GitHub::new(&pairs.into_iter().collect(), summary)
+        GitHub::new(&pairs.into_iter().collect(), options(summary))
     }
 
     /// What the runner sees: the commands, and the outputs read back.
@@ -300,6 +316,7 @@ mod tests {
         let text = |effect: &Effect| match effect {
             Effect::Command(line) => Some(line.clone()),
             Effect::Log(line) => Some(crate::text::safe(line)),
+            Effect::Say(line) => Some(line.safe().text()),
             _ => None,
         };
         let commands = effects.iter().filter_map(text).filter_map(|line| runner::command(&line)).collect();
@@ -327,7 +344,10 @@ mod tests {
         assert_eq!(host.identity().repo.as_deref(), Some("octo/repo"));
         assert_eq!(host.identity().run.as_deref(), Some("github/123/1/build/__octo_batchstep"));
         assert_eq!(host.time_limit(), Some(Duration::from_secs(19_800)));
-        assert_eq!(GitHub::new(&Env::default(), SummaryInput::Write).identity(), crate::hosts::Identity::default());
+        assert_eq!(
+            GitHub::new(&Env::default(), options(SummaryInput::Write)).identity(),
+            crate::hosts::Identity::default()
+        );
     }
 
     #[test]
@@ -340,7 +360,7 @@ mod tests {
         assert_eq!(outputs(host.event(&uploaded)), ["file-1", "", "[]"]);
         let (batch_id, input_file_id) = ("batch_1".to_owned(), "file-1".to_owned());
         let effects = host.event(&Event::Created { create: String::new(), batch_id, input_file_id, found: false });
-        assert!(matches!(&effects[..], [Effect::Append(..), Effect::Log(_)]), "{effects:?}");
+        assert!(matches!(&effects[..], [Effect::Append(..), Effect::Say(_)]), "{effects:?}");
         assert_eq!(outputs(effects), ["file-1", "batch_1", r#"["batch_1"]"#]);
     }
 
@@ -349,7 +369,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
-        let host = GitHub::new(&env, SummaryInput::Write);
+        let host = GitHub::new(&env, options(SummaryInput::Write));
         let creating = |on_kill| Event::Creating { create: "c1".into(), on_kill };
         let created =
             Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
@@ -455,8 +475,8 @@ mod tests {
             let missing = |effect| matches!(effect, Effect::Log(line) if line.contains("is not set"));
             effects.map(missing).filter(|missing| *missing).count()
         };
-        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Write)), 2);
-        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Omit)), 1);
+        assert_eq!(said(GitHub::new(&Env::default(), options(SummaryInput::Write))), 2);
+        assert_eq!(said(GitHub::new(&Env::default(), options(SummaryInput::Omit))), 1);
         let dir = tempfile::tempdir().unwrap();
         carry_out(dir.path(), github(dir.path(), SummaryInput::Omit).publish(&samples::succeeded()));
         assert!(!dir.path().join("summary").exists());
