@@ -106,8 +106,8 @@ pub(crate) fn hint(text: &str) -> Line {
 pub struct Screen {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    /// How wide the terminal is that shows standard error, if one does.
-    columns: fn() -> Option<usize>,
+    /// How wide the terminal is that shows a stream, if one does.
+    columns: fn(Stream) -> Option<usize>,
     paint: Paint,
     output: Output,
     bar: Option<Bar>,
@@ -124,19 +124,24 @@ impl Screen {
         #[cfg(windows)]
         let _ = anstyle_query::windows::enable_ansi_colors();
         let mut screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
-        screen.columns = || Stream::Err.columns();
+        screen.columns = Stream::columns;
         screen
     }
 
     /// Prints commands to `out` and log lines to `err`, neither of which is a terminal.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
         let (paint, output) = (Paint::default(), Output::default());
-        Self { out, err, columns: || None, paint, output, bar: None, drawn: 0, begun: None }
+        Self { out, err, columns: |_| None, paint, output, bar: None, drawn: 0, begun: None }
     }
 
     /// Colours the log, or not.
     pub fn paint(&mut self, paint: Paint) {
         self.paint = paint;
+    }
+
+    /// How wide the terminal is that shows standard output, if one does.
+    pub fn out_columns(&self) -> Option<usize> {
+        (self.columns)(Stream::Out)
     }
 
     /// Keeps standard output for whoever reads it.
@@ -174,7 +179,7 @@ impl Screen {
     }
 
     fn say(&mut self, line: &Line) -> Result<(), Error> {
-        let lines = match (self.columns)() {
+        let lines = match (self.columns)(Stream::Err) {
             Some(columns) => line.fitted(columns),
             None => vec![line.clone()],
         };
@@ -197,7 +202,7 @@ impl Screen {
 
     /// Draws the bar as it is by now, at the width that the terminal has by now.
     pub fn draw(&mut self) {
-        let (Some(bar), Some(columns)) = (&self.bar, (self.columns)()) else { return };
+        let (Some(bar), Some(columns)) = (&self.bar, (self.columns)(Stream::Err)) else { return };
         let line = bar.line(columns, self.begun.map(|begun| begun.elapsed()).unwrap_or_default()).safe();
         let text = if self.paint == Paint::Colored { line.painted() } else { line.text() };
         self.erase();
@@ -211,7 +216,7 @@ impl Screen {
             return;
         }
         // A terminal that became narrower shows it in several rows.
-        let rows = (self.columns)().map_or(0, |columns| (self.drawn - 1) / columns);
+        let rows = (self.columns)(Stream::Err).map_or(0, |columns| (self.drawn - 1) / columns);
         self.drawn = 0;
         let up = if rows > 0 { format!("\u{1b}[{rows}A") } else { String::new() };
         self.write_bar(&format!("\r{up}\u{1b}[J"));
@@ -399,14 +404,14 @@ mod tests {
     fn a_bar_leaves_nothing_behind() {
         let err = Sink::default();
         let mut screen = Screen::new(Box::new(io::sink()), Box::new(err.clone()));
-        screen.columns = || Some(30);
+        screen.columns = |_| Some(30);
         let bar = || Effect::Progress(Bar { stage: "in progress".to_owned(), ..Bar::default() });
         assert!(screen.apply(vec![bar(), Effect::Log("said".to_owned())]).is_empty());
         let drawn = "◐ in progress  0s";
         assert_eq!(err.text(), format!("{drawn}\r\u{1b}[Jsaid\n{drawn}"));
         err.0.lock().unwrap().clear();
         // The terminal became narrower, so that the old line takes two rows.
-        screen.columns = || Some(10);
+        screen.columns = |_| Some(10);
         screen.draw();
         assert_eq!(err.text(), "\r\u{1b}[1A\u{1b}[J◐ in p");
         err.0.lock().unwrap().clear();
@@ -421,7 +426,7 @@ mod tests {
         let say = || Effect::Say(Line::of(Tone::Caution, "Warning:").with(Tone::Plain, " a \u{1b}[2J b").hanging(2));
         assert!(screen.apply(vec![say()]).is_empty());
         screen.paint(Paint::Colored);
-        screen.columns = || Some(13);
+        screen.columns = |_| Some(13);
         screen.keep_output(Output::Data);
         let data = [Effect::Command("::notice::x".to_owned()), Effect::Data("{}".to_owned())];
         assert!(screen.apply([vec![say()], data.to_vec()].concat()).is_empty());

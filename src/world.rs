@@ -61,6 +61,11 @@ impl World {
         self.screen.get_mut().keep_output(self.output);
     }
 
+    /// How wide the terminal is that shows standard output, if one does.
+    pub(crate) fn out_columns(&self) -> Option<usize> {
+        self.screen.borrow().out_columns()
+    }
+
     /// Prints a report for the program that asked for it.
     pub(crate) fn print(&self, json: impl FnOnce() -> String) {
         if self.output == Output::Data {

@@ -171,8 +171,8 @@ fn failure(group: &FailureGroup, width: usize) -> Line {
     // Where answers were only counted, nobody knows whose are missing.
     let whose = if ids.is_empty() { String::new() } else { format!(" ({}{more})", ids.join(", ")) };
     let status = group.shown_status().map(|status| format!(" ({status})")).unwrap_or_default();
-    let line = Line::of(Tone::Bad, format!("  {:>width$} × {code}{status}", thousands(group.count)));
-    line.with(Tone::Plain, format!(": {message}")).with(Tone::Faint, whose).hanging(width + 5)
+    let line = Line::of(Tone::Bad, format!("  {:>width$} × {code}{status}:", thousands(group.count)));
+    line.with(Tone::Plain, format!(" {message}")).with(Tone::Faint, whose).hanging(width + 5)
 }
 
 /// One reason why the provider failed a batch: where, what and why.
@@ -261,6 +261,13 @@ mod tests {
     use super::render;
     use crate::formats::samples::{self, HOSTILE};
     use crate::text::{deceives, safe};
+
+    #[test]
+    fn honest_text_keeps_its_tones() {
+        for report in [samples::succeeded(), samples::partial(), samples::failed_validation(), samples::simulated()] {
+            super::lines(&report).iter().for_each(|line| assert_eq!(&line.safe(), line));
+        }
+    }
 
     #[test]
     fn a_log_stays_short_and_says_where_the_rest_is() {
