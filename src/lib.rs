@@ -31,6 +31,7 @@ mod retry_loop;
 mod oversize;
 mod results;
 mod report;
+mod judgement;
 mod phases;
 mod own_files;
 mod guard;

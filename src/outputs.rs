@@ -37,6 +37,7 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
         ("succeeded", number(collected, counts.succeeded)),
         ("failed", number(collected, counts.failed)),
         ("missing", number(collected, counts.missing)),
+        ("suspect", number(collected, counts.suspect)),
         ("input-tokens", number(collected, report.tokens.input)),
         ("output-tokens", number(collected, report.tokens.output)),
         ("runs", String::new()),
@@ -90,6 +91,7 @@ mod tests {
         succeeded=1187
         failed=12
         missing=1
+        suspect=7
         input-tokens=1234567
         output-tokens=89012
         runs=
@@ -125,6 +127,7 @@ mod tests {
         succeeded=
         failed=
         missing=
+        suspect=
         input-tokens=
         output-tokens=
         runs=

@@ -36,8 +36,8 @@ use crate::requests::places::Places;
 use crate::requests::source::{self, Source};
 use crate::retry_loop::RetryBudget;
 use crate::session::{Connected, Directory, Warnings};
-use crate::values::{self, OnExit, RetryOn};
-use crate::verdict::{self, End, Rows, Verdict};
+use crate::values::{OnExit, RetryOn};
+use crate::verdict::{self, Allowed, End, Rows, Verdict};
 
 /// The batches of one run, and what becomes of them.
 pub(super) struct Collection<'a> {
@@ -80,7 +80,7 @@ impl<'a> Collection<'a> {
         let verdict = self
             .stages(ids)
             .await
-            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.max_failed(&[]), &self.dir.how));
+            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.allowed(&[]), &self.dir.how));
         Ok(self.dir.conclude(verdict))
     }
 
@@ -117,11 +117,12 @@ impl<'a> Collection<'a> {
         self.report_batches(&batches, &Places::default());
         self.batches.clone_from(&batches);
         let telling = telling(&batches);
-        let max_failed = self.max_failed(&batches);
-        self.dir.report.max_failed = max_failed.to_string();
+        let allowed = self.allowed(&batches);
+        self.dir.report.max_failed = allowed.failed.to_string();
+        self.dir.report.max_suspect = allowed.suspect.map(|most| most.to_string());
         let how = self.dir.how.clone();
         let broken_off =
-            |stops: &[Option<Stop>]| verdict::judge_all(&End::all(&batches, stops), None, &[], max_failed, &how);
+            |stops: &[Option<Stop>]| verdict::judge_all(&End::all(&batches, stops), None, &[], allowed, &how);
         let is_late = |stop: &Stop| matches!(stop, Stop::Deadline(_) | Stop::HandedOver(_));
         if stops.iter().flatten().any(|stop| !is_late(stop)) {
             return Ok(broken_off(&stops));
@@ -149,7 +150,7 @@ impl<'a> Collection<'a> {
         let is_closed = doubtful.is_empty() && is_closed(stop, telling, Create::Settled);
         // One that did not complete says how they ended; all of them have to be collected together.
         let telling: Vec<End<'_>> = telling.map(|batch| End::of_batch(stop, batch)).into_iter().collect();
-        let verdict = verdict::judge_all(&telling, Some(rows), &[], max_failed, &how);
+        let verdict = verdict::judge_all(&telling, Some(rows), &[], allowed, &how);
         let verdict = verdict::or_uncollected(verdict, &doubtful, &all, Some(rows), &how);
         if is_closed {
             self.dir.closing = vec![Record::Closed { outcome: verdict.outcome.word().to_owned() }];
@@ -328,9 +329,10 @@ impl<'a> Collection<'a> {
         Ok((checked.fault_count == 0).then_some((source, checked)))
     }
 
-    fn max_failed(&self, batches: &[Batch]) -> values::MaxFailed {
+    fn allowed(&self, batches: &[Batch]) -> Allowed {
         let marked = || Seen::of(batches.first()?).max_failed();
-        self.plan.max_failed.or_else(marked).unwrap_or_default()
+        let failed = self.plan.max_failed.or_else(marked).unwrap_or_default();
+        Allowed { failed, suspect: self.plan.max_suspect }
     }
 
     /// Puts the batches into the report.

@@ -250,6 +250,8 @@ impl Gatherer<'_> {
             (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
             group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
         }
+        let shown_ids = results.suspects.iter_mut().flat_map(|group| &mut group.custom_ids);
+        shown_ids.for_each(|id| *id = self.api.shown(id));
         for usage in &mut results.usage {
             usage.model = usage.model.as_deref().map(|model| self.api.shown(model));
         }
@@ -476,4 +478,5 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.files.answers = results.files.answers.map(path);
     report.files.answers_csv = results.files.answers_csv.map(path);
     (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
+    report.suspects = results.suspects;
 }

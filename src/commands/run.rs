@@ -102,7 +102,8 @@ impl<'a> Run<'a> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
         dir.set_aside()?;
-        dir.report.max_failed = plan.max_failed.to_string();
+        dir.report.max_failed = plan.allowed.failed.to_string();
+        dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
         dir.how = dir.how.of_run(plan.reuse, check);
         Ok(Self { plan, connected, dir, check: None, fingerprint: String::new() })
     }
@@ -111,7 +112,7 @@ impl<'a> Run<'a> {
     async fn go(&mut self) -> Exit {
         let verdict = Box::pin(self.stages())
             .await
-            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.max_failed, &self.dir.how));
+            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.allowed, &self.dir.how));
         self.dir.conclude(verdict)
     }
 
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
         // Before any batch exists: its metadata says where the run is shown.
         if let Some(publisher) = session.publisher() {
             let mark = guard.guard(publisher.begin(&self.dir.report, &session.events)).await?;
-            self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.max_failed));
+            self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.allowed.failed));
         }
         let order = Arc::new(Order::Requests { source: source.clone(), ids, total });
         let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, order)).await;
@@ -341,7 +342,7 @@ impl<'a> Run<'a> {
             let batches: Vec<&Batch> = all.iter().filter_map(Submitted::batch).collect();
             return Verdict::submitted(&batches, &self.dir.how);
         }
-        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.max_failed, &self.dir.how)
+        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &self.dir.how)
     }
 
     fn warn_of_what_goes_on(&self, all: &[Submitted]) {

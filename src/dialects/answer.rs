@@ -73,6 +73,40 @@ pub(crate) struct Answer<'de> {
     pub(crate) model: Option<Cow<'de, str>>,
     /// The tokens that were used.
     pub(crate) tokens: Tokens,
+    /// Why it is not to be relied on, of an answer that is a success.
+    pub(crate) suspicion: Option<Suspicion>,
+}
+
+/// Why an answer that is a success is not to be relied on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suspicion {
+    /// The model refused to answer.
+    Refusal,
+    /// It asks for tools to be called, which nobody does in a batch.
+    ToolCalls,
+    /// It was cut off at a limit on its length, or on that of the whole conversation.
+    CutOff,
+    /// A content filter removed something of it.
+    Filtered,
+    /// It is incomplete in another way: the vendor says so, or paused the model.
+    Incomplete,
+}
+
+impl Suspicion {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Refusal, Self::ToolCalls, Self::CutOff, Self::Filtered, Self::Incomplete];
+
+    /// The word for it in files.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Refusal => "refusal",
+            Self::ToolCalls => "tool_calls",
+            Self::CutOff => "cut_off",
+            Self::Filtered => "filtered",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// What the model wrote.

@@ -22,7 +22,7 @@ use std::fmt::Debug;
 
 use clap::ValueEnum;
 
-pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
+pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use self::anthropic::{Anthropic, VARIABLES as ANTHROPIC_VARIABLES};
 pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};

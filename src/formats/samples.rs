@@ -1,8 +1,9 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
-use crate::dialects::{Counts as BatchCounts, Status, Tokens};
+use crate::dialects::{Counts as BatchCounts, Status, Suspicion, Tokens};
 use crate::error::{Exit, Outcome};
+use crate::judgement::SuspectGroup;
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
@@ -77,7 +78,16 @@ pub(crate) fn succeeded() -> Report {
             error_count: 0,
         }],
         max_failed: "0".to_owned(),
-        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
+        max_suspect: None,
+        counts: Counts {
+            total: 1200,
+            succeeded: 1200,
+            failed: 0,
+            missing: 0,
+            unexpected: 0,
+            unreadable: 0,
+            suspect: 0,
+        },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         usage: vec![ModelUsage {
@@ -88,6 +98,7 @@ pub(crate) fn succeeded() -> Report {
             tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         }],
         failures: Vec::new(),
+        suspects: Vec::new(),
         faults: Vec::new(),
         fault_count: 0,
         phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
@@ -110,17 +121,23 @@ pub(crate) fn partial() -> Report {
     let mut report = succeeded();
     set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
-    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0 };
+    report.counts =
+        Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0, suspect: 7 };
     report.batches[0].error_file_id = Some("file-err".to_owned());
     report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
         failure("rate_limit_exceeded", "Too many requests.", 12, &["q-7", "q-19", "q-20"]),
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
+    report.suspects = vec![suspects(Suspicion::Refusal, 5, &["q-3", "q-4"]), suspects(Suspicion::CutOff, 2, &["q-8"])];
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
     report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
     report
+}
+
+pub(crate) fn suspects(kind: Suspicion, count: u64, ids: &[&str]) -> SuspectGroup {
+    SuspectGroup { kind, count, custom_ids: ids.iter().map(ToString::to_string).collect() }
 }
 
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
@@ -206,7 +223,8 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.provider = own();
     report.requests =
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
-    report.max_failed = own();
+    (report.max_failed, report.max_suspect) = (own(), Some(own()));
+    report.suspects = vec![suspects(Suspicion::Filtered, 3, &[text])];
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
     let batch = &mut report.batches[0];

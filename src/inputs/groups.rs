@@ -161,6 +161,15 @@ pub struct Collecting {
     pub max_failed: Option<MaxFailed>,
 }
 
+/// What is expected of the answers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Verdict")]
+pub struct Judging {
+    /// How many answers may be suspect (refusals, tool calls, cut off, filtered or incomplete): a count or a share [default: any number].
+    #[arg(long, value_name = "COUNT|SHARE")]
+    pub max_suspect: Option<MaxFailed>,
+}
+
 /// Where results and reports go.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Reporting")]

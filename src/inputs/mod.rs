@@ -18,7 +18,7 @@ mod examples;
 mod groups;
 mod operations;
 
-pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
+pub use self::groups::{Collecting, Connection, Judging, Making, Reporting, Simulation, Submitting, Waiting, Work};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 use crate::dialects;
 use crate::env::Terminals;
@@ -107,6 +107,9 @@ pub struct Run {
     /// Waiting.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -153,6 +156,9 @@ pub struct Collect {
     /// Waiting.
     #[command(flatten)]
     pub collecting: Collecting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,

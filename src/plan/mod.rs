@@ -20,6 +20,7 @@ use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
 use crate::simulator::{Dialect, Simulator};
 use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
+use crate::verdict::Allowed;
 
 /// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
 const WINDOW: &str = "24h";
@@ -56,8 +57,8 @@ pub(crate) struct Plan {
     pub reuse: Reuse,
     /// Whether the provider is a sandbox in this process, and ends with it.
     pub in_process: bool,
-    /// How many may fail.
-    pub max_failed: MaxFailed,
+    /// How many may fail, and how many answers may be suspect.
+    pub allowed: Allowed,
     /// How often requests that failed are retried.
     pub retries: u32,
     /// Which failures are retried beside the default ones.
@@ -106,7 +107,7 @@ impl Plan {
             on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.simulator.as_ref())),
             reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: server.simulator.is_some(),
-            max_failed: run.waiting.max_failed.unwrap_or_default(),
+            allowed: Allowed { failed: run.waiting.max_failed.unwrap_or_default(), suspect: run.judging.max_suspect },
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
@@ -136,7 +137,7 @@ impl Plan {
             on_abort: submit.submitting.on_abort.unwrap_or(OnExit::Detach),
             reuse: submit.submitting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: false,
-            max_failed: submit.submitting.max_failed.unwrap_or_default(),
+            allowed: submit.submitting.max_failed.unwrap_or_default().into(),
             retries: 0,
             retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
@@ -169,6 +170,8 @@ pub(crate) struct Collecting {
     pub fail_if_pending: bool,
     /// How many may fail; none where that is for the batch's own mark to say.
     pub max_failed: Option<MaxFailed>,
+    /// How many answers may be suspect; none where any number may.
+    pub max_suspect: Option<MaxFailed>,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
     /// Where results go.
@@ -206,6 +209,7 @@ impl Collecting {
             on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
             fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
             max_failed: waiting.max_failed,
+            max_suspect: collect.judging.max_suspect,
             answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
             output_dir: output_dir(collect.reporting.output_dir),
         };

@@ -41,6 +41,7 @@ pub(crate) use self::without_requests::keep_order;
 
 use crate::dialects::Tokens;
 use crate::error::Error;
+use crate::judgement::SuspectGroup;
 use crate::report::{Counts, FailureGroup, Files, ModelUsage};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
@@ -85,6 +86,8 @@ pub(crate) struct Results {
     pub(crate) usage: Vec<ModelUsage>,
     /// Failed and missing requests by cause, most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
+    /// Answers that are not to be relied on, by the reason, most frequent first.
+    pub(crate) suspects: Vec<SuspectGroup>,
     /// The requests, by index and in order, whose failure may pass.
     pub(crate) retryable: Vec<u32>,
     /// The requests, by index and in order, without an answer.

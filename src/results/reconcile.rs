@@ -3,13 +3,13 @@
 use std::fs::File;
 
 use super::held::{Held, Holdings};
-use super::positions::{Candidate, Place, Positions};
+use super::positions::{Attempt, Candidate, Place, Positions};
 use super::reread::{Line, Rereader, span};
 use super::row::{Outcome, Row};
 use super::sinks::Sink;
 use super::unanswered::Asked;
 use super::{AnswersFile, Policy, Requests, Results, unreadable};
-use crate::dialects::{Answer, Kind, ReadAnswers};
+use crate::dialects::{Answer, ReadAnswers};
 use crate::error::Error;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{self, Block, LONGEST_ANSWER, Lines};
@@ -63,7 +63,8 @@ fn answered<'a>(
     held: &[Held],
 ) -> Result<Row<'a>, Error> {
     if candidate.succeeded {
-        return Ok(Row::new(index, Outcome::Succeeded, line, offset, policy.reader).read(candidate.reading));
+        let row = Row::new(index, Outcome::Succeeded, line, offset, policy.reader).read(candidate.reading);
+        return Ok(row.suspected(candidate.suspicion));
     }
     let mut answer = line.answer(policy.reader)?;
     let failure = policy.reader.failure(&answer, &line.value()?);
@@ -96,8 +97,8 @@ fn find(
     Ok((finder.positions, finder.holdings.into_held()))
 }
 
-/// What the first pass works with. Sinks see a success here, since nothing replaces it; they
-/// see failures as rows, when it is certain that no success replaces them.
+/// What the first pass works with. Sinks see a success here, since it is paid for even where an answer
+/// to a later attempt replaces it; they see failures as rows, when it is certain that no success replaces them.
 struct Finder<'a, 'b> {
     ids: &'a Ids,
     answers: &'a [AnswersFile],
@@ -122,21 +123,28 @@ impl Finder<'_, '_> {
         for ((place, answer), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
             self.holdings.line(file, index, answer.kind);
             let before = index.and_then(|index| self.positions.get(index.into()));
-            let mut stray = match index {
-                Some(index) => self.positions.offer(Candidate::new(place, answer.kind, answer.reading), index),
-                None => Some(place),
+            let Some(index) = index else {
+                strays.push(place);
+                continue;
             };
-            if answer.kind == Kind::Success && stray != Some(place) {
+            let line = Candidate::new(place, answer.kind, answer.reading).suspected(answer.suspicion);
+            let attempt = self.attempt(before.as_ref(), of);
+            let loser = self.positions.offer(line, index, attempt);
+            let repeats = before.is_some_and(|before| before.succeeded) && attempt == Attempt::Same;
+            if line.succeeded && !repeats {
                 self.sinks.iter_mut().for_each(|sink| sink.success(of, answer.model.as_deref(), answer.tokens));
             }
-            // What another attempt answered is expected beside the first answer.
-            let attempt = |file: usize| self.answers.get(file).map(|of| of.attempt);
-            if before.is_some_and(|before| attempt(before.place.file) != attempt(file)) {
-                stray = None;
-            }
-            strays.extend(stray);
+            // A failure is expected beside another attempt's answer; an answer is kept, whoever replaces it.
+            let lost = if loser == Some(place) { Some(line) } else { before };
+            strays.extend(loser.filter(|_| attempt == Attempt::Same || lost.is_some_and(|lost| lost.succeeded)));
         }
         Ok(strays)
+    }
+
+    /// Which attempt a line of this file is of, beside the line before it. Those of earlier attempts are read first.
+    fn attempt(&self, before: Option<&Candidate>, of: &AnswersFile) -> Attempt {
+        let known = before.and_then(|before| self.answers.get(before.place.file)).map(|of| of.attempt);
+        if known.is_none_or(|known| known == of.attempt) { Attempt::Same } else { Attempt::Later }
     }
 }
 

@@ -10,7 +10,7 @@ use std::io::Write;
 
 use super::AnswersFile;
 use super::reread::Line;
-use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Tokens};
+use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::error::Error;
 
 /// A request and what became of it.
@@ -23,6 +23,8 @@ pub(crate) struct Row<'a> {
     pub(crate) file: Option<&'a AnswersFile>,
     /// How much of its line could be read.
     pub(crate) reading: Reading,
+    /// Why its answer is not to be relied on.
+    pub(crate) suspicion: Option<Suspicion>,
     /// Where its line begins in `results.jsonl`, in bytes.
     pub(crate) offset: u64,
     line: Line<'a>,
@@ -90,14 +92,19 @@ impl Outcome {
 impl<'a> Row<'a> {
     /// A row of which `line` is what `results.jsonl` gets; it begins there at `offset`.
     pub(super) fn new(index: u32, outcome: Outcome, line: Line<'a>, offset: u64, reader: &'a dyn ReadAnswers) -> Self {
-        let (file, reading) = (line.file(), Reading::Whole);
+        let (file, reading, suspicion) = (line.file(), Reading::Whole, None);
         let (answer, content) = (OnceCell::new(), OnceCell::new());
-        Self { index, outcome, file, reading, offset, line, reader, answer, content }
+        Self { index, outcome, file, reading, suspicion, offset, line, reader, answer, content }
     }
 
     /// The row, of whose line so much could be read.
     pub(super) fn read(self, reading: Reading) -> Self {
         Self { reading, ..self }
+    }
+
+    /// The row, whose answer may not be relied on.
+    pub(super) fn suspected(self, suspicion: Option<Suspicion>) -> Self {
+        Self { suspicion, ..self }
     }
 
     /// The row, of whose line it is known what it answers.

@@ -170,6 +170,7 @@ impl RowFault {
             ("string-body", None) => Self::StringBody,
             ("empty", None) => Self::Empty,
             ("bare", None) => Self::Bare,
+            ("off-schema", None) => Self::OffSchema,
             ("stop", value) => {
                 let word = needed(name, value)?;
                 let known = STOPS.into_iter().find(|known| *known == word);
@@ -177,7 +178,7 @@ impl RowFault {
             }
             _ => {
                 let known = "status=N, error-in-body, missing, duplicate, stranger, nan, string-body, empty, bare, \
-                             stop=WORD";
+                             stop=WORD, off-schema";
                 return unknown("rows", name, known);
             }
         })

@@ -9,6 +9,7 @@ mod answers_jsonl;
 mod failures;
 mod results_jsonl;
 mod summary_line;
+mod suspects;
 mod tally;
 mod unexpected;
 
@@ -78,6 +79,7 @@ pub(crate) fn all<'a>(
     let mut sinks: Vec<Box<dyn Sink + 'a>> = vec![
         Box::new(tally::Tally::default()),
         Box::new(failures::Failures::default()),
+        Box::new(suspects::Suspects::default()),
         Box::new(results_jsonl::ResultsJsonl::new(&open)?),
         Box::new(unexpected::Unexpected::new(&open)?),
     ];
