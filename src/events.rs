@@ -346,7 +346,7 @@ impl Event {
                 )
             }
             Self::Retrying { requests, attempt } => {
-                format!("Resending {} that failed (attempt {attempt})", requests_count(*requests))
+                format!("Resending {} (attempt {attempt})", requests_count(*requests))
             }
             Self::Polled { changed: false, .. } => return None,
             Self::Polled { batch_id, status, counts, age, .. } => {

@@ -33,6 +33,7 @@ mod results;
 mod report;
 mod judgement;
 mod phases;
+mod schemas;
 mod own_files;
 mod guard;
 // What happens, and who hears of it.

@@ -38,6 +38,7 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
         ("failed", number(collected, counts.failed)),
         ("missing", number(collected, counts.missing)),
         ("suspect", number(collected, counts.suspect)),
+        ("schema-violations", number(report.schema.is_some(), counts.schema_violations)),
         ("input-tokens", number(collected, report.tokens.input)),
         ("output-tokens", number(collected, report.tokens.output)),
         ("runs", String::new()),
@@ -92,6 +93,7 @@ mod tests {
         failed=12
         missing=1
         suspect=7
+        schema-violations=3
         input-tokens=1234567
         output-tokens=89012
         runs=
@@ -128,6 +130,7 @@ mod tests {
         failed=
         missing=
         suspect=
+        schema-violations=
         input-tokens=
         output-tokens=
         runs=

@@ -184,6 +184,11 @@ pub(crate) const BRIEF_REFETCH: Duration = MINUTE;
 /// How long after a batch's end its files may be on their way.
 pub(crate) const FILES_ON_THEIR_WAY: Duration = HOUR;
 
+/// How long it may take to compile a schema, or to check an answer with it: those in use take some milliseconds.
+pub(crate) const SCHEMA_TAKES: Duration = Duration::from_secs(2);
+/// How long it may take to find out where an answer does not fit: meanwhile it can fill memory with alternatives.
+pub(crate) const SCHEMA_EXPLAINS: Duration = Duration::from_millis(200);
+
 // CI systems.
 
 /// The longest silence of the log: some CI systems end a job that prints nothing for five minutes.

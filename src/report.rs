@@ -9,7 +9,7 @@ use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
-use crate::judgement::SuspectGroup;
+use crate::judgement::{SchemaReport, SuspectGroup};
 use crate::phases::PhaseTime;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
@@ -67,6 +67,8 @@ pub struct Report {
     pub failures: Vec<FailureGroup>,
     /// Answers that are not to be relied on, grouped by the reason, most frequent first.
     pub suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where no schema was asked for.
+    pub schema: Option<SchemaReport>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -174,6 +176,8 @@ pub struct Counts {
     pub unreadable: u64,
     /// Answers that are not to be relied on, whatever else they count as.
     pub suspect: u64,
+    /// Answers that do not fit their schema, whatever else they count as.
+    pub schema_violations: u64,
 }
 
 /// How it is known which requests there are.
@@ -302,6 +306,7 @@ impl Report {
             usage: Vec::new(),
             failures: Vec::new(),
             suspects: Vec::new(),
+            schema: None,
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),

@@ -180,6 +180,10 @@ impl fmt::Display for MaxFailed {
 pub enum RetryWord {
     /// Requests without an answer, also where the provider counts one that its files lack.
     Missing,
+    /// Answers that do not fit their schema.
+    Schema,
+    /// Answers that are not to be relied on.
+    Suspect,
     /// Answers with this status.
     Status(u16),
     /// Answers with this code, whatever its case.
@@ -194,8 +198,14 @@ impl FromStr for RetryWord {
         if word.eq_ignore_ascii_case("missing") {
             return Ok(Self::Missing);
         }
+        if word.eq_ignore_ascii_case("schema") {
+            return Ok(Self::Schema);
+        }
+        if word.eq_ignore_ascii_case("suspect") {
+            return Ok(Self::Suspect);
+        }
         if word.is_empty() || word.contains(char::is_whitespace) {
-            return Err("write statuses, codes or `missing`, separated by commas".to_owned());
+            return Err("write statuses, codes, `missing`, `schema` or `suspect`, separated by commas".to_owned());
         }
         if !word.bytes().all(|byte| byte.is_ascii_digit()) {
             return Ok(Self::Code(word.to_owned()));
@@ -216,10 +226,20 @@ impl RetryOn {
         self.0.contains(&RetryWord::Missing)
     }
 
+    /// Whether answers that do not fit their schema are sent again, which pays for them twice.
+    pub(crate) fn covers_schema(&self) -> bool {
+        self.0.contains(&RetryWord::Schema)
+    }
+
+    /// Whether suspect answers are sent again, which pays for them twice.
+    pub(crate) fn covers_suspect(&self) -> bool {
+        self.0.contains(&RetryWord::Suspect)
+    }
+
     /// Whether a failure with this status and code is among them.
     pub(crate) fn covers(&self, status: Option<u16>, code: &str) -> bool {
         self.0.iter().any(|word| match word {
-            RetryWord::Missing => false,
+            RetryWord::Missing | RetryWord::Schema | RetryWord::Suspect => false,
             RetryWord::Status(one) => status == Some(*one),
             RetryWord::Code(one) => one.eq_ignore_ascii_case(code),
         })
@@ -303,6 +323,19 @@ impl FromStr for AnswerFiles {
     fn from_str(text: &str) -> Result<Self, String> {
         Ok(if boolean(text)? { Self::Write } else { Self::Omit })
     }
+}
+
+/// What becomes of answers that do not fit their schema: the input `schema`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaMode {
+    /// Nothing: they are not looked at.
+    Off,
+    /// They are counted.
+    #[default]
+    Warn,
+    /// They fail their requests.
+    Check,
 }
 
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
@@ -411,8 +444,11 @@ mod tests {
 
     #[test]
     fn what_is_retried_is_a_status_a_code_or_missing() {
-        let words: Result<Vec<RetryWord>, String> = "403, Overloaded,missing".split(',').map(str::parse).collect();
+        let words: Result<Vec<RetryWord>, String> =
+            "403, Overloaded,missing,Schema, suspect".split(',').map(str::parse).collect();
         let retry_on = RetryOn(words.unwrap());
+        assert!(retry_on.covers_schema() && retry_on.covers_suspect());
+        assert!(!retry_on.covers(None, "schema") && !retry_on.covers(None, "suspect"));
         assert!(retry_on.covers_missing() && retry_on.covers(Some(403), "") && retry_on.covers(None, "overloaded"));
         assert!(!retry_on.covers(Some(404), "403") && !retry_on.covers(None, "missing"));
         assert!(!RetryOn::default().covers_missing() && !RetryOn::default().covers(Some(403), ""));

@@ -250,6 +250,7 @@ impl<'a> Collection<'a> {
             journal: &self.dir.journal,
             output_dir: &self.dir.path,
             retry_on: RetryOn::default(),
+            expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
@@ -286,14 +287,16 @@ impl<'a> Collection<'a> {
             self.dir.report.asked(&source, &checked);
             self.dir.report.requests.key = key;
             self.report_batches(batches, &checked.places);
-            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+            let Checked { ids, total, is_structured, .. } = checked;
+            return Ok(Order::Requests { source, ids, total, is_structured });
         }
         if let Some((source, checked)) = self.given_back(batches).await? {
             let key = self.dir.report.requests.key.take();
             self.dir.report.asked(&source, &checked);
             self.dir.report.requests.files = batches.iter().filter_map(|batch| batch.input_file_id.clone()).collect();
             self.dir.report.requests.key = key;
-            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+            let Checked { ids, total, is_structured, .. } = checked;
+            return Ok(Order::Requests { source, ids, total, is_structured });
         }
         self.dir.report.coverage = Coverage::Counted;
         self.connected.session.events.emit(Event::Warned(

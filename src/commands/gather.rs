@@ -28,6 +28,7 @@ use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::sinks::{self, Output};
 use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests, Results};
+use crate::schemas::Expected;
 use crate::text::{counted, requests_count};
 use crate::values::{AnswerFiles, RetryOn};
 
@@ -44,6 +45,8 @@ pub(super) enum Order {
         ids: Ids,
         /// Requests.
         total: u64,
+        /// Whether any asks for an answer of a certain form.
+        is_structured: bool,
     },
     /// That of the answers; so many were asked for.
     Answers {
@@ -61,6 +64,8 @@ pub(super) struct Gatherer<'a> {
     pub(super) output_dir: &'a Path,
     /// Which failures are retried beside the default ones.
     pub(super) retry_on: RetryOn,
+    /// What is expected of the answers' texts.
+    pub(super) expected: Arc<Expected>,
     /// Whether the answers' texts are written to files of their own.
     pub(super) answer_files: AnswerFiles,
 }
@@ -250,13 +255,24 @@ impl Gatherer<'_> {
             (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
             group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
         }
-        let shown_ids = results.suspects.iter_mut().flat_map(|group| &mut group.custom_ids);
-        shown_ids.for_each(|id| *id = self.api.shown(id));
+        self.conceal(&mut results);
         for usage in &mut results.usage {
             usage.model = usage.model.as_deref().map(|model| self.api.shown(model));
         }
         let ids = answers.all.iter().map(|fetched| fetched.batch.id.clone()).collect();
         Ok(Gathered { results, doubtful: answers.doubtful(), ids })
+    }
+
+    /// Removes secrets from what is reported of the answers themselves.
+    fn conceal(&self, results: &mut Results) {
+        let show = |text: &mut String| *text = self.api.shown(text);
+        results.suspects.iter_mut().flat_map(|group| &mut group.custom_ids).for_each(show);
+        let Some(schema) = &mut results.schema else { return };
+        for group in &mut schema.groups {
+            [&mut group.path, &mut group.message].into_iter().chain(&mut group.value).for_each(show);
+            group.custom_ids.iter_mut().for_each(show);
+        }
+        schema.unusable.iter_mut().for_each(|unusable| show(&mut unusable.message));
     }
 
     /// Adds a batch to those that are gathered.
@@ -383,7 +399,7 @@ impl Gatherer<'_> {
     ) -> Result<Results, Stop> {
         let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
         let (traces, reader) = (self.api.traces(), self.api.vendor().dialect.answers());
-        let answer_files = self.answer_files;
+        let (answer_files, expected) = (self.answer_files, Arc::clone(&self.expected));
         let intake = self.api.vendor().dialect.intake();
         let reconciling = tokio::task::spawn_blocking(move || {
             let holds = |line: &[u8]| traces.are_in(line);
@@ -391,11 +407,11 @@ impl Gatherer<'_> {
                 Ok(Box::new(ResultFile::create(&output_dir, name, &holds)?))
             };
             let sinks = sinks::all(answer_files, open)?;
-            let policy = Policy { reader, retry_on: &retry_on, gone: &gone };
+            let policy = Policy { reader, retry_on: &retry_on, gone: &gone, expected: Some(&expected) };
             let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;
             let mut results = match order.as_ref() {
-                Order::Requests { source, ids, total } => {
-                    let requests = Requests { source, ids, total: *total };
+                Order::Requests { source, ids, total, is_structured } => {
+                    let requests = Requests { source, ids, total: *total, is_structured: *is_structured };
                     results::reconcile(requests, &answers, &policy, sinks)
                 }
                 Order::Answers { total } => {
@@ -465,11 +481,12 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.tokens = results.tokens();
     let first = report.batches.iter().filter(|batch| batch.attempt == 1);
     let completed: u64 = first.filter_map(|batch| batch.request_counts.completed).sum();
-    if completed > results.counts.succeeded {
+    let good = results.counts.succeeded + results.rejected;
+    if completed > good {
         events.emit(Event::Warned(format!(
             "The provider counts {} as completed, but its files hold {}.",
             requests_count(completed),
-            counted(results.counts.succeeded, "good answer", "good answers")
+            counted(good, "good answer", "good answers")
         )));
     }
     let path = |name: String| output_dir.join(name).display().to_string();
@@ -478,5 +495,5 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.files.answers = results.files.answers.map(path);
     report.files.answers_csv = results.files.answers_csv.map(path);
     (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
-    report.suspects = results.suspects;
+    (report.suspects, report.schema) = (results.suspects, results.schema);
 }

@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
         if checked.fault_count > 0 {
             return Ok(Verdict::invalid(checked.fault_count, self.dir.how.check()));
         }
-        let Checked { total, ids, places, shards, digest, .. } = checked;
+        let Checked { total, ids, places, shards, digest, is_structured, .. } = checked;
         self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
         let key = identity::key_of_all(&keys);
@@ -143,7 +143,7 @@ impl<'a> Run<'a> {
             let mark = guard.guard(publisher.begin(&self.dir.report, &session.events)).await?;
             self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.allowed.failed));
         }
-        let order = Arc::new(Order::Requests { source: source.clone(), ids, total });
+        let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
         let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, order)).await;
         Ok(self.conclude(&mut all, collected, &places))
     }
@@ -255,6 +255,7 @@ impl<'a> Run<'a> {
             journal: &self.dir.journal,
             output_dir: &self.plan.output_dir,
             retry_on: self.plan.retry_on.clone(),
+            expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
         }
     }

@@ -30,8 +30,32 @@ pub(crate) trait ReadAnswers: Send + Sync {
     /// does not matter.
     fn request_id(&self, line: &str) -> Option<String>;
 
+    /// What a line of the requests file asks its answer to be.
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l>;
+
     /// A line that says, in this dialect, that the request with this id has no answer.
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String;
+}
+
+/// What a request asks its answer to be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked<'l> {
+    /// The request's `custom_id`.
+    pub(crate) custom_id: Option<String>,
+    /// The form of its answer.
+    pub(crate) form: Wanted<'l>,
+}
+
+/// The form that an answer is asked to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wanted<'l> {
+    /// Any text.
+    #[default]
+    Free,
+    /// A JSON object.
+    Json,
+    /// JSON that fits this schema, which is JSON, too.
+    Schema(&'l str),
 }
 
 /// How a line answers.

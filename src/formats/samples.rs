@@ -3,12 +3,13 @@
 
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion, Tokens};
 use crate::error::{Exit, Outcome};
-use crate::judgement::SuspectGroup;
+use crate::judgement::{SchemaReport, SuspectGroup, Unusable, ViolationGroup};
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
 };
 use crate::requests::Fault;
+use crate::values::SchemaMode;
 
 /// Text that tries to break out of where it is shown.
 pub(crate) const HOSTILE: &[&str] = &[
@@ -87,6 +88,7 @@ pub(crate) fn succeeded() -> Report {
             unexpected: 0,
             unreadable: 0,
             suspect: 0,
+            schema_violations: 0,
         },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
@@ -99,6 +101,7 @@ pub(crate) fn succeeded() -> Report {
         }],
         failures: Vec::new(),
         suspects: Vec::new(),
+        schema: None,
         faults: Vec::new(),
         fault_count: 0,
         phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
@@ -121,8 +124,16 @@ pub(crate) fn partial() -> Report {
     let mut report = succeeded();
     set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
-    report.counts =
-        Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0, suspect: 7 };
+    report.counts = Counts {
+        total: 1200,
+        succeeded: 1187,
+        failed: 12,
+        missing: 1,
+        unexpected: 1,
+        unreadable: 0,
+        suspect: 7,
+        schema_violations: 3,
+    };
     report.batches[0].error_file_id = Some("file-err".to_owned());
     report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
@@ -130,6 +141,7 @@ pub(crate) fn partial() -> Report {
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
     report.suspects = vec![suspects(Suspicion::Refusal, 5, &["q-3", "q-4"]), suspects(Suspicion::CutOff, 2, &["q-8"])];
+    report.schema = Some(schema("items[].price", "it is not of type \"number\"", "q-5"));
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
     report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
@@ -138,6 +150,19 @@ pub(crate) fn partial() -> Report {
 
 pub(crate) fn suspects(kind: Suspicion, count: u64, ids: &[&str]) -> SuspectGroup {
     SuspectGroup { kind, count, custom_ids: ids.iter().map(ToString::to_string).collect() }
+}
+
+pub(crate) fn schema(path: &str, message: &str, id: &str) -> SchemaReport {
+    let own = |text: &str| text.to_owned();
+    let group = ViolationGroup {
+        path: own(path),
+        message: own(message),
+        value: Some(own(message)),
+        count: 3,
+        custom_ids: vec![own(id)],
+    };
+    let unusable = vec![Unusable { place: Some(own(path)), message: own(message) }];
+    SchemaReport { mode: SchemaMode::Warn, checked: 1187, violations: 3, unchecked: 1, unusable, groups: vec![group] }
 }
 
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
@@ -225,6 +250,7 @@ pub(crate) fn hostile(text: &str) -> Report {
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
     (report.max_failed, report.max_suspect) = (own(), Some(own()));
     report.suspects = vec![suspects(Suspicion::Filtered, 3, &[text])];
+    report.schema = Some(schema(text, text, text));
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
     let batch = &mut report.batches[0];

@@ -12,7 +12,7 @@ use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::places::Places;
 use super::shards::{Planner, Request, Shard};
 use super::source::Source;
-use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, quoted};
+use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, Structured, quoted};
 use crate::policy::MOST_SHARDS;
 use crate::text::thousands;
 
@@ -31,6 +31,7 @@ pub(crate) struct Pass<'a> {
     faults: Faults,
     planner: Planner,
     warnings: Vec<String>,
+    is_structured: bool,
     /// Whether a fault of all lines was found.
     is_whole_wrong: bool,
 }
@@ -48,6 +49,7 @@ impl<'a> Pass<'a> {
             faults: Faults::default(),
             planner: Planner::default(),
             warnings: Vec::new(),
+            is_structured: false,
             is_whole_wrong: false,
         }
     }
@@ -98,6 +100,7 @@ impl<'a> Pass<'a> {
             }
             Ok(mut request) => {
                 request.findings.drain(..).for_each(|finding| self.fault(finding));
+                self.is_structured |= request.structured == Structured::Yes;
                 self.request(line, &request);
                 request.custom_id
             }
@@ -186,6 +189,7 @@ impl<'a> Pass<'a> {
             model: same(|shard| shard.model.as_deref()),
             shards,
             ids: self.ids,
+            is_structured: self.is_structured,
             places: self.places,
             fault_count: self.faults.count,
             faults: self.faults.first(),

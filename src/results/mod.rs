@@ -14,6 +14,7 @@ use std::path::PathBuf;
 
 mod discard;
 mod held;
+mod judge;
 mod last_line;
 mod own_ids;
 mod positions;
@@ -25,6 +26,7 @@ mod similar;
 pub(crate) mod sinks;
 mod unanswered;
 mod usage;
+mod violations;
 mod without_requests;
 
 pub use self::discard::reconcile_and_discard;
@@ -41,7 +43,7 @@ pub(crate) use self::without_requests::keep_order;
 
 use crate::dialects::Tokens;
 use crate::error::Error;
-use crate::judgement::SuspectGroup;
+use crate::judgement::{SchemaReport, SuspectGroup};
 use crate::report::{Counts, FailureGroup, Files, ModelUsage};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
@@ -75,6 +77,8 @@ pub(crate) struct Requests<'a> {
     pub ids: &'a Ids,
     /// How many they are.
     pub total: u64,
+    /// Whether any asks for an answer of a certain form.
+    pub is_structured: bool,
 }
 
 /// What the sinks found.
@@ -88,6 +92,10 @@ pub(crate) struct Results {
     pub(crate) failures: Vec<FailureGroup>,
     /// Answers that are not to be relied on, by the reason, most frequent first.
     pub(crate) suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where nothing was judged.
+    pub(crate) schema: Option<SchemaReport>,
+    /// How many answers were rejected by what was judged of them.
+    pub(crate) rejected: u64,
     /// The requests, by index and in order, whose failure may pass.
     pub(crate) retryable: Vec<u32>,
     /// The requests, by index and in order, without an answer.

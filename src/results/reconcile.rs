@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use super::held::{Held, Holdings};
+use super::judge::Judge;
 use super::positions::{Attempt, Candidate, Place, Positions};
 use super::reread::{Line, Rereader, span};
 use super::row::{Outcome, Row};
@@ -28,10 +29,11 @@ pub(crate) fn reconcile(
 ) -> Result<Results, Error> {
     let mut rereader = Rereader::new(answers);
     let (positions, held) = find(requests, answers, policy.reader, &mut rereader, &mut sinks)?;
+    let mut judge = Judge::new(requests, policy);
     let mut asked = Asked::new(requests.source, policy.reader);
     let mut offset = 0;
     for index in 0..requests.total {
-        let row = if let Some(candidate) = positions.get(index) {
+        let mut row = if let Some(candidate) = positions.get(index) {
             let line = rereader.line(candidate.place)?;
             answered(index as u32, candidate, line, offset, policy, &held)?
         } else {
@@ -41,15 +43,20 @@ pub(crate) fn reconcile(
             let line = Line::Ours(line.into_bytes());
             Row::new(index as u32, policy.unanswered(id, absence), line, offset, policy.reader)
         };
+        if let Some(judge) = &mut judge {
+            judge.row(&mut row)?;
+        }
         for sink in &mut sinks {
             sink.row(&row)?;
         }
         offset += row.length() + 1;
     }
-    let mut results = Results { batches: held, ..Results::default() };
+    let warnings = judge.as_ref().map(Judge::warnings).unwrap_or_default();
+    let mut results = Results { batches: held, schema: judge.map(Judge::finish), ..Results::default() };
     for sink in sinks {
         sink.finish(&mut results)?;
     }
+    results.warnings.extend(warnings);
     Ok(results)
 }
 
@@ -64,7 +71,7 @@ fn answered<'a>(
 ) -> Result<Row<'a>, Error> {
     if candidate.succeeded {
         let row = Row::new(index, Outcome::Succeeded, line, offset, policy.reader).read(candidate.reading);
-        return Ok(row.suspected(candidate.suspicion));
+        return Ok(row.suspected(candidate.suspicion, policy.retry(candidate.suspicion)));
     }
     let mut answer = line.answer(policy.reader)?;
     let failure = policy.reader.failure(&answer, &line.value()?);
@@ -214,8 +221,10 @@ mod tests {
         }
         meddle(dir.path());
         let dialect = choose(Name::Openai).dialect;
-        let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
-        let requests = Requests { source: &source, ids: &checked.ids, total: checked.total };
+        let retry_on = RetryOn::default();
+        let policy = Policy::usual(dialect.answers(), &retry_on);
+        let requests =
+            Requests { source: &source, ids: &checked.ids, total: checked.total, is_structured: checked.is_structured };
         let files = Files::default();
         let mut sinks = all(AnswerFiles::Omit, |name| Ok(files.open(name))).unwrap();
         let seen = Rc::default();

@@ -25,6 +25,8 @@ pub(crate) struct Row<'a> {
     pub(crate) reading: Reading,
     /// Why its answer is not to be relied on.
     pub(crate) suspicion: Option<Suspicion>,
+    /// Whether its request is sent again although it has an answer, as the user asks.
+    pub(crate) retry: Retry,
     /// Where its line begins in `results.jsonl`, in bytes.
     pub(crate) offset: u64,
     line: Line<'a>,
@@ -40,6 +42,8 @@ pub(crate) enum Outcome {
     Succeeded,
     /// It has a line that is not an answer, or had an answer that no longer exists.
     Failed(Failed),
+    /// It has an answer that is rejected: it does not fit its schema.
+    Rejected(Failed),
     /// It has no line.
     Missing(Failed),
 }
@@ -55,6 +59,8 @@ pub(crate) struct Failed {
     pub(crate) status: Option<u16>,
     /// The provider's message, cut.
     pub(crate) message: String,
+    /// What requests share that failed for the same cause, where that is not the message.
+    pub(crate) like: Option<String>,
     /// Whether to retry it.
     pub(crate) retry: Retry,
     /// Whether the provider got to it.
@@ -75,7 +81,7 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
-            Self::Failed(_) => "failed",
+            Self::Failed(_) | Self::Rejected(_) => "failed",
             Self::Missing(_) => "missing",
         }
     }
@@ -84,7 +90,7 @@ impl Outcome {
     pub(crate) fn failed(&self) -> Option<&Failed> {
         match self {
             Self::Succeeded => None,
-            Self::Failed(failed) | Self::Missing(failed) => Some(failed),
+            Self::Failed(failed) | Self::Rejected(failed) | Self::Missing(failed) => Some(failed),
         }
     }
 }
@@ -92,9 +98,9 @@ impl Outcome {
 impl<'a> Row<'a> {
     /// A row of which `line` is what `results.jsonl` gets; it begins there at `offset`.
     pub(super) fn new(index: u32, outcome: Outcome, line: Line<'a>, offset: u64, reader: &'a dyn ReadAnswers) -> Self {
-        let (file, reading, suspicion) = (line.file(), Reading::Whole, None);
+        let (file, reading, suspicion, retry) = (line.file(), Reading::Whole, None, Retry::Not);
         let (answer, content) = (OnceCell::new(), OnceCell::new());
-        Self { index, outcome, file, reading, suspicion, offset, line, reader, answer, content }
+        Self { index, outcome, file, reading, suspicion, retry, offset, line, reader, answer, content }
     }
 
     /// The row, of whose line so much could be read.
@@ -103,8 +109,8 @@ impl<'a> Row<'a> {
     }
 
     /// The row, whose answer may not be relied on.
-    pub(super) fn suspected(self, suspicion: Option<Suspicion>) -> Self {
-        Self { suspicion, ..self }
+    pub(super) fn suspected(self, suspicion: Option<Suspicion>, retry: Retry) -> Self {
+        Self { suspicion, retry, ..self }
     }
 
     /// The row, of whose line it is known what it answers.
@@ -152,11 +158,16 @@ impl<'a> Row<'a> {
         Ok(self.answer()?.tokens)
     }
 
+    /// Whether its line is too long to hold.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.line.held().is_none()
+    }
+
     /// What the model wrote, and why it stopped; nothing for a request without an answer, nor for
     /// a line that is too long to hold.
     pub(crate) fn content(&self) -> &Content<'a> {
         self.content.get_or_init(|| match (&self.outcome, self.line.held()) {
-            (Outcome::Succeeded, Some(line)) => self.reader.content(line),
+            (Outcome::Succeeded | Outcome::Rejected(_), Some(line)) => self.reader.content(line),
             _ => Content::default(),
         })
     }

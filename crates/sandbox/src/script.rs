@@ -323,7 +323,7 @@ mod tests {
             ("create cut=5", "`cut` is no action of `create`"),
             ("get lag=5s", "`lag` is no action of `get`"),
             ("get too-large=5", "`too-large` is no action of `get`"),
-            ("rows stop=tired", "`stop=tired` must be one of end_turn"),
+            ("rows stop=tired", "`stop=tired` must be one of length"),
             ("upload too-large=5MB", "`too-large=5MB` must be a whole number"),
             ("content cut", "`cut` needs a value"),
             ("get delay", "`delay` needs a value"),

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 
-use super::{error, row};
-use crate::dialects::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Suspicion, Tokens};
+use super::{error, row, structured};
+use crate::dialects::{Answer, Asked, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -58,6 +58,10 @@ impl ReadAnswers for AnthropicAnswers {
 
     fn request_id(&self, line: &str) -> Option<String> {
         row::id(line)
+    }
+
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l> {
+        structured::asked(line)
     }
 
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String {

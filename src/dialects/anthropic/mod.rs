@@ -7,6 +7,7 @@
 mod answer;
 mod error;
 mod row;
+mod structured;
 mod wire;
 
 use super::{

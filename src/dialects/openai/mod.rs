@@ -8,6 +8,7 @@ pub(crate) mod codes;
 mod endpoints;
 pub(crate) mod error;
 pub(crate) mod row;
+mod structured;
 mod unready;
 mod wire;
 

@@ -11,6 +11,7 @@ use super::{Row, Sink};
 use crate::error::Error;
 use crate::report::FailureGroup;
 use crate::results::Results;
+use crate::results::row::Failed;
 use crate::results::similar::folded;
 use crate::results::unanswered::MISSING;
 
@@ -37,7 +38,7 @@ pub(super) struct Failures {
 impl Sink for Failures {
     fn row(&mut self, row: &Row<'_>) -> Result<(), Error> {
         if let Some(failed) = row.outcome.failed() {
-            self.add(&failed.code, failed.status, &failed.message, &failed.custom_id);
+            self.add(failed);
         }
         Ok(())
     }
@@ -50,12 +51,14 @@ impl Sink for Failures {
 
 impl Failures {
     /// Adds the failure of a request.
-    fn add(&mut self, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
-        let key = (code.to_owned(), status, folded(message, custom_id));
+    fn add(&mut self, failed: &Failed) {
+        let Failed { custom_id, code, status, message, like, .. } = failed;
+        let (code, status) = (code.as_str(), *status);
+        let key = (code.to_owned(), status, like.clone().unwrap_or_else(|| folded(message, custom_id)));
         let first = |code: &str, status| FailureGroup {
             code: code.to_owned(),
             status,
-            message: message.to_owned(),
+            message: message.clone(),
             count: 0,
             custom_ids: Vec::new(),
         };
@@ -67,7 +70,7 @@ impl Failures {
         };
         group.count += 1;
         if group.custom_ids.len() < SHOWN {
-            group.custom_ids.push(custom_id.to_owned());
+            group.custom_ids.push(custom_id.clone());
         }
     }
 
@@ -97,16 +100,23 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, Failures, GROUPS, MISSING};
+    use super::{APART, Failed, Failures, GROUPS, MISSING};
+    use crate::dialects::Ran;
+    use crate::results::row::Retry;
+
+    fn failed(code: &str, status: Option<u16>, message: &str, custom_id: &str) -> Failed {
+        let [code, message, custom_id] = [code, message, custom_id].map(str::to_owned);
+        Failed { custom_id, code, status, message, like: None, retry: Retry::Not, ran: Ran::Yes }
+    }
 
     #[test]
     fn the_most_frequent_comes_first_and_shows_its_first_ids() {
         let mut failures = Failures::default();
         for id in 0..7 {
-            failures.add("b", Some(400), &format!("request req_{id} is bad"), &id.to_string());
+            failures.add(&failed("b", Some(400), &format!("request req_{id} is bad"), &id.to_string()));
         }
-        failures.add("c", None, "", "x");
-        failures.add("a", None, "", "y");
+        failures.add(&failed("c", None, "", "x"));
+        failures.add(&failed("a", None, "", "y"));
         let groups = failures.sorted();
         let codes: Vec<_> = groups.iter().map(|group| (group.code.as_str(), group.count)).collect();
         assert_eq!(codes, [("b", 7), ("a", 1), ("c", 1)]);
@@ -120,7 +130,7 @@ mod tests {
     fn causes_under_one_code_are_groups_of_their_own() {
         let mut failures = Failures::default();
         for (status, message) in [(400, "no temperature"), (400, "bad image"), (400, "bad image"), (429, "bad image")] {
-            failures.add("invalid_request_error", Some(status), message, "q");
+            failures.add(&failed("invalid_request_error", Some(status), message, "q"));
         }
         let groups = failures.sorted();
         let seen: Vec<_> = groups.iter().map(|group| (group.status, group.message.as_str(), group.count)).collect();
@@ -132,11 +142,11 @@ mod tests {
         let mut failures = Failures::default();
         let codes = 2 * APART;
         for code in 0..codes {
-            failures.add(&code.to_string(), None, "", "");
+            failures.add(&failed(&code.to_string(), None, "", ""));
             // This one comes late, and often.
-            failures.add(&(APART - 1).to_string(), None, "", "");
+            failures.add(&failed(&(APART - 1).to_string(), None, "", ""));
         }
-        failures.add(MISSING, None, "", "");
+        failures.add(&failed(MISSING, None, "", ""));
         assert!(failures.groups.len() <= APART + 1);
         let groups = failures.sorted();
         assert_eq!(groups.len(), GROUPS + 2);

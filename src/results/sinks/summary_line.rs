@@ -93,8 +93,10 @@ mod tests {
         let batch_id = "batch_1".to_owned();
         let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, work: None };
         let dialect = choose(Name::Openai).dialect;
-        let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
-        let requests = Requests { source: &source, ids: &checked.ids, total: checked.total };
+        let retry_on = RetryOn::default();
+        let policy = Policy::usual(dialect.answers(), &retry_on);
+        let requests =
+            Requests { source: &source, ids: &checked.ids, total: checked.total, is_structured: checked.is_structured };
         let files = Files::default();
         let sinks = all(AnswerFiles::Write, |name| Ok(files.open(name))).unwrap();
         let results = reconcile(requests, &[file], &policy, sinks).unwrap();

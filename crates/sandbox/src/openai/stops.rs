@@ -75,7 +75,7 @@ mod tests {
     fn answers_stop_in_their_endpoints_words() {
         let chat = |word| stopped("/v1/chat/completions", word)["choices"][0].clone();
         assert_eq!(chat("length")["finish_reason"], "length");
-        assert_eq!(chat("content_filter")["message"]["content"], "Simulated ");
+        assert_eq!(chat("content_filter")["message"]["content"], "Simulated ans");
         assert_eq!(chat("refusal")["message"]["refusal"], "I cannot simulate that.");
         assert_eq!(chat("tool_calls")["message"]["tool_calls"][0]["type"], "function");
         let response = |word| stopped("/v1/responses", word);

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use self::body::{Body, Judged, Verdict, filters, judge};
 use self::shape::Shape;
-use super::row;
-use crate::dialects::{Answer, Content, Failure, Kind, ReadAnswers, Reading};
+use super::{row, structured};
+use crate::dialects::{Answer, Asked, Content, Failure, Kind, ReadAnswers, Reading};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -49,6 +49,10 @@ impl ReadAnswers for OpenAiAnswers {
 
     fn request_id(&self, line: &str) -> Option<String> {
         row::id(line)
+    }
+
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l> {
+        structured::asked(line)
     }
 
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String {
