@@ -11,6 +11,8 @@ const PROXIES: [[&str; 2]; 3] =
     [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
 /// The process id of the action's launcher, which sets it for the run: see `launcher.rs`.
 pub const LAUNCHER: &str = "BATCHSTEP_LAUNCHER_PID";
+/// What the names of variables with secrets have in them: keys and headers of vendors, tokens of CI systems.
+const PRIVATE: [&str; 6] = ["API_KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "HEADERS"];
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
@@ -68,6 +70,17 @@ impl Env {
         self.0.keys().map(String::as_str)
     }
 
+    /// The names of the variables that another program should not get: by their names they hold secrets, or `holds` is
+    /// true of their values.
+    pub(crate) fn private(&self, holds: impl Fn(&[u8]) -> bool) -> Vec<&str> {
+        let is_named = |name: &str| {
+            let name = name.to_ascii_uppercase().replace('-', "_");
+            PRIVATE.iter().any(|word| name.contains(word))
+        };
+        let is_private = |(name, value): &(&String, &String)| is_named(name) || holds(value.as_bytes());
+        self.0.iter().filter(is_private).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Whether a variable says exactly `true`.
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
@@ -119,6 +132,20 @@ mod tests {
         assert_eq!(setting(&[("CI", "")], Terminals::Both), Setting::Person);
         assert_eq!(setting(&[("CI", "1")], Terminals::Both), Setting::Ci);
         assert_eq!(setting(&[], Terminals::NotBoth), Setting::Ci);
+    }
+
+    #[test]
+    fn secrets_are_known_by_name_or_value() {
+        let names = ["OPENAI_API_KEY", "INPUT_API-KEY", "INPUT_HEADERS", "BATCHSTEP_GITHUB_TOKEN", "GH_TOKEN", "OTHER"];
+        let tokens = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "drone_netrc_password", "CI_SECRET"];
+        let values = ["PATH", "HOME", "GITHUB_OUTPUT", "INPUT_GATE"].map(|name| (name, "x"));
+        let env: Env = names.iter().chain(&tokens).map(|name| (*name, "sk-1")).chain(values).collect();
+        let mut private = env.private(|value| value == b"sk-1");
+        private.sort_unstable();
+        let mut expected = [&names[..], &tokens].concat();
+        expected.sort_unstable();
+        assert_eq!(private, expected);
+        assert!(!env.private(|_| false).contains(&"OTHER"));
     }
 
     #[test]

@@ -266,6 +266,8 @@ pub(crate) enum Event {
     },
     /// Nobody has to conclude that check any more.
     CheckClosed,
+    /// What the gate is, or a line of its standard error.
+    Gate(String),
     /// Something the user may want to know, and nothing that went wrong.
     Noticed(String),
     /// Something the user should know that does not change the verdict.
@@ -387,6 +389,7 @@ impl Event {
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
             Self::CheckOpened { name, on, .. } => format!("The check {name} on {on} shows this run"),
+            Self::Gate(line) => format!("Gate: {line}"),
             Self::Noticed(notice) => format!("Note: {notice}"),
             Self::Warned(warning) => format!("Warning: {warning}"),
             Self::Failed { sentence, .. } => format!("error: {sentence}"),

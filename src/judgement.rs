@@ -56,3 +56,12 @@ pub struct ViolationGroup {
     /// The first few, by `custom_id`.
     pub custom_ids: Vec<String>,
 }
+
+/// What the gate made of the answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GateReport {
+    /// The command.
+    pub command: String,
+    /// Answers that it failed; none where it did not end well.
+    pub failed: Option<u64>,
+}

@@ -33,6 +33,7 @@ mod results;
 mod report;
 mod judgement;
 mod phases;
+mod gate;
 mod schemas;
 mod own_files;
 mod guard;

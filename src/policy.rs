@@ -189,6 +189,11 @@ pub(crate) const SCHEMA_TAKES: Duration = Duration::from_secs(2);
 /// How long it may take to find out where an answer does not fit: meanwhile it can fill memory with alternatives.
 pub(crate) const SCHEMA_EXPLAINS: Duration = Duration::from_millis(200);
 
+/// How long the gate may take, if the deadline is not near.
+pub(crate) const GATE: Duration = Duration::from_secs(600);
+/// How long it may take at least, however late it begins.
+pub(crate) const GATE_AT_LEAST: Duration = MINUTE;
+
 // CI systems.
 
 /// The longest silence of the log: some CI systems end a job that prints nothing for five minutes.
@@ -249,7 +254,8 @@ mod tests {
         assert!(GITHUB_TIME_LIMIT + LOST_AT_DEADLINE + CANCELLING + PUBLISHING < GITHUB_JOB);
         assert!(PROMPT_CANCEL < CANCELLING && CANCEL_POLL < CANCELLING);
         // The answers that a cancelled batch has are still fetched before the job's limit.
-        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + PUBLISHING < GITHUB_JOB);
+        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + GATE_AT_LEAST + PUBLISHING < GITHUB_JOB);
+        assert!(GATE <= BEFORE_BATCH && GATE_AT_LEAST < GATE, "a gate ends no later than answers may come");
         assert!(TIMEOUT_BEYOND_WINDOW >= CANCELLING && TIMEOUT_BEYOND_WINDOW < BEYOND_WINDOW);
     }
 

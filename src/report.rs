@@ -9,7 +9,7 @@ use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
-use crate::judgement::{SchemaReport, SuspectGroup};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup};
 use crate::phases::PhaseTime;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
@@ -69,6 +69,8 @@ pub struct Report {
     pub suspects: Vec<SuspectGroup>,
     /// How the answers fit their schemas; none where no schema was asked for.
     pub schema: Option<SchemaReport>,
+    /// What the gate made of the answers; none where there was none, or nothing for it to read.
+    pub gate: Option<GateReport>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -307,6 +309,7 @@ impl Report {
             failures: Vec::new(),
             suspects: Vec::new(),
             schema: None,
+            gate: None,
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),

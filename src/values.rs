@@ -315,6 +315,8 @@ pub enum AnswerFiles {
     Omit,
     /// They are.
     Write,
+    /// Only `answers.jsonl` is, and no other file of results: for the gate.
+    Alone,
 }
 
 impl FromStr for AnswerFiles {

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::at_hand::{self, firsts, in_order, without_replaced};
 use super::check::check_quietly;
-use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
+use super::gather::{Answers, Gathered, Gatherer, Order, Wanted};
+use super::gating;
 use super::named;
+use super::recording;
 use super::submitted::{Create, is_closed, is_over};
 use crate::attachment::Owner;
 use crate::batch::download::Downloader;
@@ -252,6 +254,7 @@ impl<'a> Collection<'a> {
             retry_on: RetryOn::default(),
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            env: &self.connected.session.world.env,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.
@@ -264,15 +267,21 @@ impl<'a> Collection<'a> {
             key: None,
         };
         let mut answers = Answers::with_allowance(self.allowance());
-        let Gathered { results, doubtful, .. } =
-            gatherer.gather(batches.iter().map(want).collect(), &mut answers, Arc::new(order)).await?;
+        let order = Arc::new(order);
+        let wanted = batches.iter().map(want).collect();
+        let mut gathered = gatherer.gather(wanted, &mut answers, Arc::clone(&order)).await?;
+        if let Some(gate) = self.plan.gate.as_ref().filter(|_| gathered.doubtful.is_empty()) {
+            gating::pass(&gatherer, gate, &mut gathered, &mut answers, &order).await;
+        }
+        let Gathered { results, doubtful, gate, gate_stop, .. } = gathered;
         gatherer.tidy_up();
         let rows = Rows::of(&results);
         let batches: Vec<Batch> =
             batches.iter().map(|batch| answers.of(&batch.id).map_or(batch, |fetched| &fetched.batch).clone()).collect();
         self.report_batches(&batches, &Places::default());
-        gather::record(results, &self.dir.path, &self.connected.session.events, &mut self.dir.report);
-        Ok((rows, doubtful))
+        recording::record(results, &self.dir.path, &self.connected.session.events, &mut self.dir.report);
+        self.dir.report.gate = gate;
+        gate_stop.map_or(Ok((rows, doubtful)), Err)
     }
 
     /// How long may be spent on files that cannot be had at once.

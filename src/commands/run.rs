@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::check::check_requests;
-use super::gather::{self, Answers, Gathered, Gatherer, Order};
+use super::gather::{Answers, Gathered, Gatherer, Order};
+use super::gating;
+use super::recording;
 use super::submitted::{self, Submitted};
 use super::submitting::{Submitting, key};
 use super::{describe, on_signal};
@@ -188,6 +190,11 @@ impl<'a> Run<'a> {
                 None => {}
             }
         }
+        if let (Some(gate), Some(Ok(gathered))) = (&self.plan.gate, &mut collected)
+            && !self.is_uncollected(gathered)
+        {
+            gating::pass(&gatherer, gate, gathered, &mut answers, &order).await;
+        }
         gatherer.tidy_up();
         // Some files are named only after the batch is over.
         for batch in all.iter_mut().filter_map(Submitted::batch_mut) {
@@ -257,6 +264,7 @@ impl<'a> Run<'a> {
             retry_on: self.plan.retry_on.clone(),
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            env: &self.connected.session.world.env,
         }
     }
 
@@ -328,12 +336,13 @@ impl<'a> Run<'a> {
             Some(Err(stop)) => Collected { stop: Some(stop), ..Collected::default() },
             Some(Ok(gathered)) => {
                 let is_uncollected = self.is_uncollected(&gathered);
-                let Gathered { results, doubtful, ids: here } = gathered;
+                let Gathered { results, doubtful, ids: here, gate, gate_stop: stop } = gathered;
+                self.dir.report.gate = gate;
                 let doubtful = if is_uncollected { doubtful } else { Vec::new() };
                 let rows = Some(Rows::of(&results));
                 let events = &self.connected.session.events;
-                gather::record(results, &self.plan.output_dir, events, &mut self.dir.report);
-                Collected { rows, doubtful, here, stop: None }
+                recording::record(results, &self.plan.output_dir, events, &mut self.dir.report);
+                Collected { rows, doubtful, here, stop }
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion, Tokens};
 use crate::error::{Exit, Outcome};
-use crate::judgement::{SchemaReport, SuspectGroup, Unusable, ViolationGroup};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup, Unusable, ViolationGroup};
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
@@ -102,6 +102,7 @@ pub(crate) fn succeeded() -> Report {
         failures: Vec::new(),
         suspects: Vec::new(),
         schema: None,
+        gate: None,
         faults: Vec::new(),
         fault_count: 0,
         phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
@@ -141,6 +142,7 @@ pub(crate) fn partial() -> Report {
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
     report.suspects = vec![suspects(Suspicion::Refusal, 5, &["q-3", "q-4"]), suspects(Suspicion::CutOff, 2, &["q-8"])];
+    report.gate = Some(GateReport { command: "./gate.sh".to_owned(), failed: Some(2) });
     report.schema = Some(schema("items[].price", "it is not of type \"number\"", "q-5"));
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
     report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
@@ -251,6 +253,7 @@ pub(crate) fn hostile(text: &str) -> Report {
     (report.max_failed, report.max_suspect) = (own(), Some(own()));
     report.suspects = vec![suspects(Suspicion::Filtered, 3, &[text])];
     report.schema = Some(schema(text, text, text));
+    report.gate = Some(GateReport { command: own(), failed: None });
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
     let batch = &mut report.batches[0];

@@ -174,6 +174,9 @@ pub struct Judging {
     /// A JSON schema for the answers to requests that name none.
     #[arg(long, value_name = "FILE")]
     pub answer_schema: Option<PathBuf>,
+    /// A shell command that reads `answers.jsonl` on standard input and prints `{"custom_id","message"}` on a line for each row that it fails. It has the job's rights.
+    #[arg(long, value_name = "COMMAND")]
+    pub gate: Option<String>,
 }
 
 /// Where results and reports go.

@@ -51,7 +51,7 @@ mod tests {
             let path = dir.path().join("schema.json");
             drop(std::fs::remove_file(&path));
             text.into_iter().for_each(|text| std::fs::write(&path, text).unwrap());
-            let judging = Judging { max_suspect: None, schema, answer_schema: Some(path) };
+            let judging = Judging { max_suspect: None, schema, answer_schema: Some(path), gate: None };
             expected(&judging).map(|expected| expected.mode).map_err(|error| (error.exit.code(), error.message))
         };
         assert_eq!(plan(Some("\u{feff}{\"type\": \"object\"}"), None), Ok(SchemaMode::Warn));

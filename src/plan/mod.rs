@@ -67,6 +67,8 @@ pub(crate) struct Plan {
     pub allowed: Allowed,
     /// What is expected of the answers' texts.
     pub expected: Arc<Expected>,
+    /// The command that fails answers.
+    pub gate: Option<String>,
     /// How often requests that failed are retried.
     pub retries: u32,
     /// Which failures are retried beside the default ones.
@@ -117,6 +119,7 @@ impl Plan {
             in_process: server.simulator.is_some(),
             allowed: Allowed { failed: run.waiting.max_failed.unwrap_or_default(), suspect: run.judging.max_suspect },
             expected: judging::expected(&run.judging)?,
+            gate: run.judging.gate,
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
@@ -148,6 +151,7 @@ impl Plan {
             in_process: false,
             allowed: submit.submitting.max_failed.unwrap_or_default().into(),
             expected: Arc::default(),
+            gate: None,
             retries: 0,
             retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
@@ -184,6 +188,8 @@ pub(crate) struct Collecting {
     pub max_suspect: Option<MaxFailed>,
     /// What is expected of the answers' texts.
     pub expected: Arc<Expected>,
+    /// The command that fails answers.
+    pub gate: Option<String>,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
     /// Where results go.
@@ -223,6 +229,7 @@ impl Collecting {
             max_failed: waiting.max_failed,
             max_suspect: collect.judging.max_suspect,
             expected: judging::expected(&collect.judging)?,
+            gate: collect.judging.gate,
             answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
             output_dir: output_dir(collect.reporting.output_dir),
         };

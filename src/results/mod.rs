@@ -96,6 +96,8 @@ pub(crate) struct Results {
     pub(crate) schema: Option<SchemaReport>,
     /// How many answers were rejected by what was judged of them.
     pub(crate) rejected: u64,
+    /// How many of them the gate rejected.
+    pub(crate) gated: u64,
     /// The requests, by index and in order, whose failure may pass.
     pub(crate) retryable: Vec<u32>,
     /// The requests, by index and in order, without an answer.

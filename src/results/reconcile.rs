@@ -29,6 +29,7 @@ pub(crate) fn reconcile(
 ) -> Result<Results, Error> {
     let mut rereader = Rereader::new(answers);
     let (positions, held) = find(requests, answers, policy.reader, &mut rereader, &mut sinks)?;
+    let (verdicts, mut gated) = (policy.gated(requests.ids), 0);
     let mut judge = Judge::new(requests, policy);
     let mut asked = Asked::new(requests.source, policy.reader);
     let mut offset = 0;
@@ -46,13 +47,16 @@ pub(crate) fn reconcile(
         if let Some(judge) = &mut judge {
             judge.row(&mut row)?;
         }
+        if let Some(message) = verdicts.get(&(index as u32)) {
+            gated += row.reject(message)?;
+        }
         for sink in &mut sinks {
             sink.row(&row)?;
         }
         offset += row.length() + 1;
     }
     let warnings = judge.as_ref().map(Judge::warnings).unwrap_or_default();
-    let mut results = Results { batches: held, schema: judge.map(Judge::finish), ..Results::default() };
+    let mut results = Results { batches: held, schema: judge.map(Judge::finish), gated, ..Results::default() };
     for sink in sinks {
         sink.finish(&mut results)?;
     }

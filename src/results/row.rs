@@ -13,6 +13,9 @@ use super::reread::Line;
 use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::error::Error;
 
+/// The code of a request whose answer the gate fails.
+const GATE: &str = "gate";
+
 /// A request and what became of it.
 pub(crate) struct Row<'a> {
     /// The index of the request, from 0.
@@ -42,7 +45,7 @@ pub(crate) enum Outcome {
     Succeeded,
     /// It has a line that is not an answer, or had an answer that no longer exists.
     Failed(Failed),
-    /// It has an answer that is rejected: it does not fit its schema.
+    /// It has an answer that is rejected: it does not fit its schema, or the gate fails it.
     Rejected(Failed),
     /// It has no line.
     Missing(Failed),
@@ -156,6 +159,18 @@ impl<'a> Row<'a> {
     /// Ends in exit 1 if the line cannot be read.
     pub(crate) fn tokens(&self) -> Result<Tokens, Error> {
         Ok(self.answer()?.tokens)
+    }
+
+    /// Fails its request, if it has an answer that was not rejected before, as the gate wants. Whether it was.
+    ///
+    /// # Errors
+    /// Ends in exit 1 if its line cannot be read.
+    pub(super) fn reject(&mut self, message: &str) -> Result<u64, Error> {
+        let Outcome::Succeeded = self.outcome else { return Ok(0) };
+        let (custom_id, code, message) = (self.custom_id()?.to_owned(), GATE.to_owned(), message.to_owned());
+        let (status, like, retry, ran) = (None, None, Retry::Not, Ran::Yes);
+        self.outcome = Outcome::Rejected(Failed { custom_id, code, status, message, like, retry, ran });
+        Ok(1)
     }
 
     /// Whether its line is too long to hold.

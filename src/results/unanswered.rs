@@ -1,11 +1,13 @@
 //! Requests without a line in the answers: why, which they are, and the lines that we write for them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::held::Held;
 use super::row::{Failed, Outcome, Retry};
 use crate::dialects::{Failure, Fate, Ran, ReadAnswers, Suspicion};
 use crate::error::{Error, Exit};
+use crate::gate::Verdicts;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_REQUEST, Lines};
 use crate::requests::source::{Reader, Source};
@@ -29,12 +31,14 @@ pub(crate) struct Policy<'a> {
     pub gone: &'a [Range<u32>],
     /// What is expected of the answers' texts.
     pub expected: Option<&'a Expected>,
+    /// The answers that the gate fails.
+    pub gate: Option<&'a Verdicts>,
 }
 
 impl<'a> Policy<'a> {
     /// The default, with which nothing of the answers is judged.
     pub(crate) fn usual(reader: &'a dyn ReadAnswers, retry_on: &'a RetryOn) -> Self {
-        Self { reader, retry_on, gone: &[], expected: None }
+        Self { reader, retry_on, gone: &[], expected: None, gate: None }
     }
 }
 
@@ -97,6 +101,12 @@ impl Policy<'_> {
             Fate::Empty | Fate::Permanent => Retry::Not,
         };
         Outcome::Failed(Failed { custom_id, code, status, message, like: None, retry, ran })
+    }
+
+    /// Why the gate fails answers, by the indices of their requests.
+    pub(super) fn gated(&self, ids: &Ids) -> HashMap<u32, &str> {
+        let verdicts = self.gate.into_iter().flatten();
+        verdicts.filter_map(|(id, message)| Some((ids.find(id)?, message.as_str()))).collect()
     }
 
     /// Whether an answer that is suspect for this reason is sent again.

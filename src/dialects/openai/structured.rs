@@ -2,6 +2,7 @@
 //! Source: OpenAI's API reference, "Create chat completion" and "Create a model response".
 
 use serde::de::MapAccess;
+use serde_json::value::RawValue;
 
 use crate::dialects::{Asked, Structured, Wanted};
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -17,7 +18,7 @@ pub(super) fn asked(line: &str) -> Asked<'_> {
     let [of_chat, config] = members_of(body, ["response_format", "text"]);
     let format = of_chat.or(members_of(config, ["format"])[0]);
     let [kind, of_chat, schema] = members_of(format, ["type", "json_schema", "schema"]);
-    let schema = schema.or(members_of(of_chat, ["schema"])[0]).map(|schema| schema.get());
+    let schema = schema.or(members_of(of_chat, ["schema"])[0]).map(RawValue::get);
     let form = match (text(kind).as_deref(), schema) {
         (Some(SCHEMA), Some(schema)) if schema != "null" => Wanted::Schema(schema),
         (Some(SCHEMA | JSON), _) => Wanted::Json,

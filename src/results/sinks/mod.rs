@@ -76,6 +76,9 @@ pub(crate) fn all<'a>(
     answer_files: AnswerFiles,
     open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>,
 ) -> Result<Vec<Box<dyn Sink + 'a>>, Error> {
+    if answer_files == AnswerFiles::Alone {
+        return Ok(vec![Box::new(answers_jsonl::AnswersJsonl::new(open)?)]);
+    }
     let mut sinks: Vec<Box<dyn Sink + 'a>> = vec![
         Box::new(tally::Tally::default()),
         Box::new(failures::Failures::default()),
