@@ -26,8 +26,20 @@ pub(crate) struct RequestLine<'l> {
     pub model: Option<Cow<'l, str>>,
     /// How many inputs it has that the vendor counts across requests: texts to embed.
     pub inputs: u64,
+    /// Whether it asks for an answer of a certain form.
+    pub structured: Structured,
     /// What is wrong with it by itself.
     pub findings: Vec<Finding>,
+}
+
+/// Whether a request asks for an answer of a certain form: JSON, or what fits a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Structured {
+    /// It does not.
+    #[default]
+    No,
+    /// It does.
+    Yes,
 }
 
 /// Whether the dialect knows an endpoint.

@@ -19,7 +19,8 @@ mod groups;
 mod operations;
 
 pub use self::groups::{
-    Collecting, Connection, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work, is_input,
+    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work,
+    is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 use crate::dialects;
@@ -134,6 +135,9 @@ pub struct Run {
     /// Waiting.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -192,6 +196,9 @@ pub struct Collect {
     /// Waiting.
     #[command(flatten)]
     pub collecting: Collecting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,

@@ -1,10 +1,11 @@
 //! How runs end: one report of each kind, as a run makes it.
 
 use super::{
-    failed_validation, failure, invalid, nothing_collected, partial, phase, set_verdict, simulated, succeeded,
+    failed_validation, failure, invalid, nothing_collected, partial, phase, schema, set_verdict, simulated, succeeded,
+    suspects,
 };
 use crate::attachment::{Attachment, By, Owner};
-use crate::dialects::{Counts as BatchCounts, Status};
+use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchReport, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
 
@@ -25,6 +26,7 @@ pub(crate) fn states() -> Vec<(&'static str, Report)> {
         ("pending", pending()),
         ("unknown", unknown()),
         ("uncollected", uncollected()),
+        ("suspect", suspect()),
         ("several", several()),
         ("attached", attached()),
         ("skipped", skipped()),
@@ -227,6 +229,30 @@ fn uncollected() -> Report {
         Exit::Refused,
         "The answers of batch batch_1 are paid for but could not be fetched: its output file breaks off (HTTP 502).",
         &["Fetch them later with `batchstep collect batch_1`: nothing is paid again."],
+    );
+    report
+}
+
+fn suspect() -> Report {
+    let mut report = succeeded();
+    report.counts.suspect = 9;
+    report.counts.schema_violations = 3;
+    report.suspects = vec![
+        suspects(Suspicion::CutOff, 7, &["q-3", "q-9", "q-12"]),
+        suspects(Suspicion::Refusal, 2, &["q-40", "q-77"]),
+    ];
+    let mut checked = schema("items[].price", "\"12 EUR\" is not of type \"number\"", "q-5");
+    checked.groups[0].value = Some("\"12 EUR\"".to_owned());
+    checked.unusable.clear();
+    checked.unchecked = 0;
+    report.schema = Some(checked);
+    report.max_suspect = Some("0.5%".to_owned());
+    hinted(
+        &mut report,
+        Outcome::Failed,
+        Exit::AnswersFailed,
+        "9 answers to 1200 requests are suspect, more than the 6 that `max-suspect` allows.",
+        &["Raise the limit on tokens in the requests: 7 answers were cut off."],
     );
     report
 }
