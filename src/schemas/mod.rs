@@ -240,7 +240,7 @@ mod tests {
         for (schema, why) in [
             ("7", "not of type"),
             ("{", "not JSON"),
-            (r#"{"type":"strin"}"#, "\"strin\" is not"),
+            (r#"{"type":"nothing"}"#, "\"nothing\" is not"),
             (r#"{"pattern":"("}"#, "is not a \"regex\""),
             (r##"{"$ref":"#/$defs/no"}"##, "'/$defs/no' does not exist"),
             (&format!("{}{}", r#"{"not":"#.repeat(200), "{}"), "recursion limit"),

@@ -79,7 +79,7 @@ fn some_failed() -> Report {
         Outcome::Failed,
         Exit::AnswersFailed,
         "17 failed and 1 missing of 240 requests, more than the 0 that `max-failed` allows.",
-        &["Correct the 3 requests that fail again as they are, then send all 18 with `batchstep run --only-failed`."],
+        &["The failures are grouped by code in the report; `results.jsonl` has each in its place."],
     );
     report
 }
@@ -154,7 +154,9 @@ fn timed_out() -> Report {
         Outcome::TimedOut,
         Exit::TimedOut,
         "Time was up; batch batch_1 ended cancelled: 700 of 1200 requests were answered well and are kept.",
-        &["Raise `timeout`, and the job's own limit above it, then send the rest with `batchstep run --only-failed`."],
+        &[
+            "Raise `timeout`, and the job's own limit above it, before you run again: another run pays for all requests again.",
+        ],
     );
     report
 }
