@@ -1,7 +1,7 @@
 //! Makes a schema ready for use, with bounds on what it can cost.
 
 use jsonschema::error::ValidationErrorKind;
-use jsonschema::{PatternOptions, Validator};
+use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
 use serde_json::Value;
 
 use super::pause::{self, GivenUp, Pause};
@@ -17,6 +17,15 @@ const PATTERN: usize = 1 << 20;
 /// How many characters of a reason are kept.
 const REASON: usize = 250;
 
+/// Fetches nothing, whatever a schema refers to.
+struct Nothing;
+
+impl Retrieve for Nothing {
+    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
+        Err("nothing is fetched".into())
+    }
+}
+
 /// Compiles a schema. Once `given_up` is set, work with it sleeps.
 ///
 /// # Errors
@@ -30,7 +39,7 @@ pub(super) fn compile(schema: &str, given_up: &GivenUp) -> Result<Validator, Str
     pause::add(&mut schema);
     let given_up = GivenUp::clone(given_up);
     let patterns = PatternOptions::fancy_regex().backtrack_limit(STEPS).size_limit(PATTERN).dfa_size_limit(PATTERN);
-    let options = jsonschema::options().offline().with_pattern_options(patterns);
+    let options = jsonschema::options().with_retriever(Nothing).with_pattern_options(patterns);
     let options = options.with_keyword(pause::KEYWORD, move |_, _, _| Ok(Box::new(Pause(GivenUp::clone(&given_up)))));
     options.build(&schema).map_err(|error| {
         let place = error.instance_path().as_str();
