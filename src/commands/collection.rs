@@ -243,7 +243,7 @@ impl<'a> Collection<'a> {
         self.dir.phases.begin(Phase::Collect);
         // Reading the requests again is not cut short by a deadline.
         let reading = self.connected.looking();
-        let order = reading.unless_signalled(self.order(batches)).await??;
+        let (order, places) = reading.unless_signalled(self.order(batches)).await??;
         let guard = self.connected.looking();
         let gatherer = Gatherer {
             api: &self.connected.api,
@@ -278,8 +278,9 @@ impl<'a> Collection<'a> {
         let rows = Rows::of(&results);
         let batches: Vec<Batch> =
             batches.iter().map(|batch| answers.of(&batch.id).map_or(batch, |fetched| &fetched.batch).clone()).collect();
-        self.report_batches(&batches, &Places::default());
+        self.report_batches(&batches, &places);
         recording::record(results, &self.dir.path, &self.connected.session.events, &mut self.dir.report);
+        self.dir.report.locate_examples(&places);
         self.dir.report.gate = gate;
         gate_stop.map_or(Ok((rows, doubtful)), Err)
     }
@@ -289,15 +290,14 @@ impl<'a> Collection<'a> {
         if self.plan.timeout.is_zero() { BRIEF_REFETCH } else { BEFORE_BATCH }
     }
 
-    /// The order of the requests, from wherever it can be had.
-    async fn order(&mut self, batches: &[Batch]) -> Result<Order, Stop> {
+    /// The order of the requests, from wherever it can be had, and where they are in the user's files.
+    async fn order(&mut self, batches: &[Batch]) -> Result<(Order, Places), Stop> {
         if let Some((source, checked)) = self.at_hand.take() {
             let key = self.dir.report.requests.key.take();
             self.dir.report.asked(&source, &checked);
             self.dir.report.requests.key = key;
-            self.report_batches(batches, &checked.places);
-            let Checked { ids, total, is_structured, .. } = checked;
-            return Ok(Order::Requests { source, ids, total, is_structured });
+            let Checked { ids, total, is_structured, places, .. } = checked;
+            return Ok((Order::Requests { source, ids, total, is_structured }, places));
         }
         if let Some((source, checked)) = self.given_back(batches).await? {
             let key = self.dir.report.requests.key.take();
@@ -305,7 +305,8 @@ impl<'a> Collection<'a> {
             self.dir.report.requests.files = batches.iter().filter_map(|batch| batch.input_file_id.clone()).collect();
             self.dir.report.requests.key = key;
             let Checked { ids, total, is_structured, .. } = checked;
-            return Ok(Order::Requests { source, ids, total, is_structured });
+            // The provider's copy is no file of the user's.
+            return Ok((Order::Requests { source, ids, total, is_structured }, Places::default()));
         }
         self.dir.report.coverage = Coverage::Counted;
         self.connected.session.events.emit(Event::Warned(
@@ -313,7 +314,8 @@ impl<'a> Collection<'a> {
              order, and only the number of missing requests is known, not which ones they are."
                 .to_owned(),
         ));
-        Ok(Order::Answers { total: batches.iter().filter_map(|batch| batch.counts.total).sum() })
+        let total = batches.iter().filter_map(|batch| batch.counts.total).sum();
+        Ok((Order::Answers { total }, Places::default()))
     }
 
     /// The provider's copy of the requests, if it gives it back.

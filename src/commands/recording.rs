@@ -5,25 +5,35 @@ use std::path::Path;
 use crate::api::Api;
 use crate::emitter::Events;
 use crate::events::Event;
-use crate::report::Report;
+use crate::judgement::{SchemaReport, SuspectGroup, Unusable, ViolationGroup};
+use crate::report::{Example, FailureGroup, Report};
 use crate::results::Results;
 use crate::text::{counted, requests_count};
 
 /// Removes secrets from what is reported of the answers. The answers themselves stay as received.
+///
+/// The groups are taken apart field by field, so that a new field does not compile before it is decided here.
 pub(super) fn conceal(api: &Api, results: &mut Results) {
     let show = |text: &mut String| *text = api.shown(text);
     for group in &mut results.failures {
-        [&mut group.code, &mut group.message].into_iter().for_each(show);
-        group.custom_ids.iter_mut().for_each(show);
+        let FailureGroup { code, message, custom_ids, examples, status: _, count: _, prospect: _, advice: _ } = group;
+        [code, message].into_iter().chain(custom_ids).for_each(show);
+        for Example { custom_id, file: _, line: _, index: _ } in examples {
+            show(custom_id);
+        }
     }
     results.usage.iter_mut().flat_map(|usage| &mut usage.model).for_each(show);
-    results.suspects.iter_mut().flat_map(|group| &mut group.custom_ids).for_each(show);
-    let Some(schema) = &mut results.schema else { return };
-    for group in &mut schema.groups {
-        [&mut group.path, &mut group.message].into_iter().chain(&mut group.value).for_each(show);
-        group.custom_ids.iter_mut().for_each(show);
+    for SuspectGroup { custom_ids, kind: _, count: _ } in &mut results.suspects {
+        custom_ids.iter_mut().for_each(show);
     }
-    schema.unusable.iter_mut().for_each(|unusable| show(&mut unusable.message));
+    let Some(schema) = &mut results.schema else { return };
+    let SchemaReport { groups, unusable, mode: _, checked: _, violations: _, unchecked: _ } = schema;
+    for ViolationGroup { path, message, value, custom_ids, count: _ } in groups {
+        [path, message].into_iter().chain(value).chain(custom_ids).for_each(show);
+    }
+    for Unusable { message, place: _ } in unusable {
+        show(message);
+    }
 }
 
 /// Puts what was gathered into the report.
