@@ -1,8 +1,8 @@
 //! Judges answers between reconciliation and the sinks: whether their texts fit the schemas that the requests name.
 //!
-//! The requests are read once more, in step with the rows, and only if the check saw that any of them asks for
-//! structured output. Of several choices the first one's text is judged. An answer that is a refusal or a call of tools
-//! has no such text, and is only suspect.
+//! If the check found a request that asks for structured output, the requests file is read again alongside the rows.
+//! When an answer has several choices, only the first one's text is judged. A refusal or a tool call has no text to
+//! judge, so it only counts as suspect.
 
 use super::Requests;
 use super::row::{Failed, Outcome, Retry, Row};

@@ -1,8 +1,8 @@
-//! Stops work that nobody waits for any more.
+//! Stops a validator that has taken too long.
 //!
-//! A validator cannot be interrupted, and with references a small schema makes work without end: each alternative
-//! refers to the next ones again. So each reference gets a keyword of ours beside it. Once the work is given up, the
-//! keyword puts the thread to sleep for good, so that it takes neither time nor more memory.
+//! A validator cannot be interrupted, and a small schema whose references multiply can keep it busy for years. So we
+//! put a keyword of our own next to each reference. After the time limit, that keyword parks the thread for good: it
+//! uses no more time and no more memory.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
