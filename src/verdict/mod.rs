@@ -334,7 +334,7 @@ fn ended(batch: &Batch, rows: Rows, allowed: Allowed) -> Verdict {
     }
     let reason = format!("{how}{fared}, more than the {allowed} that `max-failed` allows.");
     Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
-        .hint("The failures are grouped by code in the report; `results.jsonl` has each in its place.")
+        .hint("Send the failed requests again from a file of their own: another run of this file pays for all of them.")
 }
 
 fn nothing_usable(batch: &Batch) -> Verdict {

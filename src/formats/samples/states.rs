@@ -79,7 +79,7 @@ fn some_failed() -> Report {
         Outcome::Failed,
         Exit::AnswersFailed,
         "17 failed and 1 missing of 240 requests, more than the 0 that `max-failed` allows.",
-        &["The failures are grouped by code in the report; `results.jsonl` has each in its place."],
+        &["Send the failed requests again from a file of their own: another run of this file pays for all of them."],
     );
     report
 }
