@@ -18,7 +18,8 @@ pub enum Owner {
 }
 
 /// How a run came by a batch that it did not create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Attachment {
     /// Who knew of it.
     pub by: By,
@@ -50,12 +51,13 @@ impl Attachment {
 }
 
 /// Who knew of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The journal in `output-dir`.
     Journal,
     /// The provider's list.
+    #[default]
     List,
     /// The list, after two runs had each created one: this is the older.
     Duplicate,

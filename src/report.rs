@@ -3,7 +3,7 @@
 //! Its JSON form is `report.json`, described in `docs/report.md`. A field is
 //! never removed or given another meaning within a `version`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
@@ -19,7 +19,8 @@ use crate::requests::{Checked, Fault};
 pub(crate) const VERSION: u32 = 1;
 
 /// Everything a run has to say.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// The report's format.
     pub version: u32,
@@ -76,7 +77,8 @@ pub struct Report {
 }
 
 /// The requests of a run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Asked {
     /// The files they came from, as the user named them.
     pub files: Vec<String>,
@@ -95,7 +97,8 @@ pub struct Asked {
 }
 
 /// Where people read a requests file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FilePage {
     /// The file, as the user named it.
     pub file: String,
@@ -104,7 +107,8 @@ pub struct FilePage {
 }
 
 /// One batch.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BatchReport {
     /// Its id.
     pub id: String,
@@ -137,7 +141,8 @@ pub struct BatchReport {
 }
 
 /// A part of the requests.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ShardReport {
     /// The endpoint its requests go to.
     pub endpoint: String,
@@ -154,7 +159,8 @@ pub struct ShardReport {
 }
 
 /// One reason why a batch failed, with the place it is about in the user's files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct BatchFault {
     /// The provider's word for it.
     pub code: Option<String>,
@@ -169,7 +175,8 @@ pub struct BatchFault {
 }
 
 /// How the requests fared. `succeeded + failed + missing == total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Requests in the file.
     pub total: u64,
@@ -186,7 +193,7 @@ pub struct Counts {
 }
 
 /// How it is known which requests there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Coverage {
     /// From the requests themselves: each has its line in the results.
@@ -197,7 +204,8 @@ pub enum Coverage {
 }
 
 /// What the answers of a batch by one model used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ModelUsage {
     /// The model, as the answers name it; none where they do not.
     pub model: Option<String>,
@@ -212,7 +220,8 @@ pub struct ModelUsage {
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FailureGroup {
     /// The provider's code, or `http_500`, `batchstep_missing` and the like.
     pub code: String,
@@ -233,7 +242,7 @@ pub struct FailureGroup {
 }
 
 /// What happens if a failed request is sent again as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prospect {
     /// It may pass.
@@ -246,7 +255,8 @@ pub enum Prospect {
 }
 
 /// A request as an example of its kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Example {
     /// Its `custom_id`.
     pub custom_id: String,
@@ -267,7 +277,8 @@ impl FailureGroup {
 }
 
 /// The files a run leaves, as paths.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Files {
     /// The answers in input order.
     pub results: Option<String>,

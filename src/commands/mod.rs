@@ -15,6 +15,7 @@ mod named;
 pub(crate) mod operations;
 pub(crate) mod pending;
 pub(crate) mod providers;
+pub(crate) mod report;
 mod result_file;
 pub(crate) mod run;
 mod split;

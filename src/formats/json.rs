@@ -1,17 +1,47 @@
 //! `report.json`: the whole report, for programs. Its fields are described in
 //! `docs/report.md`; this is the report as it is, with nothing left out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Outcome;
 use crate::inert_json::inert;
-use crate::report::{Report, RunEntry};
+use crate::report::{Report, RunEntry, VERSION};
 use crate::verdict::Verdict;
 
 /// Renders the report.
 pub(super) fn render(report: &Report) -> String {
     let json = serde_json::to_string_pretty(report).expect("a report is numbers, text and lists of them");
     inert(&json) + "\n"
+}
+
+/// What every version of the form says.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+}
+
+/// What a report that says anything says: all else has a default.
+#[derive(Deserialize)]
+struct Verdicted {
+    #[serde(rename = "outcome")]
+    _outcome: Outcome,
+    #[serde(rename = "exit_code")]
+    _exit_code: u8,
+}
+
+/// Reads a report. What it lacks, as those of older versions of batchstep may, has its default, and what
+/// is not known is passed over.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence about the report.
+pub(super) fn read(json: &[u8]) -> Result<Report, String> {
+    let is_not_one = |error: serde_json::Error| format!("is not a report of batchstep's: {error}");
+    let Head { version } = serde_json::from_slice(json).map_err(is_not_one)?;
+    if version != VERSION {
+        return Err(format!("has version {version}, and this batchstep reads version {VERSION}"));
+    }
+    serde_json::from_slice::<Verdicted>(json).map_err(is_not_one)?;
+    serde_json::from_slice(json).map_err(is_not_one)
 }
 
 /// What was collected together. `runs` is the output of the same name.
@@ -36,7 +66,7 @@ mod tests {
 
     use serde_json::{Map, Value};
 
-    use super::render;
+    use super::{Outcome, read, render};
     use crate::attachment::{Attachment, By, Owner};
     use crate::formats::samples::{self, HOSTILE};
     use crate::inert_json::testing::is_inert;
@@ -46,6 +76,37 @@ mod tests {
     fn hostile_text_stays_what_it_is() {
         for text in HOSTILE {
             is_inert(&render(&samples::hostile(text)));
+            is_inert(&render(&samples::everywhere(text)));
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_read_says_the_same() {
+        let hostile = HOSTILE.iter().flat_map(|text| [samples::hostile(text), samples::everywhere(text)]);
+        for report in samples::states().into_iter().map(|(_, report)| report).chain(hostile) {
+            let json = render(&report);
+            assert_eq!(render(&read(json.as_bytes()).unwrap()), json);
+        }
+    }
+
+    #[test]
+    fn other_versions_of_batchstep_are_read_and_other_things_are_not() {
+        let report =
+            read(br#"{"version":1,"outcome":"partial","exit_code":0,"new":[{}],"requests":{"new":1}}"#).unwrap();
+        assert_eq!((report.outcome, report.requests.total, report.max_failed.as_str()), (Outcome::Partial, 0, ""));
+        for (json, why) in [
+            ("", "is not a report of batchstep's: EOF"),
+            ("{}", "is not a report of batchstep's: missing field `version`"),
+            (r#"{"version":1}"#, "is not a report of batchstep's: missing field `outcome`"),
+            (r#"{"version":2,"outcome":7}"#, "has version 2, and this batchstep reads version 1"),
+            (r#"{"version":1,"outcome":"odd","exit_code":0}"#, "is not a report of batchstep's: unknown variant `odd`"),
+            (
+                r#"{"version":1,"outcome":"failed","exit_code":1,"files":3}"#,
+                "is not a report of batchstep's: invalid type",
+            ),
+        ] {
+            let refused = read(json.as_bytes()).unwrap_err();
+            assert!(refused.starts_with(why), "{refused}");
         }
     }
 

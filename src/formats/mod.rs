@@ -39,6 +39,14 @@ impl Format {
     }
 }
 
+/// Reads `report.json`, of this version of its form. All that it holds is untrusted text.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence about the report.
+pub(crate) fn read(json: &[u8]) -> Result<Report, String> {
+    json::read(json)
+}
+
 /// The Markdown summary in so many bytes; blocks that do not fit are left out.
 pub(crate) fn markdown_within(report: &Report, longest: usize) -> String {
     markdown::render_within(report, longest)

@@ -17,11 +17,13 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 mod examples;
 mod groups;
 mod operations;
+mod rendering;
 
 pub use self::groups::{
     Collecting, Connection, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work, is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
+pub use self::rendering::{Report, ReportFormat};
 use crate::dialects;
 use crate::env::Terminals;
 use crate::simulator;
@@ -74,6 +76,9 @@ pub enum Command {
     /// Cancel batches and wait until they have ended.
     #[command(after_help = examples::CANCEL)]
     Cancel(Box<Cancel>),
+    /// Print a finished run again, from the report that it left.
+    #[command(after_help = examples::REPORT)]
+    Report(Report),
     /// Show what each provider can and cannot do, without network or key.
     #[command(after_help = examples::PROVIDERS)]
     Providers(Providers),

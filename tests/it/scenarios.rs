@@ -101,6 +101,37 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     );
 }
 
+/// `batchstep report` about what a run left in a directory, bare.
+fn rendered(dir: &Path, format: &str) -> Output {
+    let mut command = command(BATCHSTEP);
+    command.args(["report", "--format", format, "--from"]).arg(dir.join("results"));
+    command.output().expect("batchstep starts")
+}
+
+#[test]
+fn a_finished_run_is_rendered_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let inputs = [("INPUT_RETRIES", "0"), ("INPUT_FAULT", "rows missing share=30%\nanswers uncounted")];
+    assert_eq!(action(dir.path(), "requests.jsonl", &inputs).status.code(), Some(7));
+    for (format, name) in [("json", "results/report.json"), ("markdown", "summary")] {
+        let ran = rendered(dir.path(), format);
+        let left = fs::read_to_string(dir.path().join(name)).expect("the run left it");
+        assert_eq!(
+            (ran.status.code(), String::from_utf8_lossy(&ran.stdout).trim()),
+            (Some(0), left.trim()),
+            "{format}"
+        );
+    }
+    let text = rendered(dir.path(), "text").stdout;
+    assert!(text.starts_with("✗ SIMULATED · 3 of 8 missing".as_bytes()), "{}", String::from_utf8_lossy(&text));
+
+    fs::write(dir.path().join("results/report.json"), "{}").expect("the report is replaced");
+    let ran = rendered(dir.path(), "text");
+    assert_eq!((ran.status.code(), ran.stdout.len()), (Some(2), 0), "{ran:?}");
+    let log = String::from_utf8(ran.stderr).expect("the log is text");
+    assert!(log.contains("is not a report of batchstep's: missing field `version`"), "{log}");
+}
+
 #[test]
 fn outputs_that_cannot_be_written_are_no_success() {
     for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {

@@ -91,8 +91,8 @@ fn tokens(report: &Report) -> String {
     for usage in &report.usage {
         match models.iter_mut().find(|known| known.model == usage.model) {
             Some(known) => {
-                known.succeeded += usage.succeeded;
-                known.failed += usage.failed;
+                known.succeeded = known.succeeded.saturating_add(usage.succeeded);
+                known.failed = known.failed.saturating_add(usage.failed);
                 known.tokens.add(usage.tokens);
             }
             None => models.push(usage.clone()),

@@ -262,3 +262,38 @@ pub(crate) fn hostile_faults(text: &str) -> Report {
     }
     report
 }
+
+/// A report from anywhere, of which every text is `text` and every number as large as it can be.
+pub(crate) fn everywhere(text: &str) -> Report {
+    let mut report = hostile("tame");
+    (report.faults, report.fault_count) = (invalid().faults, 2);
+    report.batches.push(report.batches[0].clone());
+    let mut json = serde_json::to_value(&report).unwrap();
+    overwrite(&mut json, "", text);
+    crate::formats::read(json.to_string().as_bytes()).unwrap()
+}
+
+/// Overwrites all but words of an enum, and which version it is.
+fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
+    use serde_json::Value;
+    match json {
+        Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
+        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner"].contains(&name) => {
+            text.clone_into(own)
+        }
+        Value::Number(number) => {
+            *number = match name {
+                "version" => VERSION.into(),
+                "exit_code" => u8::MAX.into(),
+                "status" => u16::MAX.into(),
+                "attempt" => u32::MAX.into(),
+                "created_at" => i64::MIN.into(),
+                "ended_at" => i64::MAX.into(),
+                "seconds" => serde_json::Number::from_f64(f64::MAX).unwrap(),
+                _ => u64::MAX.into(),
+            }
+        }
+        _ => {}
+    }
+}
