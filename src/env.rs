@@ -14,6 +14,8 @@ const PROXIES: [[&str; 2]; 3] =
     [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
 /// The process id of the action's launcher, which sets it for the run: see `launcher.rs`.
 pub const LAUNCHER: &str = "BATCHSTEP_LAUNCHER_PID";
+/// What the names of variables with secrets have in them: keys and headers of vendors, tokens of CI systems.
+const PRIVATE: [&str; 6] = ["API_KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "HEADERS"];
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
@@ -69,6 +71,17 @@ impl Env {
     /// The names of all variables.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
+    }
+
+    /// The names of the variables that another program should not get: by their names they hold secrets, or `holds` is
+    /// true of their values.
+    pub(crate) fn private(&self, holds: impl Fn(&[u8]) -> bool) -> Vec<&str> {
+        let is_named = |name: &str| {
+            let name = name.to_ascii_uppercase().replace('-', "_");
+            PRIVATE.iter().any(|word| name.contains(word))
+        };
+        let is_private = |(name, value): &(&String, &String)| is_named(name) || holds(value.as_bytes());
+        self.0.iter().filter(is_private).map(|(name, _)| name.as_str()).collect()
     }
 
     /// Whether a variable says exactly `true`.
@@ -155,6 +168,20 @@ mod tests {
         assert!(!paint(&[("TERM", "dumb")], Color::Auto) && !paint(&[("CLICOLOR", "0")], Color::Auto));
         assert_eq!((piped(&[]), piped(&[force])), (Paint::Plain, Paint::Colored));
         assert_eq!((piped(&[no, force]), piped(&[("CLICOLOR_FORCE", "0")])), (Paint::Plain, Paint::Plain));
+    }
+
+    #[test]
+    fn secrets_are_known_by_name_or_value() {
+        let names = ["OPENAI_API_KEY", "INPUT_API-KEY", "INPUT_HEADERS", "BATCHSTEP_GITHUB_TOKEN", "GH_TOKEN", "OTHER"];
+        let tokens = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "drone_netrc_password", "CI_SECRET"];
+        let values = ["PATH", "HOME", "GITHUB_OUTPUT", "INPUT_GATE"].map(|name| (name, "x"));
+        let env: Env = names.iter().chain(&tokens).map(|name| (*name, "sk-1")).chain(values).collect();
+        let mut private = env.private(|value| value == b"sk-1");
+        private.sort_unstable();
+        let mut expected = [&names[..], &tokens].concat();
+        expected.sort_unstable();
+        assert_eq!(private, expected);
+        assert!(!env.private(|_| false).contains(&"OTHER"));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub enum Exit {
     BatchFailed,
     /// Time was up: the batch was cancelled.
     TimedOut,
-    /// More answers failed or are missing than `max-failed` allows.
+    /// More answers failed or are missing than `max-failed` allows, or are suspect than `max-suspect` does.
     AnswersFailed,
     /// A batch is not over yet, and that was to be a failure.
     Pending,
@@ -77,7 +77,9 @@ impl Exit {
             }
             Self::BatchFailed => "The batch failed, expired or was cancelled elsewhere, with nothing usable.",
             Self::TimedOut => "Time was up: the batch was cancelled, partial results are kept.",
-            Self::AnswersFailed => "Answers failed or are missing beyond `max-failed`.",
+            Self::AnswersFailed => {
+                "Answers failed or are missing beyond `max-failed`, or are suspect beyond `max-suspect`."
+            }
             Self::Pending => "A batch is not over yet; only with `fail-if-pending`.",
             Self::Signal(_) => "A signal ended the run: 128 + its number.",
         }

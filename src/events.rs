@@ -266,6 +266,8 @@ pub(crate) enum Event {
     },
     /// Nobody has to conclude that check any more.
     CheckClosed,
+    /// What the gate is, or a line of its standard error.
+    Gate(String),
     /// Something the user may want to know, and nothing that went wrong.
     Noticed(String),
     /// Something the user should know that does not change the verdict.
@@ -346,7 +348,7 @@ impl Event {
                 )
             }
             Self::Retrying { requests, attempt } => {
-                format!("Resending {} that failed (attempt {attempt})", requests_count(*requests))
+                format!("Resending {} (attempt {attempt})", requests_count(*requests))
             }
             Self::Polled { batch_id, status, counts, age } => {
                 format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
@@ -386,6 +388,7 @@ impl Event {
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
             Self::CheckOpened { name, on, .. } => format!("The check {name} on {on} shows this run"),
+            Self::Gate(line) => format!("Gate: {line}"),
             Self::Noticed(notice) => format!("Note: {notice}"),
             Self::Warned(warning) => format!("Warning: {warning}"),
             Self::Failed { sentence, .. } => format!("error: {sentence}"),

@@ -118,8 +118,15 @@ pub(crate) fn without_a_report(outcome: Outcome) -> &'static str {
     }
 }
 
-/// The share that is not well, or that all is.
+/// The share that is not well, or that all is, and how many answers are suspect.
 fn shares(report: &Report) -> String {
+    match report.counts.suspect {
+        0 => share(report),
+        suspect => format!("{}, {} suspect", share(report), thousands(suspect)),
+    }
+}
+
+fn share(report: &Report) -> String {
     let counts = report.counts;
     let total = thousands(counts.total);
     let (bad, word) = match (counts.failed, counts.missing) {
@@ -170,7 +177,7 @@ mod tests {
     fn shares_are_of_what_is_not_well() {
         let fared = |total, failed, missing| {
             let mut report = samples::partial();
-            report.counts.total = total;
+            (report.counts.total, report.counts.suspect) = (total, 0);
             (report.counts.succeeded, report.counts.failed, report.counts.missing) =
                 (total - failed - missing, failed, missing);
             Headline::of(&report).fared
@@ -183,6 +190,7 @@ mod tests {
         assert_eq!(fared(1, 0, 1), "The request got no answer");
         assert_eq!(fared(1, 0, 0), "The request was answered");
         assert_eq!(fared(9, 0, 0), "All 9 answered");
+        assert_eq!(Headline::of(&samples::partial()).fared, "13 of 1,200 failed or missing, 7 suspect");
     }
 
     #[test]

@@ -33,7 +33,10 @@ mod retry_loop;
 mod oversize;
 mod results;
 mod report;
+mod judgement;
 mod phases;
+mod gate;
+mod schemas;
 mod own_files;
 mod guard;
 // What happens, and who hears of it.

@@ -184,6 +184,16 @@ pub(crate) const BRIEF_REFETCH: Duration = MINUTE;
 /// How long after a batch's end its files may be on their way.
 pub(crate) const FILES_ON_THEIR_WAY: Duration = HOUR;
 
+/// How long it may take to compile a schema, or to check an answer with it: those in use take some milliseconds.
+pub(crate) const SCHEMA_TAKES: Duration = Duration::from_secs(2);
+/// How long it may take to find out where an answer does not fit: meanwhile it can fill memory with alternatives.
+pub(crate) const SCHEMA_EXPLAINS: Duration = Duration::from_millis(200);
+
+/// How long the gate may take, if the deadline is not near.
+pub(crate) const GATE: Duration = Duration::from_secs(600);
+/// How long it may take at least, however late it begins.
+pub(crate) const GATE_AT_LEAST: Duration = MINUTE;
+
 // CI systems.
 
 /// The longest silence of the log: some CI systems end a job that prints nothing for five minutes.
@@ -255,7 +265,8 @@ mod tests {
         assert!(GITHUB_TIME_LIMIT + LOST_AT_DEADLINE + CANCELLING + PUBLISHING < GITHUB_JOB);
         assert!(PROMPT_CANCEL < CANCELLING && CANCEL_POLL < CANCELLING);
         // The answers that a cancelled batch has are still fetched before the job's limit.
-        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + PUBLISHING < GITHUB_JOB);
+        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + GATE_AT_LEAST + PUBLISHING < GITHUB_JOB);
+        assert!(GATE <= BEFORE_BATCH && GATE_AT_LEAST < GATE, "a gate ends no later than answers may come");
         assert!(TIMEOUT_BEYOND_WINDOW >= CANCELLING && TIMEOUT_BEYOND_WINDOW < BEYOND_WINDOW);
     }
 

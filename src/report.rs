@@ -9,6 +9,7 @@ use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup};
 use crate::phases::PhaseTime;
 use crate::requests::places::Places;
 use crate::requests::shards::Shard;
@@ -54,6 +55,8 @@ pub struct Report {
     pub shards: Vec<ShardReport>,
     /// How many may fail or be missing, as the input said it.
     pub max_failed: String,
+    /// How many answers may be suspect, as the input said it; none where any number may.
+    pub max_suspect: Option<String>,
     /// How the requests fared; all zero if nothing was collected.
     pub counts: Counts,
     /// How it is known which requests there are.
@@ -64,6 +67,12 @@ pub struct Report {
     pub usage: Vec<ModelUsage>,
     /// Failed requests, grouped by code, status and message, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// Answers that are not to be relied on, grouped by the reason, most frequent first.
+    pub suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where no schema was asked for.
+    pub schema: Option<SchemaReport>,
+    /// What the gate made of the answers; none where there was none, or nothing for it to read.
+    pub gate: Option<GateReport>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -190,6 +199,10 @@ pub struct Counts {
     pub unexpected: u64,
     /// Answers in their places of which a part cannot be read: their lines are no JSON.
     pub unreadable: u64,
+    /// Answers that are not to be relied on, whatever else they count as.
+    pub suspect: u64,
+    /// Answers that do not fit their schema, whatever else they count as.
+    pub schema_violations: u64,
 }
 
 /// How it is known which requests there are.
@@ -211,7 +224,7 @@ pub struct ModelUsage {
     pub model: Option<String>,
     /// The batch.
     pub batch_id: String,
-    /// Requests that succeeded.
+    /// Requests that the batch answered well, also where another attempt's answer counts in the end.
     pub succeeded: u64,
     /// Requests that failed with an answer.
     pub failed: u64,
@@ -348,11 +361,15 @@ impl Report {
             batches: Vec::new(),
             shards: Vec::new(),
             max_failed: "0".to_owned(),
+            max_suspect: None,
             counts: Counts::default(),
             coverage: Coverage::default(),
             tokens: Tokens::default(),
             usage: Vec::new(),
             failures: Vec::new(),
+            suspects: Vec::new(),
+            schema: None,
+            gate: None,
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),

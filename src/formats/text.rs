@@ -5,9 +5,11 @@
 use super::{SIMULATED, took};
 use crate::error::Outcome;
 use crate::headline::{Headline, Sign};
+use crate::judgement::ViolationGroup;
 use crate::report::{BatchFault, BatchReport, FailureGroup, Report, RunEntry};
 use crate::styled::{Line, Tone};
 use crate::text::{counted, flat, short_key, thousands};
+use crate::values::SchemaMode;
 use crate::verdict::Verdict;
 
 /// The longest list; the report has the rest.
@@ -54,6 +56,8 @@ pub(super) fn verdict(report: &Report) -> Vec<Line> {
     }
     let failures = failures(&report.failures).into_iter().map(|line| (line, 1)).collect();
     lines.extend(listed(failures, report.failures.len() as u64, most, report));
+    let doubts = doubts(report).into_iter().map(|line| (line, 1)).collect();
+    lines.extend(listed(doubts, (report.suspects.len() + violations(report).len()) as u64, most, report));
     if !report.hints.is_empty() {
         lines.push(Line::default());
         lines.extend(labelled("Next", Tone::Advice, &report.hints));
@@ -173,6 +177,31 @@ fn failure(group: &FailureGroup, width: usize) -> Line {
     let status = group.shown_status().map(|status| format!(" ({status})")).unwrap_or_default();
     let line = Line::of(Tone::Bad, format!("  {:>width$} × {code}{status}:", thousands(group.count)));
     line.with(Tone::Plain, format!(" {message}")).with(Tone::Faint, whose).hanging(width + 5)
+}
+
+/// Answers that do not fit their schema, where they are not failures anyway.
+fn violations(report: &Report) -> &[ViolationGroup] {
+    let schema = report.schema.as_ref().filter(|schema| schema.mode == SchemaMode::Warn);
+    schema.map_or(&[], |schema| &schema.groups)
+}
+
+/// Answers that are good by their status and should be looked at.
+fn doubts(report: &Report) -> Vec<Line> {
+    let line = |count: u64, what: String, ids: &[String]| {
+        let line = Line::of(Tone::Caution, format!("  {} × {what}", thousands(count)));
+        let ids: Vec<String> = ids.iter().take(NAMED).map(|id| flat(id, LONGEST_ID)).collect();
+        let more = if count > ids.len() as u64 { ", …" } else { "" };
+        line.with(Tone::Faint, format!(" ({}{more})", ids.join(", "))).hanging(4)
+    };
+    let suspects = report.suspects.iter().map(|group| {
+        let what = format!("suspect: {}", group.kind.word());
+        line(group.count, what, &group.custom_ids)
+    });
+    let violations = violations(report).iter().map(|group| {
+        let what = format!("schema: {} {}", flat(&group.path, LONGEST_ID), flat(&group.message, LONGEST));
+        line(group.count, what, &group.custom_ids)
+    });
+    suspects.chain(violations).collect()
 }
 
 /// One reason why the provider failed a batch: where, what and why.

@@ -9,7 +9,7 @@ use super::{Unchecked, unchecked};
 use crate::dialects;
 use crate::values::OnExit;
 use crate::values::Reuse;
-use crate::values::{self, Field, MaxFailed, Pair, RetryWord, Verbosity};
+use crate::values::{self, Field, MaxFailed, Pair, RetryWord, SchemaMode, Verbosity};
 
 /// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
 const NO_HEADING: Option<&str> = None;
@@ -121,7 +121,7 @@ pub struct Waiting {
     /// How many times to resend requests that failed with a transient error (429, 5xx, expired, no answer) [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
     pub retries: Option<u32>,
-    /// Additional failures to retry: statuses, codes, or `missing` (answers that the provider counts but does not deliver; you may pay for them twice); separated by commas, one per line or one per flag.
+    /// Additional failures to retry: statuses, codes, `missing` (answers that the provider counts but does not deliver), `schema` (answers that do not fit their schema) or `suspect`; you pay twice for answers resent because of these words; separated by commas, one per line or one per flag.
     #[arg(long, value_name = "WORD", value_delimiter = ',', help_heading = "Verdict")]
     pub retry_on: Vec<RetryWord>,
 }
@@ -166,6 +166,24 @@ pub struct Collecting {
     /// How many requests may fail or be missing: a count or a share, such as `25` or `2%` [default: what `submit` was given, else 0].
     #[arg(long, value_name = "COUNT|SHARE", help_heading = "Verdict")]
     pub max_failed: Option<MaxFailed>,
+}
+
+/// What is expected of the answers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Verdict")]
+pub struct Judging {
+    /// How many answers may be suspect (refusals, tool calls, cut off, filtered or incomplete): a count or a share [default: any number].
+    #[arg(long, value_name = "COUNT|SHARE")]
+    pub max_suspect: Option<MaxFailed>,
+    /// What becomes of answers that do not fit the schema that their request names: check (they fail), warn (they are counted) or off [default: warn].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub schema: Option<SchemaMode>,
+    /// A JSON schema for the answers to requests that name none.
+    #[arg(long, value_name = "FILE")]
+    pub answer_schema: Option<PathBuf>,
+    /// A shell command that reads `answers.jsonl` on standard input and prints `{"custom_id","message"}` on a line for each row that it fails. It has the job's rights.
+    #[arg(long, value_name = "COMMAND")]
+    pub gate: Option<String>,
 }
 
 /// Where results and reports go.

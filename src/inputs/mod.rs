@@ -20,7 +20,8 @@ mod operations;
 mod rendering;
 
 pub use self::groups::{
-    Collecting, Connection, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work, is_input,
+    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work,
+    is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 pub use self::rendering::{Report, ReportFormat};
@@ -139,6 +140,9 @@ pub struct Run {
     /// Waiting.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -197,6 +201,9 @@ pub struct Collect {
     /// Waiting.
     #[command(flatten)]
     pub collecting: Collecting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,

@@ -137,7 +137,7 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
         column: finding.column,
         field: finding.field.map(str::to_owned),
         found: finding.found,
-        expected: finding.expected,
+        expected: finding.expected.into(),
         fix,
     }
 }

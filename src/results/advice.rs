@@ -37,6 +37,10 @@ pub(super) fn of(failed: &Failed) -> (Prospect, &'static str) {
         MISSING => return Absence::Missing.advice(),
         GONE => return Absence::Gone.advice(),
         "batch_expired" => return (Prospect::MayPass, "The provider ran out of time for these; send them again."),
+        "schema_violation" => {
+            return (Prospect::PaidAgain, "The answer is not what the schema says; correct the schema or the prompt.");
+        }
+        "gate" => return (Prospect::PaidAgain, "Your gate failed these answers; correct the prompt, or the gate."),
         "batch_cancelled" => return (Prospect::MayPass, "The batch was cancelled before these; send them again."),
         _ => {}
     }
@@ -68,7 +72,7 @@ mod tests {
 
     fn failed(code: &str, status: Option<u16>, retry: Retry) -> Failed {
         let (custom_id, message) = ("a".to_owned(), String::new());
-        Failed { custom_id, code: code.to_owned(), status, message, retry, ran: Ran::Yes }
+        Failed { custom_id, code: code.to_owned(), status, message, like: None, retry, ran: Ran::Yes }
     }
 
     #[test]

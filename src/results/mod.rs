@@ -15,6 +15,7 @@ use std::path::PathBuf;
 mod advice;
 mod discard;
 mod held;
+mod judge;
 mod last_line;
 mod own_ids;
 mod positions;
@@ -26,6 +27,7 @@ mod similar;
 pub(crate) mod sinks;
 mod unanswered;
 mod usage;
+mod violations;
 mod without_requests;
 
 pub use self::discard::reconcile_and_discard;
@@ -42,6 +44,7 @@ pub(crate) use self::without_requests::keep_order;
 
 use crate::dialects::Tokens;
 use crate::error::Error;
+use crate::judgement::{SchemaReport, SuspectGroup};
 use crate::report::{Counts, FailureGroup, Files, ModelUsage};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
@@ -75,6 +78,8 @@ pub(crate) struct Requests<'a> {
     pub ids: &'a Ids,
     /// How many they are.
     pub total: u64,
+    /// Whether any asks for an answer of a certain form.
+    pub is_structured: bool,
 }
 
 /// What the sinks found.
@@ -86,6 +91,14 @@ pub(crate) struct Results {
     pub(crate) usage: Vec<ModelUsage>,
     /// Failed and missing requests by cause, most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
+    /// Answers that are not to be relied on, by the reason, most frequent first.
+    pub(crate) suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where nothing was judged.
+    pub(crate) schema: Option<SchemaReport>,
+    /// How many answers were rejected by what was judged of them.
+    pub(crate) rejected: u64,
+    /// How many of them the gate rejected.
+    pub(crate) gated: u64,
     /// The requests, by index and in order, whose failure may pass.
     pub(crate) retryable: Vec<u32>,
     /// The requests, by index and in order, without an answer.

@@ -39,7 +39,7 @@ pub(crate) fn keep_order(
         }
     }
     let answered = ids.len() as u64;
-    let requests = Requests { source: &Source::default(), ids: &ids, total: answered };
+    let requests = Requests { source: &Source::default(), ids: &ids, total: answered, is_structured: false };
     let mut found = reconcile(requests, answers, policy, sinks)?;
     let missing = total.saturating_sub(answered);
     found.counts.total = answered + missing;

@@ -8,6 +8,7 @@ mod answer;
 mod conversions;
 mod error;
 mod row;
+mod structured;
 mod wire;
 
 use super::{

@@ -3,6 +3,7 @@
 use serde::de::MapAccess;
 use serde_json::Value;
 
+use super::structured::Formats;
 use super::{ENDPOINT, VERSION, conversions};
 use crate::dialects::{Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json};
 use crate::json::fast;
@@ -49,6 +50,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
             request.findings.extend(refused_block(line));
         }
     }
+    request.structured = row.params.fields.formats.structured();
     request.model = row.params.fields.model.take_text();
     request.custom_id = row.custom_id.take_text();
     Ok(request)
@@ -78,6 +80,7 @@ struct Params<'de> {
     temperature: Seen<'de>,
     top_p: Seen<'de>,
     top_k: Seen<'de>,
+    formats: Formats<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -114,6 +117,8 @@ impl<'de> Fields<'de> for Params<'de> {
             "temperature" => &mut self.temperature,
             "top_p" => &mut self.top_p,
             "top_k" => &mut self.top_k,
+            "output_config" => return map.next_value_seed(Fill(&mut self.formats.config)),
+            "output_format" => return map.next_value_seed(Fill(&mut self.formats.older)),
             _ => return skip(map),
         };
         *field = map.next_value()?;

@@ -9,6 +9,7 @@ mod conversions;
 mod endpoints;
 pub(crate) mod error;
 pub(crate) mod row;
+mod structured;
 mod unready;
 mod wire;
 

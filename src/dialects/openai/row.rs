@@ -9,6 +9,7 @@ use serde::de::MapAccess;
 
 use super::conversions;
 use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
+use super::structured::Formats;
 use crate::dialects::{
     Addressed, Endpoints, Familiar, Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
 };
@@ -39,6 +40,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
         Scrutiny::Ids => request.findings.extend(row.id_findings()),
         Scrutiny::Full => check(row, rules, &mut request),
     }
+    request.structured = row.body.fields.formats.structured();
     request.custom_id = row.custom_id.take_text();
     Ok(request)
 }
@@ -115,6 +117,7 @@ struct Body<'de> {
     prompt: Seen<'de>,
     image: Seen<'de>,
     images: Seen<'de>,
+    formats: Formats<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -159,6 +162,8 @@ impl<'de> Fields<'de> for Body<'de> {
             "prompt" => &mut self.prompt,
             "image" => &mut self.image,
             "images" => &mut self.images,
+            "response_format" => return map.next_value_seed(Fill(&mut self.formats.of_chat)),
+            "text" => return map.next_value_seed(Fill(&mut self.formats.of_responses)),
             _ => return skip(map),
         };
         *field = map.next_value()?;

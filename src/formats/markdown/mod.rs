@@ -92,8 +92,13 @@ fn emoji(sign: Sign) -> &'static str {
 
 /// The requests as squares, at least one for each kind that there is, and what the colours mean.
 fn bar(counts: Counts) -> String {
-    let kinds =
-        [("🟩", counts.succeeded, "answered"), ("🟥", counts.failed, "failed"), ("⬜", counts.missing, "missing")];
+    let suspect = counts.succeeded.min(counts.suspect);
+    let kinds = [
+        ("🟩", counts.succeeded - suspect, "answered"),
+        ("🟨", suspect, "suspect"),
+        ("🟥", counts.failed, "failed"),
+        ("⬜", counts.missing, "missing"),
+    ];
     if counts.total == 0 {
         return String::new();
     }

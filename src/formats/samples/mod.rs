@@ -4,14 +4,16 @@
 mod states;
 
 pub(crate) use self::states::states;
-use crate::dialects::{Counts as BatchCounts, Status, Tokens};
+use crate::dialects::{Counts as BatchCounts, Status, Suspicion, Tokens};
 use crate::error::{Exit, Outcome};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup, Unusable, ViolationGroup};
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, Example, FailureGroup, FilePage, Files, ModelUsage, Prospect,
     Report, VERSION,
 };
 use crate::requests::Fault;
+use crate::values::SchemaMode;
 
 /// Text that tries to break out of where it is shown.
 pub(crate) const HOSTILE: &[&str] = &[
@@ -84,7 +86,17 @@ pub(crate) fn succeeded() -> Report {
             error_count: 0,
         }],
         max_failed: "0".to_owned(),
-        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
+        max_suspect: None,
+        counts: Counts {
+            total: 1200,
+            succeeded: 1200,
+            failed: 0,
+            missing: 0,
+            unexpected: 0,
+            unreadable: 0,
+            suspect: 0,
+            schema_violations: 0,
+        },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         usage: vec![ModelUsage {
@@ -95,6 +107,9 @@ pub(crate) fn succeeded() -> Report {
             tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         }],
         failures: Vec::new(),
+        suspects: Vec::new(),
+        schema: None,
+        gate: None,
         faults: Vec::new(),
         fault_count: 0,
         phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
@@ -117,17 +132,46 @@ pub(crate) fn partial() -> Report {
     let mut report = succeeded();
     set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
-    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0 };
+    report.counts = Counts {
+        total: 1200,
+        succeeded: 1187,
+        failed: 12,
+        missing: 1,
+        unexpected: 1,
+        unreadable: 0,
+        suspect: 7,
+        schema_violations: 3,
+    };
     report.batches[0].error_file_id = Some("file-err".to_owned());
     report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
         failure("rate_limit_exceeded", "Too many requests.", 12, &["q-7", "q-19", "q-20"]),
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
+    report.suspects = vec![suspects(Suspicion::Refusal, 5, &["q-3", "q-4"]), suspects(Suspicion::CutOff, 2, &["q-8"])];
+    report.gate = Some(GateReport { command: "./gate.sh".to_owned(), failed: Some(2) });
+    report.schema = Some(schema("items[].price", "it is not of type \"number\"", "q-5"));
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
     report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
     report
+}
+
+pub(crate) fn suspects(kind: Suspicion, count: u64, ids: &[&str]) -> SuspectGroup {
+    SuspectGroup { kind, count, custom_ids: ids.iter().map(ToString::to_string).collect() }
+}
+
+pub(crate) fn schema(path: &str, message: &str, id: &str) -> SchemaReport {
+    let own = |text: &str| text.to_owned();
+    let group = ViolationGroup {
+        path: own(path),
+        message: own(message),
+        value: Some(own(message)),
+        count: 3,
+        custom_ids: vec![own(id)],
+    };
+    let unusable = vec![Unusable { place: Some(own(path)), message: own(message) }];
+    SchemaReport { mode: SchemaMode::Warn, checked: 1187, violations: 3, unchecked: 1, unusable, groups: vec![group] }
 }
 
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
@@ -225,7 +269,10 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.requests =
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
     report.requests.pages = vec![FilePage { file: own(), url: format!("{text} ({text})") }];
-    report.max_failed = own();
+    (report.max_failed, report.max_suspect) = (own(), Some(own()));
+    report.suspects = vec![suspects(Suspicion::Filtered, 3, &[text])];
+    report.schema = Some(schema(text, text, text));
+    report.gate = Some(GateReport { command: own(), failed: None });
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
     report.failures[0].examples.iter_mut().for_each(|example| example.file = Some(own()));
@@ -279,7 +326,7 @@ fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
     match json {
         Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
         Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
-        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner"].contains(&name) => {
+        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode"].contains(&name) => {
             text.clone_into(own)
         }
         Value::Number(number) => {

@@ -1,10 +1,11 @@
 //! How runs end: one report of each kind, as a run makes it.
 
 use super::{
-    failed_validation, failure, invalid, nothing_collected, partial, phase, set_verdict, simulated, succeeded,
+    failed_validation, failure, invalid, nothing_collected, partial, phase, schema, set_verdict, simulated, succeeded,
+    suspects,
 };
 use crate::attachment::{Attachment, By, Owner};
-use crate::dialects::{Counts as BatchCounts, Status};
+use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchReport, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
 
@@ -25,6 +26,7 @@ pub(crate) fn states() -> Vec<(&'static str, Report)> {
         ("pending", pending()),
         ("unknown", unknown()),
         ("uncollected", uncollected()),
+        ("suspect", suspect()),
         ("several", several()),
         ("attached", attached()),
         ("skipped", skipped()),
@@ -77,7 +79,7 @@ fn some_failed() -> Report {
         Outcome::Failed,
         Exit::AnswersFailed,
         "17 failed and 1 missing of 240 requests, more than the 0 that `max-failed` allows.",
-        &["Correct the 3 requests that fail again as they are, then send all 18 with `batchstep run --only-failed`."],
+        &["The failures are grouped by code in the report; `results.jsonl` has each in its place."],
     );
     report
 }
@@ -152,7 +154,9 @@ fn timed_out() -> Report {
         Outcome::TimedOut,
         Exit::TimedOut,
         "Time was up; batch batch_1 ended cancelled: 700 of 1200 requests were answered well and are kept.",
-        &["Raise `timeout`, and the job's own limit above it, then send the rest with `batchstep run --only-failed`."],
+        &[
+            "Raise `timeout`, and the job's own limit above it, before you run again: another run pays for all requests again.",
+        ],
     );
     report
 }
@@ -227,6 +231,30 @@ fn uncollected() -> Report {
         Exit::Refused,
         "The answers of batch batch_1 are paid for but could not be fetched: its output file breaks off (HTTP 502).",
         &["Fetch them later with `batchstep collect batch_1`: nothing is paid again."],
+    );
+    report
+}
+
+fn suspect() -> Report {
+    let mut report = succeeded();
+    report.counts.suspect = 9;
+    report.counts.schema_violations = 3;
+    report.suspects = vec![
+        suspects(Suspicion::CutOff, 7, &["q-3", "q-9", "q-12"]),
+        suspects(Suspicion::Refusal, 2, &["q-40", "q-77"]),
+    ];
+    let mut checked = schema("items[].price", "\"12 EUR\" is not of type \"number\"", "q-5");
+    checked.groups[0].value = Some("\"12 EUR\"".to_owned());
+    checked.unusable.clear();
+    checked.unchecked = 0;
+    report.schema = Some(checked);
+    report.max_suspect = Some("0.5%".to_owned());
+    hinted(
+        &mut report,
+        Outcome::Failed,
+        Exit::AnswersFailed,
+        "9 answers to 1200 requests are suspect, more than the 6 that `max-suspect` allows.",
+        &["Raise the limit on tokens in the requests: 7 answers were cut off."],
     );
     report
 }

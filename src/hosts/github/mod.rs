@@ -8,6 +8,7 @@
 mod annotation;
 mod api;
 mod ids;
+mod repository;
 mod state;
 mod summary;
 mod workspace;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use self::annotation::{Level, MOST_ANNOTATIONS};
 use self::api::GitHubApi;
 use self::ids::Ids;
+use self::repository::Repository;
 use self::state::Left;
 use self::summary::Summary;
 use super::{
@@ -50,12 +52,6 @@ pub(super) struct GitHub {
     left: RefCell<Left>,
     unfinished: Unfinished,
     repository: Option<Repository>,
-}
-
-/// Where GitHub shows the repository, and the commit that the job runs on.
-struct Repository {
-    page: String,
-    sha: Option<String>,
 }
 
 /// What was said so far.
@@ -145,18 +141,11 @@ impl Host for GitHub {
     }
 
     fn commit(&self) -> Option<Commit> {
-        let Repository { page, sha } = self.repository.as_ref()?;
-        let (sha, workspace) = (sha.clone()?, self.workspace.as_ref()?.into());
-        Some(Commit { workspace, pages: format!("{page}/blob/{sha}"), sha })
+        self.repository.as_ref()?.commit(self.workspace.as_deref()?)
     }
 
     fn run_page(&self, run: &str) -> Option<String> {
-        let mut parts = run.split('/');
-        let (system, id, attempt) = (parts.next()?, parts.next()?, parts.next()?);
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let page = &self.repository.as_ref()?.page;
-        let is_ours = system == "github" && is_number(id) && is_number(attempt);
-        is_ours.then(|| format!("{page}/actions/runs/{id}/attempts/{attempt}"))
+        self.repository.as_ref()?.run_page(run)
     }
 
     fn unfinished(&self) -> Unfinished {
@@ -237,14 +226,6 @@ impl Host for GitHub {
         effects.extend(closing_runs(verdict, runs));
         effects.extend(self.lacks());
         effects
-    }
-}
-
-impl Repository {
-    /// Reads the runner's variables. The commit of a pull request is the merge commit, which is what was checked out.
-    fn find(env: &Env) -> Option<Self> {
-        let place = api::Place::find(env, &serde_json::Value::Null)?;
-        Some(Self { page: place.repository?, sha: place.sha })
     }
 }
 

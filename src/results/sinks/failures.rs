@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::{Row, Sink};
 use crate::error::Error;
 use crate::report::{Example, FailureGroup};
+
 use crate::results::row::Failed;
 use crate::results::similar::folded;
 use crate::results::unanswered::MISSING;
@@ -55,9 +56,9 @@ impl Sink for Failures {
 impl Failures {
     /// Adds the failure of the request at `index`.
     fn add(&mut self, failed: &Failed, index: u32) {
-        let Failed { code, status, message, custom_id, .. } = failed;
+        let Failed { code, status, message, custom_id, like, .. } = failed;
         let (code, status) = (code.as_str(), *status);
-        let key = (code.to_owned(), status, folded(message, custom_id));
+        let key = (code.to_owned(), status, like.clone().unwrap_or_else(|| folded(message, custom_id)));
         let first = |code: &str, status| {
             let (prospect, advice) = advice::of(failed);
             FailureGroup {
@@ -121,7 +122,7 @@ mod tests {
 
     fn add(failures: &mut Failures, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
         let [code, message, custom_id] = [code, message, custom_id].map(str::to_owned);
-        failures.add(&Failed { custom_id, code, status, message, retry: Retry::Not, ran: Ran::Yes }, 7);
+        failures.add(&Failed { custom_id, code, status, message, like: None, retry: Retry::Not, ran: Ran::Yes }, 7);
     }
 
     #[test]

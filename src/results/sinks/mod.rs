@@ -9,6 +9,7 @@ mod answers_jsonl;
 mod failures;
 mod results_jsonl;
 mod summary_line;
+mod suspects;
 mod tally;
 mod unexpected;
 
@@ -75,9 +76,13 @@ pub(crate) fn all<'a>(
     answer_files: AnswerFiles,
     open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>,
 ) -> Result<Vec<Box<dyn Sink + 'a>>, Error> {
+    if answer_files == AnswerFiles::Alone {
+        return Ok(vec![Box::new(answers_jsonl::AnswersJsonl::new(open)?)]);
+    }
     let mut sinks: Vec<Box<dyn Sink + 'a>> = vec![
         Box::new(tally::Tally::default()),
         Box::new(failures::Failures::default()),
+        Box::new(suspects::Suspects::default()),
         Box::new(results_jsonl::ResultsJsonl::new(&open)?),
         Box::new(unexpected::Unexpected::new(&open)?),
     ];
