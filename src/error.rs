@@ -182,6 +182,7 @@ impl std::error::Error for Error {
 
 /// The run's verdict in a word, the `outcome` output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every request has a good answer.

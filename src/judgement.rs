@@ -7,6 +7,7 @@ use crate::values::SchemaMode;
 
 /// Answers that are suspect for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SuspectGroup {
     /// Why.
@@ -19,6 +20,7 @@ pub struct SuspectGroup {
 
 /// How answers fit the schemas that their requests name, or the one of the input `answer-schema`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SchemaReport {
     /// What becomes of answers that do not fit.
@@ -37,6 +39,7 @@ pub struct SchemaReport {
 
 /// A schema that cannot be used, or a text that could not be checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Unusable {
     /// The request that names it, as its file and line; none for that of `answer-schema`.
@@ -47,6 +50,7 @@ pub struct Unusable {
 
 /// Answers that violate their schema in the same way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ViolationGroup {
     /// Where, as `items[].price`; empty for the answer as a whole.
@@ -63,6 +67,7 @@ pub struct ViolationGroup {
 
 /// What the gate made of the answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct GateReport {
     /// The command.

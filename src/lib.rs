@@ -137,5 +137,5 @@ async fn until_signal(world: &World, work: impl Future<Output = Exit>) -> Exit {
 }
 
 async fn explained(world: &World, work: impl Future<Output = Result<(), Error>>) -> Exit {
-    work.await.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
+    work.await.map_or_else(|error| world.fail(&error), |()| world.exit(Exit::Ok))
 }

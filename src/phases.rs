@@ -92,6 +92,7 @@ impl Phase {
 
 /// How long a phase took, as the report has it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PhaseTime {
     /// The phase's word.

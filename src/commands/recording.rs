@@ -17,6 +17,8 @@ pub(super) fn conceal(api: &Api, results: &mut Results) {
         group.custom_ids.iter_mut().for_each(show);
     }
     results.usage.iter_mut().flat_map(|usage| &mut usage.model).for_each(show);
+    results.cases.iter_mut().flatten().for_each(|case| case.conceal(|text| api.shown(text)));
+    results.samples.iter_mut().flat_map(|sample| [&mut sample.custom_id, &mut sample.answer]).for_each(show);
     results.suspects.iter_mut().flat_map(|group| &mut group.custom_ids).for_each(show);
     let Some(schema) = &mut results.schema else { return };
     for group in &mut schema.groups {
@@ -48,5 +50,6 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.files.answers = results.files.answers.map(path);
     report.files.answers_csv = results.files.answers_csv.map(path);
     (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
+    report.samples = results.samples;
     (report.suspects, report.schema) = (results.suspects, results.schema);
 }

@@ -103,6 +103,7 @@ pub(crate) struct Answer<'de> {
 
 /// Why an answer that is a success is not to be relied on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Suspicion {
     /// The model refused to answer.
@@ -145,6 +146,7 @@ pub(crate) struct Content<'de> {
 
 /// Tokens, as the answers count them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Tokens {
     /// Sent to the model.

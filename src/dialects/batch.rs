@@ -136,6 +136,7 @@ impl Batch {
 
 /// How many requests of a batch are done. A count that the vendor does not give is not zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RequestCounts"))]
 #[serde(default)]
 pub struct Counts {
     /// All requests.

@@ -70,7 +70,7 @@ mod tests {
     use crate::attachment::{Attachment, By, Owner};
     use crate::formats::samples::{self, HOSTILE};
     use crate::inert_json::testing::is_inert;
-    use crate::report::{FilePage, ShardReport};
+    use crate::report::{FilePage, Sample, ShardReport};
 
     #[test]
     fn hostile_text_stays_what_it_is() {
@@ -110,6 +110,53 @@ mod tests {
         }
     }
 
+    /// Removes what a reader takes for fields that are not there: in a report that is written all are.
+    fn omit_defaults(schema: &mut Value) {
+        match schema {
+            Value::Object(members) => {
+                members.remove("default");
+                members.values_mut().for_each(omit_defaults);
+            }
+            Value::Array(list) => list.iter_mut().for_each(omit_defaults),
+            _ => {}
+        }
+    }
+
+    /// The schema of a report as it is written: every field is there, and later versions may have more.
+    fn schema() -> Value {
+        let generator = schemars::generate::SchemaSettings::draft2020_12().for_serialize().into_generator();
+        let mut schema = generator.into_root_schema_for::<crate::report::Report>().to_value();
+        omit_defaults(&mut schema);
+        schema["title"] = "batchstep's report.json, version 1".into();
+        schema["properties"]["version"] = serde_json::json!({
+            "description": schema["properties"]["version"]["description"], "const": crate::report::VERSION,
+        });
+        schema
+    }
+
+    #[test]
+    fn the_published_schema_is_of_these_types() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.schema.json");
+        let expected = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        #[expect(clippy::disallowed_methods, reason = "no input of the product's")]
+        if std::env::var_os("BATCHSTEP_TEST_WRITE_SCHEMA").is_some() {
+            std::fs::write(path, &expected).unwrap();
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default().replace("\r\n", "\n");
+        assert!(published == expected, "docs/report.schema.json is stale: run this with BATCHSTEP_TEST_WRITE_SCHEMA=1");
+    }
+
+    #[test]
+    fn every_report_fits_the_published_schema() {
+        let validator = jsonschema::draft202012::new(&schema()).unwrap();
+        let hostile = HOSTILE.iter().flat_map(|text| [samples::hostile(text), samples::everywhere(text)]);
+        for report in samples::states().into_iter().map(|(_, report)| report).chain(hostile) {
+            let json: Value = serde_json::from_str(&render(&report)).unwrap();
+            assert!(validator.is_valid(&json), "{}", validator.validate(&json).unwrap_err());
+        }
+        assert!(!validator.is_valid(&serde_json::json!({ "version": 1 })));
+    }
+
     /// The rows of the table below a heading of docs/report.md, by the fields that they are about.
     fn documented(heading: &str) -> Option<BTreeMap<String, String>> {
         let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/report.md")).unwrap();
@@ -144,6 +191,7 @@ mod tests {
         batch.attached = Some(Attachment { by: By::List, owner: Owner::AnotherRun, run: None, age: None });
         let (endpoint, model, key) = ("/v1/embeddings".to_owned(), Some("m".to_owned()), None);
         report.requests.pages = vec![FilePage { file: "a".to_owned(), url: "b".to_owned() }];
+        report.samples = vec![Sample::default()];
         report.shards = vec![ShardReport { endpoint, model, requests: 1, bytes: 9, key, batch_id: None }];
         let json: Value = serde_json::from_str(&render(&report)).unwrap();
         compare(json.as_object().unwrap(), &documented("The report").unwrap(), "The report");

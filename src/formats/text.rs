@@ -255,6 +255,7 @@ fn rows(report: &Report) -> Vec<Line> {
         ("Set aside", &files.unexpected),
         ("Answers", &files.answers),
         ("CSV", &files.answers_csv),
+        ("JUnit", &files.junit),
         ("Report", &files.report),
     ];
     rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));

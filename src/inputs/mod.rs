@@ -20,8 +20,8 @@ mod operations;
 mod rendering;
 
 pub use self::groups::{
-    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work,
-    is_input,
+    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
+    Work, is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 pub use self::rendering::{Report, ReportFormat};
@@ -146,6 +146,9 @@ pub struct Run {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
     /// The log.
     #[command(flatten)]
     pub looks: Looks,
@@ -207,6 +210,9 @@ pub struct Collect {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
     /// The log.
     #[command(flatten)]
     pub looks: Looks,

@@ -10,7 +10,7 @@ pub struct Report {
     /// The report, or the directory that a run left it in [default: batch-results].
     #[arg(long, value_name = "PATH")]
     pub from: Option<PathBuf>,
-    /// What to print: markdown (the job summary), text (the end of the log) or json [default: text].
+    /// What to print: markdown (the job summary), text (the end of the log), json, junit (test cases) or csv (the table of answers) [default: text].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub format: Option<ReportFormat>,
 }
@@ -25,4 +25,8 @@ pub enum ReportFormat {
     Text,
     /// `report.json`.
     Json,
+    /// The requests as test cases, in JUnit's XML.
+    Junit,
+    /// The answers as a table.
+    Csv,
 }

@@ -15,6 +15,7 @@ const RECENT: usize = 16;
 
 /// One fault of the requests file, or the same one on several lines in a row.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Fault {
     /// The file, as the user named it.

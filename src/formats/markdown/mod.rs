@@ -47,6 +47,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     warnings.block(list(&report.warnings, MOST_ROWS));
     page.fold(&format!("⚠️ {}", counted(report.warnings.len() as u64, "warning", "warnings")), warnings);
     failures::rest(&mut page, report, IN_SIGHT);
+    details::samples(&mut page, report);
     details::fold(&mut page, report);
     page.text(longest)
 }

@@ -10,7 +10,7 @@ use crate::judgement::{GateReport, SchemaReport, SuspectGroup, Unusable, Violati
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, Example, FailureGroup, FilePage, Files, ModelUsage, Prospect,
-    Report, VERSION,
+    Report, Sample, VERSION,
 };
 use crate::requests::Fault;
 use crate::values::SchemaMode;
@@ -107,6 +107,7 @@ pub(crate) fn succeeded() -> Report {
             tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         }],
         failures: Vec::new(),
+        samples: Vec::new(),
         suspects: Vec::new(),
         schema: None,
         gate: None,
@@ -119,6 +120,7 @@ pub(crate) fn succeeded() -> Report {
             unexpected: None,
             answers: None,
             answers_csv: None,
+            junit: None,
             report: Some("batch-results/report.json".to_owned()),
         },
     }
@@ -290,11 +292,13 @@ pub(crate) fn hostile(text: &str) -> Report {
         line: Some(1),
     }];
     batch.error_count = 1;
+    report.samples = vec![Sample { custom_id: own(), answer: own() }];
     report.files = Files {
         results: Some(own()),
         unexpected: Some(own()),
         answers: Some(own()),
         answers_csv: Some(own()),
+        junit: Some(own()),
         report: Some(own()),
     };
     report

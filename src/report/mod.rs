@@ -3,7 +3,11 @@
 //! Its JSON form is `report.json`, described in `docs/report.md`. A field is
 //! never removed or given another meaning within a `version`.
 
+mod runs;
+
 use serde::{Deserialize, Serialize};
+
+pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
@@ -21,6 +25,7 @@ pub(crate) const VERSION: u32 = 1;
 
 /// Everything a run has to say.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Report {
     /// The report's format.
@@ -73,6 +78,8 @@ pub struct Report {
     pub schema: Option<SchemaReport>,
     /// What the gate made of the answers; none where there was none, or nothing for it to read.
     pub gate: Option<GateReport>,
+    /// The first answers; as many as the input `samples` asks for.
+    pub samples: Vec<Sample>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -87,6 +94,7 @@ pub struct Report {
 
 /// The requests of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Asked {
     /// The files they came from, as the user named them.
@@ -107,6 +115,7 @@ pub struct Asked {
 
 /// Where people read a requests file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct FilePage {
     /// The file, as the user named it.
@@ -117,6 +126,7 @@ pub struct FilePage {
 
 /// One batch.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BatchReport {
     /// Its id.
@@ -124,6 +134,7 @@ pub struct BatchReport {
     /// Which attempt at its requests it is, from 1.
     pub attempt: u32,
     /// Its last known status.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub status: Status,
     /// The uploaded file.
     pub input_file_id: Option<String>,
@@ -151,6 +162,7 @@ pub struct BatchReport {
 
 /// A part of the requests.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ShardReport {
     /// The endpoint its requests go to.
@@ -169,6 +181,7 @@ pub struct ShardReport {
 
 /// One reason why a batch failed, with the place it is about in the user's files.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct BatchFault {
     /// The provider's word for it.
@@ -185,6 +198,7 @@ pub struct BatchFault {
 
 /// How the requests fared. `succeeded + failed + missing == total`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Counts {
     /// Requests in the file.
@@ -207,6 +221,7 @@ pub struct Counts {
 
 /// How it is known which requests there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Coverage {
     /// From the requests themselves: each has its line in the results.
@@ -218,6 +233,7 @@ pub enum Coverage {
 
 /// What the answers of a batch by one model used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ModelUsage {
     /// The model, as the answers name it; none where they do not.
@@ -234,6 +250,7 @@ pub struct ModelUsage {
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct FailureGroup {
     /// The provider's code, or `http_500`, `batchstep_missing` and the like.
@@ -256,6 +273,7 @@ pub struct FailureGroup {
 
 /// What happens if a failed request is sent again as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Prospect {
     /// It may pass.
@@ -269,6 +287,7 @@ pub enum Prospect {
 
 /// A request as an example of its kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Example {
     /// Its `custom_id`.
@@ -282,6 +301,17 @@ pub struct Example {
     pub index: Option<u32>,
 }
 
+/// An answer, for an impression of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Sample {
+    /// The request's `custom_id`.
+    pub custom_id: String,
+    /// The first thousand characters of the answer.
+    pub answer: String,
+}
+
 impl FailureGroup {
     /// The status, unless it says that all is well or the code says it already.
     pub fn shown_status(&self) -> Option<u16> {
@@ -291,6 +321,7 @@ impl FailureGroup {
 
 /// The files a run leaves, as paths.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Files {
     /// The answers in input order.
@@ -301,43 +332,10 @@ pub struct Files {
     pub answers: Option<String>,
     /// The same as a table.
     pub answers_csv: Option<String>,
+    /// The requests as test cases; only with the input `junit`.
+    pub junit: Option<String>,
     /// The report itself.
     pub report: Option<String>,
-}
-
-/// What came of one run, an entry of the output `runs`.
-#[derive(Debug, Serialize)]
-pub(crate) struct RunEntry {
-    /// The digest that names its work.
-    pub key: String,
-    /// Whether the answers are the sandbox's.
-    pub simulated: bool,
-    /// Its verdict.
-    pub outcome: Outcome,
-    /// The exit code that goes with it.
-    pub exit_code: u8,
-    /// Why, in a sentence.
-    pub reason: String,
-    /// Its batches.
-    pub batch_ids: Vec<String>,
-    /// Where its host shows it.
-    #[serde(flatten)]
-    pub shown_at: ShownAt,
-    /// The answers.
-    pub results_file: Option<String>,
-    /// The report.
-    pub report_file: Option<String>,
-}
-
-/// Where a host shows a run, in that host's own terms.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct ShownAt {
-    /// Members of the run's entry: GitHub's are `check_ids` and `pull_requests`.
-    #[serde(flatten)]
-    pub members: serde_json::Map<String, serde_json::Value>,
-    /// Where people find it, in the host's markup: `pull request #7`.
-    #[serde(skip)]
-    pub places: Vec<String>,
 }
 
 impl Report {
@@ -370,6 +368,7 @@ impl Report {
             suspects: Vec::new(),
             schema: None,
             gate: None,
+            samples: Vec::new(),
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),
