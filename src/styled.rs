@@ -1,7 +1,7 @@
 //! A line for people: text in pieces, each with a tone, and how it continues where it does not fit.
 //!
 //! A tone is shown as a colour where colours are on, and never says anything that the words do not say.
-//! Texts may be untrusted: [`Line::safe`] makes a line harmless before it is printed.
+//! Texts may be untrusted: `Line::safe` makes a line harmless before it is printed.
 
 use anstyle::{AnsiColor, Style};
 

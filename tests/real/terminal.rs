@@ -119,7 +119,7 @@ async fn a_person_who_asks_again_pays_nothing() {
 async fn the_bar_counts_all_batches_and_leaves_nothing_behind() {
     // Ctrl-C comes once the bar's end is drawn.
     for (press, exit, takes, verdict) in
-        [("", 0, "1s", "✓ SIMULATED succeeded · all "), ("─  ", 130, "60s", "✗ SIMULATED cancelled · ")]
+        [("", 0, "1s", "✓ SIMULATED · All 5 answered"), ("─  ", 130, "60s", "✗ SIMULATED · Cancelled")]
     {
         let (served, workspace) = (BATCHSTEP.serve(&["--takes", takes]).await, Workspace::new(BATCHSTEP));
         let env = [("NO_COLOR", "1"), ("CI", "true"), ("TERM", "xterm")];

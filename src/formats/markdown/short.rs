@@ -67,22 +67,3 @@ pub(in crate::formats) fn render_runs(verdict: &Verdict, runs: &[RunEntry]) -> S
     page.block(table(columns, runs.iter().map(row).collect(), MOST_ROWS));
     page.text(LONGEST)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::{Outcome, failure};
-
-    #[test]
-    fn what_people_read_of_a_wrong_input() {
-        let hints = ["Set it from a secret, or set OPENAI_API_KEY.".to_owned()];
-        insta::assert_snapshot!(failure(Outcome::Usage, "`api-key` is missing.", &hints), @r"
-        ## ❌ An input is wrong
-
-        `api-key` is missing.
-
-        ### What to do next
-
-        - Set it from a secret, or set OPENAI&#95;API&#95;KEY.
-        ");
-    }
-}
