@@ -61,3 +61,46 @@ pub(crate) fn read_back(
     }
     Ok(results)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{AnswersFile, Results, read_back};
+    use crate::dialects::{Name, choose};
+    use crate::results::case::{Fared, MOST_CASES};
+    use crate::results::sinks::{Shown, TestCases, shown};
+
+    fn read(name: Name, lines: &str, samples: usize) -> Results {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("results.jsonl");
+        std::fs::write(&path, lines).unwrap();
+        let (what, batch_id, endpoint) = ("results", String::new(), None);
+        let of = AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, work: None };
+        read_back(&of, choose(name).dialect.answers(), shown(Shown { cases: TestCases::Keep, samples })).unwrap()
+    }
+
+    const GOOD: &str = r#"{"custom_id":"a","response":{"status_code":200,"body":{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}}}"#;
+
+    #[test]
+    fn rows_are_read_back_as_what_they_were() {
+        for name in [Name::Openai, Name::Anthropic] {
+            let reader = choose(name).dialect.answers();
+            let absent = [("m", "batchstep_missing"), ("g", "answers_gone")];
+            let lines: Vec<String> = absent.iter().map(|(id, code)| reader.absent(id, code, "No answer.")).collect();
+            let cases = read(name, &lines.join("\r\n"), 0).cases.unwrap();
+            let seen: Vec<_> = cases.iter().map(|case| (case.custom_id.as_str(), &case.fared)).collect();
+            let [("m", Fared::Missing(_)), ("g", Fared::Failed(gone))] = &seen[..] else { panic!("{seen:?}") };
+            assert_eq!((gone.code.as_str(), gone.message.as_str()), ("answers_gone", "No answer."));
+            assert_eq!(cases[0].line(), lines[0]);
+        }
+        let results = read(Name::Openai, &format!("{GOOD}\n\n{GOOD}\n{GOOD}"), 2);
+        assert!(results.cases.unwrap().iter().all(|case| case.fared == Fared::Well));
+        let answers: Vec<_> = results.samples.iter().map(|it| (it.custom_id.as_str(), it.answer.as_str())).collect();
+        assert_eq!(answers, [("a", "Hi"), ("a", "Hi")]);
+    }
+
+    #[test]
+    fn too_many_rows_are_no_cases() {
+        let cases = |count| read(Name::Openai, &format!("{GOOD}\n").repeat(count), 0).cases.map(|cases| cases.len());
+        assert_eq!([MOST_CASES, MOST_CASES + 1].map(cases), [Some(MOST_CASES), None]);
+    }
+}

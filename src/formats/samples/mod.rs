@@ -331,7 +331,7 @@ fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
         Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
         Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
         Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode"].contains(&name) => {
-            text.clone_into(own)
+            text.clone_into(own);
         }
         Value::Number(number) => {
             *number = match name {
