@@ -27,6 +27,8 @@ pub enum Effect {
     Command(String),
     /// A line of data for programs, on standard output, already harmless.
     Data(String),
+    /// A part of data for programs, on standard output and as it is: it need not be lines, nor harmless.
+    Bytes(Vec<u8>),
     /// Text added to the end of a file, in one write.
     Append(PathBuf, String),
     /// What the progress bar shows from now on.
@@ -161,6 +163,7 @@ impl Screen {
             Effect::Say(line) => self.say(&line.safe()),
             Effect::Command(command) if self.output == Output::Data => self.print(Stream::Err, &command),
             Effect::Command(line) | Effect::Data(line) => self.print(Stream::Out, &line),
+            Effect::Bytes(bytes) => self.put(Stream::Out, &bytes),
             Effect::Append(path, text) => {
                 append(&path, &text).map_err(|error| file_error("could not be appended to", &path, error))
             }
@@ -190,9 +193,13 @@ impl Screen {
 
     /// Prints a line above the bar.
     fn print(&mut self, to: Stream, line: &str) -> Result<(), Error> {
+        self.put(to, format!("{line}\n").as_bytes())
+    }
+
+    fn put(&mut self, to: Stream, bytes: &[u8]) -> Result<(), Error> {
         self.erase();
         let to = if to == Stream::Out { &mut self.out } else { &mut self.err };
-        let written = to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush());
+        let written = to.write_all(bytes).and_then(|()| to.flush());
         self.draw();
         match written {
             Err(error) if is_kept(&error) => Err(Error::internal("A line could not be printed.").because(error)),

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The exit codes. They are an interface: scripts branch on them. Codes that
 /// are not listed here are reserved.
@@ -181,7 +181,8 @@ impl std::error::Error for Error {
 }
 
 /// The run's verdict in a word, the `outcome` output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every request has a good answer.
@@ -207,6 +208,7 @@ pub enum Outcome {
     /// Nothing was done for want of a key, as `skip-without-key` asks.
     Skipped,
     /// A create was sent and its fate could not be learned.
+    #[default]
     Unknown,
     /// The batch is over and its answers are at the provider, but could not be fetched.
     Uncollected,

@@ -134,7 +134,7 @@ fn share(report: &Report) -> String {
         (0, 0) => return format!("All {total} answered"),
         (0, missing) => (missing, "missing"),
         (failed, 0) => (failed, "failed"),
-        (failed, missing) => (failed + missing, "failed or missing"),
+        (failed, missing) => (failed.saturating_add(missing), "failed or missing"),
     };
     match bad {
         1 if counts.total == 1 => format!("The request {}", if word == "missing" { "got no answer" } else { "failed" }),

@@ -1,12 +1,14 @@
 //! What the answers themselves were found to be, as the report says it: parts of `report.json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::dialects::Suspicion;
 use crate::values::SchemaMode;
 
 /// Answers that are suspect for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct SuspectGroup {
     /// Why.
     pub kind: Suspicion,
@@ -17,7 +19,9 @@ pub struct SuspectGroup {
 }
 
 /// How answers fit the schemas that their requests name, or the one of the input `answer-schema`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct SchemaReport {
     /// What becomes of answers that do not fit.
     pub mode: SchemaMode,
@@ -34,7 +38,9 @@ pub struct SchemaReport {
 }
 
 /// A schema that cannot be used, or a text that could not be checked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Unusable {
     /// The request that names it, as its file and line; none for that of `answer-schema`.
     pub place: Option<String>,
@@ -43,7 +49,9 @@ pub struct Unusable {
 }
 
 /// Answers that violate their schema in the same way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct ViolationGroup {
     /// Where, as `items[].price`; empty for the answer as a whole.
     pub path: String,
@@ -58,7 +66,9 @@ pub struct ViolationGroup {
 }
 
 /// What the gate made of the answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct GateReport {
     /// The command.
     pub command: String,

@@ -83,7 +83,7 @@ pub mod internals {
     pub use crate::results::{AnswersFile, reconcile_and_discard};
 }
 
-use commands::{cancel, check, collect, completions, operations, providers, run};
+use commands::{cancel, check, collect, completions, operations, providers, report as rendering, run};
 use error::{Error, Exit};
 use inputs::Command;
 use world::World;
@@ -93,7 +93,12 @@ use world::World;
 pub async fn execute(command: Command, world: World) -> Exit {
     let is_local = matches!(
         command,
-        Command::Check(_) | Command::Providers(_) | Command::Sandbox(_) | Command::Completions(_) | Command::Man(_)
+        Command::Check(_)
+            | Command::Report(_)
+            | Command::Providers(_)
+            | Command::Sandbox(_)
+            | Command::Completions(_)
+            | Command::Man(_)
     );
     if !is_local {
         world.warn_of_proxies();
@@ -105,6 +110,9 @@ pub async fn execute(command: Command, world: World) -> Exit {
         Command::Collect(inputs) => Box::pin(collect::collect(*inputs, world)).await,
         Command::Cancel(inputs) => Box::pin(cancel::cancel(*inputs, world)).await,
         Command::Check(inputs) => until_signal(world, check::check(inputs, world)).await,
+        Command::Report(inputs) => {
+            until_signal(world, explained(world, Box::pin(rendering::report(inputs, world)))).await
+        }
         Command::Providers(inputs) => providers::providers(&inputs, world),
         Command::Sandbox(inputs) => {
             until_signal(world, explained(world, Box::pin(operations::sandbox(inputs, world)))).await
@@ -129,5 +137,5 @@ async fn until_signal(world: &World, work: impl Future<Output = Exit>) -> Exit {
 }
 
 async fn explained(world: &World, work: impl Future<Output = Result<(), Error>>) -> Exit {
-    work.await.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
+    work.await.map_or_else(|error| world.fail(&error), |()| world.exit(Exit::Ok))
 }

@@ -23,7 +23,7 @@ use crate::values::{Ci, Color, SummaryInput, Verbosity};
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;
 /// Commands whose standard output is data for a script: nothing else is printed there.
-const DATA: [&str; 5] = ["batch", "file", "providers", "completions", "man"];
+const DATA: [&str; 6] = ["batch", "file", "report", "providers", "completions", "man"];
 
 /// Where a mistake was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -59,7 +59,8 @@ impl<'a> Collection<'a> {
     pub(super) fn begin(connected: &'a Connected<'a>, plan: &'a Collecting, output_dir: &Path) -> Result<Self, Error> {
         // Warnings about another run do not belong in this one's report.
         let warnings = if plan.pending { Warnings::FromHere } else { Warnings::All };
-        let dir = Directory::take(connected, output_dir, warnings)?;
+        let mut dir = Directory::take(connected, output_dir, warnings)?;
+        dir.junit.clone_from(&plan.showing.junit);
         Ok(Self { connected, plan, dir, batches: Vec::new(), at_hand: None, unproven: Vec::new() })
     }
 
@@ -254,6 +255,7 @@ impl<'a> Collection<'a> {
             retry_on: RetryOn::default(),
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            shown: self.plan.showing.shown(),
             env: &self.connected.session.world.env,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
@@ -273,7 +275,8 @@ impl<'a> Collection<'a> {
         if let Some(gate) = self.plan.gate.as_ref().filter(|_| gathered.doubtful.is_empty()) {
             gating::pass(&gatherer, gate, &mut gathered, &mut answers, &order).await;
         }
-        let Gathered { results, doubtful, gate, gate_stop, .. } = gathered;
+        let Gathered { mut results, doubtful, gate, gate_stop, .. } = gathered;
+        self.dir.cases = results.cases.take();
         gatherer.tidy_up();
         let rows = Rows::of(&results);
         let batches: Vec<Batch> =

@@ -29,7 +29,7 @@ use crate::judgement::GateReport;
 use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
-use crate::results::sinks::{self, Output};
+use crate::results::sinks::{self, Output, Shown};
 use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests, Results};
 use crate::schemas::Expected;
 use crate::text::counted;
@@ -71,6 +71,8 @@ pub(super) struct Gatherer<'a> {
     pub(super) expected: Arc<Expected>,
     /// Whether the answers' texts are written to files of their own.
     pub(super) answer_files: AnswerFiles,
+    /// Which rows are shown one by one.
+    pub(super) shown: Shown,
     /// What the gate gets of, but for secrets.
     pub(super) env: &'a Env,
 }
@@ -79,6 +81,8 @@ pub(super) struct Gatherer<'a> {
 pub(super) struct Making {
     pub(super) dir: PathBuf,
     pub(super) answer_files: AnswerFiles,
+    /// Which rows are shown one by one.
+    pub(super) shown: Shown,
     /// The answers that the gate fails.
     pub(super) gate: Option<Verdicts>,
 }
@@ -281,7 +285,8 @@ impl Gatherer<'_> {
 
     /// What a reconciliation makes usually.
     pub(super) fn making(&self) -> Making {
-        Making { dir: self.output_dir.to_owned(), answer_files: self.answer_files, gate: None }
+        let (answer_files, shown) = (self.answer_files, self.shown);
+        Making { dir: self.output_dir.to_owned(), answer_files, shown, gate: None }
     }
 
     /// Adds a batch to those that are gathered.
@@ -416,7 +421,8 @@ impl Gatherer<'_> {
             let open = |name| -> Result<Box<dyn Output>, Error> {
                 Ok(Box::new(ResultFile::create(&making.dir, name, &holds)?))
             };
-            let sinks = sinks::all(making.answer_files, open)?;
+            let mut sinks = sinks::all(making.answer_files, open)?;
+            sinks.extend(sinks::shown(making.shown));
             let (expected, gate) = (Some(&*expected), making.gate.as_ref());
             let policy = Policy { reader, retry_on: &retry_on, gone: &gone, expected, gate };
             let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;

@@ -14,6 +14,7 @@ use crate::guard::Stop;
 use crate::judgement::GateReport;
 use crate::policy::{BEFORE_BATCH, GATE, GATE_AT_LEAST};
 use crate::results::Results;
+use crate::results::sinks::Shown;
 use crate::values::AnswerFiles;
 
 /// Has the gate read the answers, and fails those that it fails. That it does not end well changes nothing of them.
@@ -56,7 +57,7 @@ async fn verdicts(
 ) -> Result<Verdicts, Stop> {
     let dir = if written.is_some() { gatherer.output_dir.to_owned() } else { gatherer.dir() };
     if written.is_none() {
-        let making = Making { dir: dir.clone(), answer_files: AnswerFiles::Alone, gate: None };
+        let making = Making { dir: dir.clone(), answer_files: AnswerFiles::Alone, shown: Shown::default(), gate: None };
         gatherer.reconcile(gatherer.files(answers)?, answers.gone(), Arc::clone(order), making).await?;
     }
     let traces = gatherer.api.traces();

@@ -17,6 +17,7 @@ pub(crate) mod operations;
 pub(crate) mod pending;
 pub(crate) mod providers;
 mod recording;
+pub(crate) mod report;
 mod result_file;
 pub(crate) mod run;
 mod split;

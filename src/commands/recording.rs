@@ -6,7 +6,7 @@ use crate::api::Api;
 use crate::emitter::Events;
 use crate::events::Event;
 use crate::judgement::{SchemaReport, SuspectGroup, Unusable, ViolationGroup};
-use crate::report::{Example, FailureGroup, Report};
+use crate::report::{Example, FailureGroup, Report, Sample};
 use crate::results::Results;
 use crate::text::{counted, requests_count};
 
@@ -23,6 +23,10 @@ pub(super) fn conceal(api: &Api, results: &mut Results) {
         }
     }
     results.usage.iter_mut().flat_map(|usage| &mut usage.model).for_each(show);
+    results.cases.iter_mut().flatten().for_each(|case| case.conceal(|text| api.shown(text)));
+    for Sample { custom_id, answer } in &mut results.samples {
+        [custom_id, answer].into_iter().for_each(show);
+    }
     for SuspectGroup { custom_ids, kind: _, count: _ } in &mut results.suspects {
         custom_ids.iter_mut().for_each(show);
     }
@@ -58,5 +62,6 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.files.answers = results.files.answers.map(path);
     report.files.answers_csv = results.files.answers_csv.map(path);
     (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
+    report.samples = results.samples;
     (report.suspects, report.schema) = (results.suspects, results.schema);
 }

@@ -104,6 +104,7 @@ impl<'a> Run<'a> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
         dir.set_aside()?;
+        dir.junit.clone_from(&plan.showing.junit);
         dir.report.max_failed = plan.allowed.failed.to_string();
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
         dir.how = dir.how.of_run(plan.reuse, check);
@@ -264,6 +265,7 @@ impl<'a> Run<'a> {
             retry_on: self.plan.retry_on.clone(),
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            shown: self.plan.showing.shown(),
             env: &self.connected.session.world.env,
         }
     }
@@ -336,8 +338,8 @@ impl<'a> Run<'a> {
             Some(Err(stop)) => Collected { stop: Some(stop), ..Collected::default() },
             Some(Ok(gathered)) => {
                 let is_uncollected = self.is_uncollected(&gathered);
-                let Gathered { results, doubtful, ids: here, gate, gate_stop: stop } = gathered;
-                self.dir.report.gate = gate;
+                let Gathered { mut results, doubtful, ids: here, gate, gate_stop: stop } = gathered;
+                (self.dir.report.gate, self.dir.cases) = (gate, results.cases.take());
                 let doubtful = if is_uncollected { doubtful } else { Vec::new() };
                 let rows = Some(Rows::of(&results));
                 let events = &self.connected.session.events;

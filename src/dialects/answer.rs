@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a dialect's answers are read.
 ///
@@ -102,7 +102,8 @@ pub(crate) struct Answer<'de> {
 }
 
 /// Why an answer that is a success is not to be relied on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Suspicion {
     /// The model refused to answer.
@@ -114,6 +115,7 @@ pub enum Suspicion {
     /// A content filter removed something of it.
     Filtered,
     /// It is incomplete in another way: the vendor says so, or paused the model.
+    #[default]
     Incomplete,
 }
 
@@ -143,7 +145,9 @@ pub(crate) struct Content<'de> {
 }
 
 /// Tokens, as the answers count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Tokens {
     /// Sent to the model.
     pub input: u64,

@@ -8,10 +8,12 @@
 
 use crate::error::Outcome;
 use crate::report::{Report, RunEntry};
+use crate::results::Case;
 use crate::styled::Line;
 use crate::verdict::Verdict;
 
 pub(crate) mod json;
+mod junit;
 mod markdown;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -37,6 +39,19 @@ impl Format {
             Self::Json => json::render(report),
         }
     }
+}
+
+/// Reads `report.json`, of this version of its form. All that it holds is untrusted text.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence about the report.
+pub(crate) fn read(json: &[u8]) -> Result<Report, String> {
+    json::read(json)
+}
+
+/// A report as JUnit's XML, with a case for each of these rows.
+pub(crate) fn junit(report: &Report, rows: Option<&[Case]>) -> String {
+    junit::render(report, rows)
 }
 
 /// The Markdown summary in so many bytes; blocks that do not fit are left out.
@@ -100,7 +115,7 @@ fn took(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::samples::{self, HOSTILE};
-    use super::{Format, markdown_comment, markdown_failure, took};
+    use super::{Format, junit, markdown_comment, markdown_failure, took};
     use crate::error::Outcome;
 
     /// Leaves a page where `.ci/render` asks for it, which draws it as GitHub does.
@@ -133,6 +148,7 @@ mod tests {
                 for (kind, format) in [("md", Format::Markdown), ("txt", Format::Text), ("json", Format::Json)] {
                     insta::assert_snapshot!(format!("{name}.{kind}"), format.render(&report));
                 }
+                insta::assert_snapshot!(format!("{name}.junit.xml"), junit(&report, None));
                 let comment = markdown_comment(&report, 65_000);
                 draw(name, &Format::Markdown.render(&report));
                 draw(&format!("{name}.comment"), &comment);

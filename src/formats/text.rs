@@ -136,7 +136,7 @@ fn item(text: &str) -> Line {
 
 /// The first items of a list, each with how many it stands for, and how many more there are of all.
 fn listed(items: Vec<(Line, u64)>, count: u64, most: usize, report: &Report) -> Vec<Line> {
-    let standing_for = |items: &[(Line, u64)]| items.iter().map(|(_, count)| count).sum::<u64>();
+    let standing_for = |items: &[(Line, u64)]| items.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
     let (kept, shown) = (standing_for(&items), standing_for(&items[..items.len().min(most)]));
     let more = (count > shown).then(|| {
         let place = match &report.files.report {
@@ -255,6 +255,7 @@ fn rows(report: &Report) -> Vec<Line> {
         ("Set aside", &files.unexpected),
         ("Answers", &files.answers),
         ("CSV", &files.answers_csv),
+        ("JUnit", &files.junit),
         ("Report", &files.report),
     ];
     rows.extend(files.into_iter().filter_map(|(label, path)| Some((label, flat(path.as_ref()?, LONGEST)))));
@@ -312,13 +313,15 @@ mod tests {
 
     #[test]
     fn hostile_text_makes_no_line_of_its_own() {
-        let lines = render(&samples::hostile("x")).lines().count();
-        for text in HOSTILE {
-            let table = render(&samples::hostile(text));
-            assert_eq!(table.lines().count(), lines, "{table}");
-            for line in table.lines() {
-                assert!(runner::command(line).is_none() && !line.chars().any(deceives), "{line:?}");
-                assert_eq!(safe(line), line);
+        for sample in [samples::hostile, samples::everywhere] {
+            let lines = render(&sample("x")).lines().count();
+            for text in HOSTILE {
+                let table = render(&sample(text));
+                assert_eq!(table.lines().count(), lines, "{table}");
+                for line in table.lines() {
+                    assert!(runner::command(line).is_none() && !line.chars().any(deceives), "{line:?}");
+                    assert_eq!(safe(line), line);
+                }
             }
         }
     }

@@ -216,6 +216,18 @@ pub struct Reporting {
     pub skip_without_key: Option<bool>,
 }
 
+/// Which requests are shown one by one.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub struct Showing {
+    /// Also write the requests as test cases, in JUnit's XML, to this file.
+    #[arg(long, value_name = "PATH")]
+    pub junit: Option<PathBuf>,
+    /// How many answers, of the first, the report and the summary show; at most 1000 [default: 0].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub samples: Option<u16>,
+}
+
 /// What the log looks like. These are for people: no variable and no action's input sets them.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = TERMINAL)]

@@ -17,12 +17,14 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 mod examples;
 mod groups;
 mod operations;
+mod rendering;
 
 pub use self::groups::{
-    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Simulation, Submitting, Waiting, Work,
-    is_input,
+    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
+    Work, is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
+pub use self::rendering::{Report, ReportFormat};
 use crate::dialects;
 use crate::env::Terminals;
 use crate::simulator;
@@ -75,6 +77,9 @@ pub enum Command {
     /// Cancel batches and wait until they have ended.
     #[command(after_help = examples::CANCEL)]
     Cancel(Box<Cancel>),
+    /// Print a finished run again, from the report that it left.
+    #[command(after_help = examples::REPORT)]
+    Report(Report),
     /// Show what each provider can and cannot do, without network or key.
     #[command(after_help = examples::PROVIDERS)]
     Providers(Providers),
@@ -141,6 +146,9 @@ pub struct Run {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
     /// The log.
     #[command(flatten)]
     pub looks: Looks,
@@ -202,6 +210,9 @@ pub struct Collect {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
     /// The log.
     #[command(flatten)]
     pub looks: Looks,

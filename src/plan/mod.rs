@@ -5,6 +5,7 @@
 
 mod defaults;
 mod judging;
+mod showing;
 mod making;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use self::defaults::{on_abort, on_timeout, reuse};
 use self::judging::retry_on;
 use self::making::{extras, form, longest, routing_extras, unknown};
 pub(crate) use self::making::{rules, upload_form};
+pub(crate) use self::showing::Showing;
 use crate::client;
 use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
@@ -77,6 +79,8 @@ pub(crate) struct Plan {
     pub max_in_flight: usize,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
+    /// Which rows are shown one by one, and where.
+    pub showing: Showing,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -124,6 +128,7 @@ impl Plan {
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
             answer_files: run.reporting.csv.unwrap_or(AnswerFiles::Omit),
+            showing: run.showing.into(),
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -156,6 +161,7 @@ impl Plan {
             retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
             answer_files: AnswerFiles::Omit,
+            showing: Showing::default(),
             output_dir: output_dir(submit.reporting.output_dir),
         };
         Ok((plan, server))
@@ -192,6 +198,8 @@ pub(crate) struct Collecting {
     pub gate: Option<String>,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
+    /// Which rows are shown one by one, and where.
+    pub showing: Showing,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -231,6 +239,7 @@ impl Collecting {
             expected: judging::expected(&collect.judging)?,
             gate: collect.judging.gate,
             answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
+            showing: if pending { Showing::of_pending(collect.showing)? } else { collect.showing.into() },
             output_dir: output_dir(collect.reporting.output_dir),
         };
         Ok((plan, server))

@@ -175,7 +175,8 @@ pub(super) fn answer<'a>(
     }
 }
 
-fn is_blank(line: &lines::Line<'_>) -> bool {
+/// Whether a line says nothing.
+pub(super) fn is_blank(line: &lines::Line<'_>) -> bool {
     line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty())
 }
 

@@ -126,6 +126,14 @@ impl<'a> Row<'a> {
         self.line.length()
     }
 
+    /// The first bytes of its line, so many at most.
+    ///
+    /// # Errors
+    /// Ends in exit 1 if the line cannot be read.
+    pub(super) fn beginning(&self, most: usize) -> Result<Vec<u8>, Error> {
+        self.line.beginning(most)
+    }
+
     /// Copies its line to `results.jsonl`, with a line end.
     ///
     /// # Errors

@@ -284,7 +284,8 @@ impl FromStr for AnswerFiles {
 }
 
 /// What becomes of answers that do not fit their schema: the input `schema`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum SchemaMode {
     /// Nothing: they are not looked at.

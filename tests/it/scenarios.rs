@@ -101,6 +101,47 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     );
 }
 
+/// `batchstep report` about what a run left in a directory, bare.
+fn rendered(dir: &Path, format: &str) -> Output {
+    let mut command = command(BATCHSTEP);
+    command.args(["report", "--format", format, "--from"]).arg(dir.join("results"));
+    command.output().expect("batchstep starts")
+}
+
+#[test]
+fn a_finished_run_is_rendered_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let junit = dir.path().join("elsewhere/junit.xml").display().to_string();
+    let fault = "rows missing share=30%\nrows status=500 share=30%\nanswers uncounted";
+    let inputs = [("INPUT_CSV", "true"), ("INPUT_JUNIT", &*junit), ("INPUT_SAMPLES", "2")];
+    let inputs = [&inputs[..], &[("INPUT_RETRIES", "0"), ("INPUT_FAULT", fault)]].concat();
+    assert_eq!(action(dir.path(), "requests.jsonl", &inputs).status.code(), Some(7));
+    let left = |name: &str| fs::read(dir.path().join(name)).expect("the run left it");
+    let (table, cases) = (left("results/answers.csv"), String::from_utf8(left("elsewhere/junit.xml")).expect("text"));
+    let same = |format: &str, left: &[u8]| {
+        let ran = rendered(dir.path(), format);
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), String::from_utf8_lossy(left).trim(), "{format}");
+    };
+    same("json", &left("results/report.json"));
+    same("markdown", &left("summary"));
+    same("csv", &table);
+    same("junit", cases.as_bytes());
+    let count = |tag: &str| cases.matches(tag).count();
+    assert!(count("<testcase") == 8 && count("<failure") > 0 && count("<error") > 0, "{cases}");
+    assert!(String::from_utf8_lossy(&left("summary")).contains("<summary>The first 2 answers</summary>"));
+    fs::remove_file(dir.path().join("results/answers.csv")).expect("it is there");
+    same("csv", &table);
+    let text = rendered(dir.path(), "text").stdout;
+    assert!(text.starts_with("✗ SIMULATED · ".as_bytes()), "{}", String::from_utf8_lossy(&text));
+
+    fs::write(dir.path().join("results/report.json"), "{}").expect("the report is replaced");
+    let ran = rendered(dir.path(), "text");
+    assert_eq!((ran.status.code(), ran.stdout.len()), (Some(2), 0), "{ran:?}");
+    let log = String::from_utf8(ran.stderr).expect("the log is text");
+    assert!(log.contains("is not a report of batchstep's: missing field `version`"), "{log}");
+}
+
 #[test]
 fn outputs_that_cannot_be_written_are_no_success() {
     for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {

@@ -1,11 +1,11 @@
 //! What few readers need: batches and shards, time, tokens, files. Folded.
 
 use super::page::{Page, table};
-use super::quote::{code, link};
+use super::quote::{code, link, prose};
 use super::{MOST_ROWS, asked_at};
 use crate::dialects::Tokens;
 use crate::formats::took;
-use crate::report::{BatchReport, ModelUsage, Report, ShardReport};
+use crate::report::{BatchReport, ModelUsage, Report, Sample, ShardReport};
 use crate::text::{counted, thousands};
 
 /// A phase that takes less is not worth a line, in seconds.
@@ -28,6 +28,14 @@ pub(super) fn fold(page: &mut Page, report: &Report) {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     page.fold(&format!("Details: {}", parts.join(", ")), inside);
+}
+
+/// Adds the first answers, folded.
+pub(super) fn samples(page: &mut Page, report: &Report) {
+    let row = |sample: &Sample| [code(&sample.custom_id), prose(&sample.answer)];
+    let mut inside = Page::default();
+    inside.block(table(["Request", "Answer"], report.samples.iter().map(row).collect(), usize::MAX));
+    page.fold(&format!("The first {}", counted(report.samples.len() as u64, "answer", "answers")), inside);
 }
 
 /// Batches and shards: a shard with its first batch, then the batches of retries.
@@ -91,8 +99,8 @@ fn tokens(report: &Report) -> String {
     for usage in &report.usage {
         match models.iter_mut().find(|known| known.model == usage.model) {
             Some(known) => {
-                known.succeeded += usage.succeeded;
-                known.failed += usage.failed;
+                known.succeeded = known.succeeded.saturating_add(usage.succeeded);
+                known.failed = known.failed.saturating_add(usage.failed);
                 known.tokens.add(usage.tokens);
             }
             None => models.push(usage.clone()),
@@ -126,7 +134,7 @@ fn provider_files(report: &Report) -> String {
 /// The files of the run by name: a path on the machine that ran it can be opened by nobody who reads this.
 fn files(report: &Report) -> String {
     let files = &report.files;
-    let all = [&files.results, &files.answers, &files.answers_csv, &files.unexpected, &files.report];
+    let all = [&files.results, &files.answers, &files.answers_csv, &files.junit, &files.unexpected, &files.report];
     let name = |path: &String| code(path.rsplit(['/', '\\']).next().unwrap_or(path));
     let names: Vec<String> = all.into_iter().flatten().map(name).collect();
     if names.is_empty() {

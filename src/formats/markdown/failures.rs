@@ -38,9 +38,10 @@ pub(super) fn rest(page: &mut Page, report: &Report, after: usize) {
     let faults = report.faults.iter().skip(after).map(|it| fault(report, it)).collect();
     inside.block(table(FAULTS, faults, MOST_ROWS));
     inside.block(table(REASONS, reasons(report).skip(after).collect(), MOST_ROWS));
-    let reasons: u64 = report.batches.iter().map(|batch| batch.error_count).sum();
+    let sum = |sum: u64, more: u64| sum.saturating_add(more);
+    let reasons = report.batches.iter().map(|batch| batch.error_count).fold(0, sum);
     let all = [report.failures.len() as u64, report.fault_count, reasons].map(|all| all.saturating_sub(after as u64));
-    page.fold(&format!("{} more of these", thousands(all.iter().sum::<u64>() + more_doubts)), inside);
+    page.fold(&format!("{} more of these", thousands(all.into_iter().fold(more_doubts, sum))), inside);
 }
 
 fn failure(report: &Report, group: &FailureGroup) -> [String; 4] {

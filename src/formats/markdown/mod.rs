@@ -47,6 +47,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     warnings.block(list(&report.warnings, MOST_ROWS));
     page.fold(&format!("⚠️ {}", counted(report.warnings.len() as u64, "warning", "warnings")), warnings);
     failures::rest(&mut page, report, IN_SIGHT);
+    details::samples(&mut page, report);
     details::fold(&mut page, report);
     page.text(longest)
 }
@@ -155,10 +156,12 @@ fn asked_at(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
+    use batchstep_test_support::github_runner as runner;
+
     use super::{bar, render};
     use crate::formats::samples::{self, HOSTILE, failure};
     use crate::report::Counts;
-    use crate::text::deceives;
+    use crate::text::{deceives, first_chars};
 
     #[test]
     fn the_bar_has_twenty_squares_and_one_for_each_kind_that_there_is() {
@@ -205,7 +208,10 @@ mod tests {
         // A blank text only leaves out a column.
         let is_shown = |text: &&str| !text.trim().is_empty();
         for text in HOSTILE.iter().copied().filter(is_shown).chain([&*"x".repeat(100_000), &*"|`".repeat(50_000)]) {
+            // Whole reports of a long text take their time and tell no more.
+            let short = first_chars(text, 1_000);
             for (page, tame) in [
+                (samples::everywhere(short), samples::everywhere("tame")),
                 (samples::hostile(text), samples::hostile("tame")),
                 (samples::hostile_faults(text), samples::hostile_faults("tame")),
             ] {
@@ -214,6 +220,7 @@ mod tests {
                 let tags = OURS.iter().fold(page.clone(), |page, tag| page.replace(tag, "")).replace("\n>\n", "\n");
                 assert!(!tags.contains(['<', '>']), "{page}");
                 assert!(!page.chars().any(|c| deceives(c) && c != '\n' && c != '\u{200b}'), "{page:?}");
+                assert!(page.lines().all(|line| runner::command(line).is_none()), "{page}");
                 assert!(page.len() < 200_000);
             }
         }

@@ -10,7 +10,7 @@ use crate::judgement::{GateReport, SchemaReport, SuspectGroup, Unusable, Violati
 use crate::phases::PhaseTime;
 use crate::report::{
     Asked, BatchFault, BatchReport, Counts, Coverage, Example, FailureGroup, FilePage, Files, ModelUsage, Prospect,
-    Report, VERSION,
+    Report, Sample, VERSION,
 };
 use crate::requests::Fault;
 use crate::values::SchemaMode;
@@ -107,6 +107,7 @@ pub(crate) fn succeeded() -> Report {
             tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         }],
         failures: Vec::new(),
+        samples: Vec::new(),
         suspects: Vec::new(),
         schema: None,
         gate: None,
@@ -119,6 +120,7 @@ pub(crate) fn succeeded() -> Report {
             unexpected: None,
             answers: None,
             answers_csv: None,
+            junit: None,
             report: Some("batch-results/report.json".to_owned()),
         },
     }
@@ -290,11 +292,13 @@ pub(crate) fn hostile(text: &str) -> Report {
         line: Some(1),
     }];
     batch.error_count = 1;
+    report.samples = vec![Sample { custom_id: own(), answer: own() }];
     report.files = Files {
         results: Some(own()),
         unexpected: Some(own()),
         answers: Some(own()),
         answers_csv: Some(own()),
+        junit: Some(own()),
         report: Some(own()),
     };
     report
@@ -308,4 +312,39 @@ pub(crate) fn hostile_faults(text: &str) -> Report {
         (fault.file, fault.field, fault.found, fault.expected, fault.fix) = (own(), Some(own()), own(), own(), own());
     }
     report
+}
+
+/// A report from anywhere, of which every text is `text` and every number as large as it can be.
+pub(crate) fn everywhere(text: &str) -> Report {
+    let mut report = hostile("tame");
+    (report.faults, report.fault_count) = (invalid().faults, 2);
+    report.batches.push(report.batches[0].clone());
+    let mut json = serde_json::to_value(&report).unwrap();
+    overwrite(&mut json, "", text);
+    crate::formats::read(json.to_string().as_bytes()).unwrap()
+}
+
+/// Overwrites all but words of an enum, and which version it is.
+fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
+    use serde_json::Value;
+    match json {
+        Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
+        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode"].contains(&name) => {
+            text.clone_into(own);
+        }
+        Value::Number(number) => {
+            *number = match name {
+                "version" => VERSION.into(),
+                "exit_code" => u8::MAX.into(),
+                "status" => u16::MAX.into(),
+                "attempt" => u32::MAX.into(),
+                "created_at" => i64::MIN.into(),
+                "ended_at" => i64::MAX.into(),
+                "seconds" => serde_json::Number::from_f64(f64::MAX).unwrap(),
+                _ => u64::MAX.into(),
+            }
+        }
+        _ => {}
+    }
 }

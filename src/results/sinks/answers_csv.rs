@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(super) const NAME: &str = "answers.csv";
+pub(crate) const NAME: &str = "answers.csv";
 
 /// The first line.
 const COLUMNS: [&str; 12] = [

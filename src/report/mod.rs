@@ -3,7 +3,11 @@
 //! Its JSON form is `report.json`, described in `docs/report.md`. A field is
 //! never removed or given another meaning within a `version`.
 
-use serde::Serialize;
+mod runs;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
@@ -20,7 +24,9 @@ use crate::requests::{Checked, Fault};
 pub(crate) const VERSION: u32 = 1;
 
 /// Everything a run has to say.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Report {
     /// The report's format.
     pub version: u32,
@@ -72,6 +78,8 @@ pub struct Report {
     pub schema: Option<SchemaReport>,
     /// What the gate made of the answers; none where there was none, or nothing for it to read.
     pub gate: Option<GateReport>,
+    /// The first answers; as many as the input `samples` asks for.
+    pub samples: Vec<Sample>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -85,7 +93,9 @@ pub struct Report {
 }
 
 /// The requests of a run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Asked {
     /// The files they came from, as the user named them.
     pub files: Vec<String>,
@@ -104,7 +114,9 @@ pub struct Asked {
 }
 
 /// Where people read a requests file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct FilePage {
     /// The file, as the user named it.
     pub file: String,
@@ -113,13 +125,16 @@ pub struct FilePage {
 }
 
 /// One batch.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct BatchReport {
     /// Its id.
     pub id: String,
     /// Which attempt at its requests it is, from 1.
     pub attempt: u32,
     /// Its last known status.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub status: Status,
     /// The uploaded file.
     pub input_file_id: Option<String>,
@@ -146,7 +161,9 @@ pub struct BatchReport {
 }
 
 /// A part of the requests.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct ShardReport {
     /// The endpoint its requests go to.
     pub endpoint: String,
@@ -163,7 +180,9 @@ pub struct ShardReport {
 }
 
 /// One reason why a batch failed, with the place it is about in the user's files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct BatchFault {
     /// The provider's word for it.
     pub code: Option<String>,
@@ -178,7 +197,9 @@ pub struct BatchFault {
 }
 
 /// How the requests fared. `succeeded + failed + missing == total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Counts {
     /// Requests in the file.
     pub total: u64,
@@ -199,7 +220,8 @@ pub struct Counts {
 }
 
 /// How it is known which requests there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Coverage {
     /// From the requests themselves: each has its line in the results.
@@ -210,7 +232,9 @@ pub enum Coverage {
 }
 
 /// What the answers of a batch by one model used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct ModelUsage {
     /// The model, as the answers name it; none where they do not.
     pub model: Option<String>,
@@ -225,7 +249,9 @@ pub struct ModelUsage {
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct FailureGroup {
     /// The provider's code, or `http_500`, `batchstep_missing` and the like.
     pub code: String,
@@ -246,7 +272,8 @@ pub struct FailureGroup {
 }
 
 /// What happens if a failed request is sent again as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Prospect {
     /// It may pass.
@@ -259,7 +286,9 @@ pub enum Prospect {
 }
 
 /// A request as an example of its kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Example {
     /// Its `custom_id`.
     pub custom_id: String,
@@ -272,6 +301,17 @@ pub struct Example {
     pub index: Option<u32>,
 }
 
+/// An answer, for an impression of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Sample {
+    /// The request's `custom_id`.
+    pub custom_id: String,
+    /// The first thousand characters of the answer.
+    pub answer: String,
+}
+
 impl FailureGroup {
     /// The status, unless it says that all is well or the code says it already.
     pub fn shown_status(&self) -> Option<u16> {
@@ -280,7 +320,9 @@ impl FailureGroup {
 }
 
 /// The files a run leaves, as paths.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Files {
     /// The answers in input order.
     pub results: Option<String>,
@@ -290,43 +332,10 @@ pub struct Files {
     pub answers: Option<String>,
     /// The same as a table.
     pub answers_csv: Option<String>,
+    /// The requests as test cases; only with the input `junit`.
+    pub junit: Option<String>,
     /// The report itself.
     pub report: Option<String>,
-}
-
-/// What came of one run, an entry of the output `runs`.
-#[derive(Debug, Serialize)]
-pub(crate) struct RunEntry {
-    /// The digest that names its work.
-    pub key: String,
-    /// Whether the answers are the sandbox's.
-    pub simulated: bool,
-    /// Its verdict.
-    pub outcome: Outcome,
-    /// The exit code that goes with it.
-    pub exit_code: u8,
-    /// Why, in a sentence.
-    pub reason: String,
-    /// Its batches.
-    pub batch_ids: Vec<String>,
-    /// Where its host shows it.
-    #[serde(flatten)]
-    pub shown_at: ShownAt,
-    /// The answers.
-    pub results_file: Option<String>,
-    /// The report.
-    pub report_file: Option<String>,
-}
-
-/// Where a host shows a run, in that host's own terms.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct ShownAt {
-    /// Members of the run's entry: GitHub's are `check_ids` and `pull_requests`.
-    #[serde(flatten)]
-    pub members: serde_json::Map<String, serde_json::Value>,
-    /// Where people find it, in the host's markup: `pull request #7`.
-    #[serde(skip)]
-    pub places: Vec<String>,
 }
 
 impl Report {
@@ -359,6 +368,7 @@ impl Report {
             suspects: Vec::new(),
             schema: None,
             gate: None,
+            samples: Vec::new(),
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),
