@@ -10,7 +10,7 @@ use crate::clock::span;
 use crate::dialects::{Counts, Status};
 use crate::error::{Error, Outcome};
 use crate::shutdown::name_of;
-use crate::text::{requests_count, size};
+use crate::text::{counted, requests_count, size};
 use crate::values::OnKill;
 
 /// One fact of a run.
@@ -139,6 +139,15 @@ pub(crate) enum Event {
         halves: [u64; 2],
         /// What the provider said.
         why: String,
+    },
+    /// Only requests that failed in an earlier run are sent.
+    Selected {
+        /// How many.
+        requests: u64,
+        /// How many others keep what they have.
+        kept: u64,
+        /// The report of that run.
+        report: String,
     },
     /// Requests that failed are sent again.
     Retrying {
@@ -346,6 +355,10 @@ impl Event {
                 format!(
                     "The provider accepts only smaller batches ({why}): {requests} are split into {first} and {second}"
                 )
+            }
+            Self::Selected { requests, kept, report } => {
+                let kept = counted(*kept, "answer is", "answers are");
+                format!("Sending {} that failed; {kept} kept from {report}", requests_count(*requests))
             }
             Self::Retrying { requests, attempt } => {
                 format!("Resending {} (attempt {attempt})", requests_count(*requests))

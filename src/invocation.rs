@@ -27,10 +27,21 @@ pub(crate) struct Invocation {
     output_dir: PathBuf,
     /// What another run of the same requests does; none where the command was no run.
     rerun: Option<Reuse>,
-    /// The command that checks the same requests without uploading them.
-    check: Option<String>,
+    /// The requests, where commands about them can be printed.
+    requests: Option<Requests>,
     /// Inputs that were typed and are not printed.
     unprinted: Vec<&'static str>,
+}
+
+/// The requests of a run as they were typed.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    /// The paths.
+    paths: Vec<String>,
+    /// The flags that say what they must keep to, each with a space before it.
+    flags: String,
+    /// The flag of the provider, unless it is the default.
+    provider: String,
 }
 
 impl Invocation {
@@ -53,7 +64,7 @@ impl Invocation {
         if let Some(path) = &connection.ca_file {
             flags += &format!(" --ca-file {}", shell_word(&path.display().to_string()));
         }
-        Self { connection: Some(flags), output_dir: OUTPUT_DIR.into(), rerun: None, check: None, unprinted }
+        Self { connection: Some(flags), output_dir: OUTPUT_DIR.into(), rerun: None, requests: None, unprinted }
     }
 
     /// Of a command that keeps its results and its journal here.
@@ -64,8 +75,8 @@ impl Invocation {
 
     /// Of a run over this work; another run of it reuses these batches.
     #[must_use]
-    pub(crate) fn of_run(self, reuse: Reuse, check: Option<String>) -> Self {
-        Self { rerun: Some(reuse), check, ..self }
+    pub(crate) fn of_run(self, reuse: Reuse, requests: Option<Requests>) -> Self {
+        Self { rerun: Some(reuse), requests, ..self }
     }
 
     /// Of a run whose provider is a sandbox in this process.
@@ -86,11 +97,7 @@ impl Invocation {
 
     /// The command that waits for these batches and fetches their answers into the same directory.
     pub(crate) fn collect(&self, ids: &[&str]) -> Option<String> {
-        let dir = if self.output_dir == Path::new(OUTPUT_DIR) {
-            String::new()
-        } else {
-            format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string()))
-        };
+        let dir = self.output_dir_flag();
         // A word that begins like a list is read as one.
         if ids.iter().any(|id| id.starts_with('[')) {
             return self.command("collect", &[&serde_json::json!(ids).to_string()], &dir);
@@ -122,8 +129,24 @@ impl Invocation {
     }
 
     /// The command that checks the same requests without uploading them.
-    pub(crate) fn check(&self) -> Option<&str> {
-        self.check.as_deref()
+    pub(crate) fn check(&self) -> Option<String> {
+        let requests = self.requests.as_ref()?;
+        Some(requests.command("check", &requests.provider))
+    }
+
+    /// The command that sends only what failed of the same requests, and keeps the other answers.
+    pub(crate) fn only_failed(&self) -> Option<String> {
+        let requests = self.requests.as_ref()?;
+        // A sandbox in the next process does for one in this: nothing at the provider is needed.
+        let connection = self.connection.as_ref().unwrap_or(&requests.provider);
+        Some(requests.command("run", &format!(" --only-failed{}{connection}", self.output_dir_flag())))
+    }
+
+    fn output_dir_flag(&self) -> String {
+        if self.output_dir == Path::new(OUTPUT_DIR) {
+            return String::new();
+        }
+        format!(" --output-dir {}", shell_word(&self.output_dir.display().to_string()))
     }
 
     /// The journal, for a shell.
@@ -134,7 +157,7 @@ impl Invocation {
     /// These hints, and what their commands need that is not printed.
     pub(crate) fn with_needs(&self, mut hints: Vec<String>) -> Vec<String> {
         let is_needed =
-            |hint: &String| hint.contains("`batchstep ") && self.check().is_none_or(|it| !hint.contains(it));
+            |hint: &String| hint.contains("`batchstep ") && self.check().is_none_or(|it| !hint.contains(&it));
         if !self.unprinted.is_empty() && hints.iter().any(is_needed) {
             let names: Vec<String> = self.unprinted.iter().map(|name| format!("`{name}`")).collect();
             hints.push(format!("Commands are printed without {}, which they need.", names.join(" and ")));
@@ -154,27 +177,30 @@ impl Invocation {
     }
 }
 
-/// The command that checks this work without uploading it; none where that came on standard input.
-pub(crate) fn check(work: &Work, provider: Option<Name>) -> Option<String> {
-    if work.requests.iter().any(|path| path == "-") {
-        return None;
+impl Requests {
+    /// The requests of this work; none where they came on standard input.
+    pub(crate) fn typed(work: &Work, provider: Option<Name>) -> Option<Self> {
+        if work.requests.iter().any(|path| path == "-") {
+            return None;
+        }
+        let number = |name: &str, number: Option<u64>| number.map(|it| format!(" --{name} {it}")).unwrap_or_default();
+        let endpoint = work.endpoint.as_ref().map(|it| format!(" --endpoint {}", shell_word(it))).unwrap_or_default();
+        let flags = endpoint + &number("max-requests", work.max_requests) + &number("max-bytes", work.max_bytes);
+        let provider = provider.filter(|name| *name != Name::Openai).and_then(|name| name.to_possible_value());
+        let provider = provider.map(|name| format!(" --provider {}", name.get_name())).unwrap_or_default();
+        Some(Self { paths: work.requests.clone(), flags, provider })
     }
-    let mut flags = String::new();
-    let number = |name: &str, number: Option<u64>| number.map(|it| format!(" --{name} {it}")).unwrap_or_default();
-    if let Some(endpoint) = &work.endpoint {
-        flags += &format!(" --endpoint {}", shell_word(endpoint));
+
+    /// A command about them, with these flags more.
+    fn command(&self, name: &str, more: &str) -> String {
+        let words: String = self.paths.iter().map(|path| format!(" {}", shell_word(path))).collect();
+        let flags = &self.flags;
+        if self.paths.iter().any(|path| path.starts_with('-')) {
+            format!("batchstep {name}{flags}{more} --{words}")
+        } else {
+            format!("batchstep {name}{words}{flags}{more}")
+        }
     }
-    flags += &(number("max-requests", work.max_requests) + &number("max-bytes", work.max_bytes));
-    let provider = provider.filter(|name| *name != Name::Openai).and_then(|name| name.to_possible_value());
-    if let Some(name) = provider {
-        flags += &format!(" --provider {}", name.get_name());
-    }
-    let words: String = work.requests.iter().map(|path| format!(" {}", shell_word(path))).collect();
-    Some(if work.requests.iter().any(|path| path.starts_with('-')) {
-        format!("batchstep check{flags} --{words}")
-    } else {
-        format!("batchstep check{words}{flags}")
-    })
 }
 
 /// A text as one word of a POSIX shell, quoted where it has to be: ids are the provider's text.
@@ -193,7 +219,7 @@ pub(crate) mod samples {
             connection: Some(String::new()),
             output_dir: super::OUTPUT_DIR.into(),
             rerun: Some(Reuse::Active),
-            check: None,
+            requests: None,
             unprinted: Vec::new(),
         }
     }

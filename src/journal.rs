@@ -35,6 +35,11 @@ pub enum Record {
         /// Requests in it.
         total: u64,
     },
+    /// The next run sends only what failed in another, whose answers it keeps.
+    Continue {
+        /// Where the report of the other is; its results are beside it.
+        report: String,
+    },
     /// The file is about to be sent.
     Upload {
         /// The name it is sent under.
@@ -118,7 +123,11 @@ impl Record {
         match self {
             Self::Uploaded { key, .. } | Self::Create { key, .. } | Self::Created { key, .. } => Some(key),
             Self::Attached { key, .. } | Self::Halved { key } | Self::Dropped { key } => Some(key),
-            Self::Run { .. } | Self::Upload { .. } | Self::Cancel { .. } | Self::Ended { .. } => None,
+            Self::Run { .. }
+            | Self::Continue { .. }
+            | Self::Upload { .. }
+            | Self::Cancel { .. }
+            | Self::Ended { .. } => None,
             Self::Collect { .. } | Self::Closed { .. } => None,
         }
     }

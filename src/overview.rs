@@ -102,6 +102,9 @@ impl Overview {
                     self.batches.remove(at);
                 }
             }
+            Event::Selected { requests, .. } => {
+                self.settled = self.requests.unwrap_or(0).saturating_sub(*requests);
+            }
             Event::Retrying { requests, .. } => {
                 self.settled = self.requests.unwrap_or(0).saturating_sub(*requests);
                 (self.batches, self.planned, self.rate) = (Vec::new(), 1, Rate::default());

@@ -27,7 +27,10 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &session.events).await?;
         let verdict = match checked.fault_count {
-            0 => Verdict::valid(),
+            0 => {
+                log_plan(&checked.shards, &session.events);
+                Verdict::valid()
+            }
             faults => Verdict::invalid(faults, None),
         };
         let exit = verdict.exit;
@@ -56,13 +59,12 @@ pub(super) async fn check_requests(source: &Source, rules: Rules, events: &Event
             endpoint: checked.endpoint.clone().unwrap_or_default(),
             model: checked.model.clone(),
         });
-        log_plan(&checked.shards, events);
     }
     Ok(checked)
 }
 
 /// Logs which batches the requests go into, if they are several.
-fn log_plan(shards: &[Shard], events: &Events<'_>) {
+pub(super) fn log_plan(shards: &[Shard], events: &Events<'_>) {
     let of = shards.len();
     for (index, shard) in shards.iter().enumerate().take(MOST_LOGGED).filter(|_| of > 1) {
         let (endpoint, model) = (shard.endpoint.clone(), shard.model.clone());

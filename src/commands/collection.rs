@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use super::at_hand::{self, firsts, in_order, without_replaced};
 use super::check::check_quietly;
-use super::gather::{Answers, Gathered, Gatherer, Order, Wanted};
+use super::fetched::Answers;
+use super::gather::{Gathered, Gatherer, Order, Wanted};
 use super::gating;
 use super::named;
 use super::recording;

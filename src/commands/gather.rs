@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::fetched::{Answers, Fetched, Look, UNCONFIRMED, later};
 use super::recording;
 use super::result_file::ResultFile;
 use crate::api::Api;
-use crate::batch::download::{Copy, Downloader};
-use crate::batch::promise::{Account, FileState, Files, Finding};
-use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect, Intake, ReadAnswers};
+use crate::batch::download::Downloader;
+use crate::batch::promise::Finding;
+use crate::dialects::{Batch, Intake, ReadAnswers};
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::Error;
@@ -34,9 +35,6 @@ use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests,
 use crate::schemas::Expected;
 use crate::text::counted;
 use crate::values::{AnswerFiles, RetryOn};
-
-/// A batch that lacks answers, and was not looked at again yet.
-const UNCONFIRMED: &str = "it lacks answers";
 
 /// The order in which results stand, and what is missing from them.
 pub(super) enum Order {
@@ -112,44 +110,6 @@ impl Order {
     }
 }
 
-/// The answers that are on our disk, and how long may be spent on those that are not.
-pub(super) struct Answers {
-    all: Vec<Fetched>,
-    /// What is left of the time for doubtful files.
-    allowance: Duration,
-}
-
-/// What is here of a batch's answers.
-pub(super) struct Fetched {
-    /// The batch as last seen: its files may be named late.
-    pub(super) batch: Batch,
-    attempt: u32,
-    requests: Option<u64>,
-    rows: Vec<Range<u32>>,
-    endpoint: Option<String>,
-    key: Option<String>,
-    output: Option<Copy>,
-    error: Option<Copy>,
-    finding: Finding,
-    /// Since when its answers are waited for.
-    since: Instant,
-    /// What the last look at the batch showed.
-    look: Look,
-    /// Whether any line of its files names a request.
-    pub(super) names_any: bool,
-}
-
-/// What was seen of a batch since it was first seen to be over: a server's first word may be wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// It was not looked at again.
-    None,
-    /// It is over.
-    Over,
-    /// It is at work.
-    AtWork,
-}
-
 /// What was gathered.
 pub(super) struct Gathered {
     pub(super) results: Results,
@@ -163,79 +123,6 @@ pub(super) struct Gathered {
     pub(super) gate_stop: Option<Stop>,
 }
 
-impl Answers {
-    /// None yet. So long may be spent on files that are late, short or broken.
-    pub(super) fn with_allowance(allowance: Duration) -> Self {
-        Self { all: Vec::new(), allowance }
-    }
-
-    /// What is here of a batch's answers.
-    pub(super) fn of(&self, batch_id: &str) -> Option<&Fetched> {
-        self.all.iter().find(|fetched| fetched.batch.id == batch_id)
-    }
-
-    fn files(&mut self) -> io::Result<Vec<AnswersFile>> {
-        let mut files = Vec::new();
-        for (index, fetched) in self.all.iter_mut().enumerate() {
-            let (attempt, endpoint, batch_id) = (fetched.attempt, &fetched.endpoint, &fetched.batch.id);
-            let work = &fetched.key;
-            for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
-                if let Some(path) = copy.lines()? {
-                    let (endpoint, batch_id, work) = (endpoint.clone(), batch_id.clone(), work.clone());
-                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, batch_id, endpoint, work });
-                }
-            }
-        }
-        Ok(files)
-    }
-
-    /// The requests whose answers are gone, in order.
-    pub(super) fn gone(&self) -> Vec<Range<u32>> {
-        let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { files: Files::Gone, .. });
-        let mut rows: Vec<Range<u32>> =
-            self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
-        rows.sort_unstable_by_key(|range| range.start);
-        rows
-    }
-
-    fn doubtful(&self) -> Vec<(Batch, String)> {
-        let doubt = |fetched: &Fetched| match &fetched.finding {
-            Finding::Doubtful(why) => Some((fetched.batch.clone(), why.clone())),
-            Finding::Settled { .. } => None,
-        };
-        self.all.iter().filter_map(doubt).collect()
-    }
-}
-
-impl Fetched {
-    /// Takes note of the files that the batch names.
-    fn name_files(&mut self, dialect: &dyn Dialect, number: usize, dir: &Path) {
-        for AnswerSource { part, file_id } in dialect.answer_sources(&self.batch) {
-            let (what, copy) = match part {
-                AnswerPart::Output => ("output", &mut self.output),
-                AnswerPart::Error => ("error", &mut self.error),
-            };
-            if copy.as_ref().is_none_or(|copy| copy.id != file_id) {
-                *copy = Some(Copy::in_place_of(copy.take(), what, file_id, number, dir));
-            }
-        }
-    }
-
-    fn examine(&self, held: &Held) -> Finding {
-        let state = |copy: &Option<Copy>| copy.as_ref().map_or(FileState::Unnamed, Copy::state);
-        let (output, error) = (state(&self.output), state(&self.error));
-        let (batch, requests, waited) = (&self.batch, self.requests, self.since.elapsed());
-        match (Account { batch, requests, held, output, error, waited }.examine(), self.look) {
-            (_, Look::AtWork) => Finding::Doubtful("the provider says that it is at work again".to_owned()),
-            // Before anything counts as missing, the batch is read again.
-            (Finding::Settled { .. }, Look::None) if requests.is_none_or(|requests| held.requests < requests) => {
-                Finding::Doubtful(UNCONFIRMED.to_owned())
-            }
-            (finding, _) => finding,
-        }
-    }
-}
-
 impl Gatherer<'_> {
     /// Downloads the answers of these batches, as far as they are not here yet, and
     /// reconciles all. Batches that were gathered before stay as they are.
@@ -245,9 +132,8 @@ impl Gatherer<'_> {
         answers: &mut Answers,
         order: Arc<Order>,
     ) -> Result<Gathered, Stop> {
-        let dir = self.dir();
+        let dir = self.make_dir()?;
         let downloader = Downloader { api: self.api, guard: self.guard, dir: &dir };
-        downloader.make_dir()?;
         for wanted in wanted {
             self.take(wanted, answers)?;
         }
@@ -399,6 +285,13 @@ impl Gatherer<'_> {
         }
     }
 
+    /// Makes the directory of the downloads.
+    pub(super) fn make_dir(&self) -> Result<PathBuf, Stop> {
+        let dir = self.dir();
+        Downloader { api: self.api, guard: self.guard, dir: &dir }.make_dir()?;
+        Ok(dir)
+    }
+
     /// Where downloads are.
     pub(super) fn dir(&self) -> PathBuf {
         self.output_dir.join(".download")
@@ -447,23 +340,6 @@ impl Gatherer<'_> {
     }
 }
 
-/// A batch as a later look shows it. What was counted or named once stays so: accounts do not shrink.
-fn later(before: &Batch, now: Batch) -> Batch {
-    let (counts, known) = (now.counts, before.counts);
-    Batch {
-        id: before.id.clone(),
-        counts: Counts {
-            total: counts.total.max(known.total),
-            completed: counts.completed.max(known.completed),
-            failed: counts.failed.max(known.failed),
-        },
-        output_file_id: now.output_file_id.clone().or_else(|| before.output_file_id.clone()),
-        error_file_id: now.error_file_id.clone().or_else(|| before.error_file_id.clone()),
-        endpoint: before.endpoint.clone().or_else(|| now.endpoint.clone()),
-        ..now
-    }
-}
-
 /// The answers with the ids that users gave their requests, and a warning of those that cannot be known.
 fn own_ids(
     intake: Intake,
@@ -473,7 +349,9 @@ fn own_ids(
 ) -> Result<(Vec<AnswersFile>, Option<String>), Error> {
     let Intake::InCreate(body) = intake else { return Ok((answers, None)) };
     let mut ids = OwnIds::new(order.source(), reader, body.ids);
-    let restored = answers.into_iter().map(|file| ids.restore(file)).collect::<io::Result<_>>();
+    // What an earlier run left has the users' ids already.
+    let restore = |file: AnswersFile| if file.is_kept() { Ok(file) } else { ids.restore(file) };
+    let restored = answers.into_iter().map(restore).collect::<io::Result<_>>();
     let restored =
         restored.map_err(|error| Error::internal("The ids of the answers cannot be read.").because(error))?;
     let warning = (ids.numbered > 0).then(|| {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::gather::{Answers, Gathered, Gatherer, Making, Order};
+use super::fetched::Answers;
+use super::gather::{Gathered, Gatherer, Making, Order};
 use super::recording;
 use crate::clock::span;
 use crate::error::Error;

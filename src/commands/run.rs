@@ -1,10 +1,13 @@
 //! `batchstep run`, the whole life of a batch, and `batchstep submit`, its beginning.
 
+use std::io;
 use std::sync::Arc;
 
-use super::check::check_requests;
-use super::gather::{Answers, Gathered, Gatherer, Order};
+use super::check::{check_requests, log_plan};
+use super::fetched::Answers;
+use super::gather::{Gathered, Gatherer, Order};
 use super::gating;
+use super::only_failed::{self, Earlier};
 use super::recording;
 use super::submitted::{self, Submitted};
 use super::submitting::{Submitting, key};
@@ -16,11 +19,12 @@ use crate::guard::{Guard, Stop};
 use crate::hosts::Host;
 use crate::identity;
 use crate::inputs;
-use crate::invocation;
+use crate::invocation::Requests;
 use crate::journal::Record;
 use crate::phases::Phase;
 use crate::plan::{Plan, Server};
 use crate::policy::{BEFORE_BATCH, MOST_ATTEMPTS};
+use crate::report::Continued;
 use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
@@ -38,8 +42,8 @@ pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
 /// `run` on this host.
 pub(super) async fn run_on(host: &dyn Host, inputs: inputs::Run, world: &World) -> Exit {
     let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
-    let check = invocation::check(&inputs.work, inputs.connection.provider);
-    carry_out(Session::begin(world, host), reported, check, || Plan::run(inputs, host, world.setting(host))).await
+    let requests = Requests::typed(&inputs.work, inputs.connection.provider);
+    carry_out(Session::begin(world, host), reported, requests, || Plan::run(inputs, host, world.setting(host))).await
 }
 
 /// `batchstep submit`: check, attach or submit, and leave.
@@ -47,22 +51,21 @@ pub(crate) async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
     let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
     let host = host.as_ref();
     let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
-    let check = invocation::check(&inputs.work, inputs.connection.provider);
-    carry_out(Session::begin(world, host), reported, check, || Plan::submit(inputs, host, world.setting(host))).await
+    let requests = Requests::typed(&inputs.work, inputs.connection.provider);
+    carry_out(Session::begin(world, host), reported, requests, || Plan::submit(inputs, host, world.setting(host))).await
 }
 
-/// `check` is the command that checks the same requests.
 async fn carry_out(
     session: Session<'_>,
     inputs: Reported,
-    check: Option<String>,
+    requests: Option<Requests>,
     plan: impl FnOnce() -> Result<(Plan, Server), Error>,
 ) -> Exit {
     let work = async |session: &Session<'_>| {
         let (plan, server) = plan()?;
         let on_signal = on_signal(plan.on_abort);
         let connected = session.connect(server, &inputs.connection, plan.timeout).await?;
-        let mut run = Run::begin(plan, check, &connected)?;
+        let mut run = Run::begin(plan, requests, &connected)?;
         let work = async {
             let exit = Box::pin(run.go()).await;
             session.publish(&run.dir.report).await;
@@ -81,8 +84,10 @@ struct Run<'a> {
     dir: Directory<'a>,
     /// Where the host shows the run, for the batches' metadata.
     check: Option<String>,
-    /// The digest of all requests, which distinguishes them from others.
+    /// The digest of all requests that are sent, which distinguishes them from others.
     fingerprint: String,
+    /// The run that this one continues.
+    earlier: Option<Earlier>,
 }
 
 /// What came of fetching the answers.
@@ -100,15 +105,16 @@ struct Collected {
 
 impl<'a> Run<'a> {
     /// Gets everything ready that can be wrong without the network.
-    fn begin(plan: Plan, check: Option<String>, connected: &'a Connected<'a>) -> Result<Self, Error> {
+    fn begin(mut plan: Plan, requests: Option<Requests>, connected: &'a Connected<'a>) -> Result<Self, Error> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
-        dir.set_aside()?;
+        let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
+        plan.extras.extend(earlier.as_ref().map(Earlier::extra));
         dir.junit.clone_from(&plan.showing.junit);
         dir.report.max_failed = plan.allowed.failed.to_string();
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
-        dir.how = dir.how.of_run(plan.reuse, check);
-        Ok(Self { plan, connected, dir, check: None, fingerprint: String::new() })
+        dir.how = dir.how.of_run(plan.reuse, requests);
+        Ok(Self { plan, connected, dir, check: None, fingerprint: String::new(), earlier })
     }
 
     /// Runs all stages, judges, and writes the report.
@@ -128,9 +134,25 @@ impl<'a> Run<'a> {
         let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), &session.events)).await??;
         self.dir.report.asked(&source, &checked);
         if checked.fault_count > 0 {
-            return Ok(Verdict::invalid(checked.fault_count, self.dir.how.check()));
+            return Ok(Verdict::invalid(checked.fault_count, self.dir.how.check().as_deref()));
         }
-        let Checked { total, ids, places, shards, digest, is_structured, .. } = checked;
+        let Checked { total, ids, places, mut shards, mut digest, is_structured, .. } = checked;
+        let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
+        let mut answers = Answers::with_allowance(BEFORE_BATCH);
+        if let Some(earlier) = &self.earlier {
+            let selected = earlier.select(&self.gatherer(&guard), &order).await?;
+            let picked = self.pick(&guard, &source, selected.rows, shards).await?;
+            shards =
+                picked.map_err(|error| Error::new(Exit::Invalid, "The requests cannot be read.").because(error))?;
+            digest = shards::digest(&shards);
+            answers = answers.beside(selected.kept);
+            let Continued { report, sent, kept, .. } = selected.continued.clone();
+            session.events.emit(Event::Selected { requests: sent, kept, report });
+            self.dir.report.requests.bytes = shards.iter().map(|shard| shard.bytes).sum();
+            self.dir.report.simulated |= earlier.is_simulated();
+            self.dir.report.continued = Some(selected.continued);
+        }
+        log_plan(&shards, &session.events);
         self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
         let key = identity::key_of_all(&keys);
@@ -146,8 +168,7 @@ impl<'a> Run<'a> {
             let mark = guard.guard(publisher.begin(&self.dir.report, &session.events)).await?;
             self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.allowed.failed));
         }
-        let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
-        let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, order)).await;
+        let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, answers, order)).await;
         Ok(self.conclude(&mut all, collected, &places))
     }
 
@@ -157,10 +178,10 @@ impl<'a> Run<'a> {
         guard: &Guard<'_>,
         source: &Source,
         shards: Vec<Shard>,
+        mut answers: Answers,
         order: Arc<Order>,
     ) -> (Vec<Submitted>, Option<Result<Gathered, Stop>>) {
         let (submitting, gatherer) = (self.submitting(guard, source), self.gatherer(guard));
-        let mut answers = Answers::with_allowance(BEFORE_BATCH);
         let mut all = self.send(&submitting, shards, 1).await;
         let mut collected = self.collect(&gatherer, &all, &mut answers, &order).await;
         let mut retries = self.plan.retries;
@@ -224,16 +245,26 @@ impl<'a> Run<'a> {
         gathered: &Gathered,
         attempt: u32,
     ) -> Result<Option<Vec<Shard>>, Stop> {
-        let rows = gathered.results.worth_retrying();
-        let (source, rules) = (source.clone(), self.plan.rules.clone());
-        let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
-        let picked = guard.unless_signalled(picking).await?;
-        let picked = picked.map_err(std::io::Error::other).and_then(|picked| picked);
+        let picked = self.pick(guard, source, gathered.results.worth_retrying(), from).await?;
         let picked = picked.map_err(|error| self.warn(format!("Failed requests cannot be retried: {error}.")));
         let Some(picked) = picked.ok().filter(|shards| !shards.is_empty()) else { return Ok(None) };
         let requests = picked.iter().map(|shard| shard.requests).sum();
         self.connected.session.events.emit(Event::Retrying { requests, attempt });
         Ok(Some(picked))
+    }
+
+    /// These requests, as far as they are in one of these shards, as shards of their own.
+    async fn pick(
+        &self,
+        guard: &Guard<'_>,
+        source: &Source,
+        rows: Vec<u32>,
+        from: Vec<Shard>,
+    ) -> Result<io::Result<Vec<Shard>>, Stop> {
+        let (source, rules) = (source.clone(), self.plan.rules.clone());
+        let picking = tokio::task::spawn_blocking(move || shards::pick(&source, &rows, &from, &rules));
+        let picked = guard.unless_signalled(picking).await?;
+        Ok(picked.map_err(io::Error::other).and_then(|picked| picked))
     }
 
     /// Whether answers that were paid for could not be fetched: then nothing is sent
@@ -281,7 +312,8 @@ impl<'a> Run<'a> {
     ) -> Option<Result<Gathered, Stop>> {
         let is_ended = |it: &Submitted| matches!(it.ended.stop, Some(Stop::Signal(_) | Stop::Detached(_)));
         let wanted = submitted::wanted(all);
-        if !self.plan.waits || wanted.is_empty() || all.iter().any(is_ended) {
+        // Where nothing had to be sent, what an earlier run left is all there is.
+        if !self.plan.waits || wanted.is_empty() && !all.is_empty() || all.iter().any(is_ended) {
             return None;
         }
         self.dir.phases.begin(Phase::Collect);

@@ -1,6 +1,7 @@
 //! What a run has submitted: the shards of each attempt, and how each ended.
 
-use super::gather::{Answers, Wanted};
+use super::fetched::Answers;
+use super::gather::Wanted;
 use crate::attachment::Owner;
 use crate::batch::Ended;
 use crate::dialects::{Batch, Status};

@@ -25,7 +25,7 @@ pub(super) struct Submitting<'a> {
     pub(super) source: &'a Source,
     /// Where the host shows the run, for the batches' metadata.
     pub(super) check: Option<&'a str>,
-    /// The digest of all requests, which distinguishes them from others.
+    /// The digest of all requests that are sent, which distinguishes them from others.
     pub(super) fingerprint: &'a str,
 }
 

@@ -242,6 +242,10 @@ fn rows(report: &Report) -> Vec<Line> {
     if report.batches.len() > MOST_ROWS {
         rows.push(("", format!("and {} more, in the report", report.batches.len() - MOST_ROWS)));
     }
+    rows.extend(report.continued.as_ref().map(|earlier| {
+        let (kept, sent) = (counted(earlier.kept, "request", "requests"), thousands(earlier.sent));
+        ("Kept", format!("{kept} from {}; {sent} sent again", flat(&earlier.report, LONGEST_SENTENCE)))
+    }));
     rows.extend(tokens(report).map(|tokens| ("Tokens", tokens)));
     let phases = report.phases.iter().filter(|phase| phase.seconds >= SHORTEST_PHASE);
     let phases: Vec<String> =

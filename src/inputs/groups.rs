@@ -9,7 +9,7 @@ use super::{Unchecked, unchecked};
 use crate::dialects;
 use crate::values::OnExit;
 use crate::values::Reuse;
-use crate::values::{self, Field, MaxFailed, Pair, RetryWord, SchemaMode, Verbosity};
+use crate::values::{self, Field, MaxFailed, OnlyFailed, Pair, RetryWord, SchemaMode, Verbosity};
 
 /// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
 const NO_HEADING: Option<&str> = None;
@@ -121,6 +121,9 @@ pub struct Waiting {
     /// How many times to resend requests that failed with a transient error (429, 5xx, expired, no answer) [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
     pub retries: Option<u32>,
+    /// Send only the requests that failed in an earlier run and keep its other answers: `true` for the last run in `output-dir`, or the path of a report [default: false].
+    #[arg(long, value_name = "REPORT", help_heading = "Work", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub only_failed: Option<OnlyFailed>,
     /// Additional failures to retry: statuses, codes, `missing` (answers that the provider counts but does not deliver), `schema` (answers that do not fit their schema) or `suspect`; you pay twice for answers resent because of these words; separated by commas, one per line or one per flag.
     #[arg(long, value_name = "WORD", value_delimiter = ',', help_heading = "Verdict")]
     pub retry_on: Vec<RetryWord>,

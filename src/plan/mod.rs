@@ -27,7 +27,7 @@ use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
 use crate::schemas::Expected;
 use crate::simulator::{Dialect, Simulator};
-use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, Reuse, Secret};
+use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, OnlyFailed, Pair, RetryOn, Reuse, Secret};
 use crate::verdict::Allowed;
 
 /// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
@@ -63,6 +63,8 @@ pub(crate) struct Plan {
     pub on_abort: OnExit,
     /// Which batches of the same work are reused.
     pub reuse: Reuse,
+    /// Whether only what failed in an earlier run is sent, and in which.
+    pub only_failed: OnlyFailed,
     /// Whether the provider is a sandbox in this process, and ends with it.
     pub in_process: bool,
     /// How many may fail, and how many answers may be suspect.
@@ -120,6 +122,7 @@ impl Plan {
             on_timeout: run.waiting.on_timeout.unwrap_or_else(|| on_timeout(server.vendor)),
             on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.simulator.as_ref())),
             reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
+            only_failed: run.waiting.only_failed.unwrap_or_default(),
             in_process: server.simulator.is_some(),
             allowed: Allowed { failed: run.waiting.max_failed.unwrap_or_default(), suspect: run.judging.max_suspect },
             expected: judging::expected(&run.judging)?,
@@ -153,6 +156,7 @@ impl Plan {
             on_timeout: OnExit::Detach,
             on_abort: submit.submitting.on_abort.unwrap_or(OnExit::Detach),
             reuse: submit.submitting.reuse.unwrap_or_else(|| reuse(setting)),
+            only_failed: OnlyFailed::No,
             in_process: false,
             allowed: submit.submitting.max_failed.unwrap_or_default().into(),
             expected: Arc::default(),

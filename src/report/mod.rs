@@ -52,6 +52,8 @@ pub struct Report {
     pub origin: String,
     /// What was asked.
     pub requests: Asked,
+    /// The earlier run of which only the failed requests were sent; none where all were.
+    pub continued: Option<Continued>,
     /// The uploaded file.
     pub input_file_id: Option<String>,
     /// The batches, in the order of the shards, retries after.
@@ -111,6 +113,23 @@ pub struct Asked {
     pub key: Option<String>,
     /// Where the files can be read at the run's commit: those that are tracked there and unchanged.
     pub pages: Vec<FilePage>,
+}
+
+/// The run that another one continues: what failed in it is sent, and its other answers are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Continued {
+    /// Its report.
+    pub report: String,
+    /// How many continuations led here, from 1.
+    pub round: u32,
+    /// Requests that were sent again.
+    pub sent: u64,
+    /// Requests that keep what they have; its report has their tokens.
+    pub kept: u64,
+    /// Of these, how many failed: their answers were paid for, and nothing asks to pay again.
+    pub kept_failed: u64,
 }
 
 /// Where people read a requests file.
@@ -355,6 +374,7 @@ impl Report {
             provider: vendor.name.to_owned(),
             origin,
             requests: Asked::default(),
+            continued: None,
             input_file_id: None,
             batches: Vec::new(),
             shards: Vec::new(),

@@ -224,6 +224,18 @@ impl Range {
     }
 }
 
+/// The digest of the requests in these shards: of their bytes if they are in one, else of the shards' digests.
+pub(crate) fn digest(shards: &[Shard]) -> blake3::Hash {
+    if let [only] = shards {
+        return only.digest;
+    }
+    let mut hasher = blake3::Hasher::new();
+    shards.iter().for_each(|shard| {
+        hasher.update(shard.digest.as_bytes());
+    });
+    hasher.finalize()
+}
+
 /// Shards of some requests only: those at `rows`, which are in order, as far as
 /// they are in one of these shards.
 ///

@@ -41,6 +41,9 @@ pub(super) fn of(failed: &Failed) -> (Prospect, &'static str) {
             return (Prospect::PaidAgain, "The answer is not what the schema says; correct the schema or the prompt.");
         }
         "gate" => return (Prospect::PaidAgain, "Your gate failed these answers; correct the prompt, or the gate."),
+        "empty_answer" if failed.retry == Retry::Not => {
+            return (Prospect::PaidAgain, "Look at one of the lines in `results.jsonl`; these answers were paid for.");
+        }
         "batch_cancelled" => return (Prospect::MayPass, "The batch was cancelled before these; send them again."),
         _ => {}
     }

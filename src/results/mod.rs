@@ -62,9 +62,9 @@ pub struct AnswersFile {
     /// `output` or `error`: which of a batch's two files, for messages. What a
     /// line means is decided by the line alone.
     pub what: &'static str,
-    /// Which attempt at the requests it is of, from 1.
+    /// Which attempt at the requests it is of, from 1; 0 for what an earlier run left.
     pub attempt: u32,
-    /// The index of its batch among those of the run.
+    /// The index of its batch among those of the run; one that no batch has for what an earlier run left.
     pub batch: usize,
     /// The batch's id.
     pub batch_id: String,
@@ -72,6 +72,13 @@ pub struct AnswersFile {
     pub endpoint: Option<String>,
     /// The key of the work that it answers, where that is known.
     pub work: Option<String>,
+}
+
+impl AnswersFile {
+    /// Whether an earlier run left it, and paid for it.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.attempt == 0
+    }
 }
 
 /// The requests to reconcile, as their check found them.

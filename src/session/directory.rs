@@ -76,8 +76,8 @@ impl<'a> Directory<'a> {
         })
     }
 
-    /// Moves away what an earlier run left in it: that may not pass for this one's.
-    pub(crate) fn set_aside(&self) -> Result<(), Error> {
+    /// Moves away what an earlier run left in it: that may not pass for this one's. Returns where it is now.
+    pub(crate) fn set_aside(&self) -> Result<Option<PathBuf>, Error> {
         set_aside::set_aside(&self.path, self.connected.session.world.clock, &self.connected.session.events)
     }
 

@@ -29,11 +29,11 @@ const KEPT: usize = 10;
 /// So many runs may begin in the same second.
 const MOST_AT_ONCE: usize = 100;
 
-/// Moves away what an earlier run left in `dir`, and logs where it went.
-pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<(), Error> {
+/// Moves away what an earlier run left in `dir`, and logs and returns where it went.
+pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<Option<PathBuf>, Error> {
     let found: Vec<&str> =
         ANSWERS.into_iter().chain([REPORT]).filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
-    let Some(first) = found.first() else { return Ok(()) };
+    let Some(first) = found.first() else { return Ok(None) };
     // A colon may not be in a file's name everywhere.
     let time = rfc3339(clock.unix()).replace(':', "-");
     let failed = |path: &Path, error: io::Error| {
@@ -43,7 +43,7 @@ pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result
     };
     let mut places = [beside(dir), Some(dir.join(".earlier"))].into_iter().flatten().peekable();
     let (root, place) = loop {
-        let Some(root) = places.next() else { return Ok(()) };
+        let Some(root) = places.next() else { return Ok(None) };
         match fresh(&root, &time).and_then(|place| try_move(dir, &place, first)) {
             Ok(place) => break (root, place),
             // The next place is inside of the directory, on the same disk and as writable as the files' own.
@@ -57,7 +57,7 @@ pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result
     let files = found.iter().map(|name| (*name).to_owned()).collect();
     events.emit(Event::SetAside { files, place: place.display().to_string() });
     forget_oldest(&root, events);
-    Ok(())
+    Ok(Some(place))
 }
 
 /// The directory beside `dir` that is named after it; none where it has no name of its own.

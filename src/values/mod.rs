@@ -1,12 +1,14 @@
 //! The values that inputs hold: each a newtype that checks itself when parsed,
 //! so that later stages never meet a wrong one.
 
+mod only_failed;
 mod retry_on;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::only_failed::OnlyFailed;
 pub(crate) use self::retry_on::{RetryOn, RetryWord};
 use crate::opaque::{LONGEST_ID, is_id};
 use crate::policy::{FILE_LIFE, LONGEST_SPAN, SHORTEST_FILE_LIFE, USUAL_WINDOW};

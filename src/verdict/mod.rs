@@ -6,6 +6,7 @@
 //! deadline, the batch, the answers.
 
 mod allowed;
+mod answers;
 mod handed_over;
 mod next;
 mod rows;
@@ -13,6 +14,7 @@ mod signals;
 mod unfetched;
 
 pub(crate) use self::allowed::Allowed;
+use self::answers::{ended, fared, only_failed};
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
@@ -23,7 +25,7 @@ use crate::guard::Stop;
 use crate::invocation::Invocation;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
-use crate::text::{counted, requests_count, shorten};
+use crate::text::{counted, requests_count};
 
 /// A verdict with its reasons.
 #[derive(Debug, PartialEq)]
@@ -179,7 +181,10 @@ pub(crate) fn judge_all(
 
 fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, allowed: Allowed, how: &Invocation) -> Verdict {
     let Some(worst) = ends.iter().min_by_key(|end| end.rank()) else {
-        return Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch.");
+        return match rows {
+            Some(rows) => fared(None, rows, allowed, how),
+            None => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch."),
+        };
     };
     if ends.len() == 1 {
         return judge(worst, rows, allowed, how);
@@ -229,10 +234,12 @@ fn judge_among(end: &End<'_>, ends: &[End<'_>], rows: Option<Rows>, allowed: All
             verdict
         }
         (Some(Stop::Deadline(_)), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
-            ended(batch, rows, allowed)
+            ended(batch, rows, allowed, how)
         }
-        (Some(stop @ Stop::Deadline(_)), batch, rows) => timed_out(batch, rows.map(|rows| rows.counts), stop.trouble()),
-        (None, Some(batch), Some(rows)) => ended(batch, rows, allowed),
+        (Some(stop @ Stop::Deadline(_)), batch, rows) => {
+            timed_out(batch, rows.map(|rows| rows.counts), stop.trouble(), how)
+        }
+        (None, Some(batch), Some(rows)) => ended(batch, rows, allowed, how),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
     };
     next::running(ends, how).into_iter().fold(verdict, Verdict::hint)
@@ -274,7 +281,7 @@ fn left_alone(end: &End<'_>, batch: &Batch, how: &Invocation) -> Verdict {
     Verdict { hints, ..Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason) }
 }
 
-fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str>) -> Verdict {
+fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str>, how: &Invocation) -> Verdict {
     let verdict =
         |reason: String| Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason + &handed_over::amid(trouble));
     let Some(batch) = batch else {
@@ -287,9 +294,12 @@ fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str
         Some(counts) => kept(counts),
         None => "its answers were not collected".to_owned(),
     };
-    verdict(format!("Time was up; batch {} ended {}: {is_kept}.", batch.id, batch.status.word())).hint(
-        "Raise `timeout`, and the job's own limit above it, before you run again: another run pays for all requests again.",
-    )
+    let verdict = verdict(format!("Time was up; batch {} ended {}: {is_kept}.", batch.id, batch.status.word()));
+    let raise = "Raise `timeout`, and the job's own limit above it, before you run again";
+    match how.only_failed().filter(|_| counts.is_some()) {
+        Some(again) => verdict.hint(format!("{raise}.")).hint(only_failed(&again)),
+        None => verdict.hint(format!("{raise}: another run pays for all requests again.")),
+    }
 }
 
 /// How many answers there are although the run was broken off.
@@ -297,76 +307,6 @@ fn kept(counts: Counts) -> String {
     let verbs = if counts.succeeded == 1 { ("was", "is") } else { ("were", "are") };
     let (answered, total) = (counts.succeeded, requests_count(counts.total));
     format!("{answered} of {total} {} answered well and {} kept", verbs.0, verbs.1)
-}
-
-fn ended(batch: &Batch, rows: Rows, allowed: Allowed) -> Verdict {
-    let Rows { counts, never_ran } = rows;
-    let bad = counts.failed + counts.missing;
-    let total = requests_count(counts.total);
-    if counts.succeeded == 0 && never_ran >= counts.total {
-        return nothing_usable(batch);
-    }
-    if bad <= allowed.failed.allowed(counts.total)
-        && let Some(verdict) = allowed.suspect(counts)
-    {
-        return verdict;
-    }
-    if bad == 0 {
-        return Verdict::new(
-            Outcome::Succeeded,
-            Exit::Ok,
-            match counts.total {
-                1 => "The one request was answered.".to_owned(),
-                _ => format!("All {total} were answered."),
-            },
-        );
-    }
-    let fared = format!("{} failed and {} missing of {total}", counts.failed, counts.missing);
-    let how = if batch.status == Status::Completed {
-        String::new()
-    } else {
-        format!("The batch ended {}: ", batch.status.word())
-    };
-    let allowed = allowed.failed.allowed(counts.total);
-    if bad <= allowed {
-        let reason = format!("{how}{fared}, within the {allowed} that `max-failed` allows.");
-        return Verdict::new(Outcome::Partial, Exit::Ok, reason);
-    }
-    let reason = format!("{how}{fared}, more than the {allowed} that `max-failed` allows.");
-    Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
-        .hint("Send the failed requests again from a file of their own: another run of this file pays for all of them.")
-}
-
-fn nothing_usable(batch: &Batch) -> Verdict {
-    let verdict = |reason: String| Verdict::new(Outcome::Failed, Exit::BatchFailed, reason);
-    let id = &batch.id;
-    match &batch.status {
-        Status::Expired => verdict(format!("Batch {id} expired without any answer.")),
-        Status::Completed => verdict(format!("Batch {id} completed without any answer.")),
-        Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else without any answer.")),
-        _ => {
-            let verdict = verdict(format!("The provider refused the batch {id} as a whole: {}.", first_error(batch)));
-            if batch.errors.lack_room {
-                return verdict.hint(
-                    "Other batches hold the enqueued-token quota: run again when they have ended, or split the file.",
-                );
-            }
-            verdict.hint(
-                "Each fault is listed with its line; the provider's limits may be stricter than those checked here.",
-            )
-        }
-    }
-}
-
-fn first_error(batch: &Batch) -> String {
-    let Some(error) = batch.errors.first() else { return "it gives no reason".to_owned() };
-    let text = error.message.as_deref().or(error.code.as_deref()).unwrap_or("it gives no reason").trim_end_matches('.');
-    let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-    let more = match batch.errors.total {
-        1 => String::new(),
-        count => format!(" (and {} more)", count - 1),
-    };
-    format!("{line}{}{more}", shorten(text, 300))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod odd_ids;
 mod odd_servers;
 #[cfg(unix)]
 mod odd_workspace;
+mod only_failed;
 mod optional;
 mod other_files;
 mod parity;

@@ -144,6 +144,9 @@ fn asked(report: &Report) -> String {
     parts.extend(more);
     parts.push(format!("{endpoint}{}", code(&report.provider)));
     parts.extend(batches);
+    parts.extend(report.continued.as_ref().map(|earlier| {
+        format!("{} sent again, {} kept from an earlier run", thousands(earlier.sent), thousands(earlier.kept))
+    }));
     parts.join(" · ")
 }
 

@@ -58,6 +58,7 @@ pub(crate) fn succeeded() -> Report {
         ended_at: "2026-01-02T03:10:11Z".to_owned(),
         provider: "openai".to_owned(),
         origin: "https://api.openai.com".to_owned(),
+        continued: None,
         requests: Asked {
             files: vec!["requests.jsonl".to_owned()],
             total: 1200,

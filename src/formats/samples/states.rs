@@ -7,7 +7,9 @@ use super::{
 use crate::attachment::{Attachment, By, Owner};
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
-use crate::report::{BatchReport, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
+use crate::report::{BatchReport, Continued, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
+
+const AGAIN: &str = "`batchstep run requests.jsonl --only-failed` sends only the failed requests again and keeps the other answers; without `--only-failed`, all requests are paid for again.";
 
 /// Each kind of end by its name.
 pub(crate) fn states() -> Vec<(&'static str, Report)> {
@@ -29,6 +31,7 @@ pub(crate) fn states() -> Vec<(&'static str, Report)> {
         ("suspect", suspect()),
         ("several", several()),
         ("attached", attached()),
+        ("only-failed", only_failed()),
         ("skipped", skipped()),
         ("simulated", simulated()),
     ]
@@ -79,7 +82,7 @@ fn some_failed() -> Report {
         Outcome::Failed,
         Exit::AnswersFailed,
         "17 failed and 1 missing of 240 requests, more than the 0 that `max-failed` allows.",
-        &["Send the failed requests again from a file of their own: another run of this file pays for all of them."],
+        &[AGAIN],
     );
     report
 }
@@ -100,6 +103,16 @@ fn all_failed() -> Report {
         "240 failed and 0 missing of 240 requests, more than the 0 that `max-failed` allows.",
         &["Correct the requests and run again: sent as they are, they fail again."],
     );
+    report
+}
+
+fn only_failed() -> Report {
+    let mut report = succeeded();
+    counted(&mut report, 240, 0, 0);
+    report.batches[0].request_counts = BatchCounts::of(18, 18, 0);
+    report.usage[0].succeeded = 18;
+    let earlier = "batch-results.earlier/2026-01-01T03-04-05Z/report.json".to_owned();
+    report.continued = Some(Continued { report: earlier, round: 1, sent: 18, kept: 222, kept_failed: 0 });
     report
 }
 

@@ -10,6 +10,7 @@ mod cases;
 mod failures;
 mod results_jsonl;
 mod samples;
+mod selection;
 mod summary_line;
 mod suspects;
 mod tally;
@@ -19,6 +20,7 @@ use std::io::Write;
 
 pub(crate) use self::answers_csv::NAME as ANSWERS_CSV;
 pub(crate) use self::results_jsonl::NAME as RESULTS_JSONL;
+pub(crate) use self::selection::NAME as KEPT_JSONL;
 
 use super::reread::Line;
 use super::row::Row;
@@ -125,6 +127,17 @@ pub(crate) fn shown<'a>(shown: Shown) -> Vec<Box<dyn Sink + 'a>> {
         sinks.push(Box::new(samples::Samples::new(shown.samples)));
     }
     sinks
+}
+
+/// The sink that selects which rows of an earlier run are sent again: they become what is worth a retry, and
+/// requests without a line are missing. Lines that are kept go to a file, and are counted.
+///
+/// # Errors
+/// The file cannot be begun.
+pub(crate) fn selection<'a>(
+    open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>,
+) -> Result<Vec<Box<dyn Sink + 'a>>, Error> {
+    Ok(vec![Box::new(selection::Selection::new(open)?)])
 }
 
 /// The sink that writes the table of answers, and nothing else.

@@ -23,6 +23,9 @@ pub(super) struct Tally {
 
 impl Sink for Tally {
     fn success(&mut self, file: &AnswersFile, model: Option<&str>, tokens: Tokens) {
+        if file.is_kept() {
+            return;
+        }
         let used = self.usage.of(file, model);
         used.succeeded += 1;
         used.tokens.add(tokens);
@@ -78,7 +81,7 @@ impl Tally {
         if failed.retry == Retry::Worth {
             self.retryable.push(row.index);
         }
-        if let Some(file) = row.file {
+        if let Some(file) = row.file.filter(|file| !file.is_kept()) {
             let used = self.usage.of(file, row.model()?);
             used.failed += 1;
             used.tokens.add(row.tokens()?);

@@ -1,0 +1,81 @@
+//! A finished run, as its report and the files beside it tell it.
+//!
+//! The report may come from anywhere, so all of it is untrusted text. The only files that are read are
+//! the report and those beside it that have the names which a run gives them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+
+use crate::dialects::{self, ReadAnswers};
+use crate::error::Error;
+use crate::formats;
+use crate::inputs::OUTPUT_DIR;
+use crate::own_files;
+use crate::report::Report;
+use crate::results::AnswersFile;
+use crate::results::sinks::RESULTS_JSONL;
+
+/// A report's name in the output directory.
+pub(super) const REPORT: &str = "report.json";
+/// The longest report that is read, in bytes. One with all that a run may report has a tenth of it.
+const LONGEST: u64 = 64 << 20;
+
+/// A finished run.
+pub(super) struct Finished {
+    /// Where its report is.
+    pub(super) path: PathBuf,
+    pub(super) report: Report,
+}
+
+impl Finished {
+    /// Reads the report at this path, or in this directory.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if there is none, or none that can be read as one.
+    pub(super) fn read(at: &Path) -> Result<Self, Error> {
+        let path = if at.is_dir() || at == Path::new(OUTPUT_DIR) { at.join(REPORT) } else { at.to_owned() };
+        let about = |what: &str| Error::usage(format!("The report `{}` {what}.", path.display()));
+        let mut json = Vec::new();
+        let length = open(&path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut json));
+        let length = length.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => about("is not there"),
+            _ => about("cannot be read").because(error),
+        })?;
+        if length as u64 > LONGEST {
+            return Err(about("is longer than 64 MiB, and so is not one of batchstep's"));
+        }
+        let report = formats::read(&json).map_err(|why| about(&why))?;
+        Ok(Self { path, report })
+    }
+
+    /// The directory of its report.
+    pub(super) fn dir(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// The results beside the report, and how they are read.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if there are none, or they are of a provider that is not known.
+    pub(super) fn results(&self) -> Result<(AnswersFile, &'static dyn ReadAnswers), Error> {
+        let Report { provider, requests, .. } = &self.report;
+        let name = dialects::Name::from_str(provider, false)
+            .map_err(|_| Error::usage(format!("The report's provider `{provider}` is not known.")))?;
+        let path = self.dir().join(RESULTS_JSONL);
+        if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+            let message = format!("`{}` is needed for this, and there is no such file.", path.display());
+            return Err(Error::usage(message).hint("Name a report beside the files that its run left."));
+        }
+        let (what, batch_id, endpoint) = ("results", String::new(), requests.endpoint.clone());
+        let results = AnswersFile { path, what, attempt: 0, batch: 0, batch_id, endpoint, work: None };
+        Ok((results, dialects::choose(name).dialect.answers()))
+    }
+}
+
+/// Opens a file, and waits for no pipe.
+fn open(path: &Path) -> io::Result<File> {
+    own_files::open(path, OpenOptions::new().read(true))
+}

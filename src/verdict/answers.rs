@@ -1,0 +1,90 @@
+//! The verdict on a run whose batches are over: how the requests fared, and how what failed is sent again.
+
+use super::{Allowed, Rows, Verdict};
+use crate::dialects::{Batch, Status};
+use crate::error::{Exit, Outcome};
+use crate::invocation::Invocation;
+use crate::text::{requests_count, shorten};
+
+/// The verdict on how a batch ended.
+pub(super) fn ended(batch: &Batch, rows: Rows, allowed: Allowed, how: &Invocation) -> Verdict {
+    if rows.counts.succeeded == 0 && rows.never_ran >= rows.counts.total {
+        return nothing_usable(batch);
+    }
+    fared(Some(batch), rows, allowed, how)
+}
+
+/// The verdict on how the requests fared; without a batch where nothing had to be sent.
+pub(super) fn fared(batch: Option<&Batch>, rows: Rows, allowed: Allowed, how: &Invocation) -> Verdict {
+    let counts = rows.counts;
+    let bad = counts.failed + counts.missing;
+    let total = requests_count(counts.total);
+    if bad <= allowed.failed.allowed(counts.total)
+        && let Some(verdict) = allowed.suspect(counts)
+    {
+        return verdict;
+    }
+    if bad == 0 {
+        return Verdict::new(
+            Outcome::Succeeded,
+            Exit::Ok,
+            match counts.total {
+                1 => "The one request was answered.".to_owned(),
+                _ => format!("All {total} were answered."),
+            },
+        );
+    }
+    let fared = format!("{} failed and {} missing of {total}", counts.failed, counts.missing);
+    let ended = batch.map(|batch| &batch.status).filter(|status| **status != Status::Completed);
+    let ended = ended.map(|status| format!("The batch ended {}: ", status.word())).unwrap_or_default();
+    let allowed = allowed.failed.allowed(counts.total);
+    if bad <= allowed {
+        let reason = format!("{ended}{fared}, within the {allowed} that `max-failed` allows.");
+        return Verdict::new(Outcome::Partial, Exit::Ok, reason);
+    }
+    let reason = format!("{ended}{fared}, more than the {allowed} that `max-failed` allows.");
+    let again = match how.only_failed() {
+        Some(again) => only_failed(&again),
+        None => "A run with `only-failed: true` and this `output-dir` sends only the failed requests again and keeps the other answers.".to_owned(),
+    };
+    Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason).hint(again)
+}
+
+fn nothing_usable(batch: &Batch) -> Verdict {
+    let verdict = |reason: String| Verdict::new(Outcome::Failed, Exit::BatchFailed, reason);
+    let id = &batch.id;
+    match &batch.status {
+        Status::Expired => verdict(format!("Batch {id} expired without any answer.")),
+        Status::Completed => verdict(format!("Batch {id} completed without any answer.")),
+        Status::Cancelled => verdict(format!("Batch {id} was cancelled by somebody else without any answer.")),
+        _ => {
+            let verdict = verdict(format!("The provider refused the batch {id} as a whole: {}.", first_error(batch)));
+            if batch.errors.lack_room {
+                return verdict.hint(
+                    "Other batches hold the enqueued-token quota: run again when they have ended, or split the file.",
+                );
+            }
+            verdict.hint(
+                "Each fault is listed with its line; the provider's limits may be stricter than those checked here.",
+            )
+        }
+    }
+}
+
+fn first_error(batch: &Batch) -> String {
+    let Some(error) = batch.errors.first() else { return "it gives no reason".to_owned() };
+    let text = error.message.as_deref().or(error.code.as_deref()).unwrap_or("it gives no reason").trim_end_matches('.');
+    let line = error.line.map(|line| format!("line {line}: ")).unwrap_or_default();
+    let more = match batch.errors.total {
+        1 => String::new(),
+        count => format!(" (and {} more)", count - 1),
+    };
+    format!("{line}{}{more}", shorten(text, 300))
+}
+
+/// How the requests without a good answer are sent again, and no others.
+pub(super) fn only_failed(again: &str) -> String {
+    format!(
+        "`{again}` sends only the failed requests again and keeps the other answers; without `--only-failed`, all requests are paid for again."
+    )
+}

@@ -1,0 +1,176 @@
+//! A run that continues another: it sends what failed, keeps the other answers, and buys nothing twice.
+
+use std::path::Path;
+use std::time::Duration;
+
+use batchstep_sandbox::Dialect;
+
+use crate::lab::{Lab, Ran};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// The rows of the first batch that fail, and not those of the next ones.
+const SOME: &str = "rows status=500 share=30% times=1";
+
+/// A run of which some requests failed, in this dialect.
+async fn some_failed(dialect: Dialect, faults: &str) -> (Lab, Ran) {
+    let lab = Lab::speaking(dialect, MINUTE, faults, 20).await;
+    let ran = lab.run(&["--retries", "0"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (7, "failed"), "{}", ran.text());
+    (lab, ran)
+}
+
+/// The good answers that each batch of the lab has; none of them is another's, too.
+fn paid(lab: &Lab) -> Vec<u64> {
+    let tally = lab.tally();
+    assert_eq!(tally.rows_good_again, 0, "bought twice");
+    tally.batches.iter().map(|batch| batch.rows_paid).collect()
+}
+
+fn continued(ran: &Ran, name: &str) -> u64 {
+    ran.report["continued"][name].as_u64().unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_failed_is_sent_and_the_results_are_whole() {
+    for dialect in [Dialect::Openai, Dialect::Anthropic] {
+        let (lab, first) = some_failed(dialect, SOME).await;
+        let failed = first.count("failed");
+        assert!(failed > 1 && failed < 19, "{failed}");
+        let hint = first.report["hints"][0].as_str().unwrap();
+        assert!(hint.contains("requests.jsonl --only-failed --output-dir "), "{hint}");
+
+        let second = lab.run(&["--only-failed"]).await;
+        assert_eq!((second.exit, second.count("succeeded")), (0, 20), "{}", second.text());
+        second.assert_complete(20);
+        assert_eq!(paid(&lab), [20 - failed, failed]);
+        assert_eq!((continued(&second, "sent"), continued(&second, "kept")), (failed, 20 - failed));
+        let bought: u64 =
+            second.report["usage"].as_array().unwrap().iter().map(|it| it["succeeded"].as_u64().unwrap()).sum();
+        assert_eq!(bought, failed, "what the first run paid for is in its own report");
+        let kept =
+            |ran: &Ran| ran.results.iter().filter(|line| !is_error(line)).map(ToString::to_string).collect::<Vec<_>>();
+        assert!(kept(&first).iter().all(|line| kept(&second).contains(line)), "as the provider wrote them");
+
+        let third = lab.run(&["--only-failed"]).await;
+        assert_eq!((third.exit, third.count("succeeded"), paid(&lab).len()), (0, 20, 2), "{}", third.text());
+        assert_eq!((continued(&third, "sent"), continued(&third, "round")), (0, 2));
+    }
+}
+
+fn is_error(line: &serde_json::Value) -> bool {
+    line["response"]["status_code"] == 500 || line["result"]["type"] == "errored"
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_failures_make_a_new_batch_each_time() {
+    let lab = Lab::new(MINUTE, "rows status=500").await;
+    let run = ["--retries", "0", "--reuse", "finished"];
+    assert_eq!(lab.run(&run).await.exit, 7);
+    for round in 1..=3 {
+        let ran = lab.run(&[&run[..], &["--only-failed"]].concat()).await;
+        assert_eq!((ran.exit, lab.tally().creates, continued(&ran, "round")), (7, 1 + round, round), "{}", ran.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_that_is_broken_off_is_resumed_from_the_same_results() {
+    for (signals, timeout) in [(vec![(MINUTE / 2, 2)], "1h"), (vec![], "30s")] {
+        let (lab, first) = some_failed(Dialect::Openai, SOME).await;
+        let failed = first.count("failed");
+        let left = ["--only-failed", "--on-abort", "detach", "--on-timeout", "detach", "--timeout"];
+        let broken = lab.run_signalled(&[&left[..], &[timeout]].concat(), &signals).await;
+        assert!(["cancelled", "detached"].contains(&broken.outcome()), "{}", broken.text());
+        assert!(broken.results.is_empty() && lab.is_anything_running());
+
+        let last = lab.run(&["--only-failed"]).await;
+        assert_eq!(
+            (last.exit, last.count("succeeded"), paid(&lab)),
+            (0, 20, vec![20 - failed, failed]),
+            "{}",
+            last.text()
+        );
+        assert_eq!((continued(&last, "sent"), continued(&last, "round")), (failed, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_elsewhere_is_continued_on_another_machine() {
+    let (lab, first) = some_failed(Dialect::Openai, SOME).await;
+    let failed = first.count("failed");
+    let other = lab.neighbour();
+    let named = format!("--only-failed={}", lab.out().join("report.json").display());
+    let ran = other.run(&[&named]).await;
+    assert_eq!((ran.exit, ran.count("succeeded"), paid(&lab)), (0, 20, vec![20 - failed, failed]), "{}", ran.text());
+    assert!(lab.out().join("results.jsonl").exists(), "it stays where it is");
+    // Named by its directory, from the run that is there.
+    let again = lab.run(&[&format!("--only-failed={}", lab.out().display()), "--reuse", "finished"]).await;
+    assert_eq!((again.exit, paid(&lab).len()), (0, 2), "it is bought already: {}", again.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_paid_for_is_sent_again_only_on_demand() {
+    let lab = Lab::new(MINUTE, "rows stop=length share=30% times=1\nrows status=500 share=20% times=1").await;
+    let first = lab.run(&["--retries", "0"]).await;
+    let (failed, suspect) = (first.count("failed"), first.count("suspect"));
+    assert!(failed > 0 && suspect > 0);
+    let second = lab.run(&["--only-failed"]).await;
+    assert_eq!((continued(&second, "sent"), second.count("suspect")), (failed, suspect), "{}", second.text());
+    let third = lab.run(&["--only-failed", "--retry-on", "suspect"]).await;
+    assert_eq!((continued(&third, "sent"), third.count("suspect")), (suspect, 0), "{}", third.text());
+    third.assert_complete(20);
+}
+
+/// Why a run is refused, and what it leaves alone.
+async fn refused(lab: &Lab, inputs: &[&str]) -> String {
+    let creates = lab.tally().creates;
+    let ran = lab.run(inputs).await;
+    assert_eq!((ran.exit, lab.tally().creates), (2, creates), "{}", ran.text());
+    ran.text()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_continued_is_refused() {
+    let lab = Lab::new(MINUTE, SOME).await;
+    let text = refused(&lab, &["--only-failed"]).await;
+    assert!(text.contains("report.json` is not there"), "{text}");
+
+    assert_eq!(lab.run(&["--retries", "0"]).await.exit, 7);
+    let (report, results) = (lab.out().join("report.json"), lab.out().join("results.jsonl"));
+    let text = std::fs::read_to_string(&report).unwrap();
+    for (from, to, why) in [
+        (r#""status": "completed""#, r#""status": "in_progress""#, "running"),
+        (r#""outcome": "failed""#, r#""outcome": "uncollected""#, "ended as `uncollected`"),
+        (r#""provider": "openai""#, r#""provider": "anthropic""#, "at the provider `anthropic`"),
+    ] {
+        assert!(text.contains(from), "{from} {text}");
+        std::fs::write(&report, text.replace(from, to)).unwrap();
+        let said = refused(&lab, &["--only-failed"]).await;
+        assert!(said.contains(why), "{said}");
+        assert!(results.exists() && report.exists(), "all stays where it is");
+    }
+    std::fs::write(&report, &text).unwrap();
+
+    let lines = std::fs::read_to_string(lab.requests()).unwrap();
+    lab.ask(&format!("{lines}{}", lines.lines().next().unwrap().replace("\"custom_id\":\"", "\"custom_id\":\"new-")));
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("1 request of `") && said.contains("has no line in the results"), "{said}");
+    // The report that was set aside is the one that the next try continues.
+    lab.ask(&lines.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("1 line of the results is of no request"), "{said}");
+    lab.ask(&lines);
+    let ran = lab.run(&["--only-failed"]).await;
+    assert_eq!((ran.exit, ran.count("succeeded")), (0, 20), "{}", ran.text());
+}
+
+#[cfg(unix)]
+#[tokio::test(start_paused = true)]
+async fn a_link_in_place_of_the_results_is_not_followed() {
+    let (lab, _) = some_failed(Dialect::Openai, SOME).await;
+    let (results, elsewhere) = (lab.out().join("results.jsonl"), lab.dir.path().join("elsewhere"));
+    std::fs::rename(&results, &elsewhere).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &results).unwrap();
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("no `results.jsonl` beside it"), "{said}");
+    assert!(Path::new(&elsewhere).exists());
+}
