@@ -70,7 +70,7 @@ mod tests {
     use crate::attachment::{Attachment, By, Owner};
     use crate::formats::samples::{self, HOSTILE};
     use crate::inert_json::testing::is_inert;
-    use crate::report::{FilePage, Sample, ShardReport};
+    use crate::report::{Continued, FilePage, Sample, ShardReport};
 
     #[test]
     fn hostile_text_stays_what_it_is() {
@@ -192,6 +192,7 @@ mod tests {
         let (endpoint, model, key) = ("/v1/embeddings".to_owned(), Some("m".to_owned()), None);
         report.requests.pages = vec![FilePage { file: "a".to_owned(), url: "b".to_owned() }];
         report.samples = vec![Sample::default()];
+        report.continued = Some(Continued::default());
         report.shards = vec![ShardReport { endpoint, model, requests: 1, bytes: 9, key, batch_id: None }];
         let json: Value = serde_json::from_str(&render(&report)).unwrap();
         compare(json.as_object().unwrap(), &documented("The report").unwrap(), "The report");
