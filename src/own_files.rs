@@ -23,6 +23,11 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     if opened.is_file() { Ok(file) } else { Err(strange(path, opened.file_type(), "a file")) }
 }
 
+/// Opens a file to read it.
+pub(crate) fn read(path: &Path) -> io::Result<File> {
+    open(path, OpenOptions::new().read(true))
+}
+
 /// Creates an empty file in the place of whatever has its name. A link that has it is removed, not followed.
 pub(crate) fn create(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {

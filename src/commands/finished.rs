@@ -3,8 +3,7 @@
 //! The report may come from anywhere, so all of it is untrusted text. The only files that are read are
 //! the report and those beside it that have the names which a run gives them.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -39,7 +38,7 @@ impl Finished {
         let path = if at.is_dir() || at == Path::new(OUTPUT_DIR) { at.join(REPORT) } else { at.to_owned() };
         let about = |what: &str| Error::usage(format!("The report `{}` {what}.", path.display()));
         let mut json = Vec::new();
-        let length = open(&path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut json));
+        let length = own_files::read(&path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut json));
         let length = length.map_err(|error| match error.kind() {
             ErrorKind::NotFound => about("is not there"),
             _ => about("cannot be read").because(error),
@@ -73,9 +72,4 @@ impl Finished {
         let results = AnswersFile { path, what, attempt: 0, batch: 0, batch_id, endpoint, work: None };
         Ok((results, dialects::choose(name).dialect.answers()))
     }
-}
-
-/// Opens a file, and waits for no pipe.
-fn open(path: &Path) -> io::Result<File> {
-    own_files::open(path, OpenOptions::new().read(true))
 }

@@ -20,7 +20,7 @@ use std::io::Write;
 
 pub(crate) use self::answers_csv::NAME as ANSWERS_CSV;
 pub(crate) use self::results_jsonl::NAME as RESULTS_JSONL;
-pub(crate) use self::selection::NAME as KEPT_JSONL;
+pub(crate) use self::selection::KEPT_JSONL;
 
 use super::reread::Line;
 use super::row::Row;

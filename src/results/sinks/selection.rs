@@ -9,8 +9,8 @@ use crate::report::Prospect;
 use crate::results::row::{Outcome, Retry};
 use crate::results::{Results, advice, unwritable};
 
-/// The name of the file that gets the lines that are kept.
-pub(crate) const NAME: &str = "kept.jsonl";
+/// The name of the file that gets the lines that are kept. It is among the downloads, and removed with them.
+pub(crate) const KEPT_JSONL: &str = "kept.jsonl";
 
 /// The selection so far.
 pub(super) struct Selection<'a> {
@@ -31,7 +31,7 @@ enum Fate {
 impl<'a> Selection<'a> {
     /// Writes the lines that are kept to a file that `open` begins.
     pub(super) fn new(open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>) -> Result<Self, Error> {
-        Ok(Self { kept: open(NAME)?, results: Results::default() })
+        Ok(Self { kept: open(KEPT_JSONL)?, results: Results::default() })
     }
 }
 
