@@ -358,7 +358,11 @@ impl Event {
             }
             Self::Selected { requests, kept, report } => {
                 let kept = counted(*kept, "answer is", "answers are");
-                format!("Sending {} that failed; {kept} kept from {report}", requests_count(*requests))
+                let sending = match requests {
+                    0 => "Nothing is sent again".to_owned(),
+                    _ => format!("Sending {} that failed", requests_count(*requests)),
+                };
+                format!("{sending}; {kept} kept from {report}")
             }
             Self::Retrying { requests, attempt } => {
                 format!("Resending {} (attempt {attempt})", requests_count(*requests))

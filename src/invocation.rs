@@ -29,6 +29,8 @@ pub(crate) struct Invocation {
     rerun: Option<Reuse>,
     /// The requests, where commands about them can be printed.
     requests: Option<Requests>,
+    /// Whether the command continues another run, as another one that attaches to its batches has to do.
+    continues: bool,
     /// Inputs that were typed and are not printed.
     unprinted: Vec<&'static str>,
 }
@@ -64,7 +66,14 @@ impl Invocation {
         if let Some(path) = &connection.ca_file {
             flags += &format!(" --ca-file {}", shell_word(&path.display().to_string()));
         }
-        Self { connection: Some(flags), output_dir: OUTPUT_DIR.into(), rerun: None, requests: None, unprinted }
+        Self {
+            connection: Some(flags),
+            output_dir: OUTPUT_DIR.into(),
+            rerun: None,
+            requests: None,
+            continues: false,
+            unprinted,
+        }
     }
 
     /// Of a command that keeps its results and its journal here.
@@ -77,6 +86,21 @@ impl Invocation {
     #[must_use]
     pub(crate) fn of_run(self, reuse: Reuse, requests: Option<Requests>) -> Self {
         Self { rerun: Some(reuse), requests, ..self }
+    }
+
+    /// Of a run that continues another.
+    #[must_use]
+    pub(crate) fn of_continuation(self) -> Self {
+        Self { continues: true, ..self }
+    }
+
+    /// How another run attaches to the same batches: what to type, as the end of a sentence.
+    pub(crate) fn attach(&self) -> String {
+        match self.only_failed() {
+            _ if !self.continues => "run again with the same requests to attach".to_owned(),
+            Some(again) => format!("run `{again}` again to attach"),
+            None => "run again with the same requests and `only-failed` to attach".to_owned(),
+        }
     }
 
     /// Of a run whose provider is a sandbox in this process.
@@ -220,6 +244,7 @@ pub(crate) mod samples {
             output_dir: super::OUTPUT_DIR.into(),
             rerun: Some(Reuse::Active),
             requests: None,
+            continues: false,
             unprinted: Vec::new(),
         }
     }

@@ -50,7 +50,7 @@ pub(super) fn take(wanted: &OnlyFailed, dir: &Directory<'_>, api: &Api) -> Resul
     let own = dir.path.join(REPORT);
     let mut run = match wanted {
         OnlyFailed::No => return dir.set_aside().map(|_| None),
-        OnlyFailed::Of(path) if !is_same(path, &own) => settled(Finished::read(path)?)?,
+        OnlyFailed::Of(path) if !is_same(path, &own) => settled(read(path)?)?,
         OnlyFailed::Last | OnlyFailed::Of(_) => last(&own, &dir.earlier)?,
     };
     is_of(&run, api)?;
@@ -70,12 +70,19 @@ fn is_same(path: &Path, own: &Path) -> bool {
     named.is_some() && (named == real(own) || named == own.parent().and_then(real)) || path == own
 }
 
+/// The run that left this report.
+fn read(path: &Path) -> Result<Finished, Error> {
+    let needs = "`only-failed` needs the `report.json` of an earlier run with its `results.jsonl` beside it. \
+                 `--only-failed=PATH` names one elsewhere.";
+    Finished::read(path).map_err(|error| error.hint(needs))
+}
+
 /// The last run in a directory that left results; if the last one left none and was itself such a
 /// continuation, the run that it continued.
 fn last(own: &Path, journal: &[Line]) -> Result<Finished, Error> {
-    match (Finished::read(own).and_then(settled), continued(journal)) {
+    match (read(own).and_then(settled), continued(journal)) {
         (Ok(run), _) => Ok(run),
-        (Err(_), Some(path)) => settled(Finished::read(&path)?),
+        (Err(_), Some(path)) => settled(read(&path)?),
         (Err(error), None) => Err(error),
     }
 }

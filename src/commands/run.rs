@@ -109,7 +109,10 @@ impl<'a> Run<'a> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
-        plan.extras.extend(earlier.as_ref().map(Earlier::extra));
+        if let Some(earlier) = &earlier {
+            plan.extras.push(earlier.extra());
+            dir.how = dir.how.of_continuation();
+        }
         dir.junit.clone_from(&plan.showing.junit);
         dir.report.max_failed = plan.allowed.failed.to_string();
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());

@@ -243,7 +243,8 @@ fn rows(report: &Report) -> Vec<Line> {
         rows.push(("", format!("and {} more, in the report", report.batches.len() - MOST_ROWS)));
     }
     rows.extend(report.continued.as_ref().map(|earlier| {
-        let (kept, sent) = (counted(earlier.kept, "request", "requests"), thousands(earlier.sent));
+        let kept = counted(earlier.kept, "request", "requests");
+        let sent = if earlier.sent == 0 { "nothing".to_owned() } else { thousands(earlier.sent) };
         ("Kept", format!("{kept} from {}; {sent} sent again", flat(&earlier.report, LONGEST_SENTENCE)))
     }));
     rows.extend(tokens(report).map(|tokens| ("Tokens", tokens)));

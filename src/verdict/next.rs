@@ -25,7 +25,7 @@ pub(super) fn come_back(all: &[&str], over: &[&str], ours: &[&str], how: &Invoca
     let Some(collect) = how.collect(all) else { return vec![GONE.to_owned()] };
     let mut ways = Vec::new();
     if matches!(how.rerun(), Some(Reuse::Active | Reuse::Finished)) {
-        ways.push("run again with the same requests to attach".to_owned());
+        ways.push(how.attach());
     }
     ways.push(format!("collect with `{collect}`"));
     if let Some(cancel) = how.cancel(ours).filter(|_| !ours.is_empty()) {

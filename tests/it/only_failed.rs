@@ -82,6 +82,8 @@ async fn a_continuation_that_is_broken_off_is_resumed_from_the_same_results() {
         let broken = lab.run_signalled(&[&left[..], &[timeout]].concat(), &signals).await;
         assert!(["cancelled", "detached"].contains(&broken.outcome()), "{}", broken.text());
         assert!(broken.results.is_empty() && lab.is_anything_running());
+        let hints = broken.report["hints"].to_string();
+        assert!(hints.contains("--only-failed") && hints.contains("again to attach"), "{hints}");
 
         let last = lab.run(&["--only-failed"]).await;
         assert_eq!(
