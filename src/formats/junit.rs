@@ -199,6 +199,7 @@ mod tests {
 
     use super::{Case, Fared, Suspicion, Why, render};
     use crate::formats::samples::{self, HOSTILE};
+    use crate::formats::tests::leave;
     use crate::report::Report;
     use crate::text::deceives;
 
@@ -258,7 +259,7 @@ mod tests {
     #[test]
     fn what_a_test_tab_gets_of_each_kind_of_row() {
         let (xml, _) = page(&samples::partial(), Some(&rows("eval-1")));
-        samples::leave("rows.junit.xml", &xml);
+        leave("rows.junit.xml", &xml);
         insta::with_settings!({ snapshot_path => "../../tests/reports", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("rows.junit.xml", xml);
         });
@@ -275,7 +276,7 @@ mod tests {
             for (number, text) in HOSTILE.iter().copied().chain(["]]>", "\u{fffe}\u{ffff}", "&#x1;"]).enumerate() {
                 let pages = [Some(&*rows(text)), None].map(|rows| page(&sample(text), rows));
                 for (what, (xml, _)) in ["rows", "kinds"].iter().zip(&pages) {
-                    samples::leave(&format!("{kind}-{what}-{number:02}.junit.xml"), xml);
+                    leave(&format!("{kind}-{what}-{number:02}.junit.xml"), xml);
                     assert!(xml.lines().all(|line| runner::command(line).is_none()), "{xml}");
                     assert!(!xml.chars().any(|c| deceives(c) && c != '\n'), "{xml:?}");
                 }

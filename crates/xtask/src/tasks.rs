@@ -67,7 +67,7 @@ pub(crate) const TASKS: [Task; 21] = [
     },
     Task {
         name: "render",
-        what: "summaries are drawn as GitHub does, fit on a screen, and hostile text changes nothing",
+        what: "summaries are drawn as GitHub does, fit on a screen, hostile text changes nothing, the README's picture is current",
         group: Group::Ci,
         run: || script("render"),
     },

@@ -40,13 +40,6 @@ pub(crate) const HOSTILE: &[&str] = &[
     " ",
 ];
 
-/// Leaves what a format made where a check outside of these tests asks for it: `.ci/render`, `.ci/junit`.
-pub(crate) fn leave(file: &str, text: &str) {
-    #[expect(clippy::disallowed_methods, reason = "no input of the product's")]
-    let Ok(dir) = std::env::var("BATCHSTEP_TEST_PAGES") else { return };
-    std::fs::write(std::path::Path::new(&dir).join(file), text).unwrap();
-}
-
 pub(crate) fn set_verdict(report: &mut Report, outcome: Outcome, exit: Exit, reason: &str) {
     (report.outcome, report.exit_code, report.reason) = (outcome, exit.code(), reason.to_owned());
 }
