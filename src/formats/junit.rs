@@ -199,6 +199,7 @@ mod tests {
 
     use super::{Case, Fared, Suspicion, Why, render};
     use crate::formats::samples::{self, HOSTILE};
+    use crate::formats::tests::leave;
     use crate::report::Report;
     use crate::text::deceives;
 
@@ -258,6 +259,7 @@ mod tests {
     #[test]
     fn what_a_test_tab_gets_of_each_kind_of_row() {
         let (xml, _) = page(&samples::partial(), Some(&rows("eval-1")));
+        leave("rows.junit.xml", &xml);
         insta::with_settings!({ snapshot_path => "../../tests/reports", prepend_module_to_snapshot => false }, {
             insta::assert_snapshot!("rows.junit.xml", xml);
         });
@@ -268,11 +270,13 @@ mod tests {
         let shape = |suites: &Suites| -> Vec<usize> {
             suites.test_suites.iter().flat_map(|suite| [suite.properties.len(), suite.test_cases.len()]).collect()
         };
-        for sample in [samples::hostile, samples::everywhere] {
+        for (kind, sample) in [("hostile", samples::hostile as fn(&str) -> Report), ("everywhere", samples::everywhere)]
+        {
             let tame = [Some(&*rows("tame")), None].map(|rows| shape(&page(&sample("tame"), rows).1));
-            for text in HOSTILE.iter().copied().chain(["]]>", "\u{fffe}\u{ffff}", "&#x1;"]) {
+            for (number, text) in HOSTILE.iter().copied().chain(["]]>", "\u{fffe}\u{ffff}", "&#x1;"]).enumerate() {
                 let pages = [Some(&*rows(text)), None].map(|rows| page(&sample(text), rows));
-                for (xml, _) in &pages {
+                for (what, (xml, _)) in ["rows", "kinds"].iter().zip(&pages) {
+                    leave(&format!("{kind}-{what}-{number:02}.junit.xml"), xml);
                     assert!(xml.lines().all(|line| runner::command(line).is_none()), "{xml}");
                     assert!(!xml.chars().any(|c| deceives(c) && c != '\n'), "{xml:?}");
                 }

@@ -118,11 +118,16 @@ mod tests {
     use super::{Format, junit, markdown_comment, markdown_failure, took};
     use crate::error::Outcome;
 
-    /// Leaves a page where `.ci/render` asks for it, which draws it as GitHub does.
-    fn draw(name: &str, page: &str) {
+    /// Leaves what a format made where a check outside of these tests asks for it: `.ci/render`, `.ci/junit`.
+    pub(super) fn leave(file: &str, text: &str) {
         #[expect(clippy::disallowed_methods, reason = "no input of the product's")]
         let Ok(dir) = std::env::var("BATCHSTEP_TEST_PAGES") else { return };
-        std::fs::write(std::path::Path::new(&dir).join(format!("{name}.md")), page).unwrap();
+        std::fs::write(std::path::Path::new(&dir).join(file), text).unwrap();
+    }
+
+    /// Leaves a summary or a comment where `.ci/render` asks for it, which draws it as GitHub does.
+    fn draw(name: &str, page: &str) {
+        leave(&format!("{name}.md"), page);
     }
 
     #[test]
@@ -148,7 +153,9 @@ mod tests {
                 for (kind, format) in [("md", Format::Markdown), ("txt", Format::Text), ("json", Format::Json)] {
                     insta::assert_snapshot!(format!("{name}.{kind}"), format.render(&report));
                 }
-                insta::assert_snapshot!(format!("{name}.junit.xml"), junit(&report, None));
+                let cases = junit(&report, None);
+                leave(&format!("{name}.junit.xml"), &cases);
+                insta::assert_snapshot!(format!("{name}.junit.xml"), cases);
                 let comment = markdown_comment(&report, 65_000);
                 draw(name, &Format::Markdown.render(&report));
                 draw(&format!("{name}.comment"), &comment);

@@ -5,35 +5,15 @@
 //
 //     node render.js PAGES PICTURES
 import { mkdirSync, readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import puppeteer from 'puppeteer-core';
-import rehypeRaw from 'rehype-raw';
-import rehypeSanitize, { defaultSchema } from 'rehype-sanitize';
-import rehypeStringify from 'rehype-stringify';
-import remarkGfm from 'remark-gfm';
-import { remarkAlert } from 'remark-github-blockquote-alert';
-import remarkParse from 'remark-parse';
-import remarkRehype from 'remark-rehype';
-import { unified } from 'unified';
+import { asWritten, drawn, html, sanitized, style } from './markdown.js';
 
 const WIDTH = 1012;
 const SCREEN = 500;
 const FIT_ON_A_SCREEN = /^(all-well|attached|simulated|skipped|pending|detached)(\.comment)?$/;
 const [pages, pictures] = process.argv.slice(2);
-const css = createRequire(import.meta.url).resolve('github-markdown-css/github-markdown-light.css');
-const style = `${readFileSync(css, 'utf8')} body{margin:0} article{box-sizing:border-box;padding:16px}`;
-
-const processor = (...plugins) => {
-  const parser = unified().use(remarkParse).use(remarkGfm, { singleTilde: false });
-  const [remark, rehype] = plugins;
-  if (remark) parser.use(remark);
-  const raw = parser.use(remarkRehype, { allowDangerousHtml: true }).use(rehypeRaw);
-  return (rehype ? raw.use(rehype, defaultSchema) : raw).use(rehypeStringify);
-};
-// GitHub sanitizes what authors write before it draws alerts, whose elements the sanitizer would remove.
-const [asWritten, sanitized, drawn] = [processor(), processor(null, rehypeSanitize), processor(remarkAlert)];
-const html = (markdown, how) => String(how.processSync(markdown));
+const css = `${style('light')} article{box-sizing:border-box;padding:16px}`;
 
 /** The elements of a page in their order, without what is in them. */
 const elements = (markdown, how) => [...html(markdown, how).matchAll(/<\/?([a-z0-9]+)/g)].map(([tag]) => tag).join(' ');
@@ -68,7 +48,7 @@ for (const name of names) {
   }
   await tab.setViewport({ width: WIDTH, height: SCREEN });
   await tab.setContent(
-    `<!doctype html><meta charset="utf-8"><style>${style}</style><article class="markdown-body">${html(markdown, drawn)}`,
+    `<!doctype html><meta charset="utf-8"><style>${css}</style><article class="markdown-body">${html(markdown, drawn)}`,
   );
   const height = await tab.evaluate(() => Math.ceil(document.querySelector('article').getBoundingClientRect().height));
   await tab.screenshot({ path: join(pictures, `${name}.png`), fullPage: true });

@@ -26,7 +26,7 @@ enum Group {
 }
 
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
-pub(crate) const TASKS: [Task; 19] = [
+pub(crate) const TASKS: [Task; 21] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
     Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
@@ -54,8 +54,20 @@ pub(crate) const TASKS: [Task; 19] = [
         run: || script("github-schemas"),
     },
     Task {
+        name: "junit",
+        what: "JUnit's XML matches the schema of Jenkins' xUnit plugin",
+        group: Group::Ci,
+        run: || script("junit"),
+    },
+    Task {
+        name: "recipes",
+        what: "the recipes of docs/results.md print what the page shows",
+        group: Group::Ci,
+        run: || script("recipes"),
+    },
+    Task {
         name: "render",
-        what: "summaries are drawn as GitHub does, fit on a screen, and hostile text changes nothing",
+        what: "summaries are drawn as GitHub does, fit on a screen, hostile text changes nothing, the README's picture is current",
         group: Group::Ci,
         run: || script("render"),
     },
