@@ -28,6 +28,8 @@ pub(crate) struct RequestLine<'l> {
     pub inputs: u64,
     /// What is wrong with it by itself.
     pub findings: Vec<Finding>,
+    /// What is unusual about it, in sentences that many lines may share. It is sent nevertheless.
+    pub warnings: Vec<String>,
 }
 
 /// Whether the dialect knows an endpoint.

@@ -11,12 +11,14 @@ mod answer;
 mod batch;
 mod call;
 mod capabilities;
+mod fields;
 mod intake;
 mod line;
 pub(crate) mod openai;
 mod other_lines;
 mod refusal;
 mod rules;
+mod turns;
 mod vendors;
 
 use std::fmt::Debug;

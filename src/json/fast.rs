@@ -233,6 +233,12 @@ fn special(bytes: &[u8], at: usize) -> Option<usize> {
     memchr::memchr2(b'"', b'\\', bytes.get(far..)?).map(|at| far + at)
 }
 
+/// A number of a few digits and nothing else.
+fn whole_number(text: &str) -> Option<u64> {
+    let is_plain = text.len() < 19 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_plain { text.parse().ok() } else { None }
+}
+
 /// The length of the number that `bytes` begin with.
 fn number(bytes: &[u8]) -> Option<usize> {
     let digits = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -266,7 +272,10 @@ impl<'de> Deserializer<'de> for &mut Skim<'de> {
             b'[' => self.within(b']', |items| visitor.visit_seq(items)),
             _ => {
                 self.word()?;
-                self.exactly(from, visitor)
+                match whole_number(&self.text[from..self.at]) {
+                    Some(number) => visitor.visit_u64(number),
+                    None => self.exactly(from, visitor),
+                }
             }
         }
     }
@@ -276,9 +285,18 @@ impl<'de> Deserializer<'de> for &mut Skim<'de> {
         visitor.visit_unit()
     }
 
+    /// Says whether there is something to look into. serde_json says `visit_some` of every value but `null`, so that
+    /// a visitor knows who reads: what is inside is looked into here, where that is cheap, and nowhere else.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsure> {
+        match self.peek()? {
+            b'[' | b'{' => visitor.visit_newtype_struct(self),
+            _ => visitor.visit_some(self),
+        }
+    }
+
     // What is asked for by its type gets what there is, or serde_json after all.
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
         newtype_struct seq tuple tuple_struct map struct enum identifier
     }
 }

@@ -3,7 +3,10 @@
 use serde::de::MapAccess;
 use serde_json::Value;
 
+use super::fields::{FIELDS, warnings};
 use super::{ENDPOINT, VERSION, conversions};
+use crate::dialects::fields::{self, Noticed};
+use crate::dialects::turns::{FillTurns, Turns};
 use crate::dialects::{Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -45,6 +48,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
         row.add_findings(rules, &mut request.findings);
+        request.warnings = warnings(&row.params.fields);
         if is_current(rules) {
             request.findings.extend(refused_block(line));
         }
@@ -70,14 +74,16 @@ struct Row<'de> {
 
 /// The parameters of a request, as far as they are looked into.
 #[derive(Debug, Default)]
-struct Params<'de> {
+pub(super) struct Params<'de> {
     model: Seen<'de>,
     max_tokens: Seen<'de>,
-    messages: Seen<'de>,
+    pub(super) messages: Turns<'de>,
     stream: Seen<'de>,
     temperature: Seen<'de>,
     top_p: Seen<'de>,
     top_k: Seen<'de>,
+    /// What its fields look like.
+    pub(super) noticed: Noticed,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -106,17 +112,32 @@ impl<'de> Fields<'de> for Row<'de> {
 
 impl<'de> Fields<'de> for Params<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let known = fields::find(FIELDS, key);
+        let mut other = Seen::Absent;
         let field = match key {
+            "messages" => {
+                map.next_value_seed(FillTurns(&mut self.messages))?;
+                if let Some(at) = known {
+                    self.noticed.known(FIELDS, at, &self.messages.seen);
+                }
+                return Ok(());
+            }
             "model" => &mut self.model,
             "max_tokens" => &mut self.max_tokens,
-            "messages" => &mut self.messages,
             "stream" => &mut self.stream,
             "temperature" => &mut self.temperature,
             "top_p" => &mut self.top_p,
             "top_k" => &mut self.top_k,
-            _ => return skip(map),
+            _ if known.is_none() => {
+                self.noticed.unknown(key);
+                return skip(map);
+            }
+            _ => &mut other,
         };
         *field = map.next_value()?;
+        if let Some(at) = known {
+            self.noticed.known(FIELDS, at, field);
+        }
         Ok(())
     }
 }
@@ -155,8 +176,9 @@ impl Params<'_> {
             let finding = Finding::new(described(&self.max_tokens), expected, "write a whole number above 0");
             findings.push(finding.of("params.max_tokens"));
         }
-        if !matches!(self.messages, Seen::Array { len: 1.., .. }) {
-            let finding = Finding::new(described(&self.messages), "each request has messages", "write at least one");
+        if !matches!(self.messages.seen, Seen::Array { len: 1.., .. }) {
+            let finding =
+                Finding::new(described(&self.messages.seen), "each request has messages", "write at least one");
             findings.push(finding.of("params.messages"));
         }
         if self.stream == Seen::Bool(true) {

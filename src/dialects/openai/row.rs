@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::conversions;
-use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
+use super::body::Body;
+use super::endpoints::{self, Content, EMBEDDINGS, Endpoint};
+use super::{conversions, fields};
 use crate::dialects::{
     Addressed, Endpoints, Familiar, Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
 };
@@ -51,7 +52,7 @@ fn check<'l>(row: &mut Row<'l>, rules: &'l Rules, request: &mut RequestLine<'l>)
     let url = row.url.take_text();
     request.endpoint = match (addressed, url, chosen) {
         (Addressed::ByBatch, url, Some(chosen)) => {
-            check_body(row, url.as_deref().unwrap_or(chosen), request);
+            check_body(row, url.as_deref().unwrap_or(chosen), rules, request);
             Some(Cow::Borrowed(chosen))
         }
         (_, Some(url), _) => {
@@ -71,7 +72,7 @@ fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<
         request.findings.push(finding.of("url"));
         return;
     }
-    check_body(row, url, request);
+    check_body(row, url, rules, request);
     if let Some(chosen) = rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
         let expected = format!("the chosen endpoint is {}", quoted(chosen));
         request.findings.push(Finding::new(quoted(url), expected, "change one of them").of("url"));
@@ -79,9 +80,12 @@ fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<
 }
 
 /// Whether the body holds what its endpoint works on, as far as that is known.
-fn check_body(row: &Row<'_>, endpoint: &str, request: &mut RequestLine<'_>) {
+fn check_body(row: &Row<'_>, endpoint: &str, rules: &Rules, request: &mut RequestLine<'_>) {
     match endpoints::find(endpoint) {
-        Some(endpoint) => request.findings.extend(row.lacks(endpoint)),
+        Some(endpoint) => {
+            request.findings.extend(row.lacks(endpoint));
+            request.warnings = fields::warnings(&row.body.fields, endpoint.path, rules.endpoints);
+        }
         None => request.endpoint_is = Familiar::Unknown,
     }
 }
@@ -101,20 +105,6 @@ pub(crate) struct Row<'de> {
     /// What lines have that are no requests at all.
     marks: Marks,
     repeated: Option<&'static str>,
-}
-
-/// The parameters of a request, as far as they are looked into.
-#[derive(Debug, Default)]
-struct Body<'de> {
-    /// The model.
-    model: Seen<'de>,
-    /// What is embedded.
-    input: Seen<'de>,
-    stream: Seen<'de>,
-    messages: Seen<'de>,
-    prompt: Seen<'de>,
-    image: Seen<'de>,
-    images: Seen<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -149,23 +139,6 @@ fn put<'de, A: MapAccess<'de>>(place: &mut Seen<'de>, map: &mut A) -> Result<boo
     Ok(matches!(std::mem::replace(place, map.next_value()?), Seen::Absent))
 }
 
-impl<'de> Fields<'de> for Body<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
-            "model" => &mut self.model,
-            "stream" => &mut self.stream,
-            "messages" => &mut self.messages,
-            "input" => &mut self.input,
-            "prompt" => &mut self.prompt,
-            "image" => &mut self.image,
-            "images" => &mut self.images,
-            _ => return skip(map),
-        };
-        *field = map.next_value()?;
-        Ok(())
-    }
-}
-
 impl<'de> Row<'de> {
     /// Reads a line into a value that holds nothing yet.
     fn read(line: &'de str, row: &mut Loose<'de, Self>) -> Result<(), Finding> {
@@ -189,7 +162,7 @@ impl<'de> Row<'de> {
             return self.marks.line().map(|line| line.finding(&conversions::OF_LINES));
         }
         let is_bare = self.method == Seen::Absent && self.url == Seen::Absent && self.custom_id.text().is_some();
-        let is_chat = matches!(self.body.fields.messages, Seen::Array { len: 1.., .. });
+        let is_chat = matches!(self.body.fields.messages.seen, Seen::Array { len: 1.., .. });
         if !is_bare || !is_chat || rules.addressed() == Addressed::ByBatch {
             return None;
         }
@@ -249,56 +222,6 @@ impl<'de> Row<'de> {
             Some(Finding::new(described(value), expected, fix).of(first.field()))
         });
         needs.chain(self.body.fields.lacks_model(endpoint.model)).collect()
-    }
-}
-
-impl<'de> Body<'de> {
-    fn add_findings(&self, findings: &mut Vec<Finding>) {
-        if self.stream == Seen::Bool(true) {
-            findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
-        }
-        // Whether it may be absent is for the endpoint to say.
-        findings.extend(if self.model.is_nothing() { None } else { self.no_model() });
-    }
-
-    fn lacks_model(&self, model: Model) -> Option<Finding> {
-        let is_needed = match model {
-            Model::Required => true,
-            Model::Optional => false,
-            Model::RequiredWithoutPrompt => self.prompt != Seen::Object,
-        };
-        self.no_model().filter(|_| is_needed && self.model.is_nothing())
-    }
-
-    fn no_model(&self) -> Option<Finding> {
-        no_text(&self.model, "each request names its model", "add it").map(|finding| finding.of("body.model"))
-    }
-
-    fn content(&self, content: Content) -> &Seen<'de> {
-        match content {
-            Content::Messages => &self.messages,
-            Content::Input => &self.input,
-            Content::Prompt => &self.prompt,
-            Content::Image => &self.image,
-            Content::Images => &self.images,
-        }
-    }
-
-    fn holds(&self, content: Content) -> bool {
-        match (content, self.content(content)) {
-            (Content::Messages, seen) => matches!(seen, Seen::Array { len: 1.., .. }),
-            (_, seen) => !seen.is_nothing(),
-        }
-    }
-
-    /// How many inputs an embeddings request has: a text is one, a list of
-    /// tokens is one, any other list has as many as elements.
-    fn embedding_inputs(&self) -> u64 {
-        match self.input {
-            Seen::Absent | Seen::Null => 0,
-            Seen::Array { len, of_numbers: false } => len,
-            _ => 1,
-        }
     }
 }
 

@@ -1,0 +1,108 @@
+//! The body of a request: its parameters, as far as they are looked into.
+
+use serde::de::MapAccess;
+
+use super::endpoints::{Content, Model};
+use super::fields::FIELDS;
+use crate::dialects::fields::{self, Noticed};
+use crate::dialects::turns::{FillTurns, Turns};
+use crate::dialects::{Finding, no_text};
+use crate::json::lenient::{Fields, Seen, skip};
+
+/// The parameters of a request, as far as they are looked into.
+#[derive(Debug, Default)]
+pub(super) struct Body<'de> {
+    /// The model.
+    pub(super) model: Seen<'de>,
+    /// What is embedded, or answered.
+    pub(super) input: Turns<'de>,
+    stream: Seen<'de>,
+    pub(super) messages: Turns<'de>,
+    prompt: Seen<'de>,
+    image: Seen<'de>,
+    images: Seen<'de>,
+    /// What its fields look like.
+    pub(super) noticed: Noticed,
+}
+
+impl<'de> Fields<'de> for Body<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let known = fields::find(FIELDS, key);
+        let mut other = Seen::Absent;
+        let field = match key {
+            "model" => &mut self.model,
+            "stream" => &mut self.stream,
+            "prompt" => &mut self.prompt,
+            "image" => &mut self.image,
+            "images" => &mut self.images,
+            "messages" | "input" => {
+                let turns = if key == "input" { &mut self.input } else { &mut self.messages };
+                map.next_value_seed(FillTurns(turns))?;
+                if let Some(at) = known {
+                    self.noticed.known(FIELDS, at, &turns.seen);
+                }
+                return Ok(());
+            }
+            _ if known.is_none() => {
+                self.noticed.unknown(key);
+                return skip(map);
+            }
+            _ => &mut other,
+        };
+        *field = map.next_value()?;
+        if let Some(at) = known {
+            self.noticed.known(FIELDS, at, field);
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Body<'de> {
+    pub(super) fn add_findings(&self, findings: &mut Vec<Finding>) {
+        if self.stream == Seen::Bool(true) {
+            findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
+        }
+        // Whether it may be absent is for the endpoint to say.
+        findings.extend(if self.model.is_nothing() { None } else { self.no_model() });
+    }
+
+    pub(super) fn lacks_model(&self, model: Model) -> Option<Finding> {
+        let is_needed = match model {
+            Model::Required => true,
+            Model::Optional => false,
+            Model::RequiredWithoutPrompt => self.prompt != Seen::Object,
+        };
+        self.no_model().filter(|_| is_needed && self.model.is_nothing())
+    }
+
+    fn no_model(&self) -> Option<Finding> {
+        no_text(&self.model, "each request names its model", "add it").map(|finding| finding.of("body.model"))
+    }
+
+    pub(super) fn content(&self, content: Content) -> &Seen<'de> {
+        match content {
+            Content::Messages => &self.messages.seen,
+            Content::Input => &self.input.seen,
+            Content::Prompt => &self.prompt,
+            Content::Image => &self.image,
+            Content::Images => &self.images,
+        }
+    }
+
+    pub(super) fn holds(&self, content: Content) -> bool {
+        match (content, self.content(content)) {
+            (Content::Messages, seen) => matches!(seen, Seen::Array { len: 1.., .. }),
+            (_, seen) => !seen.is_nothing(),
+        }
+    }
+
+    /// How many inputs an embeddings request has: a text is one, a list of
+    /// tokens is one, any other list has as many as elements.
+    pub(super) fn embedding_inputs(&self) -> u64 {
+        match self.input.seen {
+            Seen::Absent | Seen::Null => 0,
+            Seen::Array { len, of_numbers: false } => len,
+            _ => 1,
+        }
+    }
+}
