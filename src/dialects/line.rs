@@ -78,7 +78,7 @@ pub(crate) struct Finding {
     pub(crate) fix: String,
     /// The shell command that fixes the file. It ends where the file's name comes, and prints what is right unless it
     /// is git's, which changes the file.
-    pub(crate) command: Option<Cow<'static, str>>,
+    pub(crate) command: Option<Box<Cow<'static, str>>>,
 }
 
 impl Finding {
@@ -96,7 +96,7 @@ impl Finding {
 
     /// The same, with the command that fixes the file.
     pub(crate) fn made_right_by(mut self, command: impl Into<Cow<'static, str>>) -> Self {
-        self.command = Some(command.into());
+        self.command = Some(Box::new(command.into()));
         self
     }
 

@@ -11,7 +11,6 @@ mod answer;
 mod batch;
 mod call;
 mod capabilities;
-mod fields;
 mod intake;
 mod line;
 pub(crate) mod openai;
@@ -20,6 +19,7 @@ mod refusal;
 mod rules;
 mod turns;
 mod vendors;
+mod vocabulary;
 
 use std::fmt::Debug;
 
@@ -36,7 +36,9 @@ use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
 pub(crate) use self::other_lines::{Commands, Marks};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
+pub(crate) use self::vocabulary::{Field, Noticed, Vocabulary, types};
 
+pub(crate) use self::turns::{FillTurns, Notes, Sight};
 pub(crate) use self::vendors::{Key, Variable, Vendor};
 use crate::error::Error;
 use crate::values::Secret;

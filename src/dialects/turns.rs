@@ -30,15 +30,6 @@ pub(crate) enum Sight {
     Repeated = 32,
 }
 
-/// The `messages` or the `input` of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Turns<'de> {
-    /// What it is as a whole.
-    pub(crate) seen: Seen<'de>,
-    /// What is in it.
-    pub(crate) notes: Notes<'de>,
-}
-
 /// What was seen in messages. It shows as nothing: it is not read from all lines.
 #[derive(Default)]
 pub(crate) struct Notes<'de> {
@@ -59,27 +50,30 @@ impl<'de> Notes<'de> {
         self.sights & sight as u8 != 0
     }
 
+    /// Whether there is nothing to say of them.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.sights == 0 && self.odd_role.is_none()
+    }
+
     fn add(&mut self, sight: Sight) {
         self.sights |= sight as u8;
     }
 
-    fn add_role(&mut self, role: Seen<'de>) {
-        let Seen::Text(role) = role else { return };
+    #[inline]
+    fn add_role(&mut self, role: Cow<'de, str>) {
         if self.odd_role.is_none() && !ROLES.contains(&&*role) {
             self.odd_role = Some(role);
         }
     }
 }
 
-/// Reads messages into their place.
-pub(crate) struct FillTurns<'a, 'de>(pub(crate) &'a mut Turns<'de>);
+/// Reads the `messages` or the `input` of a request: what it is as a whole, and what is in it.
+pub(crate) struct FillTurns<'a, 'de>(pub(crate) &'a mut Seen<'de>, pub(crate) &'a mut Notes<'de>);
 
 impl<'de> DeserializeSeed<'de> for FillTurns<'_, 'de> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // Of a repeated key the last value counts.
-        *self.0 = Turns::default();
         deserializer.deserialize_option(self)
     }
 }
@@ -92,12 +86,12 @@ impl<'de> Visitor<'de> for FillTurns<'_, 'de> {
     }
 
     fn visit_none<E: Error>(self) -> Result<(), E> {
-        self.0.seen = Seen::Null;
+        *self.0 = Seen::Null;
         Ok(())
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.0.seen = Seen::deserialize(deserializer)?;
+        *self.0 = Seen::deserialize(deserializer)?;
         Ok(())
     }
 
@@ -106,12 +100,12 @@ impl<'de> Visitor<'de> for FillTurns<'_, 'de> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        self.0.seen = Seen::Object;
+        *self.0 = Seen::Object;
         pass_over(map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Turns { seen, notes } = self.0;
+        let Self(seen, notes) = self;
         let (mut len, mut of_numbers) = (0, false);
         while let Some(is_number) = seq.next_element_seed(Within(Level::Turn, len == 0, &mut *notes))? {
             of_numbers |= is_number;
@@ -185,26 +179,82 @@ impl<'de> Visitor<'de> for Within<'_, 'de> {
 }
 
 fn turn<'de, A: MapAccess<'de>>(mut map: A, notes: &mut Notes<'de>) -> Result<(), A::Error> {
-    let (mut role, mut content) = (Seen::Absent, 0);
+    let (mut roles, mut contents) = (0, 0);
     while let Some(Key(key)) = map.next_key()? {
         match &*key {
             "role" => {
-                if std::mem::replace(&mut role, map.next_value()?) != Seen::Absent {
-                    notes.add(Sight::Repeated);
-                }
+                map.next_value_seed(Role(&mut *notes))?;
+                roles += 1;
             }
             "content" => {
                 map.next_value_seed(Within(Level::Content, false, &mut *notes))?;
-                content += 1;
+                contents += 1;
             }
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }
-    if content > 1 {
+    if roles > 1 || contents > 1 {
         notes.add(Sight::Repeated);
     }
-    notes.add_role(role);
     Ok(())
+}
+
+/// Takes note of a role, if it is a text.
+struct Role<'a, 'de>(&'a mut Notes<'de>);
+
+impl<'de> DeserializeSeed<'de> for Role<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Role<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a role")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, role: &'de str) -> Result<(), E> {
+        self.0.add_role(Cow::Borrowed(role));
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, role: &str) -> Result<(), E> {
+        self.0.add_role(Cow::Owned(role.to_owned()));
+        Ok(())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        pass_over(map)
+    }
 }
 
 fn part<'de, A: MapAccess<'de>>(mut map: A, notes: &mut Notes<'de>) -> Result<(), A::Error> {

@@ -41,7 +41,7 @@ pub(super) fn recognize(part: &Part, dialect: &dyn Dialect) -> Option<Finding> {
 
 /// Whether a line is a mark that a merge left.
 pub(super) fn is_conflict_marker(line: &[u8]) -> bool {
-    let rest = |mark: &[u8]| line.strip_prefix(mark).map(|rest| rest.trim_ascii_end());
+    let rest = |mark: &[u8]| line.strip_prefix(mark).map(<[u8]>::trim_ascii_end);
     let named = [&b"<<<<<<<"[..], b">>>>>>>", b"|||||||"].into_iter().filter_map(rest);
     rest(b"=======").is_some_and(<[u8]>::is_empty) || named.into_iter().any(|rest| rest.is_empty() || rest[0] == b' ')
 }

@@ -18,6 +18,7 @@ fn check(dir: &Path, file: &str, provider: &str) -> Output {
 
 /// Checks a file, which has one fault, runs the command that the fault names, and checks what comes of it: so many
 /// requests. Returns what was found.
+#[expect(clippy::print_stderr, reason = "who runs the tests must learn what they did not try")]
 fn fixed(name: &str, bytes: &[u8], provider: &str, requests: usize) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join(name), bytes).expect("the file is written");

@@ -3,11 +3,8 @@
 //! The fields and their types are those of the vendor's own SDK (`anthropic` for Python 2.14,
 //! `types/message_create_params.py`, 2026-11).
 
-use super::row::Params;
-use crate::dialects::fields::types::{ANY, LIST, NUMBER, OBJECT, TEXT};
-use crate::dialects::fields::{Field, Noticed};
-use crate::dialects::quoted;
-use crate::dialects::turns::Sight;
+use crate::dialects::types::{ANY, LIST, NUMBER, OBJECT, TEXT};
+use crate::dialects::{Field, Notes, Noticed, Sight, Vocabulary, quoted};
 
 /// The one endpoint.
 const MESSAGES: u8 = 1;
@@ -32,7 +29,7 @@ const fn field(name: &'static str, takes: u8, at: u8) -> Field {
 
 /// The fields, by length and then by name. `temperature` and its like are only in the older version of the API.
 #[rustfmt::skip]
-pub(super) const FIELDS: &[Field] = &[
+pub(super) static VOCABULARY: Vocabulary = Vocabulary::new(&[
     field("n", ANY, ELSEWHERE),
     field("seed", ANY, ELSEWHERE),
     field("stop", ANY, ELSEWHERE),
@@ -72,19 +69,24 @@ pub(super) const FIELDS: &[Field] = &[
     field("max_output_tokens", ANY, ELSEWHERE),
     field("context_management", OBJECT, MESSAGES),
     field("max_completion_tokens", ANY, ELSEWHERE),
-];
+]);
+
+/// The API's own fields.
+static OWN: u64 = VOCABULARY.of(MESSAGES);
 
 /// What a request has that the API does not take, as far as is known.
-pub(super) fn warnings(params: &Params<'_>) -> Vec<String> {
+pub(super) fn warnings(fields: &Noticed, notes: &Notes<'_>) -> Vec<String> {
     let mut warnings = Vec::new();
-    for field in Noticed::of(FIELDS, params.noticed.present).filter(|field| field.at == ELSEWHERE) {
+    for field in VOCABULARY.named(fields.present & !OWN) {
         let instead =
             INSTEAD.iter().find(|(name, _)| *name == field.name).map(|(_, instead)| format!("write {instead}"));
         let fix = instead.unwrap_or_else(|| "remove it".to_owned());
         warnings.push(format!("`params.{}` is not for the Messages API: {fix}", field.name));
     }
-    params.noticed.warn(FIELDS, MESSAGES, "params.", &mut warnings);
-    let notes = &params.messages.notes;
+    fields.warn(&VOCABULARY, MESSAGES, "params.", &mut warnings);
+    if notes.is_plain() {
+        return warnings;
+    }
     let mut add = |found: &str, fix: &str| warnings.push(format!("`params.messages` {found}: {fix}"));
     if notes.has(Sight::Repeated) {
         add("has a message with two roles or two contents", "remove one");
@@ -102,8 +104,7 @@ pub(super) fn warnings(params: &Params<'_>) -> Vec<String> {
 mod tests {
     use insta::assert_snapshot;
 
-    use super::FIELDS;
-    use crate::dialects::fields::testing::assert_sorted;
+    use super::VOCABULARY;
     use crate::dialects::{Name, choose};
     use crate::requests::testing::checked;
 
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert_sorted(FIELDS);
+        VOCABULARY.assert_sorted();
     }
 
     #[test]

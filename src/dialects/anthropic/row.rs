@@ -3,11 +3,11 @@
 use serde::de::MapAccess;
 use serde_json::Value;
 
-use super::fields::{FIELDS, warnings};
+use super::fields::{VOCABULARY, warnings};
 use super::{ENDPOINT, VERSION, conversions};
-use crate::dialects::fields::{self, Noticed};
-use crate::dialects::turns::{FillTurns, Turns};
-use crate::dialects::{Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json};
+use crate::dialects::{
+    FillTurns, Finding, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, no_text, not_json,
+};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
 
@@ -48,7 +48,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
         row.add_findings(rules, &mut request.findings);
-        request.warnings = warnings(&row.params.fields);
+        request.warnings = warnings(&row.params.fields.noticed, &row.params.fields.notes);
         if is_current(rules) {
             request.findings.extend(refused_block(line));
         }
@@ -74,16 +74,18 @@ struct Row<'de> {
 
 /// The parameters of a request, as far as they are looked into.
 #[derive(Debug, Default)]
-pub(super) struct Params<'de> {
+struct Params<'de> {
     model: Seen<'de>,
     max_tokens: Seen<'de>,
-    pub(super) messages: Turns<'de>,
+    messages: Seen<'de>,
     stream: Seen<'de>,
     temperature: Seen<'de>,
     top_p: Seen<'de>,
     top_k: Seen<'de>,
     /// What its fields look like.
-    pub(super) noticed: Noticed,
+    noticed: Noticed,
+    /// What is in its messages.
+    notes: Notes<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -112,13 +114,13 @@ impl<'de> Fields<'de> for Row<'de> {
 
 impl<'de> Fields<'de> for Params<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let known = fields::find(FIELDS, key);
+        let known = VOCABULARY.find(key);
         let mut other = Seen::Absent;
         let field = match key {
             "messages" => {
-                map.next_value_seed(FillTurns(&mut self.messages))?;
+                map.next_value_seed(FillTurns(&mut self.messages, &mut self.notes))?;
                 if let Some(at) = known {
-                    self.noticed.known(FIELDS, at, &self.messages.seen);
+                    self.noticed.known(&VOCABULARY, at, &self.messages);
                 }
                 return Ok(());
             }
@@ -136,7 +138,7 @@ impl<'de> Fields<'de> for Params<'de> {
         };
         *field = map.next_value()?;
         if let Some(at) = known {
-            self.noticed.known(FIELDS, at, field);
+            self.noticed.known(&VOCABULARY, at, field);
         }
         Ok(())
     }
@@ -176,9 +178,8 @@ impl Params<'_> {
             let finding = Finding::new(described(&self.max_tokens), expected, "write a whole number above 0");
             findings.push(finding.of("params.max_tokens"));
         }
-        if !matches!(self.messages.seen, Seen::Array { len: 1.., .. }) {
-            let finding =
-                Finding::new(described(&self.messages.seen), "each request has messages", "write at least one");
+        if !matches!(self.messages, Seen::Array { len: 1.., .. }) {
+            let finding = Finding::new(described(&self.messages), "each request has messages", "write at least one");
             findings.push(finding.of("params.messages"));
         }
         if self.stream == Seen::Bool(true) {

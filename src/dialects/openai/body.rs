@@ -3,10 +3,8 @@
 use serde::de::MapAccess;
 
 use super::endpoints::{Content, Model};
-use super::fields::FIELDS;
-use crate::dialects::fields::{self, Noticed};
-use crate::dialects::turns::{FillTurns, Turns};
-use crate::dialects::{Finding, no_text};
+use super::fields::{Looks, VOCABULARY};
+use crate::dialects::{FillTurns, Finding, Notes, Noticed, no_text};
 use crate::json::lenient::{Fields, Seen, skip};
 
 /// The parameters of a request, as far as they are looked into.
@@ -15,19 +13,21 @@ pub(super) struct Body<'de> {
     /// The model.
     pub(super) model: Seen<'de>,
     /// What is embedded, or answered.
-    pub(super) input: Turns<'de>,
+    pub(super) input: Seen<'de>,
     stream: Seen<'de>,
-    pub(super) messages: Turns<'de>,
+    pub(super) messages: Seen<'de>,
     prompt: Seen<'de>,
     image: Seen<'de>,
     images: Seen<'de>,
     /// What its fields look like.
-    pub(super) noticed: Noticed,
+    noticed: Noticed,
+    /// What is in its messages or its input.
+    notes: Notes<'de>,
 }
 
 impl<'de> Fields<'de> for Body<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let known = fields::find(FIELDS, key);
+        let known = VOCABULARY.find(key);
         let mut other = Seen::Absent;
         let field = match key {
             "model" => &mut self.model,
@@ -37,9 +37,9 @@ impl<'de> Fields<'de> for Body<'de> {
             "images" => &mut self.images,
             "messages" | "input" => {
                 let turns = if key == "input" { &mut self.input } else { &mut self.messages };
-                map.next_value_seed(FillTurns(turns))?;
+                map.next_value_seed(FillTurns(turns, &mut self.notes))?;
                 if let Some(at) = known {
-                    self.noticed.known(FIELDS, at, &turns.seen);
+                    self.noticed.known(&VOCABULARY, at, turns);
                 }
                 return Ok(());
             }
@@ -51,13 +51,18 @@ impl<'de> Fields<'de> for Body<'de> {
         };
         *field = map.next_value()?;
         if let Some(at) = known {
-            self.noticed.known(FIELDS, at, field);
+            self.noticed.known(&VOCABULARY, at, field);
         }
         Ok(())
     }
 }
 
 impl<'de> Body<'de> {
+    /// What of it is looked at for warnings.
+    pub(super) fn looks(&self) -> Looks<'_, 'de> {
+        Looks { fields: &self.noticed, notes: &self.notes }
+    }
+
     pub(super) fn add_findings(&self, findings: &mut Vec<Finding>) {
         if self.stream == Seen::Bool(true) {
             findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
@@ -81,8 +86,8 @@ impl<'de> Body<'de> {
 
     pub(super) fn content(&self, content: Content) -> &Seen<'de> {
         match content {
-            Content::Messages => &self.messages.seen,
-            Content::Input => &self.input.seen,
+            Content::Messages => &self.messages,
+            Content::Input => &self.input,
             Content::Prompt => &self.prompt,
             Content::Image => &self.image,
             Content::Images => &self.images,
@@ -99,7 +104,7 @@ impl<'de> Body<'de> {
     /// How many inputs an embeddings request has: a text is one, a list of
     /// tokens is one, any other list has as many as elements.
     pub(super) fn embedding_inputs(&self) -> u64 {
-        match self.input.seen {
+        match self.input {
             Seen::Absent | Seen::Null => 0,
             Seen::Array { len, of_numbers: false } => len,
             _ => 1,

@@ -2,11 +2,8 @@
 //!
 //! The fields and their types are those of the vendor's own SDK (`openai` for Python 3.54, `types/`, 2026-11).
 
-use super::body::Body;
-use crate::dialects::fields::types::{ANY, BOOL, LIST, NUMBER, OBJECT, TEXT};
-use crate::dialects::fields::{Field, Noticed};
-use crate::dialects::turns::{Notes, Sight};
-use crate::dialects::{Endpoints, quoted};
+use crate::dialects::types::{ANY, BOOL, LIST, NUMBER, OBJECT, TEXT};
+use crate::dialects::{Endpoints, Field, Notes, Noticed, Sight, Vocabulary, quoted};
 
 const CHAT: u8 = 1;
 const RESPONSES: u8 = 2;
@@ -52,7 +49,7 @@ const fn field(name: &'static str, takes: u8, at: u8) -> Field {
 
 /// The fields, by length and then by name.
 #[rustfmt::skip]
-pub(super) const FIELDS: &[Field] = &[
+pub(super) static VOCABULARY: Vocabulary = Vocabulary::new(&[
     field("n", NUMBER, CHAT | COMPLETIONS),
     field("echo", BOOL, COMPLETIONS),
     field("seed", NUMBER, CHAT | COMPLETIONS),
@@ -111,50 +108,47 @@ pub(super) const FIELDS: &[Field] = &[
     field("prompt_cache_options", ANY, CHAT | RESPONSES),
     field("max_completion_tokens", NUMBER, CHAT),
     field("prompt_cache_retention", ANY, CHAT | RESPONSES),
-];
+]);
+
+/// What of a body is looked at.
+pub(super) struct Looks<'b, 'de> {
+    pub(super) fields: &'b Noticed,
+    pub(super) notes: &'b Notes<'de>,
+}
 
 /// What a body has that its endpoint does not take, as far as is known. A compatible server may take more than OpenAI
 /// does, so only what has a counterpart is a warning there.
-pub(super) fn warnings(body: &Body<'_>, endpoint: &str, endpoints: Endpoints) -> Vec<String> {
+pub(super) fn warnings(looks: &Looks<'_, '_>, endpoint: &str, endpoints: Endpoints) -> Vec<String> {
     let mut warnings = Vec::new();
     let Some((_, bit)) = ENDPOINTS.iter().find(|(path, _)| *path == endpoint) else { return warnings };
-    let here: u128 = MASKS[bit.trailing_zeros() as usize];
-    for field in Noticed::of(FIELDS, body.noticed.present & !here) {
-        let instead = INSTEAD.iter().find(|(at, name, _)| at == bit && *name == field.name);
+    for field in VOCABULARY.named(looks.fields.present & !MASKS[bit.trailing_zeros() as usize]) {
         let name = field.name;
-        match instead {
-            Some((.., instead)) => warnings.push(format!("`body.{name}` is not for `{endpoint}`: write {instead}")),
-            None if endpoints == Endpoints::Known => {
-                warnings.push(format!("`body.{name}` is not for `{endpoint}`: remove it"));
-            }
-            None => {}
-        }
+        let instead = INSTEAD.iter().find(|(at, other, _)| at == bit && *other == name);
+        let fix = match (instead, endpoints) {
+            (Some((.., instead)), _) => format!("write {instead}"),
+            (None, Endpoints::Known) => "remove it".to_owned(),
+            (None, Endpoints::Any) => continue,
+        };
+        warnings.push(format!("`body.{name}` is not for `{endpoint}`: {fix}"));
     }
-    body.noticed.warn(FIELDS, *bit, "body.", &mut warnings);
+    looks.fields.warn(&VOCABULARY, *bit, "body.", &mut warnings);
     match *bit {
-        CHAT => turns(&body.messages.notes, ("body.messages", CHAT), endpoints, &mut warnings),
-        RESPONSES => turns(&body.input.notes, ("body.input", RESPONSES), endpoints, &mut warnings),
+        CHAT => turns(looks.notes, ("body.messages", CHAT), endpoints, &mut warnings),
+        RESPONSES => turns(looks.notes, ("body.input", RESPONSES), endpoints, &mut warnings),
         _ => {}
     }
     warnings
 }
 
-/// The fields of each endpoint, a bit each, in the order of the endpoints' own bits.
-const MASKS: [u128; 4] = [mask(CHAT), mask(RESPONSES), mask(EMBEDDINGS), mask(COMPLETIONS)];
-
-const fn mask(endpoint: u8) -> u128 {
-    let (mut mask, mut at) = (0, 0);
-    while at < FIELDS.len() {
-        if FIELDS[at].at & endpoint != 0 {
-            mask |= 1 << at;
-        }
-        at += 1;
-    }
-    mask
-}
+/// The fields of each endpoint, in the order of the endpoints' bits.
+static MASKS: [u64; 4] =
+    [VOCABULARY.of(CHAT), VOCABULARY.of(RESPONSES), VOCABULARY.of(EMBEDDINGS), VOCABULARY.of(COMPLETIONS)];
 
 /// What the messages have that is another endpoint's.
 fn turns(notes: &Notes<'_>, (field, endpoint): (&str, u8), endpoints: Endpoints, warnings: &mut Vec<String>) {
+    if notes.is_plain() {
+        return;
+    }
     let mut add = |found: &str, fix: &str| warnings.push(format!("`{field}` {found}: {fix}"));
     if notes.has(Sight::ObjectInInputImage) {
         add("has an `input_image` whose `image_url` is an object", "write the address itself, a string");
@@ -191,8 +185,7 @@ fn turns(notes: &Notes<'_>, (field, endpoint): (&str, u8), endpoints: Endpoints,
 mod tests {
     use insta::assert_snapshot;
 
-    use super::FIELDS;
-    use crate::dialects::fields::testing::assert_sorted;
+    use super::VOCABULARY;
     use crate::dialects::{Name, Rules, choose};
     use crate::requests::testing::checked;
 
@@ -207,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_table_is_sorted() {
-        assert_sorted(FIELDS);
+        VOCABULARY.assert_sorted();
     }
 
     #[test]
@@ -251,7 +244,7 @@ mod tests {
         let chats = [
             r#"{"model":"m","messages":[{"role":"human","content":"x"}],"max_token":5,"temperature":"0.7"}"#,
             r#"{"model":"m","messages":[{"role":"asistant","content":"x"}],"n":1,"n":2,"parallel_tool_calls":"true"}"#,
-            r#"{"model":"m","messages":[{"role":"x","role":"critic","content":"x"}],"maxTokens":5}"#,
+            r#"{"model":"m","messages":[{"role":"critic","role":"x","content":"x"}],"maxTokens":5}"#,
         ];
         assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &chats), @"
         a:1: `body.temperature` has another type than the API takes: write a number, without quotes.

@@ -84,7 +84,7 @@ fn check_body(row: &Row<'_>, endpoint: &str, rules: &Rules, request: &mut Reques
     match endpoints::find(endpoint) {
         Some(endpoint) => {
             request.findings.extend(row.lacks(endpoint));
-            request.warnings = fields::warnings(&row.body.fields, endpoint.path, rules.endpoints);
+            request.warnings = fields::warnings(&row.body.fields.looks(), endpoint.path, rules.endpoints);
         }
         None => request.endpoint_is = Familiar::Unknown,
     }
@@ -162,7 +162,7 @@ impl<'de> Row<'de> {
             return self.marks.line().map(|line| line.finding(&conversions::OF_LINES));
         }
         let is_bare = self.method == Seen::Absent && self.url == Seen::Absent && self.custom_id.text().is_some();
-        let is_chat = matches!(self.body.fields.messages.seen, Seen::Array { len: 1.., .. });
+        let is_chat = matches!(self.body.fields.messages, Seen::Array { len: 1.., .. });
         if !is_bare || !is_chat || rules.addressed() == Addressed::ByBatch {
             return None;
         }
