@@ -8,6 +8,7 @@ use crate::clock;
 
 /// Whose a batch is. Only the run that made a batch may cancel it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Owner {
     /// This run, or an earlier attempt at it.
@@ -18,7 +19,9 @@ pub enum Owner {
 }
 
 /// How a run came by a batch that it did not create.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Attachment {
     /// Who knew of it.
     pub by: By,
@@ -50,12 +53,14 @@ impl Attachment {
 }
 
 /// Who knew of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The journal in `output-dir`.
     Journal,
     /// The provider's list.
+    #[default]
     List,
     /// The list, after two runs had each created one: this is the older.
     Duplicate,

@@ -5,48 +5,36 @@
 //! terminal, or that a file must never be seen half written. Effects know
 //! nothing of what they say; hosts and formats do.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use tokio::time::Instant;
 
+use crate::bar::Bar;
+use crate::env::Env;
 use crate::error::Error;
-use crate::text::safe;
+use crate::styled::{Line, Paint, Tone};
 
 /// Something to do in the outside world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A line for people, on standard error. May hold untrusted text: it is made safe when printed.
     Log(String),
+    /// The same, with tones. It is broken to fit a terminal.
+    Say(Line),
     /// A host's own command, on standard output, already escaped by the host.
     Command(String),
+    /// A line of data for programs, on standard output, already harmless.
+    Data(String),
+    /// A part of data for programs, on standard output and as it is: it need not be lines, nor harmless.
+    Bytes(Vec<u8>),
     /// Text added to the end of a file, in one write.
     Append(PathBuf, String),
-    /// The progress bar's new position: done, of how many, with a message.
-    Progress {
-        /// How much is done.
-        done: u64,
-        /// Of how much; 0 while that is not known.
-        total: u64,
-        /// What it counts.
-        unit: Unit,
-        /// What is going on.
-        message: String,
-    },
+    /// What the progress bar shows from now on.
+    Progress(Bar),
     /// What the progress bar showed is over: it is taken off the screen.
     ProgressEnd,
-}
-
-/// What a progress bar counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// Bytes.
-    Bytes,
-    /// Requests.
-    Requests,
 }
 
 /// Where the log goes.
@@ -60,34 +48,107 @@ pub enum LogTarget {
 
 impl LogTarget {
     /// What standard error is.
-    pub fn system() -> Self {
+    pub fn system(env: &Env) -> Self {
+        if Stream::Err.is_terminal() && env.can_draw() { Self::Terminal } else { Self::File }
+    }
+}
+
+/// Who reads standard output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Output {
+    /// The host, or a person.
+    #[default]
+    Shared,
+    /// A program that wants data and nothing else: a host's commands go to standard error, where it finds them too.
+    Data,
+}
+
+/// One of the process's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Out,
+    /// Standard error.
+    Err,
+}
+
+impl Stream {
+    /// Whether it is a terminal.
+    pub fn is_terminal(self) -> bool {
         use std::io::IsTerminal as _;
-        if io::stderr().is_terminal() { Self::Terminal } else { Self::File }
+        match self {
+            Self::Out => io::stdout().is_terminal(),
+            Self::Err => io::stderr().is_terminal(),
+        }
+    }
+
+    /// How many columns the terminal has at this moment; none where it is none. One that does not say has 80.
+    pub fn columns(self) -> Option<usize> {
+        let size = match self {
+            Self::Out => terminal_size::terminal_size_of(io::stdout()),
+            Self::Err => terminal_size::terminal_size_of(io::stderr()),
+        };
+        let columns = size.map(|(terminal_size::Width(columns), _)| usize::from(columns));
+        self.is_terminal().then(|| columns.filter(|columns| *columns > 0).unwrap_or(80))
     }
 }
 
 /// An error as log lines: what happened and why, then what to do.
 pub fn explain(error: &Error) -> Vec<Effect> {
-    let hints = error.hints.iter().map(|hint| Effect::Log(format!("hint: {hint}")));
-    std::iter::once(Effect::Log(format!("error: {}", error.sentence()))).chain(hints).collect()
+    let sentence = Line::of(Tone::Bad, "error:").with(Tone::Plain, format!(" {}", error.sentence())).hanging(2);
+    std::iter::once(sentence).chain(error.hints.iter().map(|text| hint(text))).map(Effect::Say).collect()
+}
+
+/// Advice below an error.
+pub(crate) fn hint(text: &str) -> Line {
+    Line::of(Tone::Advice, "hint:").with(Tone::Plain, format!(" {text}")).hanging(2)
 }
 
 /// Carries effects out.
 pub struct Screen {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
-    bar: Option<(Unit, ProgressBar)>,
+    /// How wide the terminal is that shows a stream, if one does.
+    columns: fn(Stream) -> Option<usize>,
+    paint: Paint,
+    output: Output,
+    bar: Option<Bar>,
+    /// How many columns of the terminal's last line the bar takes; 0 where it is not drawn.
+    drawn: usize,
+    /// When there was first something to show.
+    begun: Option<Instant>,
 }
 
 impl Screen {
     /// The process's own standard output and standard error.
     pub fn system() -> Self {
-        Self::new(Box::new(io::stdout()), Box::new(io::stderr()))
+        // Consoles of Windows understand escapes once they are told to.
+        #[cfg(windows)]
+        let _ = anstyle_query::windows::enable_ansi_colors();
+        let mut screen = Self::new(Box::new(io::stdout()), Box::new(io::stderr()));
+        screen.columns = Stream::columns;
+        screen
     }
 
-    /// Prints commands to `out` and log lines to `err`.
+    /// Prints commands to `out` and log lines to `err`, neither of which is a terminal.
     pub fn new(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>) -> Self {
-        Self { out, err, bar: None }
+        let (paint, output) = (Paint::default(), Output::default());
+        Self { out, err, columns: |_| None, paint, output, bar: None, drawn: 0, begun: None }
+    }
+
+    /// Colours the log, or not.
+    pub fn paint(&mut self, paint: Paint) {
+        self.paint = paint;
+    }
+
+    /// How wide the terminal is that shows standard output, if one does.
+    pub fn out_columns(&self) -> Option<usize> {
+        (self.columns)(Stream::Out)
+    }
+
+    /// Keeps standard output for whoever reads it.
+    pub fn keep_output(&mut self, output: Output) {
+        self.output = output;
     }
 
     /// Carries out all effects, in order, and returns what did not work. That
@@ -98,74 +159,85 @@ impl Screen {
 
     fn carry_out(&mut self, effect: Effect) -> Result<(), Error> {
         match effect {
-            Effect::Log(text) => print(self.bar.as_ref(), &mut self.err, &safe(&text)),
-            Effect::Command(command) => print(self.bar.as_ref(), &mut self.out, &command),
+            Effect::Log(text) => self.print(Stream::Err, &Line::of(Tone::Plain, text).safe().text()),
+            Effect::Say(line) => self.say(&line.safe()),
+            Effect::Command(command) if self.output == Output::Data => self.print(Stream::Err, &command),
+            Effect::Command(line) | Effect::Data(line) => self.print(Stream::Out, &line),
+            Effect::Bytes(bytes) => self.put(Stream::Out, &bytes),
             Effect::Append(path, text) => {
                 append(&path, &text).map_err(|error| file_error("could not be appended to", &path, error))
             }
-            Effect::Progress { done, total, unit, message } => {
-                self.progress(done, total, unit, &message);
+            Effect::Progress(bar) => {
+                self.begun.get_or_insert_with(Instant::now);
+                self.bar = Some(bar);
+                self.draw();
                 Ok(())
             }
             Effect::ProgressEnd => {
-                self.clear();
+                self.bar = None;
+                self.erase();
                 Ok(())
             }
         }
     }
 
-    fn progress(&mut self, done: u64, total: u64, unit: Unit, message: &str) {
-        if self.bar.as_ref().is_some_and(|(counted, _)| *counted != unit) {
-            self.clear();
-        }
-        let (_, bar) = self.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            // Polls are minutes apart; the elapsed time should move between them.
-            bar.enable_steady_tick(Duration::from_secs(1));
-            (unit, bar)
-        });
-        bar.set_style(style(unit, total));
-        bar.set_length(total);
-        bar.set_position(done);
-        bar.set_message(safe(message));
+    fn say(&mut self, line: &Line) -> Result<(), Error> {
+        let lines = match (self.columns)(Stream::Err) {
+            Some(columns) => line.fitted(columns),
+            None => vec![line.clone()],
+        };
+        let text = |line: &Line| if self.paint == Paint::Colored { line.painted() } else { line.text() };
+        let text = lines.iter().map(text).collect::<Vec<_>>().join("\n");
+        self.print(Stream::Err, &text)
     }
 
-    fn clear(&mut self) {
-        if let Some((_, bar)) = self.bar.take() {
-            bar.finish_and_clear();
+    /// Prints a line above the bar.
+    fn print(&mut self, to: Stream, line: &str) -> Result<(), Error> {
+        self.put(to, format!("{line}\n").as_bytes())
+    }
+
+    fn put(&mut self, to: Stream, bytes: &[u8]) -> Result<(), Error> {
+        self.erase();
+        let to = if to == Stream::Out { &mut self.out } else { &mut self.err };
+        let written = to.write_all(bytes).and_then(|()| to.flush());
+        self.draw();
+        match written {
+            Err(error) if is_kept(&error) => Err(Error::internal("A line could not be printed.").because(error)),
+            _ => Ok(()),
         }
+    }
+
+    /// Draws the bar as it is by now, at the width that the terminal has by now.
+    pub fn draw(&mut self) {
+        let (Some(bar), Some(columns)) = (&self.bar, (self.columns)(Stream::Err)) else { return };
+        let line = bar.line(columns, self.begun.map(|begun| begun.elapsed()).unwrap_or_default()).safe();
+        let text = if self.paint == Paint::Colored { line.painted() } else { line.text() };
+        self.erase();
+        self.drawn = line.length();
+        self.write_bar(&text);
+    }
+
+    /// Takes the bar off the screen.
+    fn erase(&mut self) {
+        if self.drawn == 0 {
+            return;
+        }
+        // A terminal that became narrower shows it in several rows.
+        let rows = (self.columns)(Stream::Err).map_or(0, |columns| (self.drawn - 1) / columns);
+        self.drawn = 0;
+        let up = if rows > 0 { format!("\u{1b}[{rows}A") } else { String::new() };
+        self.write_bar(&format!("\r{up}\u{1b}[J"));
+    }
+
+    fn write_bar(&mut self, text: &str) {
+        // A bar has nowhere to report to that it cannot be drawn.
+        let _ = self.err.write_all(text.as_bytes()).and_then(|()| self.err.flush());
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.clear();
-    }
-}
-
-fn style(unit: Unit, total: u64) -> ProgressStyle {
-    let template = match unit {
-        _ if total == 0 => "{spinner} {msg} {elapsed}",
-        Unit::Bytes => "{msg} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {elapsed}",
-        Unit::Requests => "{msg} {wide_bar} {human_pos}/{human_len} {rate} {elapsed}",
-    };
-    let rate = |state: &ProgressState, to: &mut dyn fmt::Write| {
-        // A bar has nowhere to report to that it cannot be drawn.
-        let _ = write!(to, "{:.1}/s", state.per_sec());
-    };
-    let style = ProgressStyle::with_template(template).expect("the templates are constants and a test uses each");
-    style.with_key("rate", rate)
-}
-
-fn print(bar: Option<&(Unit, ProgressBar)>, to: &mut dyn Write, line: &str) -> Result<(), Error> {
-    let mut write = || to.write_all(format!("{line}\n").as_bytes()).and_then(|()| to.flush());
-    let written = match bar {
-        Some((_, bar)) => bar.suspend(write),
-        None => write(),
-    };
-    match written {
-        Err(error) if is_kept(&error) => Err(Error::internal("A line could not be printed.").because(error)),
-        _ => Ok(()),
+        self.erase();
     }
 }
 
@@ -292,7 +364,7 @@ mod tests {
     use std::path::Path;
     use std::sync::{Arc, Mutex};
 
-    use super::{Effect, NewFile, Screen, Unit, explain, file_error};
+    use super::{Bar, Effect, Line, NewFile, Output, Paint, Screen, Tone, explain, file_error};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -319,12 +391,9 @@ mod tests {
         let mut screen = Screen::new(Box::new(out.clone()), Box::new(err.clone()));
         let file = dir.path().join("outputs");
         fs::write(&file, "left=open").unwrap();
-        let progress = |total, unit| Effect::Progress { done: 1, total, unit, message: "uploading".to_owned() };
         let failures = screen.apply(vec![
-            progress(0, Unit::Bytes),
-            progress(9, Unit::Bytes),
+            Effect::Progress(Bar::default()),
             Effect::Log("said\n::error::x".to_owned()),
-            progress(9, Unit::Requests),
             Effect::Command("::notice::x".to_owned()),
             Effect::ProgressEnd,
             Effect::Append(file.clone(), "a=1\n".to_owned()),
@@ -336,6 +405,42 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "left=open\na=1\nb=2\n");
         assert_eq!(failures.len(), 1);
         assert!(failures[0].message.ends_with("could not be appended to."), "{}", failures[0].message);
+    }
+
+    #[test]
+    fn a_bar_leaves_nothing_behind() {
+        let err = Sink::default();
+        let mut screen = Screen::new(Box::new(io::sink()), Box::new(err.clone()));
+        screen.columns = |_| Some(30);
+        let bar = || Effect::Progress(Bar { stage: "in progress".to_owned(), ..Bar::default() });
+        assert!(screen.apply(vec![bar(), Effect::Log("said".to_owned())]).is_empty());
+        let drawn = "◐ in progress  0s";
+        assert_eq!(err.text(), format!("{drawn}\r\u{1b}[Jsaid\n{drawn}"));
+        err.0.lock().unwrap().clear();
+        // The terminal became narrower, so that the old line takes two rows.
+        screen.columns = |_| Some(10);
+        screen.draw();
+        assert_eq!(err.text(), "\r\u{1b}[1A\u{1b}[J◐ in p");
+        err.0.lock().unwrap().clear();
+        drop(screen);
+        assert_eq!(err.text(), "\r\u{1b}[J");
+    }
+
+    #[test]
+    fn colours_and_widths_are_the_terminals() {
+        let (out, err) = (Sink::default(), Sink::default());
+        let mut screen = Screen::new(Box::new(out.clone()), Box::new(err.clone()));
+        let say = || Effect::Say(Line::of(Tone::Caution, "Warning:").with(Tone::Plain, " a \u{1b}[2J b").hanging(2));
+        assert!(screen.apply(vec![say()]).is_empty());
+        screen.paint(Paint::Colored);
+        screen.columns = |_| Some(13);
+        screen.keep_output(Output::Data);
+        let data = [Effect::Command("::notice::x".to_owned()), Effect::Data("{}".to_owned())];
+        assert!(screen.apply([vec![say()], data.to_vec()].concat()).is_empty());
+        let plain = "Warning: a \\u{1b}[2J b\n";
+        let fitted = "\u{1b}[33mWarning:\u{1b}[0m a\n  \\u{1b}[2J b\n";
+        assert_eq!(err.text(), format!("{plain}{fitted}::notice::x\n"));
+        assert_eq!(out.text(), "{}\n");
     }
 
     #[test]
@@ -383,8 +488,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_reported_with_advice() {
         let error = file_error("could not be written", Path::new("r.jsonl"), ErrorKind::StorageFull.into());
-        let [Effect::Log(what), Effect::Log(hint)] = &explain(&error)[..] else { panic!("{error:?}") };
-        assert_eq!(what, "error: `r.jsonl` could not be written: no storage space");
-        assert!(hint.starts_with("hint: The disk is full"), "{hint}");
+        let [Effect::Say(what), Effect::Say(hint)] = &explain(&error)[..] else { panic!("{error:?}") };
+        assert_eq!(what.text(), "error: `r.jsonl` could not be written: no storage space");
+        assert!(hint.text().starts_with("hint: The disk is full"), "{hint:?}");
     }
 }

@@ -12,9 +12,18 @@ use tokio::time::Instant;
 use crate::events::Event;
 use crate::policy::SILENCE;
 
+/// Whether a listener showed an event to whoever looks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// It did.
+    Said,
+    /// It kept it to itself.
+    Unsaid,
+}
+
 /// Where events go.
 pub(crate) struct Events<'a> {
-    listener: Box<dyn Fn(&Event) + 'a>,
+    listener: Box<dyn Fn(&Event) -> Shown + 'a>,
     started: Instant,
     spoke: Cell<Instant>,
     doing: RefCell<String>,
@@ -24,7 +33,7 @@ pub(crate) struct Events<'a> {
 
 impl<'a> Events<'a> {
     /// Hands every event to `listener`.
-    pub(crate) fn new(listener: impl Fn(&Event) + 'a) -> Self {
+    pub(crate) fn new(listener: impl Fn(&Event) -> Shown + 'a) -> Self {
         let now = Instant::now();
         Self {
             listener: Box::new(listener),
@@ -52,10 +61,9 @@ impl<'a> Events<'a> {
             }),
             _ => {}
         }
-        if event.line().is_some() {
+        if (self.listener)(&event) == Shown::Said {
             self.spoke.set(Instant::now());
         }
-        (self.listener)(&event);
     }
 
     /// All warnings so far, for the report.
@@ -80,6 +88,8 @@ impl<'a> Events<'a> {
             if self.spoke.get().elapsed() >= SILENCE {
                 let doing = self.doing.borrow().clone();
                 self.emit(Event::Alive { doing, elapsed: self.started.elapsed() });
+                // Whoever shows nothing of it is not asked again at once.
+                self.spoke.set(Instant::now());
             }
         }
     }
@@ -89,12 +99,17 @@ impl<'a> Events<'a> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Event, Events, RefCell};
+    use super::{Event, Events, RefCell, Shown};
 
     #[tokio::test(start_paused = true)]
     async fn no_silence_lasts_longer_than_four_minutes() {
         let lines = RefCell::new(Vec::new());
-        let events = Events::new(|event| lines.borrow_mut().extend(event.line()));
+        let events = Events::new(|event| {
+            let line = event.line();
+            let shown = if line.is_some() { Shown::Said } else { Shown::Unsaid };
+            lines.borrow_mut().extend(line);
+            shown
+        });
         let work = async {
             events.emit(Event::Uploading { sent: 1_000_000, total: 2_000_000 });
             tokio::time::sleep(Duration::from_secs(100)).await;

@@ -6,11 +6,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use crate::styled::Paint;
+use crate::values::Color;
+
 /// The variables that name a proxy. Of each pair the first that is set counts.
 const PROXIES: [[&str; 2]; 3] =
     [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"], ["ALL_PROXY", "all_proxy"]];
 /// The process id of the action's launcher, which sets it for the run: see `launcher.rs`.
 pub const LAUNCHER: &str = "BATCHSTEP_LAUNCHER_PID";
+/// What the names of variables with secrets have in them: keys and headers of vendors, tokens of CI systems.
+const PRIVATE: [&str; 6] = ["API_KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "HEADERS"];
 /// A snapshot of the environment.
 #[derive(Clone, Default)]
 pub struct Env(BTreeMap<String, String>);
@@ -68,6 +73,17 @@ impl Env {
         self.0.keys().map(String::as_str)
     }
 
+    /// The names of the variables that another program should not get: by their names they hold secrets, or `holds` is
+    /// true of their values.
+    pub(crate) fn private(&self, holds: impl Fn(&[u8]) -> bool) -> Vec<&str> {
+        let is_named = |name: &str| {
+            let name = name.to_ascii_uppercase().replace('-', "_");
+            PRIVATE.iter().any(|word| name.contains(word))
+        };
+        let is_private = |(name, value): &(&String, &String)| is_named(name) || holds(value.as_bytes());
+        self.0.iter().filter(is_private).map(|(name, _)| name.as_str()).collect()
+    }
+
     /// Whether a variable says exactly `true`.
     pub(crate) fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
@@ -79,6 +95,25 @@ impl Env {
         let is_unusable = |name: &&str| self.0.get(*name).is_some_and(|value| !value.is_empty() && !is_proxy(value));
         let counting = |pair: [&'static str; 2]| pair.into_iter().find(|name| self.0.contains_key(*name));
         PROXIES.into_iter().filter_map(counting).filter(is_unusable).collect()
+    }
+
+    /// Whether lines are coloured. What the user typed counts first, then `NO_COLOR`, then `CLICOLOR_FORCE`;
+    /// else they are where a terminal shows them (<https://bixense.com/clicolors>, <https://no-color.org>).
+    pub fn paint(&self, color: Color, is_terminal: impl FnOnce() -> bool) -> Paint {
+        let is_forced = self.get("CLICOLOR_FORCE").is_some_and(|force| force != "0");
+        let is_declined = self.get("CLICOLOR") == Some("0") || self.get("TERM") == Some("dumb");
+        let is_colored = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto if self.get("NO_COLOR").is_some() => false,
+            Color::Auto => is_forced || (!is_declined && is_terminal()),
+        };
+        if is_colored { Paint::Colored } else { Paint::Plain }
+    }
+
+    /// Whether the terminal can move its cursor, as a progress bar needs.
+    pub(crate) fn can_draw(&self) -> bool {
+        self.get("TERM") != Some("dumb")
     }
 
     /// Who uses us: somebody at a terminal, or a machine.
@@ -119,6 +154,34 @@ mod tests {
         assert_eq!(setting(&[("CI", "")], Terminals::Both), Setting::Person);
         assert_eq!(setting(&[("CI", "1")], Terminals::Both), Setting::Ci);
         assert_eq!(setting(&[], Terminals::NotBoth), Setting::Ci);
+    }
+
+    #[test]
+    fn colours_are_the_users_choice_then_the_environments() {
+        use super::{Color, Paint};
+        let paint =
+            |env: &[(&str, &str)], color| env.iter().copied().collect::<Env>().paint(color, || true) == Paint::Colored;
+        let piped = |env: &[(&str, &str)]| env.iter().copied().collect::<Env>().paint(Color::Auto, || false);
+        let (no, force) = (("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1"));
+        assert!(paint(&[], Color::Auto) && paint(&[("NO_COLOR", "")], Color::Auto));
+        assert!(!paint(&[no, force], Color::Auto) && paint(&[no], Color::Always) && !paint(&[force], Color::Never));
+        assert!(!paint(&[("TERM", "dumb")], Color::Auto) && !paint(&[("CLICOLOR", "0")], Color::Auto));
+        assert_eq!((piped(&[]), piped(&[force])), (Paint::Plain, Paint::Colored));
+        assert_eq!((piped(&[no, force]), piped(&[("CLICOLOR_FORCE", "0")])), (Paint::Plain, Paint::Plain));
+    }
+
+    #[test]
+    fn secrets_are_known_by_name_or_value() {
+        let names = ["OPENAI_API_KEY", "INPUT_API-KEY", "INPUT_HEADERS", "BATCHSTEP_GITHUB_TOKEN", "GH_TOKEN", "OTHER"];
+        let tokens = ["ACTIONS_RUNTIME_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "drone_netrc_password", "CI_SECRET"];
+        let values = ["PATH", "HOME", "GITHUB_OUTPUT", "INPUT_GATE"].map(|name| (name, "x"));
+        let env: Env = names.iter().chain(&tokens).map(|name| (*name, "sk-1")).chain(values).collect();
+        let mut private = env.private(|value| value == b"sk-1");
+        private.sort_unstable();
+        let mut expected = [&names[..], &tokens].concat();
+        expected.sort_unstable();
+        assert_eq!(private, expected);
+        assert!(!env.private(|_| false).contains(&"OTHER"));
     }
 
     #[test]

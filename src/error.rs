@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The exit codes. They are an interface: scripts branch on them. Codes that
 /// are not listed here are reserved.
@@ -27,7 +27,7 @@ pub enum Exit {
     BatchFailed,
     /// Time was up: the batch was cancelled.
     TimedOut,
-    /// More answers failed or are missing than `max-failed` allows.
+    /// More answers failed or are missing than `max-failed` allows, or are suspect than `max-suspect` does.
     AnswersFailed,
     /// A batch is not over yet, and that was to be a failure.
     Pending,
@@ -77,7 +77,9 @@ impl Exit {
             }
             Self::BatchFailed => "The batch failed, expired or was cancelled elsewhere, with nothing usable.",
             Self::TimedOut => "Time was up: the batch was cancelled, partial results are kept.",
-            Self::AnswersFailed => "Answers failed or are missing beyond `max-failed`.",
+            Self::AnswersFailed => {
+                "Answers failed or are missing beyond `max-failed`, or are suspect beyond `max-suspect`."
+            }
             Self::Pending => "A batch is not over yet; only with `fail-if-pending`.",
             Self::Signal(_) => "A signal ended the run: 128 + its number.",
         }
@@ -179,7 +181,8 @@ impl std::error::Error for Error {
 }
 
 /// The run's verdict in a word, the `outcome` output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Every request has a good answer.
@@ -205,6 +208,7 @@ pub enum Outcome {
     /// Nothing was done for want of a key, as `skip-without-key` asks.
     Skipped,
     /// A create was sent and its fate could not be learned.
+    #[default]
     Unknown,
     /// The batch is over and its answers are at the provider, but could not be fetched.
     Uncollected,

@@ -1,7 +1,7 @@
 //! What happens during a run, as facts.
 //!
 //! The flow emits events and prints nothing. A host turns an event into
-//! effects; [`Event::line`] is the sentence every log shows for it.
+//! effects; [`Event::line`] is the sentence for it, and `log_lines.rs` says which a log shows.
 
 use std::time::Duration;
 
@@ -157,8 +157,6 @@ pub(crate) enum Event {
         counts: Counts,
         /// How long ago it was created.
         age: Duration,
-        /// Whether the status or the counts differ from the last poll.
-        changed: bool,
     },
     /// A transient failure; the run continues.
     Troubled {
@@ -166,6 +164,8 @@ pub(crate) enum Event {
         doing: String,
         /// What happened.
         trouble: String,
+        /// What tells it from other troubles: an HTTP status, or all of it.
+        kind: String,
         /// How many times in a row.
         times: u32,
         /// When it is tried again.
@@ -266,6 +266,8 @@ pub(crate) enum Event {
     },
     /// Nobody has to conclude that check any more.
     CheckClosed,
+    /// What the gate is, or a line of its standard error.
+    Gate(String),
     /// Something the user may want to know, and nothing that went wrong.
     Noticed(String),
     /// Something the user should know that does not change the verdict.
@@ -346,13 +348,12 @@ impl Event {
                 )
             }
             Self::Retrying { requests, attempt } => {
-                format!("Resending {} that failed (attempt {attempt})", requests_count(*requests))
+                format!("Resending {} (attempt {attempt})", requests_count(*requests))
             }
-            Self::Polled { changed: false, .. } => return None,
-            Self::Polled { batch_id, status, counts, age, .. } => {
+            Self::Polled { batch_id, status, counts, age } => {
                 format!("Batch {batch_id} is {}{}, {} after its creation", status.word(), progress(*counts), span(*age))
             }
-            Self::Troubled { doing, trouble, times, again_in, state_unknown } => {
+            Self::Troubled { doing, trouble, times, again_in, state_unknown, .. } => {
                 let begin = match times {
                     1 => format!("Trouble while {doing}"),
                     times => format!("Still failing: {doing} ({times} times in a row)"),
@@ -387,6 +388,7 @@ impl Event {
             }
             Self::Alive { doing, elapsed } => format!("Still {doing}, {} into the run", span(*elapsed)),
             Self::CheckOpened { name, on, .. } => format!("The check {name} on {on} shows this run"),
+            Self::Gate(line) => format!("Gate: {line}"),
             Self::Noticed(notice) => format!("Note: {notice}"),
             Self::Warned(warning) => format!("Warning: {warning}"),
             Self::Failed { sentence, .. } => format!("error: {sentence}"),

@@ -12,9 +12,11 @@ pub mod world;
 pub mod launcher;
 mod plan;
 mod variables;
+mod tracked;
 // How it is reported: families of interchangeable peers, and what they report.
 mod hosts;
 mod formats;
+mod headline;
 mod outputs;
 mod verdict;
 mod invocation;
@@ -31,11 +33,16 @@ mod retry_loop;
 mod oversize;
 mod results;
 mod report;
+mod judgement;
 mod phases;
+mod gate;
+mod schemas;
 mod own_files;
 mod guard;
 // What happens, and who hears of it.
 mod emitter;
+mod log_lines;
+mod overview;
 mod events;
 pub mod shutdown;
 mod attachment;
@@ -53,9 +60,11 @@ mod json;
 mod values;
 mod opaque;
 mod policy;
+pub mod bar;
 pub mod clock;
 pub mod error;
 mod inert_json;
+pub mod styled;
 mod text;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.
@@ -74,7 +83,7 @@ pub mod internals {
     pub use crate::results::{AnswersFile, reconcile_and_discard};
 }
 
-use commands::{cancel, check, collect, completions, operations, providers, run};
+use commands::{cancel, check, collect, completions, operations, providers, report as rendering, run};
 use error::{Error, Exit};
 use inputs::Command;
 use world::World;
@@ -84,7 +93,12 @@ use world::World;
 pub async fn execute(command: Command, world: World) -> Exit {
     let is_local = matches!(
         command,
-        Command::Check(_) | Command::Providers(_) | Command::Sandbox(_) | Command::Completions(_) | Command::Man(_)
+        Command::Check(_)
+            | Command::Report(_)
+            | Command::Providers(_)
+            | Command::Sandbox(_)
+            | Command::Completions(_)
+            | Command::Man(_)
     );
     if !is_local {
         world.warn_of_proxies();
@@ -96,6 +110,9 @@ pub async fn execute(command: Command, world: World) -> Exit {
         Command::Collect(inputs) => Box::pin(collect::collect(*inputs, world)).await,
         Command::Cancel(inputs) => Box::pin(cancel::cancel(*inputs, world)).await,
         Command::Check(inputs) => until_signal(world, check::check(inputs, world)).await,
+        Command::Report(inputs) => {
+            until_signal(world, explained(world, Box::pin(rendering::report(inputs, world)))).await
+        }
         Command::Providers(inputs) => providers::providers(&inputs, world),
         Command::Sandbox(inputs) => {
             until_signal(world, explained(world, Box::pin(operations::sandbox(inputs, world)))).await
@@ -120,5 +137,5 @@ async fn until_signal(world: &World, work: impl Future<Output = Exit>) -> Exit {
 }
 
 async fn explained(world: &World, work: impl Future<Output = Result<(), Error>>) -> Exit {
-    work.await.map_or_else(|error| world.fail(&error), |()| Exit::Ok)
+    work.await.map_or_else(|error| world.fail(&error), |()| world.exit(Exit::Ok))
 }

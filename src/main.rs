@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use batchstep::clock::Clock;
-use batchstep::effects::{LogTarget, Screen};
+use batchstep::effects::{LogTarget, Screen, Stream};
 use batchstep::env::{Env, Terminals};
 use batchstep::error::{Error, Exit};
 use batchstep::inputs::Cli;
@@ -32,7 +32,10 @@ fn main() -> ExitCode {
     let exit = runtime.block_on(async {
         let (stopper, shutdown) = shutdown::listen().expect("signals can be listened for inside a runtime");
         let launcher = Launcher::of(&env, stopper, &shutdown);
-        let mut world = World::new(env, Clock::system(), shutdown, LogTarget::system(), screen);
+        let log = LogTarget::system(&env);
+        screen.paint(env.paint(cli.command.looks().color.unwrap_or_default(), || Stream::Err.is_terminal()));
+        let mut world = World::new(env, Clock::system(), shutdown, log, screen);
+        world.look(&cli.command);
         world.setting = world.env.setting(terminals);
         world.launcher = launcher;
         batchstep::execute(cli.command, world).await

@@ -37,6 +37,8 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
         ("succeeded", number(collected, counts.succeeded)),
         ("failed", number(collected, counts.failed)),
         ("missing", number(collected, counts.missing)),
+        ("suspect", number(collected, counts.suspect)),
+        ("schema-violations", number(report.schema.is_some(), counts.schema_violations)),
         ("input-tokens", number(collected, report.tokens.input)),
         ("output-tokens", number(collected, report.tokens.output)),
         ("runs", String::new()),
@@ -90,6 +92,8 @@ mod tests {
         succeeded=1187
         failed=12
         missing=1
+        suspect=7
+        schema-violations=3
         input-tokens=1234567
         output-tokens=89012
         runs=
@@ -125,6 +129,8 @@ mod tests {
         succeeded=
         failed=
         missing=
+        suspect=
+        schema-violations=
         input-tokens=
         output-tokens=
         runs=

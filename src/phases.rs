@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::dialects::Status;
@@ -91,7 +91,9 @@ impl Phase {
 }
 
 /// How long a phase took, as the report has it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct PhaseTime {
     /// The phase's word.
     pub name: String,

@@ -184,10 +184,28 @@ pub(crate) const BRIEF_REFETCH: Duration = MINUTE;
 /// How long after a batch's end its files may be on their way.
 pub(crate) const FILES_ON_THEIR_WAY: Duration = HOUR;
 
+/// How long it may take to compile a schema, or to check an answer with it: those in use take some milliseconds.
+pub(crate) const SCHEMA_TAKES: Duration = Duration::from_secs(2);
+/// How long it may take to find out where an answer does not fit: meanwhile it can fill memory with alternatives.
+pub(crate) const SCHEMA_EXPLAINS: Duration = Duration::from_millis(200);
+
+/// How long the gate may take, if the deadline is not near.
+pub(crate) const GATE: Duration = Duration::from_secs(600);
+/// How long it may take at least, however late it begins.
+pub(crate) const GATE_AT_LEAST: Duration = MINUTE;
+
 // CI systems.
 
 /// The longest silence of the log: some CI systems end a job that prints nothing for five minutes.
 pub(crate) const SILENCE: Duration = Duration::from_secs(240);
+/// How often requests are seen to be done before that tells a rate: the first number is where it began.
+pub(crate) const RATE_STEPS: u32 = 2;
+/// So many of a hundred must have been done meanwhile: providers begin slowly, and count in bursts.
+pub(crate) const RATE_PERCENT: u64 = 5;
+/// How often the progress bar is drawn again: its clock shows seconds, and a terminal may get another width.
+pub(crate) const REDRAW: Duration = Duration::from_millis(250);
+/// So many kinds of trouble are told as soon as they occur; beyond them only every doubling of their number.
+pub(crate) const MOST_TROUBLES: usize = 8;
 /// The default of `timeout` on GitHub, whose jobs end after six hours.
 pub(crate) const GITHUB_TIME_LIMIT: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
 /// How long one try at a call to GitHub may take.
@@ -209,6 +227,9 @@ pub(crate) const MOST_CHECKS: usize = 300;
 pub(crate) const CHECK_TROUBLES: usize = 3;
 /// How long a comment and a check may take at the end.
 pub(crate) const PUBLISHING: Duration = MINUTE;
+
+/// How long git may take to answer one question. Hashing 200 MB takes it about a second.
+pub(crate) const GIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -244,7 +265,8 @@ mod tests {
         assert!(GITHUB_TIME_LIMIT + LOST_AT_DEADLINE + CANCELLING + PUBLISHING < GITHUB_JOB);
         assert!(PROMPT_CANCEL < CANCELLING && CANCEL_POLL < CANCELLING);
         // The answers that a cancelled batch has are still fetched before the job's limit.
-        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + PUBLISHING < GITHUB_JOB);
+        assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + GATE_AT_LEAST + PUBLISHING < GITHUB_JOB);
+        assert!(GATE <= BEFORE_BATCH && GATE_AT_LEAST < GATE, "a gate ends no later than answers may come");
         assert!(TIMEOUT_BEYOND_WINDOW >= CANCELLING && TIMEOUT_BEYOND_WINDOW < BEYOND_WINDOW);
     }
 

@@ -118,10 +118,14 @@ impl Guard<'_> {
                 Advice::Lasting | Advice::Stop => Duration::ZERO,
             };
             let again_in = pace.next(&mut self.rng.borrow_mut()).max(wished);
-            if streak.is_news(&failure) {
-                let (doing, trouble) = (doing.to_owned(), failure.to_string());
-                self.events.emit(Event::Troubled { doing, trouble, times: streak.times, again_in, state_unknown });
-            }
+            self.events.emit(Event::Troubled {
+                doing: doing.to_owned(),
+                trouble: failure.to_string(),
+                kind: kind_of(&failure),
+                times: streak.times,
+                again_in,
+                state_unknown,
+            });
             trouble = Some(kept_failing(doing, &failure));
             self.until(limit, tokio::time::sleep(again_in)).await.map_err(|stop| stop.amid(trouble.clone()))?;
         }
@@ -179,12 +183,11 @@ struct Streak {
     times: u32,
     refused_since: Option<Instant>,
     refusals: u32,
-    reported: String,
 }
 
 impl Default for Streak {
     fn default() -> Self {
-        Self { since: Instant::now(), times: 0, refused_since: None, refusals: 0, reported: String::new() }
+        Self { since: Instant::now(), times: 0, refused_since: None, refusals: 0 }
     }
 }
 
@@ -210,14 +213,11 @@ impl Streak {
             Advice::Again(_) => budget == RetryBudget::BeforeBatch && self.since.elapsed() >= BEFORE_BATCH,
         }
     }
+}
 
-    /// Whether this failure says something that the last one did not.
-    fn is_news(&mut self, failure: &Failure) -> bool {
-        let kind = failure.status().map_or_else(|| failure.to_string(), |status| status.to_string());
-        let news = kind != self.reported;
-        self.reported = kind;
-        news
-    }
+/// What tells a failure from others, for a log that does not repeat itself.
+pub(crate) fn kind_of(failure: &Failure) -> String {
+    failure.status().map_or_else(|| failure.to_string(), |status| status.to_string())
 }
 
 /// The error that ends the run when `doing` failed for good.

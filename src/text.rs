@@ -49,16 +49,6 @@ pub(crate) fn is_shortened(text: &str) -> bool {
     text.ends_with(MARK)
 }
 
-/// A text of lines in at most `most` bytes: if it is longer, as many whole lines as fit, and then `note`.
-pub(crate) fn whole_lines(mut text: String, most: usize, note: &str) -> String {
-    if text.len() > most {
-        let kept = first_bytes(&text, most.saturating_sub(note.len()));
-        text.truncate(kept.rfind('\n').map_or(0, |line_end| line_end + 1));
-        text.push_str(note);
-    }
-    text
-}
-
 /// A text on one line, with single spaces for its white space.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -140,7 +130,12 @@ pub(crate) fn has_no_width(c: char) -> bool {
 
 /// A number with commas between thousands: `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
+    let digits = number.to_string();
+    let grouped = |text: String, (at, digit): (usize, char)| {
+        let is_border = at > 0 && (digits.len() - at).is_multiple_of(3);
+        if is_border { text + "," + digit.encode_utf8(&mut [0; 4]) } else { text + digit.encode_utf8(&mut [0; 4]) }
+    };
+    digits.chars().enumerate().fold(String::new(), grouped)
 }
 
 /// `1 batch`, `2 batches`.
@@ -168,9 +163,7 @@ mod tests {
     use batchstep_test_support::github_runner as runner;
     use proptest::prelude::*;
 
-    use super::{
-        LONGEST_LINE, deceives, first_bytes, first_chars, flat, safe, shorten, shorten_bytes, thousands, whole_lines,
-    };
+    use super::{LONGEST_LINE, deceives, first_bytes, first_chars, flat, safe, shorten, shorten_bytes, thousands};
     use crate::formats::samples::HOSTILE;
 
     #[test]
@@ -178,17 +171,6 @@ mod tests {
         assert_eq!((shorten("äöü", 3).as_str(), shorten("äöü!", 3).as_str()), ("äöü", "äöü…"));
         assert_eq!((shorten_bytes("äöü", 6).as_str(), shorten_bytes("äöü", 5).as_str()), ("äöü", "äö…"));
         assert_eq!((first_chars("äöü", 2), first_bytes("äöü", 1), first_bytes("äöü", 9)), ("äö", "", "äöü"));
-    }
-
-    #[test]
-    fn a_long_text_keeps_whole_lines() {
-        let rows = "| é | é |\n".repeat(100);
-        for most in 200..300 {
-            let cut = whole_lines(rows.clone(), most, "The rest was cut.\n");
-            assert!(cut.len() <= most);
-            assert!(cut.ends_with("\n| é | é |\nThe rest was cut.\n"), "{cut}");
-        }
-        assert_eq!(whole_lines(rows.clone(), rows.len(), "?"), rows);
     }
 
     #[test]

@@ -8,21 +8,22 @@
 use std::ffi::OsString;
 
 use clap::ValueEnum as _;
+use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::effects::LogTarget;
-use crate::effects::{Effect, Screen};
+use crate::effects::{Effect, LogTarget, Screen, Stream};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts;
+use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
-use crate::values::{Ci, SummaryInput};
+use crate::values::{Ci, Color, SummaryInput, Verbosity};
 
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;
 /// Commands whose standard output is data for a script: nothing else is printed there.
-const DATA: [&str; 5] = ["batch", "file", "providers", "completions", "man"];
+const DATA: [&str; 6] = ["batch", "file", "report", "providers", "completions", "man"];
 
 /// Where a mistake was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,26 +37,48 @@ enum Place {
 /// Shows why the command line, `typed` with its program's name, was not carried out: a mistake, or a
 /// call for help. Gives the exit code.
 pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
+    let color = wish(env, typed, "color").and_then(|color| Color::from_str(&color, false).ok()).unwrap_or_default();
     let text = error.to_string();
     if !error.use_stderr() {
-        let help = text.lines().map(|line| Effect::Command(line.to_owned())).collect();
+        let help = match env.paint(color, || Stream::Out.is_terminal()) {
+            Paint::Colored => error.render().ansi().to_string().lines().map(painted).map(Effect::Data).collect(),
+            Paint::Plain => text.lines().map(|line| Effect::Data(line.to_owned())).collect(),
+        };
         return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };
     }
+    screen.paint(env.paint(color, || Stream::Err.is_terminal()));
     let (mistake, place) = explain(error, typed, env);
     let ci = wish(env, typed, "ci").and_then(|ci| Ci::from_str(&ci, false).ok()).unwrap_or_default();
     let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
     let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
-    let host = hosts::detect(env, ci, hosts::Options { summary, log: LogTarget::File });
+    let host = hosts::detect(env, ci, hosts::Options { summary, log: LogTarget::File, verbosity: Verbosity::Usual });
     let mut effects = host.event(&Event::failed(&mistake));
     if place == Place::Typed {
         // clap's own text shows the usage, and the flag as it was typed.
-        effects.retain(|effect| !matches!(effect, Effect::Log(_)));
-        effects.extend(text.lines().map(|line| Effect::Log(line.to_owned())));
+        effects.retain(|effect| !matches!(effect, Effect::Log(_) | Effect::Say(_)));
+        effects.extend(text.lines().map(|line| Effect::Say(toned(line))));
     }
     if typed.get(1).is_some_and(|command| DATA.iter().any(|data| command == data)) {
         effects.retain(|effect| !matches!(effect, Effect::Command(_)));
     }
     if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
+}
+
+/// A line of clap's own text in the tones that our errors have.
+fn toned(line: &str) -> Line {
+    match line.strip_prefix("error:") {
+        Some(rest) => Line::of(Tone::Bad, "error:").with(Tone::Plain, rest),
+        None => Line::of(Tone::Plain, line),
+    }
+}
+
+/// A line of help that clap has coloured: the examples, which it leaves as they are, look like the rest.
+fn painted(line: &str) -> String {
+    match line.trim_start() {
+        "Examples:" => format!("{heading}Examples:{heading:#}", heading = Styles::styled().get_header()),
+        comment if comment.starts_with("# ") => Line::of(Tone::Faint, line).painted(),
+        _ => line.to_owned(),
+    }
 }
 
 /// The value of an input as far as it is known without parsing.

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 use crate::dialects::{self, Name, Vendor};
 use crate::env::Env;
 use crate::hosts::System;
-use crate::inputs::{Connection, Unchecked};
+use crate::inputs::{self, Connection, Unchecked};
 
 /// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
@@ -181,7 +181,7 @@ impl Env {
 
 /// Whether an argument is an input that the command line leaves open.
 fn is_open(matches: &ArgMatches, arg: &Arg) -> bool {
-    arg.get_action().takes_values() && matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
+    inputs::is_input(arg) && matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
 }
 
 /// An argument's name as an input: `poll-interval`.
@@ -191,7 +191,7 @@ fn name(arg: &Arg) -> String {
 
 /// The names of all inputs of a command and those below it, as they stand in variables.
 fn inputs_of(command: &clap::Command, names: &mut Vec<String>) {
-    let inputs = command.get_arguments().filter(|arg| arg.get_action().takes_values());
+    let inputs = command.get_arguments().filter(|arg| inputs::is_input(arg));
     names.extend(inputs.map(|arg| name(arg).to_ascii_uppercase().replace('-', "_")));
     command.get_subcommands().for_each(|below| inputs_of(below, names));
 }

@@ -7,16 +7,17 @@ use std::convert::Infallible;
 use clap::CommandFactory as _;
 
 use crate::clock::Clock;
-use crate::effects::{Effect, LogTarget, Screen, explain};
-use crate::emitter::Events;
+use crate::effects::{Effect, LogTarget, Output, Screen, explain};
+use crate::emitter::{Events, Shown};
 use crate::env::{Env, Setting};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, Host};
-use crate::inputs::Cli;
+use crate::inputs::{Cli, Command};
 use crate::launcher::Launcher;
+use crate::policy::REDRAW;
 use crate::shutdown::Shutdown;
-use crate::values::{Ci, SummaryInput};
+use crate::values::{Ci, SummaryInput, Verbosity};
 use crate::variables::Unknown;
 
 /// The outside world, as values.
@@ -33,6 +34,10 @@ pub struct World {
     pub setting: Setting,
     /// Who started this process on behalf of a CI system, where that is to be watched.
     pub launcher: Option<Launcher>,
+    /// How much the log says.
+    pub verbosity: Verbosity,
+    /// Who reads standard output.
+    pub output: Output,
     /// Where jitter comes from.
     pub rng: fastrand::Rng,
     screen: RefCell<Screen>,
@@ -45,12 +50,44 @@ impl World {
     pub fn new(env: Env, clock: Clock, shutdown: Shutdown, log: LogTarget, screen: Screen) -> Self {
         let (screen, failed) = (RefCell::new(screen), RefCell::default());
         let (setting, launcher, rng) = (Setting::Ci, None, fastrand::Rng::new());
-        Self { env, clock, shutdown, log, setting, launcher, rng, screen, failed }
+        let (verbosity, output) = (Verbosity::default(), Output::default());
+        Self { env, clock, shutdown, log, setting, launcher, verbosity, output, rng, screen, failed }
+    }
+
+    /// Looks as this command asks.
+    pub fn look(&mut self, command: &Command) {
+        self.verbosity = command.looks().verbosity();
+        self.output = if command.prints_report() { Output::Data } else { Output::Shared };
+        self.screen.get_mut().keep_output(self.output);
+    }
+
+    /// How wide the terminal is that shows standard output, if one does.
+    pub(crate) fn out_columns(&self) -> Option<usize> {
+        self.screen.borrow().out_columns()
+    }
+
+    /// Prints a report for the program that asked for it.
+    pub(crate) fn print(&self, json: impl FnOnce() -> String) {
+        if self.output == Output::Data {
+            self.apply(json().lines().map(|line| Effect::Data(line.to_owned())).collect());
+        }
+    }
+
+    /// Draws the progress bar again and again; never ends.
+    pub(crate) async fn draw(&self) -> Infallible {
+        if self.log == LogTarget::File {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(REDRAW).await;
+            self.screen.borrow_mut().draw();
+        }
     }
 
     /// Finds the host.
     pub(crate) fn host(&self, ci: Option<Ci>, summary: Option<SummaryInput>) -> Box<dyn Host> {
-        let options = hosts::Options { summary: summary.unwrap_or(SummaryInput::Write), log: self.log };
+        let (summary, log) = (summary.unwrap_or(SummaryInput::Write), self.log);
+        let options = hosts::Options { summary, log, verbosity: self.verbosity };
         hosts::detect(&self.env, ci.unwrap_or_default(), options)
     }
 
@@ -62,12 +99,16 @@ impl World {
     /// Events that a host turns into effects. The first are about the environment.
     pub(crate) fn events<'a>(&'a self, host: &'a dyn Host) -> Events<'a> {
         let events = Events::new(move |event| {
-            self.apply(host.event(event));
+            let effects = host.event(event);
+            let is_said = |effect: &Effect| matches!(effect, Effect::Log(_) | Effect::Say(_) | Effect::Command(_));
+            let shown = if effects.iter().any(is_said) { Shown::Said } else { Shown::Unsaid };
+            self.apply(effects);
             // From here on `post` knows what it may have to end. If the launcher was gone before
             // that, `post` may be over already, so nothing may be created any more.
             if matches!(event, Event::Creating { .. }) {
                 self.look_for_launcher();
             }
+            shown
         });
         self.misspelt().into_iter().for_each(|warning| events.emit(Event::Warned(warning)));
         events

@@ -27,7 +27,7 @@ use crate::life::Creation;
 use crate::marked_id::Mark;
 use crate::policy::{BEFORE_BATCH, FRESH_LOOK, LAST_WORD, LIST_LAG, LOST_REPLY_LOOKS};
 use crate::retry::{Advice, Backoff, Failure};
-use crate::retry_loop::{RetryBudget, kept_failing, refused};
+use crate::retry_loop::{RetryBudget, kept_failing, kind_of, refused};
 use crate::values::Reuse;
 
 /// What is being done, for the log.
@@ -196,9 +196,9 @@ impl Submitter<'_> {
             return Err(ends(refused(DOING, failure), tries.lost));
         }
         if !wait.is_zero() {
-            let (doing, trouble) = (DOING.to_owned(), failure.to_string());
+            let (doing, trouble, kind) = (DOING.to_owned(), failure.to_string(), kind_of(failure));
             let (times, again_in, state_unknown) = (1, wait, false);
-            self.guard.events.emit(Event::Troubled { doing, trouble, times, again_in, state_unknown });
+            self.guard.events.emit(Event::Troubled { doing, trouble, kind, times, again_in, state_unknown });
         }
         self.guard.guard(tokio::time::sleep(wait)).await?;
         Ok(None)

@@ -221,12 +221,10 @@ impl Driver<'_> {
         let doing = format!("polling batch {}", batch.id);
         let attempt = async || self.api.get_batch(&batch.id).await;
         let (seen, _) = self.guard.retry_polling(&doing, budget, cadence, attempt).await?;
-        // The end has an event of its own.
-        let changed = !seen.status.is_terminal() && (&seen.status, seen.counts) != (&batch.status, batch.counts);
         let (batch_id, status, counts) = (batch.id.clone(), seen.status.clone(), seen.counts);
         let since = seen.created_at.map(|created| u64::try_from(self.clock.unix() - created).unwrap_or(0));
         let age = since.map_or(begun.elapsed(), Duration::from_secs);
-        self.guard.events.emit(Event::Polled { batch_id, status, counts, age, changed });
+        self.guard.events.emit(Event::Polled { batch_id, status, counts, age });
         // An answer about another batch would be a mix-up at the server; our own id stays.
         Ok(Batch { id: batch.id, ..seen })
     }

@@ -35,6 +35,7 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
         report.asked(&source, &checked);
         report.warnings = session.events.warnings();
         verdict.record(&mut report);
+        session.link(&mut report).await;
         session.publish(&report).await;
         Ok(exit)
     }

@@ -13,8 +13,10 @@ use tokio::time::Instant;
 
 use super::at_hand::{self, firsts, in_order, without_replaced};
 use super::check::check_quietly;
-use super::gather::{self, Answers, Gathered, Gatherer, Order, Wanted};
+use super::gather::{Answers, Gathered, Gatherer, Order, Wanted};
+use super::gating;
 use super::named;
+use super::recording;
 use super::submitted::{Create, is_closed, is_over};
 use crate::attachment::Owner;
 use crate::batch::download::Downloader;
@@ -36,8 +38,8 @@ use crate::requests::places::Places;
 use crate::requests::source::{self, Source};
 use crate::retry_loop::RetryBudget;
 use crate::session::{Connected, Directory, Warnings};
-use crate::values::{self, OnExit, RetryOn};
-use crate::verdict::{self, End, Rows, Verdict};
+use crate::values::{OnExit, RetryOn};
+use crate::verdict::{self, Allowed, End, Rows, Verdict};
 
 /// The batches of one run, and what becomes of them.
 pub(super) struct Collection<'a> {
@@ -57,7 +59,8 @@ impl<'a> Collection<'a> {
     pub(super) fn begin(connected: &'a Connected<'a>, plan: &'a Collecting, output_dir: &Path) -> Result<Self, Error> {
         // Warnings about another run do not belong in this one's report.
         let warnings = if plan.pending { Warnings::FromHere } else { Warnings::All };
-        let dir = Directory::take(connected, output_dir, warnings)?;
+        let mut dir = Directory::take(connected, output_dir, warnings)?;
+        dir.junit.clone_from(&plan.showing.junit);
         Ok(Self { connected, plan, dir, batches: Vec::new(), at_hand: None, unproven: Vec::new() })
     }
 
@@ -80,8 +83,8 @@ impl<'a> Collection<'a> {
         let verdict = self
             .stages(ids)
             .await
-            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.max_failed(&[]), &self.dir.how));
-        Ok(self.dir.conclude(verdict))
+            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.allowed(&[]), &self.dir.how));
+        Ok(self.dir.conclude(verdict).await)
     }
 
     /// What is reported of it.
@@ -117,11 +120,12 @@ impl<'a> Collection<'a> {
         self.report_batches(&batches, &Places::default());
         self.batches.clone_from(&batches);
         let telling = telling(&batches);
-        let max_failed = self.max_failed(&batches);
-        self.dir.report.max_failed = max_failed.to_string();
+        let allowed = self.allowed(&batches);
+        self.dir.report.max_failed = allowed.failed.to_string();
+        self.dir.report.max_suspect = allowed.suspect.map(|most| most.to_string());
         let how = self.dir.how.clone();
         let broken_off =
-            |stops: &[Option<Stop>]| verdict::judge_all(&End::all(&batches, stops), None, &[], max_failed, &how);
+            |stops: &[Option<Stop>]| verdict::judge_all(&End::all(&batches, stops), None, &[], allowed, &how);
         let is_late = |stop: &Stop| matches!(stop, Stop::Deadline(_) | Stop::HandedOver(_));
         if stops.iter().flatten().any(|stop| !is_late(stop)) {
             return Ok(broken_off(&stops));
@@ -149,7 +153,7 @@ impl<'a> Collection<'a> {
         let is_closed = doubtful.is_empty() && is_closed(stop, telling, Create::Settled);
         // One that did not complete says how they ended; all of them have to be collected together.
         let telling: Vec<End<'_>> = telling.map(|batch| End::of_batch(stop, batch)).into_iter().collect();
-        let verdict = verdict::judge_all(&telling, Some(rows), &[], max_failed, &how);
+        let verdict = verdict::judge_all(&telling, Some(rows), &[], allowed, &how);
         let verdict = verdict::or_uncollected(verdict, &doubtful, &all, Some(rows), &how);
         if is_closed {
             self.dir.closing = vec![Record::Closed { outcome: verdict.outcome.word().to_owned() }];
@@ -240,7 +244,7 @@ impl<'a> Collection<'a> {
         self.dir.phases.begin(Phase::Collect);
         // Reading the requests again is not cut short by a deadline.
         let reading = self.connected.looking();
-        let order = reading.unless_signalled(self.order(batches)).await??;
+        let (order, places) = reading.unless_signalled(self.order(batches)).await??;
         let guard = self.connected.looking();
         let gatherer = Gatherer {
             api: &self.connected.api,
@@ -249,7 +253,10 @@ impl<'a> Collection<'a> {
             journal: &self.dir.journal,
             output_dir: &self.dir.path,
             retry_on: RetryOn::default(),
+            expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            shown: self.plan.showing.shown(),
+            env: &self.connected.session.world.env,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.
@@ -262,15 +269,23 @@ impl<'a> Collection<'a> {
             key: None,
         };
         let mut answers = Answers::with_allowance(self.allowance());
-        let Gathered { results, doubtful, .. } =
-            gatherer.gather(batches.iter().map(want).collect(), &mut answers, Arc::new(order)).await?;
+        let order = Arc::new(order);
+        let wanted = batches.iter().map(want).collect();
+        let mut gathered = gatherer.gather(wanted, &mut answers, Arc::clone(&order)).await?;
+        if let Some(gate) = self.plan.gate.as_ref().filter(|_| gathered.doubtful.is_empty()) {
+            gating::pass(&gatherer, gate, &mut gathered, &mut answers, &order).await;
+        }
+        let Gathered { mut results, doubtful, gate, gate_stop, .. } = gathered;
+        self.dir.cases = results.cases.take();
         gatherer.tidy_up();
         let rows = Rows::of(&results);
         let batches: Vec<Batch> =
             batches.iter().map(|batch| answers.of(&batch.id).map_or(batch, |fetched| &fetched.batch).clone()).collect();
-        self.report_batches(&batches, &Places::default());
-        gather::record(results, &self.dir.path, &self.connected.session.events, &mut self.dir.report);
-        Ok((rows, doubtful))
+        self.report_batches(&batches, &places);
+        recording::record(results, &self.dir.path, &self.connected.session.events, &mut self.dir.report);
+        self.dir.report.locate_examples(&places);
+        self.dir.report.gate = gate;
+        gate_stop.map_or(Ok((rows, doubtful)), Err)
     }
 
     /// How long may be spent on files that cannot be had at once.
@@ -278,21 +293,23 @@ impl<'a> Collection<'a> {
         if self.plan.timeout.is_zero() { BRIEF_REFETCH } else { BEFORE_BATCH }
     }
 
-    /// The order of the requests, from wherever it can be had.
-    async fn order(&mut self, batches: &[Batch]) -> Result<Order, Stop> {
+    /// The order of the requests, from wherever it can be had, and where they are in the user's files.
+    async fn order(&mut self, batches: &[Batch]) -> Result<(Order, Places), Stop> {
         if let Some((source, checked)) = self.at_hand.take() {
             let key = self.dir.report.requests.key.take();
             self.dir.report.asked(&source, &checked);
             self.dir.report.requests.key = key;
-            self.report_batches(batches, &checked.places);
-            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+            let Checked { ids, total, is_structured, places, .. } = checked;
+            return Ok((Order::Requests { source, ids, total, is_structured }, places));
         }
         if let Some((source, checked)) = self.given_back(batches).await? {
             let key = self.dir.report.requests.key.take();
             self.dir.report.asked(&source, &checked);
             self.dir.report.requests.files = batches.iter().filter_map(|batch| batch.input_file_id.clone()).collect();
             self.dir.report.requests.key = key;
-            return Ok(Order::Requests { source, ids: checked.ids, total: checked.total });
+            let Checked { ids, total, is_structured, .. } = checked;
+            // The provider's copy is no file of the user's.
+            return Ok((Order::Requests { source, ids, total, is_structured }, Places::default()));
         }
         self.dir.report.coverage = Coverage::Counted;
         self.connected.session.events.emit(Event::Warned(
@@ -300,7 +317,8 @@ impl<'a> Collection<'a> {
              order, and only the number of missing requests is known, not which ones they are."
                 .to_owned(),
         ));
-        Ok(Order::Answers { total: batches.iter().filter_map(|batch| batch.counts.total).sum() })
+        let total = batches.iter().filter_map(|batch| batch.counts.total).sum();
+        Ok((Order::Answers { total }, Places::default()))
     }
 
     /// The provider's copy of the requests, if it gives it back.
@@ -328,9 +346,10 @@ impl<'a> Collection<'a> {
         Ok((checked.fault_count == 0).then_some((source, checked)))
     }
 
-    fn max_failed(&self, batches: &[Batch]) -> values::MaxFailed {
+    fn allowed(&self, batches: &[Batch]) -> Allowed {
         let marked = || Seen::of(batches.first()?).max_failed();
-        self.plan.max_failed.or_else(marked).unwrap_or_default()
+        let failed = self.plan.max_failed.or_else(marked).unwrap_or_default();
+        Allowed { failed, suspect: self.plan.max_suspect }
     }
 
     /// Puts the batches into the report.

@@ -12,23 +12,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::recording;
 use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::{Copy, Downloader};
 use crate::batch::promise::{Account, FileState, Files, Finding};
 use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect, Intake, ReadAnswers};
 use crate::emitter::Events;
+use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
+use crate::gate::Verdicts;
 use crate::guard::{Guard, Stop};
 use crate::journal::{Journal, Record};
+use crate::judgement::GateReport;
 use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
-use crate::report::Report;
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
-use crate::results::sinks::{self, Output};
+use crate::results::sinks::{self, Output, Shown};
 use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests, Results};
-use crate::text::{counted, requests_count};
+use crate::schemas::Expected;
+use crate::text::counted;
 use crate::values::{AnswerFiles, RetryOn};
 
 /// A batch that lacks answers, and was not looked at again yet.
@@ -44,6 +48,8 @@ pub(super) enum Order {
         ids: Ids,
         /// Requests.
         total: u64,
+        /// Whether any asks for an answer of a certain form.
+        is_structured: bool,
     },
     /// That of the answers; so many were asked for.
     Answers {
@@ -61,8 +67,24 @@ pub(super) struct Gatherer<'a> {
     pub(super) output_dir: &'a Path,
     /// Which failures are retried beside the default ones.
     pub(super) retry_on: RetryOn,
+    /// What is expected of the answers' texts.
+    pub(super) expected: Arc<Expected>,
     /// Whether the answers' texts are written to files of their own.
     pub(super) answer_files: AnswerFiles,
+    /// Which rows are shown one by one.
+    pub(super) shown: Shown,
+    /// What the gate gets of, but for secrets.
+    pub(super) env: &'a Env,
+}
+
+/// What a reconciliation makes, and where.
+pub(super) struct Making {
+    pub(super) dir: PathBuf,
+    pub(super) answer_files: AnswerFiles,
+    /// Which rows are shown one by one.
+    pub(super) shown: Shown,
+    /// The answers that the gate fails.
+    pub(super) gate: Option<Verdicts>,
 }
 
 /// A batch that is over, and what is known of its requests.
@@ -135,6 +157,10 @@ pub(super) struct Gathered {
     pub(super) doubtful: Vec<(Batch, String)>,
     /// The ids of all batches whose files were asked for.
     pub(super) ids: Vec<String>,
+    /// What the gate made of them.
+    pub(super) gate: Option<GateReport>,
+    /// Why there are no verdicts of the gate's.
+    pub(super) gate_stop: Option<Stop>,
 }
 
 impl Answers {
@@ -164,7 +190,7 @@ impl Answers {
     }
 
     /// The requests whose answers are gone, in order.
-    fn gone(&self) -> Vec<Range<u32>> {
+    pub(super) fn gone(&self) -> Vec<Range<u32>> {
         let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { files: Files::Gone, .. });
         let mut rows: Vec<Range<u32>> =
             self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();
@@ -245,16 +271,22 @@ impl Gatherer<'_> {
             self.look_again(answers, &dir).await?;
         };
         self.warn(answers);
-        // The answers stay as received; what is reported of them repeats no secret.
-        for group in &mut results.failures {
-            (group.code, group.message) = (self.api.shown(&group.code), self.api.shown(&group.message));
-            group.custom_ids.iter_mut().for_each(|id| *id = self.api.shown(id));
-        }
-        for usage in &mut results.usage {
-            usage.model = usage.model.as_deref().map(|model| self.api.shown(model));
-        }
+        recording::conceal(self.api, &mut results);
         let ids = answers.all.iter().map(|fetched| fetched.batch.id.clone()).collect();
-        Ok(Gathered { results, doubtful: answers.doubtful(), ids })
+        Ok(Gathered { results, doubtful: answers.doubtful(), ids, gate: None, gate_stop: None })
+    }
+
+    /// The files of answers that are here.
+    pub(super) fn files(&self, answers: &mut Answers) -> Result<Vec<AnswersFile>, Error> {
+        answers.files().map_err(|error| {
+            Error::internal(format!("The answers in {} cannot be read.", self.dir().display())).because(error)
+        })
+    }
+
+    /// What a reconciliation makes usually.
+    pub(super) fn making(&self) -> Making {
+        let (answer_files, shown) = (self.answer_files, self.shown);
+        Making { dir: self.output_dir.to_owned(), answer_files, shown, gate: None }
     }
 
     /// Adds a batch to those that are gathered.
@@ -302,10 +334,8 @@ impl Gatherer<'_> {
     async fn settle(&self, answers: &mut Answers, order: &Arc<Order>) -> Result<Results, Stop> {
         loop {
             let gone = answers.gone();
-            let files = answers.files().map_err(|error| {
-                Error::internal(format!("The answers in {} cannot be read.", self.dir().display())).because(error)
-            })?;
-            let results = self.reconcile(files, gone.clone(), Arc::clone(order)).await?;
+            let files = self.files(answers)?;
+            let results = self.reconcile(files, gone.clone(), Arc::clone(order), self.making()).await?;
             let nothing = Held::default();
             for (index, fetched) in answers.all.iter_mut().enumerate() {
                 if let Finding::Doubtful(_) = fetched.finding {
@@ -345,8 +375,8 @@ impl Gatherer<'_> {
         if reported != kind_of(why) && why != UNCONFIRMED {
             kind_of(why).clone_into(reported);
             let doing = format!("collecting the answers of batch {}", batch.id);
-            let trouble = why.to_owned();
-            self.events.emit(Event::Troubled { doing, trouble, times: 1, again_in, state_unknown: false });
+            let (trouble, kind) = (why.to_owned(), kind_of(why).to_owned());
+            self.events.emit(Event::Troubled { doing, trouble, kind, times: 1, again_in, state_unknown: false });
         }
     }
 
@@ -369,31 +399,36 @@ impl Gatherer<'_> {
         }
     }
 
-    fn dir(&self) -> PathBuf {
+    /// Where downloads are.
+    pub(super) fn dir(&self) -> PathBuf {
         self.output_dir.join(".download")
     }
 
-    async fn reconcile(
+    /// Reconciles answers.
+    pub(super) async fn reconcile(
         &self,
         answers: Vec<AnswersFile>,
         gone: Vec<Range<u32>>,
         order: Arc<Order>,
+        making: Making,
     ) -> Result<Results, Stop> {
-        let (output_dir, dir, retry_on) = (self.output_dir.to_owned(), self.dir(), self.retry_on.clone());
+        let (dir, retry_on) = (self.dir(), self.retry_on.clone());
         let (traces, reader) = (self.api.traces(), self.api.vendor().dialect.answers());
-        let answer_files = self.answer_files;
+        let expected = Arc::clone(&self.expected);
         let intake = self.api.vendor().dialect.intake();
         let reconciling = tokio::task::spawn_blocking(move || {
             let holds = |line: &[u8]| traces.are_in(line);
             let open = |name| -> Result<Box<dyn Output>, Error> {
-                Ok(Box::new(ResultFile::create(&output_dir, name, &holds)?))
+                Ok(Box::new(ResultFile::create(&making.dir, name, &holds)?))
             };
-            let sinks = sinks::all(answer_files, open)?;
-            let policy = Policy { reader, retry_on: &retry_on, gone: &gone };
+            let mut sinks = sinks::all(making.answer_files, open)?;
+            sinks.extend(sinks::shown(making.shown));
+            let (expected, gate) = (Some(&*expected), making.gate.as_ref());
+            let policy = Policy { reader, retry_on: &retry_on, gone: &gone, expected, gate };
             let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;
             let mut results = match order.as_ref() {
-                Order::Requests { source, ids, total } => {
-                    let requests = Requests { source, ids, total: *total };
+                Order::Requests { source, ids, total, is_structured } => {
+                    let requests = Requests { source, ids, total: *total, is_structured: *is_structured };
                     results::reconcile(requests, &answers, &policy, sinks)
                 }
                 Order::Answers { total } => {
@@ -453,27 +488,4 @@ fn own_ids(
 /// What a trouble is, without the id of the request that met it: that is another each time.
 fn kind_of(why: &str) -> &str {
     why.split_once(" (request ").map_or(why, |(kind, _)| kind)
-}
-
-/// Puts what was gathered into the report.
-pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, report: &mut Report) {
-    for warning in &results.warnings {
-        events.emit(Event::Warned(warning.clone()));
-    }
-    report.tokens = results.tokens();
-    let first = report.batches.iter().filter(|batch| batch.attempt == 1);
-    let completed: u64 = first.filter_map(|batch| batch.request_counts.completed).sum();
-    if completed > results.counts.succeeded {
-        events.emit(Event::Warned(format!(
-            "The provider counts {} as completed, but its files hold {}.",
-            requests_count(completed),
-            counted(results.counts.succeeded, "good answer", "good answers")
-        )));
-    }
-    let path = |name: String| output_dir.join(name).display().to_string();
-    report.files.results = results.files.results.map(path);
-    report.files.unexpected = results.files.unexpected.map(path);
-    report.files.answers = results.files.answers.map(path);
-    report.files.answers_csv = results.files.answers_csv.map(path);
-    (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
 }

@@ -20,6 +20,11 @@ use crate::world::World;
 /// The longest cell of the table; `--json` has all of it.
 const CELL: usize = 80;
 
+/// The columns that are shown at any width: batch, status, done, age.
+const CORE: usize = 4;
+/// The narrowest that a column is made.
+const SHORTEST: usize = 8;
+
 /// How the list is printed.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Output {
@@ -41,7 +46,10 @@ pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(),
     found.reverse();
     let lines = match output {
         Output::Json => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],
-        Output::Table => table(&found, world.clock.unix()).iter().map(|line| safe(&api.shown(line))).collect(),
+        Output::Table => {
+            let table = table(&found, world.clock.unix(), world.out_columns());
+            table.iter().map(|line| safe(&api.shown(line))).collect()
+        }
     };
     world.apply(lines.into_iter().map(Effect::Command).collect());
     Ok(())
@@ -58,16 +66,39 @@ fn as_array(batches: &[Batch]) -> String {
     json!(batches.iter().map(entry).collect::<Vec<_>>()).to_string()
 }
 
-fn table(batches: &[Batch], now: i64) -> Vec<String> {
+/// Lines that fit a terminal of so many columns; where there is none, each cell has what it needs. An id stays
+/// whole, since people copy it; what else does not fit is shortened, from the right, and then left out.
+fn table(batches: &[Batch], now: i64, columns: Option<usize>) -> Vec<String> {
     let mut rows = vec![["BATCH", "STATUS", "DONE", "AGE", "KEY", "REPOSITORY", "RUN"].map(str::to_owned)];
     rows.extend(batches.iter().map(|batch| row(batch, now)));
-    let widths: Vec<usize> =
-        (0..7).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let mut widths: Vec<usize> = (0..7).map(width).collect();
+    if let Some(columns) = columns {
+        fit(&mut widths, columns);
+    }
     let line = |row: &[String; 7]| {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| padded(cell, *width)).collect();
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+/// Makes the widths of columns fit.
+fn fit(widths: &mut Vec<usize>, columns: usize) {
+    let excess = |widths: &[usize]| (widths.iter().sum::<usize>() + 2 * (widths.len() - 1)).saturating_sub(columns);
+    while excess(widths) > 0 && widths.len() > CORE {
+        let last = widths.len() - 1;
+        let spare = widths[last].saturating_sub(SHORTEST);
+        match excess(widths) {
+            excess if excess <= spare => widths[last] -= excess,
+            _ => drop(widths.pop()),
+        }
+    }
+}
+
+fn padded(cell: &str, width: usize) -> String {
+    let cell = if cell.chars().count() > width { shorten(cell, width.saturating_sub(1)) } else { cell.to_owned() };
+    format!("{cell:<width$}")
 }
 
 fn row(batch: &Batch, now: i64) -> [String; 7] {
@@ -114,7 +145,7 @@ mod tests {
     #[test]
     fn the_table_lines_up() {
         let batches = [batch("batch_1", Some("octo/repo"), "github/7/1/build/step"), batch("b", None, "")];
-        insta::assert_snapshot!(table(&batches, 1_000 + 7_260).join("\n"), @r"
+        insta::assert_snapshot!(table(&batches, 1_000 + 7_260, None).join("\n"), @r"
         BATCH    STATUS       DONE  AGE    KEY           REPOSITORY  RUN
         batch_1  in_progress  8/20  2h 1m  0123456789ab  octo/repo   github/7/1/build/step
         b        in_progress  8/20  2h 1m  0123456789ab  -
@@ -122,10 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn the_table_fits_the_terminal() {
+        let batches = [batch(&"b".repeat(30), Some("octo/repository"), "github/7/1/build/step")];
+        let at = |columns| table(&batches, 1_000, Some(columns)).join("\n");
+        insta::assert_snapshot!([120, 100, 80, 60, 20].map(at).join("\n"), @r"
+        BATCH                           STATUS       DONE  AGE   KEY           REPOSITORY       RUN
+        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  in_progress  8/20  0.0s  0123456789ab  octo/repository  github/7/1/build/step
+        BATCH                           STATUS       DONE  AGE   KEY           REPOSITORY       RUN
+        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  in_progress  8/20  0.0s  0123456789ab  octo/repository  github/7/1/…
+        BATCH                           STATUS       DONE  AGE   KEY           REPOSITO…
+        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  in_progress  8/20  0.0s  0123456789ab  octo/rep…
+        BATCH                           STATUS       DONE  AGE
+        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  in_progress  8/20  0.0s
+        BATCH                           STATUS       DONE  AGE
+        bbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  in_progress  8/20  0.0s
+        ");
+        for columns in 60..130 {
+            assert!(at(columns).lines().all(|line| line.chars().count() <= columns), "{columns}");
+        }
+    }
+
+    #[test]
     fn hostile_text_stays_in_its_cell() {
         for text in HOSTILE {
             let batches = [batch(text, Some(text), text)];
-            let lines: Vec<String> = table(&batches, 0).iter().map(|line| safe(line)).collect();
+            let lines: Vec<String> = table(&batches, 0, None).iter().map(|line| safe(line)).collect();
             assert_eq!(lines.len(), 2);
             assert!(lines.iter().all(|line| runner::command(line).is_none()), "{lines:?}");
             assert!(!lines.iter().any(|line| line.chars().any(deceives)), "{lines:?}");
@@ -134,7 +186,7 @@ mod tests {
             let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!((&parsed[0]["id"], &parsed[0]["repository"]), (&(*text).into(), &(*text).into()));
         }
-        let long = table(&[batch(&"x".repeat(500), None, "r")], 0);
+        let long = table(&[batch(&"x".repeat(500), None, "r")], 0, None);
         assert!(long[1].chars().count() < 200, "{}", long[1]);
     }
 }

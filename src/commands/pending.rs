@@ -14,6 +14,7 @@ use crate::batch::search;
 use crate::dialects::Batch;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
+use crate::formats;
 use crate::guard::Stop;
 use crate::hosts::{ClaimedCheck, Claims, Unclaimed};
 use crate::identity::{Part, Seen};
@@ -69,6 +70,7 @@ pub(super) async fn collect(connected: &Connected<'_>, plan: &Collecting) -> Res
     let verdict = verdict::of_runs(&entries, &troubles, signal, plan.pending_exit());
     let exit = verdict.exit;
     session.world.apply(session.host.publish_runs(&verdict, &entries));
+    session.world.print(|| formats::runs_json(&verdict, &entries));
     Ok(exit)
 }
 

@@ -4,8 +4,12 @@ use crate::dialects::{self, Endpoints, Key, Vendor};
 use crate::effects::Effect;
 use crate::error::Exit;
 use crate::inputs;
+use crate::styled::{Line, Tone};
 use crate::text::thousands;
 use crate::world::World;
+
+/// How many columns a fact needs beside its name, with the space around it. Where there are fewer it goes below.
+const NARROWEST: usize = 34;
 
 /// What is said where only the server knows.
 const SERVER: &str = "the server decides";
@@ -16,15 +20,25 @@ pub(crate) fn providers(inputs: &inputs::Providers, world: &World) -> Exit {
         Some(name) => vec![dialects::choose(name)],
         None => dialects::all().collect(),
     };
-    let text = vendors.into_iter().map(text).collect::<Vec<String>>().join("\n");
-    world.apply(text.lines().map(|line| Effect::Command(line.to_owned())).collect());
+    let text: Vec<String> = vendors.into_iter().map(|vendor| text(vendor, world.out_columns())).collect();
+    world.apply(text.join("\n").lines().map(|line| Effect::Data(line.to_owned())).collect());
     world.exit(Exit::Ok)
 }
 
-fn text(vendor: &Vendor) -> String {
+/// A vendor's facts as lines that fit a terminal of so many columns; none is no terminal, where each fact is a line.
+fn text(vendor: &Vendor, columns: Option<usize>) -> String {
     let facts = facts(vendor);
     let width = facts.iter().map(|(what, _)| what.len()).max().unwrap_or_default();
-    facts.into_iter().fold(format!("{}\n", vendor.name), |text, (what, is)| format!("{text}  {what:width$}  {is}\n"))
+    let fact = |(what, is): (&str, String)| match columns {
+        None => vec![Line::of(Tone::Plain, format!("  {what:width$}  {is}"))],
+        Some(columns) if columns < width + NARROWEST => {
+            let is = Line::of(Tone::Plain, format!("    {is}")).hanging(4);
+            [vec![Line::of(Tone::Plain, format!("  {what}:"))], is.fitted(columns)].concat()
+        }
+        Some(columns) => Line::of(Tone::Plain, format!("  {what:width$}  {is}")).hanging(width + 4).fitted(columns),
+    };
+    let lines = facts.into_iter().flat_map(fact).map(|line| line.text() + "\n");
+    std::iter::once(format!("{}\n", vendor.name)).chain(lines).collect()
 }
 
 /// What is known of a vendor: each fact's name, and what it is here.
@@ -74,5 +88,24 @@ fn endpoints(vendor: &Vendor) -> String {
     match vendor.endpoints {
         Endpoints::Known => format!("{} documented ones", vendor.dialect.name()),
         Endpoints::Any => SERVER.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{dialects, text};
+
+    #[test]
+    fn facts_fit_the_terminal() {
+        for vendor in dialects::all() {
+            let piped = text(vendor, None);
+            let words = |text: &str| text.split_whitespace().map(|word| word.replace(':', "")).collect::<Vec<_>>();
+            for columns in [60, 80, 120] {
+                let fitted = text(vendor, Some(columns));
+                assert!(fitted.lines().all(|line| line.chars().count() <= columns), "{fitted}");
+                assert_eq!(words(&fitted), words(&piped));
+            }
+            assert_eq!(text(vendor, Some(500)), piped);
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::check::check_requests;
-use super::gather::{self, Answers, Gathered, Gatherer, Order};
+use super::gather::{Answers, Gathered, Gatherer, Order};
+use super::gating;
+use super::recording;
 use super::submitted::{self, Submitted};
 use super::submitting::{Submitting, key};
 use super::{describe, on_signal};
@@ -102,7 +104,9 @@ impl<'a> Run<'a> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
         dir.set_aside()?;
-        dir.report.max_failed = plan.max_failed.to_string();
+        dir.junit.clone_from(&plan.showing.junit);
+        dir.report.max_failed = plan.allowed.failed.to_string();
+        dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
         dir.how = dir.how.of_run(plan.reuse, check);
         Ok(Self { plan, connected, dir, check: None, fingerprint: String::new() })
     }
@@ -111,8 +115,8 @@ impl<'a> Run<'a> {
     async fn go(&mut self) -> Exit {
         let verdict = Box::pin(self.stages())
             .await
-            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.max_failed, &self.dir.how));
-        self.dir.conclude(verdict)
+            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.allowed, &self.dir.how));
+        self.dir.conclude(verdict).await
     }
 
     /// Check, obtain batches, wait, collect: the verdict on what came of it.
@@ -126,7 +130,7 @@ impl<'a> Run<'a> {
         if checked.fault_count > 0 {
             return Ok(Verdict::invalid(checked.fault_count, self.dir.how.check()));
         }
-        let Checked { total, ids, places, shards, digest, .. } = checked;
+        let Checked { total, ids, places, shards, digest, is_structured, .. } = checked;
         self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
         let key = identity::key_of_all(&keys);
@@ -140,9 +144,9 @@ impl<'a> Run<'a> {
         // Before any batch exists: its metadata says where the run is shown.
         if let Some(publisher) = session.publisher() {
             let mark = guard.guard(publisher.begin(&self.dir.report, &session.events)).await?;
-            self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.max_failed));
+            self.check = mark.map(|mark| identity::check_mark(mark.as_str(), self.plan.allowed.failed));
         }
-        let order = Arc::new(Order::Requests { source: source.clone(), ids, total });
+        let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
         let (mut all, collected) = Box::pin(self.rounds(&guard, &source, shards, order)).await;
         Ok(self.conclude(&mut all, collected, &places))
     }
@@ -186,6 +190,11 @@ impl<'a> Run<'a> {
                 Some(Ok(gathered)) => collected = Some(Ok(gathered)),
                 None => {}
             }
+        }
+        if let (Some(gate), Some(Ok(gathered))) = (&self.plan.gate, &mut collected)
+            && !self.is_uncollected(gathered)
+        {
+            gating::pass(&gatherer, gate, gathered, &mut answers, &order).await;
         }
         gatherer.tidy_up();
         // Some files are named only after the batch is over.
@@ -254,7 +263,10 @@ impl<'a> Run<'a> {
             journal: &self.dir.journal,
             output_dir: &self.plan.output_dir,
             retry_on: self.plan.retry_on.clone(),
+            expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
+            shown: self.plan.showing.shown(),
+            env: &self.connected.session.world.env,
         }
     }
 
@@ -294,7 +306,7 @@ impl<'a> Run<'a> {
         let all = &*all;
         self.report_batches(all, places);
         self.warn_of_retries(all);
-        let collected = self.report_answers(collected);
+        let collected = self.report_answers(collected, places);
         let ends = ends(all, &collected);
         let verdict = self.judge(all, &ends, &collected);
         self.warn_of_what_goes_on(all);
@@ -320,18 +332,20 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn report_answers(&mut self, collected: Option<Result<Gathered, Stop>>) -> Collected {
+    fn report_answers(&mut self, collected: Option<Result<Gathered, Stop>>, places: &Places) -> Collected {
         match collected {
             None => Collected::default(),
             Some(Err(stop)) => Collected { stop: Some(stop), ..Collected::default() },
             Some(Ok(gathered)) => {
                 let is_uncollected = self.is_uncollected(&gathered);
-                let Gathered { results, doubtful, ids: here } = gathered;
+                let Gathered { mut results, doubtful, ids: here, gate, gate_stop: stop } = gathered;
+                (self.dir.report.gate, self.dir.cases) = (gate, results.cases.take());
                 let doubtful = if is_uncollected { doubtful } else { Vec::new() };
                 let rows = Some(Rows::of(&results));
                 let events = &self.connected.session.events;
-                gather::record(results, &self.plan.output_dir, events, &mut self.dir.report);
-                Collected { rows, doubtful, here, stop: None }
+                recording::record(results, &self.plan.output_dir, events, &mut self.dir.report);
+                self.dir.report.locate_examples(places);
+                Collected { rows, doubtful, here, stop }
             }
         }
     }
@@ -341,7 +355,7 @@ impl<'a> Run<'a> {
             let batches: Vec<&Batch> = all.iter().filter_map(Submitted::batch).collect();
             return Verdict::submitted(&batches, &self.dir.how);
         }
-        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.max_failed, &self.dir.how)
+        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &self.dir.how)
     }
 
     fn warn_of_what_goes_on(&self, all: &[Submitted]) {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{self, Read};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a dialect's answers are read.
 ///
@@ -30,8 +30,32 @@ pub(crate) trait ReadAnswers: Send + Sync {
     /// does not matter.
     fn request_id(&self, line: &str) -> Option<String>;
 
+    /// What a line of the requests file asks its answer to be.
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l>;
+
     /// A line that says, in this dialect, that the request with this id has no answer.
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String;
+}
+
+/// What a request asks its answer to be.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked<'l> {
+    /// The request's `custom_id`.
+    pub(crate) custom_id: Option<String>,
+    /// The form of its answer.
+    pub(crate) form: Wanted<'l>,
+}
+
+/// The form that an answer is asked to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Wanted<'l> {
+    /// Any text.
+    #[default]
+    Free,
+    /// A JSON object.
+    Json,
+    /// JSON that fits this schema, which is JSON, too.
+    Schema(&'l str),
 }
 
 /// How a line answers.
@@ -73,6 +97,42 @@ pub(crate) struct Answer<'de> {
     pub(crate) model: Option<Cow<'de, str>>,
     /// The tokens that were used.
     pub(crate) tokens: Tokens,
+    /// Why it is not to be relied on, of an answer that is a success.
+    pub(crate) suspicion: Option<Suspicion>,
+}
+
+/// Why an answer that is a success is not to be relied on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Suspicion {
+    /// The model refused to answer.
+    Refusal,
+    /// It asks for tools to be called, which nobody does in a batch.
+    ToolCalls,
+    /// It was cut off at a limit on its length, or on that of the whole conversation.
+    CutOff,
+    /// A content filter removed something of it.
+    Filtered,
+    /// It is incomplete in another way: the vendor says so, or paused the model.
+    #[default]
+    Incomplete,
+}
+
+impl Suspicion {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Refusal, Self::ToolCalls, Self::CutOff, Self::Filtered, Self::Incomplete];
+
+    /// The word for it in files.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Refusal => "refusal",
+            Self::ToolCalls => "tool_calls",
+            Self::CutOff => "cut_off",
+            Self::Filtered => "filtered",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// What the model wrote.
@@ -85,7 +145,9 @@ pub(crate) struct Content<'de> {
 }
 
 /// Tokens, as the answers count them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Tokens {
     /// Sent to the model.
     pub input: u64,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -32,6 +32,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// Those that have a word of ours.
+    const KNOWN: [Self; 8] = [
+        Self::Validating,
+        Self::Failed,
+        Self::InProgress,
+        Self::Finalizing,
+        Self::Completed,
+        Self::Expired,
+        Self::Cancelling,
+        Self::Cancelled,
+    ];
+
     /// Our word for it, or the unknown word as it came.
     pub fn word(&self) -> &str {
         match self {
@@ -56,6 +68,14 @@ impl Status {
 impl Serialize for Status {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let known = Self::KNOWN.into_iter().find(|status| status.word() == word);
+        Ok(known.unwrap_or(Self::Other(word)))
     }
 }
 
@@ -115,7 +135,9 @@ impl Batch {
 }
 
 /// How many requests of a batch are done. A count that the vendor does not give is not zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "RequestCounts"))]
+#[serde(default)]
 pub struct Counts {
     /// All requests.
     pub total: Option<u64>,

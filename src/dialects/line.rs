@@ -26,10 +26,22 @@ pub(crate) struct RequestLine<'l> {
     pub model: Option<Cow<'l, str>>,
     /// How many inputs it has that the vendor counts across requests: texts to embed.
     pub inputs: u64,
+    /// Whether it asks for an answer of a certain form.
+    pub structured: Structured,
     /// What is wrong with it by itself.
     pub findings: Vec<Finding>,
     /// What is unusual about it, in sentences that many lines may share. It is sent nevertheless.
     pub warnings: Vec<String>,
+}
+
+/// Whether a request asks for an answer of a certain form: JSON, or what fits a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Structured {
+    /// It does not.
+    #[default]
+    No,
+    /// It does.
+    Yes,
 }
 
 /// Whether the dialect knows an endpoint.
@@ -73,18 +85,18 @@ pub(crate) struct Finding {
     /// What was found.
     pub(crate) found: String,
     /// What was expected, as a clause of its own.
-    pub(crate) expected: String,
+    pub(crate) expected: Box<str>,
     /// How to fix it; what there is to say beside the command, if there is one.
     pub(crate) fix: String,
     /// The shell command that fixes the file. It ends where the file's name comes, and prints what is right unless it
     /// is git's, which changes the file.
-    pub(crate) command: Option<Box<Cow<'static, str>>>,
+    pub(crate) command: Option<Box<str>>,
 }
 
 impl Finding {
     /// A finding about the line or the file as a whole.
     pub(crate) fn new(found: impl Into<String>, expected: impl Into<String>, fix: impl Into<String>) -> Self {
-        let (found, expected, fix) = (found.into(), expected.into(), fix.into());
+        let (found, expected, fix) = (found.into(), expected.into().into_boxed_str(), fix.into());
         Self { extent: Extent::Line, column: None, field: None, found, expected, fix, command: None }
     }
 
@@ -95,8 +107,8 @@ impl Finding {
     }
 
     /// The same, with the command that fixes the file.
-    pub(crate) fn made_right_by(mut self, command: impl Into<Cow<'static, str>>) -> Self {
-        self.command = Some(Box::new(command.into()));
+    pub(crate) fn made_right_by(mut self, command: impl Into<Box<str>>) -> Self {
+        self.command = Some(command.into());
         self
     }
 

@@ -25,20 +25,24 @@ use std::fmt::Debug;
 
 use clap::ValueEnum;
 
-pub(crate) use self::answer::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
+pub(crate) use self::answer::{
+    Answer, Asked, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Suspicion, Tokens, Wanted,
+};
 use self::anthropic::{Anthropic, VARIABLES as ANTHROPIC_VARIABLES};
 pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::intake::{Complaint, Files, InCreate, Intake};
-pub(crate) use self::line::{Extent, Familiar, Finding, RequestLine, Table, described, no_text, not_json, quoted};
+pub(crate) use self::line::{
+    Extent, Familiar, Finding, RequestLine, Structured, Table, described, no_text, not_json, quoted,
+};
 use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
 pub(crate) use self::other_lines::{Commands, Marks};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 pub(crate) use self::vocabulary::{Field, Noticed, Vocabulary, types};
 
-pub(crate) use self::turns::{FillTurns, Notes, Sight};
+pub(crate) use self::turns::{Notes, Sight, put_turns};
 pub(crate) use self::vendors::{Key, Variable, Vendor};
 use crate::error::Error;
 use crate::values::Secret;

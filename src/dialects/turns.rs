@@ -67,8 +67,17 @@ impl<'de> Notes<'de> {
     }
 }
 
-/// Reads the `messages` or the `input` of a request: what it is as a whole, and what is in it.
-pub(crate) struct FillTurns<'a, 'de>(pub(crate) &'a mut Seen<'de>, pub(crate) &'a mut Notes<'de>);
+/// Reads the `messages` or the `input` of a request into its place: what it is as a whole, and what is in it.
+pub(crate) fn put_turns<'p, 'de, A: MapAccess<'de>>(
+    place: &'p mut Seen<'de>,
+    notes: &mut Notes<'de>,
+    map: &mut A,
+) -> Result<&'p Seen<'de>, A::Error> {
+    map.next_value_seed(FillTurns(&mut *place, notes))?;
+    Ok(place)
+}
+
+struct FillTurns<'a, 'de>(&'a mut Seen<'de>, &'a mut Notes<'de>);
 
 impl<'de> DeserializeSeed<'de> for FillTurns<'_, 'de> {
     type Value = ();

@@ -15,6 +15,8 @@ pub struct Vendor {
     pub(crate) dialect: &'static dyn Dialect,
     /// Where it answers, unless `base-url` says otherwise.
     pub(crate) base_url: Option<&'static str>,
+    /// Where people look at a batch, with `{}` for its id, if it answers at `base_url`.
+    pub(crate) batch_page: Option<&'static str>,
     /// Whether it wants an API key.
     pub(crate) key: Key,
     /// Whether its answers are real.
@@ -77,6 +79,12 @@ impl Vendor {
         self.name
     }
 
+    /// Where people look at a batch.
+    pub(crate) fn batch_page(&self, id: &str) -> Option<String> {
+        let is_plain = id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        self.batch_page.filter(|_| is_plain).map(|page| page.replace("{}", id))
+    }
+
     /// Whether its answers are made up.
     pub(crate) fn is_simulated(&self) -> bool {
         self.answers == Answers::Simulated
@@ -95,6 +103,7 @@ pub(super) const OPENAI: Vendor = Vendor {
     name: "openai",
     dialect: &OpenAi,
     base_url: Some("https://api.openai.com/v1"),
+    batch_page: Some("https://platform.openai.com/batches/{}"),
     key: Key::Required,
     answers: Answers::Real,
     endpoints: Endpoints::Known,
@@ -116,6 +125,7 @@ pub(super) const OPENAI: Vendor = Vendor {
 pub(super) const COMPATIBLE: Vendor = Vendor {
     name: "compatible",
     base_url: None,
+    batch_page: None,
     key: Key::Optional,
     endpoints: Endpoints::Any,
     limits: Limits { max_requests: None, max_bytes: None, max_embedding_inputs: None },
@@ -138,6 +148,8 @@ pub(super) const ANTHROPIC: Vendor = Vendor {
     name: "anthropic",
     dialect: &Anthropic,
     base_url: Some("https://api.anthropic.com"),
+    // The console lists batches by workspace; it documents no page of one batch.
+    batch_page: Some("https://platform.claude.com/settings/workspaces/default/batches"),
     key: Key::Required,
     answers: Answers::Real,
     endpoints: Endpoints::Known,
@@ -159,6 +171,7 @@ pub(super) const ANTHROPIC: Vendor = Vendor {
 pub(super) const SANDBOX: Vendor = Vendor {
     name: "sandbox",
     base_url: None,
+    batch_page: None,
     key: Key::MadeUp,
     answers: Answers::Simulated,
     variables: &[],

@@ -8,9 +8,12 @@
 
 use crate::error::Outcome;
 use crate::report::{Report, RunEntry};
+use crate::results::Case;
+use crate::styled::Line;
 use crate::verdict::Verdict;
 
 pub(crate) mod json;
+mod junit;
 mod markdown;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -21,7 +24,7 @@ mod text;
 pub(crate) enum Format {
     /// A summary in GitHub's Markdown.
     Markdown,
-    /// The table that closes a log.
+    /// The text that closes a log.
     Text,
     /// `report.json`.
     Json,
@@ -38,9 +41,27 @@ impl Format {
     }
 }
 
-/// The Markdown summary, cut to so many bytes after a whole line.
+/// Reads `report.json`, of this version of its form. All that it holds is untrusted text.
+///
+/// # Errors
+/// What is wrong with it, as the rest of a sentence about the report.
+pub(crate) fn read(json: &[u8]) -> Result<Report, String> {
+    json::read(json)
+}
+
+/// A report as JUnit's XML, with a case for each of these rows.
+pub(crate) fn junit(report: &Report, rows: Option<&[Case]>) -> String {
+    junit::render(report, rows)
+}
+
+/// The Markdown summary in so many bytes; blocks that do not fit are left out.
 pub(crate) fn markdown_within(report: &Report, longest: usize) -> String {
     markdown::render_within(report, longest)
+}
+
+/// The short form for a pull request, in GitHub's Markdown and so many bytes.
+pub(crate) fn markdown_comment(report: &Report, longest: usize) -> String {
+    markdown::render_comment(report, longest)
 }
 
 /// What was collected together, as a summary in GitHub's Markdown.
@@ -48,9 +69,24 @@ pub(crate) fn runs_markdown(verdict: &Verdict, runs: &[RunEntry]) -> String {
     markdown::render_runs(verdict, runs)
 }
 
-/// What was collected together, as the lines that close a log.
-pub(crate) fn runs_text(verdict: &Verdict, runs: &[RunEntry]) -> String {
-    text::render_runs(verdict, runs)
+/// The lines that close a log, with their tones.
+pub(crate) fn closing(report: &Report) -> Vec<Line> {
+    text::lines(report)
+}
+
+/// The first of them: the verdict, what failed and what to do.
+pub(crate) fn closing_verdict(report: &Report) -> Vec<Line> {
+    text::verdict(report)
+}
+
+/// The lines that close a collection, with their tones.
+pub(crate) fn closing_runs(verdict: &Verdict, runs: &[RunEntry]) -> Vec<Line> {
+    text::lines_of_runs(verdict, runs)
+}
+
+/// What was collected together, as JSON.
+pub(crate) fn runs_json(verdict: &Verdict, runs: &[RunEntry]) -> String {
+    json::render_runs(verdict, runs)
 }
 
 /// A command's failure as a summary in GitHub's Markdown, where there is nothing else to report.
@@ -66,6 +102,11 @@ pub(crate) fn markdown_paragraph(sentence: &str) -> String {
 /// The note on every report of answers that no model gave.
 const SIMULATED: &str = "SIMULATED: the sandbox made these answers up, no model was asked.";
 
+/// The note on a report of the sandbox: whether there are answers that it made up.
+fn simulated_note(report: &Report) -> &'static str {
+    if report.counts.succeeded > 0 { SIMULATED } else { "SIMULATED: no model was asked, only the sandbox." }
+}
+
 /// How long a phase took.
 fn took(seconds: f64) -> String {
     crate::clock::span(std::time::Duration::try_from_secs_f64(seconds).unwrap_or_default())
@@ -73,7 +114,52 @@ fn took(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::took;
+    use super::samples::{self, HOSTILE};
+    use super::{Format, junit, markdown_comment, markdown_failure, took};
+    use crate::error::Outcome;
+
+    /// Leaves a page where `.ci/render` asks for it, which draws it as GitHub does.
+    fn draw(name: &str, page: &str) {
+        #[expect(clippy::disallowed_methods, reason = "no input of the product's")]
+        let Ok(dir) = std::env::var("BATCHSTEP_TEST_PAGES") else { return };
+        std::fs::write(std::path::Path::new(&dir).join(format!("{name}.md")), page).unwrap();
+    }
+
+    #[test]
+    fn hostile_pages_are_drawn_beside_a_tame_one() {
+        // A blank text leaves out columns, so its page cannot be compared.
+        let shown = HOSTILE.iter().copied().filter(|text| !text.trim().is_empty());
+        for (number, text) in ["tame"].into_iter().chain(shown).enumerate() {
+            let (report, faults) = (samples::hostile(text), samples::hostile_faults(text));
+            draw(&format!("hostile-{number:02}"), &Format::Markdown.render(&report));
+            draw(&format!("hostile-faults-{number:02}"), &Format::Markdown.render(&faults));
+        }
+    }
+
+    /// What people and programs get for each kind of end.
+    #[test]
+    fn every_kind_of_end_in_every_format() {
+        let mut settings = insta::Settings::clone_current();
+        settings.set_snapshot_path("../../tests/reports");
+        settings.set_prepend_module_to_snapshot(false);
+        settings.set_omit_expression(true);
+        settings.bind(|| {
+            for (name, report) in samples::states() {
+                for (kind, format) in [("md", Format::Markdown), ("txt", Format::Text), ("json", Format::Json)] {
+                    insta::assert_snapshot!(format!("{name}.{kind}"), format.render(&report));
+                }
+                insta::assert_snapshot!(format!("{name}.junit.xml"), junit(&report, None));
+                let comment = markdown_comment(&report, 65_000);
+                draw(name, &Format::Markdown.render(&report));
+                draw(&format!("{name}.comment"), &comment);
+                insta::assert_snapshot!(format!("{name}.comment.md"), comment);
+            }
+            let hints = ["Set it from a secret, or set OPENAI_API_KEY.".to_owned()];
+            let usage = markdown_failure(Outcome::Usage, "`api-key` is missing.", &hints);
+            draw("usage", &usage);
+            insta::assert_snapshot!("usage.md", usage);
+        });
+    }
 
     #[test]
     fn times_read_well() {

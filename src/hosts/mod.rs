@@ -7,17 +7,20 @@
 //! this file alone knows their names.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::effects::{Effect, LogTarget};
+use crate::effects::{self, Effect, LogTarget};
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
-use crate::formats::{self, Format};
+use crate::formats;
+use crate::log_lines::{Detail, LogLines};
 use crate::report::{Report, RunEntry};
-use crate::values::{Ci, SummaryInput};
+use crate::styled::{Line, Tone};
+use crate::values::{Ci, SummaryInput, Verbosity};
 use crate::verdict::Verdict;
 
 mod github;
@@ -44,6 +47,14 @@ pub(crate) trait Host {
     fn publisher(&self, _env: &Env, _options: PublishOptions, _reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
         Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
     }
+    /// The commit that it runs on, where the host shows files of it.
+    fn commit(&self) -> Option<Commit> {
+        None
+    }
+    /// The page of a run that [`identity`](Self::identity) named so, if that was a run of this host's.
+    fn run_page(&self, _run: &str) -> Option<String> {
+        None
+    }
     /// What an earlier process of the same step left to be ended.
     fn unfinished(&self) -> Unfinished {
         Unfinished::default()
@@ -58,7 +69,7 @@ pub(crate) trait Host {
     fn publish(&self, report: &Report) -> Vec<Effect>;
     /// What to do about the runs that were collected together, and the verdict on all.
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())).collect()
+        closing_runs(verdict, runs)
     }
 }
 
@@ -69,6 +80,25 @@ pub(crate) struct Identity {
     pub repo: Option<String>,
     /// The host, run, attempt, job and step, as `github/123/1/build/evaluate`, at most 512 characters of ASCII.
     pub run: Option<String>,
+}
+
+/// A commit of the repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Commit {
+    /// The directory that it is checked out in.
+    pub workspace: PathBuf,
+    /// Its full name.
+    pub sha: String,
+    /// The address that a path in the repository is appended to.
+    pub pages: String,
+}
+
+impl Commit {
+    /// The page of a file by its path in the repository, with `/` between names.
+    pub(crate) fn page(&self, path: &str) -> String {
+        let parts: Vec<String> = path.split('/').map(|part| utf8_percent_encode(part, IN_PATH).to_string()).collect();
+        format!("{}/{}", self.pages, parts.join("/"))
+    }
 }
 
 /// What a process left to be ended by whoever comes after it.
@@ -91,6 +121,20 @@ pub(crate) struct Options {
     pub summary: SummaryInput,
     /// Where the log goes.
     pub log: LogTarget,
+    /// How much it says.
+    pub verbosity: Verbosity,
+}
+
+impl Options {
+    /// What the log shows of events. Beside a bar, nothing has to be said of how far all is.
+    fn detail(self) -> Detail {
+        match (self.verbosity, self.log) {
+            (Verbosity::Quiet, _) => Detail::Quiet,
+            (Verbosity::Verbose, _) => Detail::Everything,
+            (Verbosity::Usual, LogTarget::Terminal) => Detail::BesideBar,
+            (Verbosity::Usual, LogTarget::File) => Detail::Changes,
+        }
+    }
 }
 
 /// A CI system that says in its variables that it runs this process. Nothing else tells them apart.
@@ -115,22 +159,50 @@ impl System {
 /// Finds the host.
 pub(crate) fn detect(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
     match ci {
-        Ci::GitHub => Box::new(github::GitHub::new(env, options.summary)),
-        Ci::Auto if System::GitHub.is_shown(env) => Box::new(github::GitHub::new(env, options.summary)),
-        Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal { log: options.log }),
+        Ci::GitHub => Box::new(github::GitHub::new(env, options)),
+        Ci::Auto if System::GitHub.is_shown(env) => Box::new(github::GitHub::new(env, options)),
+        Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal::new(options)),
     }
 }
 
-/// The log line of an event, if it has one, and its hints below.
-fn log(event: &Event) -> Vec<Effect> {
+/// The log line of an event, if the log shows it, and its hints below.
+fn log(lines: &mut LogLines, event: &Event) -> Vec<Effect> {
     let hints: &[String] = if let Event::Failed { hints, .. } = event { hints } else { &[] };
-    let hints = hints.iter().map(|hint| Effect::Log(format!("hint: {hint}")));
-    event.line().map(Effect::Log).into_iter().chain(hints).collect()
+    let line = lines.hear(event).map(|line| toned(event, line));
+    line.into_iter().chain(hints.iter().map(|hint| effects::hint(hint))).map(Effect::Say).collect()
 }
 
-/// The closing table, a log line for each of its lines.
-fn closing_table(report: &Report) -> Vec<Effect> {
-    Format::Text.render(report).lines().map(|line| Effect::Log(line.to_owned())).collect()
+/// An event's line in the tones that tell trouble from news.
+fn toned(event: &Event, line: String) -> Line {
+    let (tone, label) = match event {
+        Event::Warned(_) => (Tone::Caution, "Warning:"),
+        Event::Failed { .. } => (Tone::Bad, "error:"),
+        Event::Troubled { .. } => (Tone::Caution, ""),
+        Event::Interrupted { .. } | Event::InterruptedAgain { .. } => (Tone::Strong, ""),
+        Event::Started { .. } => (Tone::Faint, ""),
+        _ => (Tone::Plain, ""),
+    };
+    match line.strip_prefix(label).filter(|_| !label.is_empty()) {
+        Some(rest) => Line::of(tone, label).with(Tone::Plain, rest),
+        None => Line::of(tone, line),
+    }
+    .hanging(2)
+}
+
+/// The lines that close the log.
+fn closing(report: &Report, verbosity: Verbosity) -> Vec<Effect> {
+    let lines = match verbosity {
+        Verbosity::Quiet => formats::closing_verdict(report),
+        // An empty line sets them apart from the log.
+        Verbosity::Usual | Verbosity::Verbose => [vec![Line::default()], formats::closing(report)].concat(),
+    };
+    lines.into_iter().map(Effect::Say).collect()
+}
+
+/// The lines that close the log of a collection.
+fn closing_runs(verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
+    let lines = formats::closing_runs(verdict, runs).into_iter();
+    std::iter::once(Line::default()).chain(lines).map(Effect::Say).collect()
 }
 
 /// The longest component of a run's name: five and their slashes stay below 512 characters.
@@ -143,6 +215,9 @@ fn run_name(components: [&str; 5]) -> String {
 
 /// What is encoded in a component beside all that is not ASCII: what separates, encodes, or cannot be seen.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'/').add(b'%');
+
+/// What is encoded in a name of a path: all but what RFC 3986 calls unreserved.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A component percent-encoded. A long one is cut; its digest keeps it apart from its like.
 fn component(text: &str) -> String {
@@ -157,14 +232,15 @@ fn component(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ci, LogTarget, Options, SummaryInput, component, detect, run_name};
+    use super::{Ci, LogTarget, Options, SummaryInput, Verbosity, component, detect, run_name};
     use crate::env::Env;
 
     #[test]
     fn the_environment_or_the_ci_names_the_host() {
         let is_ci = |pairs: &[(&str, &str)], ci| {
             let env: Env = pairs.iter().copied().collect();
-            detect(&env, ci, Options { summary: SummaryInput::Write, log: LogTarget::File }).is_ci()
+            let (summary, log, verbosity) = (SummaryInput::Write, LogTarget::File, Verbosity::Usual);
+            detect(&env, ci, Options { summary, log, verbosity }).is_ci()
         };
         assert!(is_ci(&[("GITHUB_ACTIONS", "true")], Ci::Auto));
         assert!(is_ci(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Ci::Auto));

@@ -1,17 +1,32 @@
 //! A terminal, or a CI system we do not know: nothing but the log. Where a
-//! person looks on, uploading and waiting are a progress bar instead of lines.
+//! person looks on, one bar shows how far all requests and batches are.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use super::{Host, Identity, closing_table, log};
-use crate::effects::{Effect, LogTarget, Unit};
+use super::{Host, Identity, Options, closing, log};
+use crate::effects::{Effect, LogTarget};
 use crate::events::Event;
+use crate::log_lines::LogLines;
 use crate::report::Report;
+use crate::values::Verbosity;
 
 /// Nobody's CI.
 pub(super) struct Terminal {
-    /// Where the log goes: only a terminal shows a bar.
-    pub(super) log: LogTarget,
+    options: Options,
+    lines: RefCell<LogLines>,
+}
+
+impl Terminal {
+    /// A log to this target.
+    pub(super) fn new(options: Options) -> Self {
+        Self { options, lines: RefCell::new(LogLines::new(options.detail())) }
+    }
+
+    /// Whether somebody sees a bar move, and wants to.
+    fn has_bar(&self) -> bool {
+        self.options.log == LogTarget::Terminal && self.options.verbosity != Verbosity::Quiet
+    }
 }
 
 impl Host for Terminal {
@@ -28,35 +43,16 @@ impl Host for Terminal {
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {
-        match event {
-            _ if self.log == LogTarget::File => log(event),
-            Event::Uploading { sent, total } => {
-                vec![Effect::Progress {
-                    done: *sent,
-                    total: *total,
-                    unit: Unit::Bytes,
-                    message: "uploading".to_owned(),
-                }]
-            }
-            Event::Polled { status, counts, .. } => vec![Effect::Progress {
-                done: counts.done().unwrap_or(0),
-                // Without a count of what is done, a bar would show nothing true.
-                total: counts.done().and(counts.total).unwrap_or(0),
-                unit: Unit::Requests,
-                message: status.word().replace('_', " "),
-            }],
-            // The bar shows that the run is alive.
-            Event::Alive { .. } => Vec::new(),
-            Event::Uploaded { .. } | Event::Created { .. } | Event::Ended { .. } => {
-                [vec![Effect::ProgressEnd], log(event)].concat()
-            }
-            _ => log(event),
+        let mut effects = log(&mut self.lines.borrow_mut(), event);
+        if self.has_bar() {
+            effects.extend(self.lines.borrow().overview().bar().map(Effect::Progress));
         }
+        effects
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let clear = (self.log == LogTarget::Terminal).then_some(Effect::ProgressEnd);
-        clear.into_iter().chain(closing_table(report)).collect()
+        let clear = self.has_bar().then_some(Effect::ProgressEnd);
+        clear.into_iter().chain(closing(report, self.options.verbosity)).collect()
     }
 }
 
@@ -64,50 +60,69 @@ impl Host for Terminal {
 mod tests {
     use std::time::Duration;
 
-    use super::{Effect, Event, Host, LogTarget, Terminal, Unit};
+    use super::{Effect, Event, Host, LogTarget, Options, Terminal, Verbosity};
+    use crate::bar::{Bar, Done, Unit};
     use crate::dialects::{Counts, Status};
     use crate::formats::samples::{self, HOSTILE};
+    use crate::values::SummaryInput;
 
-    fn polled() -> Event {
-        Event::Polled {
-            batch_id: "batch_1".to_owned(),
-            status: Status::InProgress,
-            counts: Counts::of(10, 3, 1),
-            age: Duration::from_secs(60),
-            changed: true,
-        }
+    fn polled(done: u64) -> Event {
+        let (status, counts, age) = (Status::InProgress, Counts::of(10, done, 1), Duration::from_secs(60));
+        Event::Polled { batch_id: "batch_1".to_owned(), status, counts, age }
     }
 
-    #[test]
-    fn a_person_sees_a_bar_and_a_log_sees_lines() {
-        let uploading = Event::Uploading { sent: 1, total: 2 };
-        let person = Terminal { log: LogTarget::Terminal };
-        let progress =
-            |done, total, unit, message: &str| Effect::Progress { done, total, unit, message: message.into() };
-        assert_eq!(person.event(&uploading), [progress(1, 2, Unit::Bytes, "uploading")]);
-        assert_eq!(person.event(&polled()), [progress(4, 10, Unit::Requests, "in progress")]);
-        assert_eq!(person.event(&Event::Warned("x".to_owned())), [Effect::Log("Warning: x".to_owned())]);
+    fn terminal(log: LogTarget, verbosity: Verbosity) -> Terminal {
+        Terminal::new(Options { summary: SummaryInput::Write, log, verbosity })
+    }
+
+    /// What is printed, line by line.
+    fn said(effects: &[Effect]) -> Vec<String> {
+        let text = |effect: &Effect| match effect {
+            Effect::Say(line) => Some(line.text()),
+            Effect::Progress(_) | Effect::ProgressEnd => None,
+            other => panic!("{other:?}"),
+        };
+        effects.iter().filter_map(text).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_person_sees_a_bar_and_a_log_has_lines() {
+        let person = terminal(LogTarget::Terminal, Verbosity::Usual);
+        let done = Some(Done { done: 4, total: 10, unit: Unit::Requests });
+        let bar = Effect::Progress(Bar { stage: "in progress".to_owned(), done, ..Bar::default() });
+        assert_eq!(person.event(&polled(3)), [bar]);
+        let warned = person.event(&Event::Warned("x".to_owned()));
+        assert!(matches!(&warned[..], [Effect::Say(line), Effect::Progress(_)] if line.text() == "Warning: x"));
         assert_eq!(person.publish(&samples::succeeded())[0], Effect::ProgressEnd);
 
-        let Event::Polled { batch_id, status, age, changed, .. } = polled() else { panic!("it is a poll") };
-        let counts = Counts { total: Some(10), completed: None, failed: None };
-        let uncounted = Event::Polled { batch_id, status, counts, age, changed };
-        assert_eq!(person.event(&uncounted), [progress(0, 0, Unit::Requests, "in progress")]);
+        let file = terminal(LogTarget::File, Verbosity::Usual);
+        assert_eq!(file.event(&Event::Uploading { sent: 1, total: 2 }), []);
+        let lines = said(&file.event(&polled(3)));
+        assert_eq!(lines, ["Batch batch_1 is in_progress, 4 of 10 done, 1 of them failed, 1m after its creation"]);
+        assert!(said(&file.publish(&samples::succeeded())).len() > 3);
+    }
 
-        let file = Terminal { log: LogTarget::File };
-        assert_eq!(file.event(&uploading), []);
-        assert!(matches!(&file.event(&polled())[..], [Effect::Log(line)] if line.starts_with("Batch batch_1")));
-        assert!(file.publish(&samples::succeeded()).iter().all(|effect| matches!(effect, Effect::Log(_))));
+    #[tokio::test(start_paused = true)]
+    async fn quiet_shows_the_verdict_and_verbose_shows_every_poll() {
+        let quiet = terminal(LogTarget::Terminal, Verbosity::Quiet);
+        assert_eq!(quiet.event(&polled(3)), []);
+        let closing = said(&quiet.publish(&samples::succeeded()));
+        assert!(closing.len() == 1 && closing[0].starts_with("✓ All"), "{closing:?}");
+        let failed = said(&quiet.publish(&samples::failed_validation()));
+        assert!(failed.iter().any(|line| line.contains("Correct the lines above")), "{failed:?}");
+        let verbose = terminal(LogTarget::File, Verbosity::Verbose);
+        let lines: Vec<String> = (0..3).flat_map(|_| said(&verbose.event(&polled(3)))).collect();
+        assert_eq!(lines.len(), 3);
     }
 
     #[test]
     fn hostile_text_adds_no_line_and_no_other_effect() {
-        let file = Terminal { log: LogTarget::File };
-        let tame = file.publish(&samples::hostile("tame")).len();
+        let file = terminal(LogTarget::File, Verbosity::Usual);
+        let tame = said(&file.publish(&samples::hostile("tame"))).len();
         for text in HOSTILE {
-            let effects = file.publish(&samples::hostile(text));
-            assert_eq!(effects.len(), tame, "{text:?}");
-            assert!(effects.iter().all(|effect| matches!(effect, Effect::Log(_))), "{text:?}");
+            let lines = said(&file.publish(&samples::hostile(text)));
+            assert_eq!(lines.len(), tame, "{text:?}");
+            assert!(!lines.iter().any(|line| line.contains('\n')), "{text:?}");
         }
     }
 }

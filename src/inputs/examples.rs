@@ -49,6 +49,13 @@ Examples:
   batchstep cancel --pending
   batchstep cancel --pending --yes";
 
+pub(super) const REPORT: &str = "\
+Examples:
+  # How the run in `batch-results` ended.
+  batchstep report
+  # The summary of another one, as Markdown.
+  batchstep report --from nightly/report.json --format markdown >summary.md";
+
 pub(super) const PROVIDERS: &str = "\
 Examples:
   batchstep providers

@@ -9,10 +9,17 @@ use super::{Unchecked, unchecked};
 use crate::dialects;
 use crate::values::OnExit;
 use crate::values::Reuse;
-use crate::values::{self, Field, MaxFailed, Pair, RetryWord};
+use crate::values::{self, Field, MaxFailed, Pair, RetryWord, SchemaMode, Verbosity};
 
 /// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
 const NO_HEADING: Option<&str> = None;
+/// The heading of flags that are no inputs.
+const TERMINAL: &str = "Terminal";
+
+/// Whether an argument is an input: what a variable and the action can set, too.
+pub fn is_input(arg: &clap::Arg) -> bool {
+    arg.get_action().takes_values() && arg.get_help_heading() != Some(TERMINAL)
+}
 
 /// The work to do.
 #[derive(Clone, Debug, Args)]
@@ -114,7 +121,7 @@ pub struct Waiting {
     /// How many times to resend requests that failed with a transient error (429, 5xx, expired, no answer) [default: 1].
     #[arg(long, value_name = "COUNT", help_heading = "Verdict")]
     pub retries: Option<u32>,
-    /// Additional failures to retry: statuses, codes, or `missing` (answers that the provider counts but does not deliver; you may pay for them twice); separated by commas, one per line or one per flag.
+    /// Additional failures to retry: statuses, codes, `missing` (answers that the provider counts but does not deliver), `schema` (answers that do not fit their schema) or `suspect`; you pay twice for answers resent because of these words; separated by commas, one per line or one per flag.
     #[arg(long, value_name = "WORD", value_delimiter = ',', help_heading = "Verdict")]
     pub retry_on: Vec<RetryWord>,
 }
@@ -161,12 +168,30 @@ pub struct Collecting {
     pub max_failed: Option<MaxFailed>,
 }
 
+/// What is expected of the answers.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Verdict")]
+pub struct Judging {
+    /// How many answers may be suspect (refusals, tool calls, cut off, filtered or incomplete): a count or a share [default: any number].
+    #[arg(long, value_name = "COUNT|SHARE")]
+    pub max_suspect: Option<MaxFailed>,
+    /// What becomes of answers that do not fit the schema that their request names: check (they fail), warn (they are counted) or off [default: warn].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub schema: Option<SchemaMode>,
+    /// A JSON schema for the answers to requests that name none.
+    #[arg(long, value_name = "FILE")]
+    pub answer_schema: Option<PathBuf>,
+    /// A shell command that reads `answers.jsonl` on standard input and prints `{"custom_id","message"}` on a line for each row that it fails. It has the job's rights.
+    #[arg(long, value_name = "COMMAND")]
+    pub gate: Option<String>,
+}
+
 /// Where results and reports go.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Reporting")]
 pub struct Reporting {
     /// Directory for the results, the report and the journal [default: batch-results].
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
     /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::SummaryInput>)]
@@ -189,6 +214,53 @@ pub struct Reporting {
     /// Without a key, print a notice and succeed instead of failing: pull requests from forks get no secrets [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub skip_without_key: Option<bool>,
+}
+
+/// Which requests are shown one by one.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub struct Showing {
+    /// Also write the requests as test cases, in JUnit's XML, to this file.
+    #[arg(long, value_name = "PATH")]
+    pub junit: Option<PathBuf>,
+    /// How many answers, of the first, the report and the summary show; at most 1000 [default: 0].
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(..=1000))]
+    pub samples: Option<u16>,
+}
+
+/// What the log looks like. These are for people: no variable and no action's input sets them.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = TERMINAL)]
+pub struct Looks {
+    /// Log only warnings, errors and the verdict.
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Log every poll and every failed call.
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Color the log: auto, always or never [default: auto].
+    #[arg(long, value_name = "WHEN", hide_possible_values = true)]
+    pub color: Option<values::Color>,
+}
+
+impl Looks {
+    /// How much the log says.
+    pub fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, true) => Verbosity::Verbose,
+            (false, false) => Verbosity::Usual,
+        }
+    }
+}
+
+/// What is printed for programs. Like [`Looks`], it is a flag only.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = TERMINAL)]
+pub struct Printing {
+    /// Print the report as JSON on standard output at the end, whatever the outcome.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How the simulator behaves.

@@ -17,9 +17,14 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 mod examples;
 mod groups;
 mod operations;
+mod rendering;
 
-pub use self::groups::{Collecting, Connection, Making, Reporting, Simulation, Submitting, Waiting, Work};
+pub use self::groups::{
+    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
+    Work, is_input,
+};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
+pub use self::rendering::{Report, ReportFormat};
 use crate::dialects;
 use crate::env::Terminals;
 use crate::simulator;
@@ -72,6 +77,9 @@ pub enum Command {
     /// Cancel batches and wait until they have ended.
     #[command(after_help = examples::CANCEL)]
     Cancel(Box<Cancel>),
+    /// Print a finished run again, from the report that it left.
+    #[command(after_help = examples::REPORT)]
+    Report(Report),
     /// Show what each provider can and cannot do, without network or key.
     #[command(after_help = examples::PROVIDERS)]
     Providers(Providers),
@@ -92,6 +100,31 @@ pub enum Command {
     Man(Man),
 }
 
+impl Command {
+    /// What its log looks like; as usual where that cannot be chosen.
+    pub fn looks(&self) -> Looks {
+        match self {
+            Self::Run(inputs) => inputs.looks.clone(),
+            Self::Submit(inputs) => inputs.looks.clone(),
+            Self::Collect(inputs) => inputs.looks.clone(),
+            Self::Check(inputs) => inputs.looks.clone(),
+            Self::Cancel(inputs) => inputs.looks.clone(),
+            _ => Looks::default(),
+        }
+    }
+
+    /// Whether it prints its report for a program.
+    pub fn prints_report(&self) -> bool {
+        match self {
+            Self::Run(inputs) => inputs.printing.json,
+            Self::Submit(inputs) => inputs.printing.json,
+            Self::Collect(inputs) => inputs.printing.json,
+            Self::Check(inputs) => inputs.printing.json,
+            _ => false,
+        }
+    }
+}
+
 /// What `run` takes.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -107,9 +140,21 @@ pub struct Run {
     /// Waiting.
     #[command(flatten)]
     pub waiting: Waiting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
     /// The sandbox.
     #[command(flatten)]
     pub simulation: Simulation,
@@ -133,6 +178,12 @@ pub struct Submit {
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `collect` takes.
@@ -153,9 +204,21 @@ pub struct Collect {
     /// Waiting.
     #[command(flatten)]
     pub collecting: Collecting,
+    /// What is expected of the answers.
+    #[command(flatten)]
+    pub judging: Judging,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
+    /// Which requests are shown one by one.
+    #[command(flatten)]
+    pub showing: Showing,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `check` takes.
@@ -173,6 +236,12 @@ pub struct Check {
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<values::Ci>,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
+    /// The report for programs.
+    #[command(flatten)]
+    pub printing: Printing,
 }
 
 /// What `cancel` takes.
@@ -208,6 +277,9 @@ pub struct Cancel {
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<values::Ci>,
+    /// The log.
+    #[command(flatten)]
+    pub looks: Looks,
 }
 
 /// What `providers` takes.

@@ -42,6 +42,11 @@ impl<'de> Seen<'de> {
         matches!(self, Self::Absent | Self::Null)
     }
 
+    /// Whether there is no value, or a blank text.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.is_nothing() || self.text().is_some_and(|text| text.trim().is_empty())
+    }
+
     /// The text, if it is a string.
     pub(crate) fn text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
@@ -76,6 +81,24 @@ pub(crate) trait Fields<'de>: Default {
     /// Takes the value of `key` from `map`, by reading it or by skipping it.
     /// Of a repeated key the last value counts.
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error>;
+
+    /// Reads the elements of an array that stands where the object was expected. Unless something of them is asked
+    /// for, they are counted.
+    fn elements<A: SeqAccess<'de>>(&mut self, seq: A) -> Result<Seen<'de>, A::Error> {
+        count(seq)
+    }
+}
+
+/// Counts the elements of an array.
+fn count<'de, A: SeqAccess<'de>>(mut seq: A) -> Result<Seen<'de>, A::Error> {
+    let Some(first) = seq.next_element::<Seen<'de>>()? else {
+        return Ok(Seen::Array { len: 0, of_numbers: false });
+    };
+    let mut len = 1;
+    while seq.next_element::<IgnoredAny>()?.is_some() {
+        len += 1;
+    }
+    Ok(Seen::Array { len, of_numbers: matches!(first, Seen::Number(_)) })
 }
 
 impl<'de> Fields<'de> for () {
@@ -87,6 +110,24 @@ impl<'de> Fields<'de> for () {
 /// Skips the value of the current key.
 pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
     map.next_value::<IgnoredAny>().map(drop)
+}
+
+/// Reads the current value into its place, and shows it there.
+pub(crate) fn put<'p, 'de, A: MapAccess<'de>>(
+    place: &'p mut Seen<'de>,
+    map: &mut A,
+) -> Result<&'p Seen<'de>, A::Error> {
+    *place = map.next_value()?;
+    Ok(place)
+}
+
+/// The same of a value whose fields are asked for.
+pub(crate) fn put_fields<'p, 'de, A: MapAccess<'de>, T: Fields<'de>>(
+    place: &'p mut Loose<'de, T>,
+    map: &mut A,
+) -> Result<&'p Seen<'de>, A::Error> {
+    map.next_value_seed(Fill(place))?;
+    Ok(&place.seen)
 }
 
 /// A value of any type; if it is an object, with the fields asked for.
@@ -167,15 +208,9 @@ impl<'de, T: Fields<'de>> Visitor<'de> for Fill<'_, 'de, T> {
         self.just(Seen::Text(Cow::Borrowed(text)))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let Some(first) = seq.next_element::<Seen<'de>>()? else {
-            return self.just(Seen::Array { len: 0, of_numbers: false });
-        };
-        let mut len = 1;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            len += 1;
-        }
-        self.just(Seen::Array { len, of_numbers: matches!(first, Seen::Number(_)) })
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+        self.0.seen = self.0.fields.elements(seq)?;
+        Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {

@@ -4,6 +4,7 @@
 //! - `lenient` reads the fields that are asked for, whatever their types, and skips the rest.
 //! - `fast` does what `lenient` does, sooner, for lines that come by the million.
 //! - `object` reads members of objects, whatever JSON type a server chose for them; `member` says where one is.
+//! - `raw` gives members as the JSON that they are.
 //! - `damaged` does what `lenient` does for what is not JSON, as far as it can be read; `scanner` is its lower half.
 
 pub(crate) mod bounded;
@@ -12,4 +13,5 @@ pub(crate) mod fast;
 pub(crate) mod lenient;
 pub(crate) mod member;
 pub(crate) mod object;
+pub(crate) mod raw;
 mod scanner;

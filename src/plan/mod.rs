@@ -3,23 +3,32 @@
 //! Inputs are what was typed; from here on nothing is optional that has a
 //! default, and everything that can be wrong before the network is.
 
+mod defaults;
+mod judging;
+mod showing;
 mod making;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use self::defaults::{on_abort, on_timeout, reuse};
+use self::judging::retry_on;
 use self::making::{extras, form, longest, routing_extras, unknown};
 pub(crate) use self::making::{rules, upload_form};
+pub(crate) use self::showing::Showing;
 use crate::client;
-use crate::dialects::{self, Intake, Key, Name, Rules, Support, UploadForm, Vendor};
+use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
 use crate::error::{Error, Exit};
 use crate::hosts::{self, Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
+use crate::schemas::Expected;
 use crate::simulator::{Dialect, Simulator};
-use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, RetryWord, Reuse, Secret};
+use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, Pair, RetryOn, Reuse, Secret};
+use crate::verdict::Allowed;
 
 /// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
 const WINDOW: &str = "24h";
@@ -56,8 +65,12 @@ pub(crate) struct Plan {
     pub reuse: Reuse,
     /// Whether the provider is a sandbox in this process, and ends with it.
     pub in_process: bool,
-    /// How many may fail.
-    pub max_failed: MaxFailed,
+    /// How many may fail, and how many answers may be suspect.
+    pub allowed: Allowed,
+    /// What is expected of the answers' texts.
+    pub expected: Arc<Expected>,
+    /// The command that fails answers.
+    pub gate: Option<String>,
     /// How often requests that failed are retried.
     pub retries: u32,
     /// Which failures are retried beside the default ones.
@@ -66,6 +79,8 @@ pub(crate) struct Plan {
     pub max_in_flight: usize,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
+    /// Which rows are shown one by one, and where.
+    pub showing: Showing,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -106,11 +121,14 @@ impl Plan {
             on_abort: run.waiting.on_abort.unwrap_or_else(|| on_abort(setting, server.simulator.as_ref())),
             reuse: run.waiting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: server.simulator.is_some(),
-            max_failed: run.waiting.max_failed.unwrap_or_default(),
+            allowed: Allowed { failed: run.waiting.max_failed.unwrap_or_default(), suspect: run.judging.max_suspect },
+            expected: judging::expected(&run.judging)?,
+            gate: run.judging.gate,
             retries: run.waiting.retries.unwrap_or(RETRIES),
             retry_on: retry_on(run.waiting.retry_on, server.vendor)?,
             max_in_flight: in_flight(run.making.max_in_flight)?,
             answer_files: run.reporting.csv.unwrap_or(AnswerFiles::Omit),
+            showing: run.showing.into(),
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -136,11 +154,14 @@ impl Plan {
             on_abort: submit.submitting.on_abort.unwrap_or(OnExit::Detach),
             reuse: submit.submitting.reuse.unwrap_or_else(|| reuse(setting)),
             in_process: false,
-            max_failed: submit.submitting.max_failed.unwrap_or_default(),
+            allowed: submit.submitting.max_failed.unwrap_or_default().into(),
+            expected: Arc::default(),
+            gate: None,
             retries: 0,
             retry_on: RetryOn::default(),
             max_in_flight: in_flight(submit.making.max_in_flight)?,
             answer_files: AnswerFiles::Omit,
+            showing: Showing::default(),
             output_dir: output_dir(submit.reporting.output_dir),
         };
         Ok((plan, server))
@@ -169,8 +190,16 @@ pub(crate) struct Collecting {
     pub fail_if_pending: bool,
     /// How many may fail; none where that is for the batch's own mark to say.
     pub max_failed: Option<MaxFailed>,
+    /// How many answers may be suspect; none where any number may.
+    pub max_suspect: Option<MaxFailed>,
+    /// What is expected of the answers' texts.
+    pub expected: Arc<Expected>,
+    /// The command that fails answers.
+    pub gate: Option<String>,
     /// Whether the answers' texts are written to files of their own.
     pub answer_files: AnswerFiles,
+    /// Which rows are shown one by one, and where.
+    pub showing: Showing,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -206,46 +235,14 @@ impl Collecting {
             on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
             fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
             max_failed: waiting.max_failed,
+            max_suspect: collect.judging.max_suspect,
+            expected: judging::expected(&collect.judging)?,
+            gate: collect.judging.gate,
             answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
+            showing: if pending { Showing::of_pending(collect.showing)? } else { collect.showing.into() },
             output_dir: output_dir(collect.reporting.output_dir),
         };
         Ok((plan, server))
-    }
-}
-
-/// What is retried beside the default. No run retries an empty account, so that asking for it is a mistake.
-fn retry_on(words: Vec<RetryWord>, vendor: &Vendor) -> Result<RetryOn, Error> {
-    let hopeless = |word: &RetryWord| matches!(word, RetryWord::Code(code) if vendor.dialect.is_hopeless(code));
-    if let Some(RetryWord::Code(code)) = words.iter().find(|word| hopeless(word)) {
-        return Err(Error::usage(format!("`retry-on` names `{code}`, which a retry within a run cannot fix."))
-            .hint("Add credit at the provider or raise its limit, then run again."));
-    }
-    Ok(RetryOn(words))
-}
-
-/// What the deadline does to a run's batch where nothing is said: a cancel, if it keeps the answers that there are.
-fn on_timeout(vendor: &Vendor) -> OnExit {
-    match vendor.capabilities.cancel_keeps_answers {
-        Support::No => OnExit::Detach,
-        Support::Yes | Support::ServerSays => OnExit::Cancel,
-    }
-}
-
-/// What a signal does to a run's batch where nothing is said: a job that is cancelled has nobody to come
-/// back for it, a person has. A sandbox in this process ends with it, and leaves nothing to come back for.
-fn on_abort(setting: Setting, simulator: Option<&Simulator>) -> OnExit {
-    match (setting, simulator) {
-        (Setting::Person, None) => OnExit::Detach,
-        _ => OnExit::Cancel,
-    }
-}
-
-/// Which batches are reused where nothing is said: a person who asks the same again wants the answers, a
-/// pipeline may ask again to see whether they changed.
-fn reuse(setting: Setting) -> Reuse {
-    match setting {
-        Setting::Person => Reuse::Finished,
-        Setting::Ci => Reuse::Active,
     }
 }
 
@@ -453,10 +450,11 @@ mod tests {
     use crate::env::{Env, Setting};
     use crate::hosts::{self, Options};
     use crate::inputs::{Cli, Command};
-    use crate::values::{Ci, SummaryInput};
+    use crate::values::{Ci, SummaryInput, Verbosity};
 
     fn plan(words: &[&str], setting: Setting) -> Plan {
-        let options = Options { summary: SummaryInput::Write, log: LogTarget::File };
+        let (summary, log, verbosity) = (SummaryInput::Write, LogTarget::File, Verbosity::Usual);
+        let options = Options { summary, log, verbosity };
         let host = hosts::detect(&Env::default(), Ci::Terminal, options);
         let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
         match Cli::try_parse_from(words).unwrap().command {

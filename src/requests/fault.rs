@@ -3,7 +3,7 @@
 //! A fault says where, what was found, what was expected and how to fix it, so
 //! that nobody has to look the rule up. Its text is made safe where it is printed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::source::STANDARD_INPUT;
 use crate::dialects::Finding;
@@ -14,7 +14,9 @@ const KEPT: usize = 1_000;
 const RECENT: usize = 16;
 
 /// One fault of the requests file, or the same one on several lines in a row.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Fault {
     /// The file, as the user named it.
     pub file: String,
@@ -59,7 +61,7 @@ impl Fault {
     /// How many faults it stands for: one on each of its lines.
     pub fn count(&self) -> u64 {
         let (line, last) = (self.line.unwrap_or_default(), self.last_line.unwrap_or_default());
-        last.saturating_sub(line) + 1
+        last.saturating_sub(line).saturating_add(1)
     }
 
     /// Takes in a fault of the next line; whether it is the same one there.
@@ -136,7 +138,7 @@ fn place(file: &str, line: Option<u64>, finding: Finding) -> Fault {
         column: finding.column,
         field: finding.field.map(str::to_owned),
         found: finding.found,
-        expected: finding.expected,
+        expected: finding.expected.into(),
         fix,
     }
 }

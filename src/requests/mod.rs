@@ -46,6 +46,8 @@ pub struct Checked {
     pub shards: Vec<Shard>,
     /// Which request an id belongs to.
     pub ids: Ids,
+    /// Whether any asks for an answer of a certain form.
+    pub is_structured: bool,
     /// Where each line came from.
     pub places: Places,
     /// The first thousand faults; those of the whole first, then by line.

@@ -14,7 +14,7 @@ use super::lines::{Block, LONGEST_REQUEST, Line};
 use super::places::Places;
 use super::shards::{Planner, Request, Shard};
 use super::source::Source;
-use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, quoted};
+use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, Structured, quoted};
 use crate::policy::MOST_SHARDS;
 use crate::text::{counted, thousands};
 
@@ -41,6 +41,7 @@ pub(crate) struct Pass<'a> {
     part: Open,
     /// The lines, from 1, of files that are something else as a whole; the last may end at infinity.
     foreign: Vec<Range<u64>>,
+    is_structured: bool,
 }
 
 /// The part that is read, as far as it has come.
@@ -81,6 +82,7 @@ impl<'a> Pass<'a> {
             oddities: Vec::new(),
             part: Open::default(),
             foreign: Vec::new(),
+            is_structured: false,
         }
     }
 
@@ -139,6 +141,7 @@ impl<'a> Pass<'a> {
             Ok(mut request) => {
                 request.findings.drain(..).for_each(|finding| self.fault(finding));
                 request.warnings.drain(..).for_each(|sentence| self.oddity(sentence));
+                self.is_structured |= request.structured == Structured::Yes;
                 self.request(line, &request);
                 request.custom_id
             }
@@ -279,6 +282,7 @@ impl<'a> Pass<'a> {
             model: same(|shard| shard.model.as_deref()),
             shards,
             ids: self.ids,
+            is_structured: self.is_structured,
             places: self.places,
             fault_count: self.faults.count,
             faults: self.faults.first(),

@@ -34,8 +34,9 @@ impl Output for Discard {
 /// As `reconcile`.
 pub fn reconcile_and_discard(source: &Source, checked: &Checked, answers: &[AnswersFile]) -> Result<u64, Error> {
     let dialect = choose(Name::Openai).dialect;
-    let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
-    let requests = Requests { source, ids: &checked.ids, total: checked.total };
+    let retry_on = RetryOn::default();
+    let policy = Policy::usual(dialect.answers(), &retry_on);
+    let requests = Requests { source, ids: &checked.ids, total: checked.total, is_structured: checked.is_structured };
     let sinks = sinks::all(AnswerFiles::Omit, |_| Ok(Box::new(Discard(io::sink()))))?;
     Ok(reconcile(requests, answers, &policy, sinks)?.counts.succeeded)
 }

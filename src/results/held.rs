@@ -64,10 +64,10 @@ impl<'a> Holdings<'a> {
         Self { answers, held, places, named, batch: 0, touched: 0..0 }
     }
 
-    /// The files with their indices, those of a batch side by side.
+    /// The files with their indices, those of earlier attempts first and those of a batch side by side.
     pub(super) fn order(&self) -> Vec<(usize, &'a AnswersFile)> {
         let mut order: Vec<(usize, &AnswersFile)> = self.answers.iter().enumerate().collect();
-        order.sort_by_key(|(_, of)| of.batch);
+        order.sort_by_key(|(_, of)| (of.attempt, of.batch));
         order
     }
 

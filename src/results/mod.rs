@@ -12,11 +12,15 @@
 use std::io;
 use std::path::PathBuf;
 
+mod advice;
+pub(crate) mod case;
 mod discard;
 mod held;
+mod judge;
 mod last_line;
 mod own_ids;
 mod positions;
+mod read_back;
 mod reconcile;
 mod reread;
 mod row;
@@ -25,23 +29,28 @@ mod similar;
 pub(crate) mod sinks;
 mod unanswered;
 mod usage;
+mod violations;
 mod without_requests;
 
+pub(crate) use self::case::{Case, Fared, Why};
 pub use self::discard::reconcile_and_discard;
 #[cfg(test)]
 pub(crate) use self::held::FileHeld;
 pub(crate) use self::held::Held;
 pub(crate) use self::last_line::ends_whole;
 pub(crate) use self::own_ids::OwnIds;
+pub(crate) use self::read_back::read_back;
 pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::secret_watch::Watch;
+pub(crate) use self::similar::folded;
 pub(crate) use self::unanswered::Absence;
 pub(crate) use self::unanswered::Policy;
 pub(crate) use self::without_requests::keep_order;
 
 use crate::dialects::Tokens;
 use crate::error::Error;
-use crate::report::{Counts, FailureGroup, Files, ModelUsage};
+use crate::judgement::{SchemaReport, SuspectGroup};
+use crate::report::{Counts, FailureGroup, Files, ModelUsage, Sample};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 
@@ -74,6 +83,8 @@ pub(crate) struct Requests<'a> {
     pub ids: &'a Ids,
     /// How many they are.
     pub total: u64,
+    /// Whether any asks for an answer of a certain form.
+    pub is_structured: bool,
 }
 
 /// What the sinks found.
@@ -85,6 +96,14 @@ pub(crate) struct Results {
     pub(crate) usage: Vec<ModelUsage>,
     /// Failed and missing requests by cause, most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
+    /// Answers that are not to be relied on, by the reason, most frequent first.
+    pub(crate) suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where nothing was judged.
+    pub(crate) schema: Option<SchemaReport>,
+    /// How many answers were rejected by what was judged of them.
+    pub(crate) rejected: u64,
+    /// How many of them the gate rejected.
+    pub(crate) gated: u64,
     /// The requests, by index and in order, whose failure may pass.
     pub(crate) retryable: Vec<u32>,
     /// The requests, by index and in order, without an answer.
@@ -93,6 +112,10 @@ pub(crate) struct Results {
     pub(crate) batches: Vec<Held>,
     /// How many requests never ran: missing, expired or cancelled.
     pub(crate) never_ran: u64,
+    /// The rows as test cases, where they are wanted and not too many.
+    pub(crate) cases: Option<Vec<Case>>,
+    /// The first answers, as many as were asked for.
+    pub(crate) samples: Vec<Sample>,
     /// The files that were written, by their names in the output directory.
     pub(crate) files: Files,
     /// What else the user should know.
@@ -113,6 +136,11 @@ impl Results {
         self.usage.iter().for_each(|usage| tokens.add(usage.tokens));
         tokens
     }
+}
+
+/// Whether this is the code of requests that got no answer.
+pub(crate) fn is_missing(code: &str) -> bool {
+    code == unanswered::MISSING
 }
 
 /// The error of a file of answers that cannot be read.

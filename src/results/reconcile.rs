@@ -3,13 +3,14 @@
 use std::fs::File;
 
 use super::held::{Held, Holdings};
-use super::positions::{Candidate, Place, Positions};
+use super::judge::Judge;
+use super::positions::{Attempt, Candidate, Place, Positions};
 use super::reread::{Line, Rereader, span};
 use super::row::{Outcome, Row};
 use super::sinks::Sink;
 use super::unanswered::Asked;
 use super::{AnswersFile, Policy, Requests, Results, unreadable};
-use crate::dialects::{Answer, Kind, ReadAnswers};
+use crate::dialects::{Answer, ReadAnswers};
 use crate::error::Error;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{self, Block, LONGEST_ANSWER, Lines};
@@ -28,10 +29,12 @@ pub(crate) fn reconcile(
 ) -> Result<Results, Error> {
     let mut rereader = Rereader::new(answers);
     let (positions, held) = find(requests, answers, policy.reader, &mut rereader, &mut sinks)?;
+    let (verdicts, mut gated) = (policy.gated(requests.ids), 0);
+    let mut judge = Judge::new(requests, policy);
     let mut asked = Asked::new(requests.source, policy.reader);
     let mut offset = 0;
     for index in 0..requests.total {
-        let row = if let Some(candidate) = positions.get(index) {
+        let mut row = if let Some(candidate) = positions.get(index) {
             let line = rereader.line(candidate.place)?;
             answered(index as u32, candidate, line, offset, policy, &held)?
         } else {
@@ -41,15 +44,23 @@ pub(crate) fn reconcile(
             let line = Line::Ours(line.into_bytes());
             Row::new(index as u32, policy.unanswered(id, absence), line, offset, policy.reader)
         };
+        if let Some(judge) = &mut judge {
+            judge.row(&mut row)?;
+        }
+        if let Some(message) = verdicts.get(&(index as u32)) {
+            gated += row.reject(message)?;
+        }
         for sink in &mut sinks {
             sink.row(&row)?;
         }
         offset += row.length() + 1;
     }
-    let mut results = Results { batches: held, ..Results::default() };
+    let warnings = judge.as_ref().map(Judge::warnings).unwrap_or_default();
+    let mut results = Results { batches: held, schema: judge.map(Judge::finish), gated, ..Results::default() };
     for sink in sinks {
         sink.finish(&mut results)?;
     }
+    results.warnings.extend(warnings);
     Ok(results)
 }
 
@@ -63,7 +74,8 @@ fn answered<'a>(
     held: &[Held],
 ) -> Result<Row<'a>, Error> {
     if candidate.succeeded {
-        return Ok(Row::new(index, Outcome::Succeeded, line, offset, policy.reader).read(candidate.reading));
+        let row = Row::new(index, Outcome::Succeeded, line, offset, policy.reader).read(candidate.reading);
+        return Ok(row.suspected(candidate.suspicion, policy.retry(candidate.suspicion)));
     }
     let mut answer = line.answer(policy.reader)?;
     let failure = policy.reader.failure(&answer, &line.value()?);
@@ -96,8 +108,8 @@ fn find(
     Ok((finder.positions, finder.holdings.into_held()))
 }
 
-/// What the first pass works with. Sinks see a success here, since nothing replaces it; they
-/// see failures as rows, when it is certain that no success replaces them.
+/// What the first pass works with. Sinks see a success here, since it is paid for even where an answer
+/// to a later attempt replaces it; they see failures as rows, when it is certain that no success replaces them.
 struct Finder<'a, 'b> {
     ids: &'a Ids,
     answers: &'a [AnswersFile],
@@ -122,21 +134,28 @@ impl Finder<'_, '_> {
         for ((place, answer), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
             self.holdings.line(file, index, answer.kind);
             let before = index.and_then(|index| self.positions.get(index.into()));
-            let mut stray = match index {
-                Some(index) => self.positions.offer(Candidate::new(place, answer.kind, answer.reading), index),
-                None => Some(place),
+            let Some(index) = index else {
+                strays.push(place);
+                continue;
             };
-            if answer.kind == Kind::Success && stray != Some(place) {
+            let line = Candidate::new(place, answer.kind, answer.reading).suspected(answer.suspicion);
+            let attempt = self.attempt(before.as_ref(), of);
+            let loser = self.positions.offer(line, index, attempt);
+            let repeats = before.is_some_and(|before| before.succeeded) && attempt == Attempt::Same;
+            if line.succeeded && !repeats {
                 self.sinks.iter_mut().for_each(|sink| sink.success(of, answer.model.as_deref(), answer.tokens));
             }
-            // What another attempt answered is expected beside the first answer.
-            let attempt = |file: usize| self.answers.get(file).map(|of| of.attempt);
-            if before.is_some_and(|before| attempt(before.place.file) != attempt(file)) {
-                stray = None;
-            }
-            strays.extend(stray);
+            // A failure is expected beside another attempt's answer; an answer is kept, whoever replaces it.
+            let lost = if loser == Some(place) { Some(line) } else { before };
+            strays.extend(loser.filter(|_| attempt == Attempt::Same || lost.is_some_and(|lost| lost.succeeded)));
         }
         Ok(strays)
+    }
+
+    /// Which attempt a line of this file is of, beside the line before it. Those of earlier attempts are read first.
+    fn attempt(&self, before: Option<&Candidate>, of: &AnswersFile) -> Attempt {
+        let known = before.and_then(|before| self.answers.get(before.place.file)).map(|of| of.attempt);
+        if known.is_none_or(|known| known == of.attempt) { Attempt::Same } else { Attempt::Later }
     }
 }
 
@@ -156,7 +175,8 @@ pub(super) fn answer<'a>(
     }
 }
 
-fn is_blank(line: &lines::Line<'_>) -> bool {
+/// Whether a line says nothing.
+pub(super) fn is_blank(line: &lines::Line<'_>) -> bool {
     line.bytes.is_some_and(|bytes| bytes.trim_ascii().is_empty())
 }
 
@@ -206,8 +226,10 @@ mod tests {
         }
         meddle(dir.path());
         let dialect = choose(Name::Openai).dialect;
-        let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
-        let requests = Requests { source: &source, ids: &checked.ids, total: checked.total };
+        let retry_on = RetryOn::default();
+        let policy = Policy::usual(dialect.answers(), &retry_on);
+        let requests =
+            Requests { source: &source, ids: &checked.ids, total: checked.total, is_structured: checked.is_structured };
         let files = Files::default();
         let mut sinks = all(AnswerFiles::Omit, |name| Ok(files.open(name))).unwrap();
         let seen = Rc::default();

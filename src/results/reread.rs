@@ -121,6 +121,20 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Its first bytes, so many at most.
+    pub(super) fn beginning(&self, most: usize) -> Result<Vec<u8>, Error> {
+        let first = |bytes: &[u8]| bytes[..bytes.len().min(most)].to_vec();
+        match self {
+            Self::Held(_, bytes) => Ok(first(bytes)),
+            Self::Ours(bytes) => Ok(first(bytes)),
+            Self::Long(file, place) => {
+                let mut bytes = Vec::new();
+                let read = span(file, *place).and_then(|from| from.take(most as u64).read_to_end(&mut bytes));
+                read.map(|_| bytes).map_err(|error| unreadable(file, error))
+            }
+        }
+    }
+
     /// Copies it, and a line end.
     pub(crate) fn copy(&self, to: &mut dyn Write) -> Result<(), Error> {
         match self {

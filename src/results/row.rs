@@ -10,8 +10,11 @@ use std::io::Write;
 
 use super::AnswersFile;
 use super::reread::Line;
-use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Tokens};
+use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::error::Error;
+
+/// The code of a request whose answer the gate fails.
+const GATE: &str = "gate";
 
 /// A request and what became of it.
 pub(crate) struct Row<'a> {
@@ -23,6 +26,10 @@ pub(crate) struct Row<'a> {
     pub(crate) file: Option<&'a AnswersFile>,
     /// How much of its line could be read.
     pub(crate) reading: Reading,
+    /// Why its answer is not to be relied on.
+    pub(crate) suspicion: Option<Suspicion>,
+    /// Whether its request is sent again although it has an answer, as the user asks.
+    pub(crate) retry: Retry,
     /// Where its line begins in `results.jsonl`, in bytes.
     pub(crate) offset: u64,
     line: Line<'a>,
@@ -38,6 +45,8 @@ pub(crate) enum Outcome {
     Succeeded,
     /// It has a line that is not an answer, or had an answer that no longer exists.
     Failed(Failed),
+    /// It has an answer that is rejected: it does not fit its schema, or the gate fails it.
+    Rejected(Failed),
     /// It has no line.
     Missing(Failed),
 }
@@ -53,6 +62,8 @@ pub(crate) struct Failed {
     pub(crate) status: Option<u16>,
     /// The provider's message, cut.
     pub(crate) message: String,
+    /// What requests share that failed for the same cause, where that is not the message.
+    pub(crate) like: Option<String>,
     /// Whether to retry it.
     pub(crate) retry: Retry,
     /// Whether the provider got to it.
@@ -73,7 +84,7 @@ impl Outcome {
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
-            Self::Failed(_) => "failed",
+            Self::Failed(_) | Self::Rejected(_) => "failed",
             Self::Missing(_) => "missing",
         }
     }
@@ -82,7 +93,7 @@ impl Outcome {
     pub(crate) fn failed(&self) -> Option<&Failed> {
         match self {
             Self::Succeeded => None,
-            Self::Failed(failed) | Self::Missing(failed) => Some(failed),
+            Self::Failed(failed) | Self::Rejected(failed) | Self::Missing(failed) => Some(failed),
         }
     }
 }
@@ -90,14 +101,19 @@ impl Outcome {
 impl<'a> Row<'a> {
     /// A row of which `line` is what `results.jsonl` gets; it begins there at `offset`.
     pub(super) fn new(index: u32, outcome: Outcome, line: Line<'a>, offset: u64, reader: &'a dyn ReadAnswers) -> Self {
-        let (file, reading) = (line.file(), Reading::Whole);
+        let (file, reading, suspicion, retry) = (line.file(), Reading::Whole, None, Retry::Not);
         let (answer, content) = (OnceCell::new(), OnceCell::new());
-        Self { index, outcome, file, reading, offset, line, reader, answer, content }
+        Self { index, outcome, file, reading, suspicion, retry, offset, line, reader, answer, content }
     }
 
     /// The row, of whose line so much could be read.
     pub(super) fn read(self, reading: Reading) -> Self {
         Self { reading, ..self }
+    }
+
+    /// The row, whose answer may not be relied on.
+    pub(super) fn suspected(self, suspicion: Option<Suspicion>, retry: Retry) -> Self {
+        Self { suspicion, retry, ..self }
     }
 
     /// The row, of whose line it is known what it answers.
@@ -108,6 +124,14 @@ impl<'a> Row<'a> {
     /// The length of its line in `results.jsonl`, in bytes and without the line end.
     pub(crate) fn length(&self) -> u64 {
         self.line.length()
+    }
+
+    /// The first bytes of its line, so many at most.
+    ///
+    /// # Errors
+    /// Ends in exit 1 if the line cannot be read.
+    pub(super) fn beginning(&self, most: usize) -> Result<Vec<u8>, Error> {
+        self.line.beginning(most)
     }
 
     /// Copies its line to `results.jsonl`, with a line end.
@@ -145,11 +169,28 @@ impl<'a> Row<'a> {
         Ok(self.answer()?.tokens)
     }
 
+    /// Fails its request, if it has an answer that was not rejected before, as the gate wants. Whether it was.
+    ///
+    /// # Errors
+    /// Ends in exit 1 if its line cannot be read.
+    pub(super) fn reject(&mut self, message: &str) -> Result<u64, Error> {
+        let Outcome::Succeeded = self.outcome else { return Ok(0) };
+        let (custom_id, code, message) = (self.custom_id()?.to_owned(), GATE.to_owned(), message.to_owned());
+        let (status, like, retry, ran) = (None, None, Retry::Not, Ran::Yes);
+        self.outcome = Outcome::Rejected(Failed { custom_id, code, status, message, like, retry, ran });
+        Ok(1)
+    }
+
+    /// Whether its line is too long to hold.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.line.held().is_none()
+    }
+
     /// What the model wrote, and why it stopped; nothing for a request without an answer, nor for
     /// a line that is too long to hold.
     pub(crate) fn content(&self) -> &Content<'a> {
         self.content.get_or_init(|| match (&self.outcome, self.line.held()) {
-            (Outcome::Succeeded, Some(line)) => self.reader.content(line),
+            (Outcome::Succeeded | Outcome::Rejected(_), Some(line)) => self.reader.content(line),
             _ => Content::default(),
         })
     }

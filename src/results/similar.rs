@@ -14,7 +14,7 @@ const PREFIXES: [&str; 24] = [
 ];
 
 /// The message with ids, long numbers, spans and the request's own id folded, and spaces made one.
-pub(super) fn folded(message: &str, custom_id: &str) -> String {
+pub(crate) fn folded(message: &str, custom_id: &str) -> String {
     let mut folded = String::new();
     let mut rest = message;
     while let Some(first) = rest.chars().next().filter(|_| folded.len() < MOST) {

@@ -1,21 +1,25 @@
 //! Requests without a line in the answers: why, which they are, and the lines that we write for them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use super::held::Held;
 use super::row::{Failed, Outcome, Retry};
-use crate::dialects::{Failure, Fate, Ran, ReadAnswers};
+use crate::dialects::{Failure, Fate, Ran, ReadAnswers, Suspicion};
 use crate::error::{Error, Exit};
+use crate::gate::Verdicts;
+use crate::report::Prospect;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{LONGEST_REQUEST, Lines};
 use crate::requests::source::{Reader, Source};
+use crate::schemas::Expected;
 use crate::values::RetryOn;
 
 /// The code of a request that got no answer.
 pub(super) const MISSING: &str = "batchstep_missing";
 
 /// The code of a request whose answer no longer exists.
-const GONE: &str = "answers_gone";
+pub(super) const GONE: &str = "answers_gone";
 
 /// How answers are read, and requests without a good one are treated.
 #[derive(Clone, Copy)]
@@ -26,6 +30,17 @@ pub(crate) struct Policy<'a> {
     pub retry_on: &'a RetryOn,
     /// The requests, as ranges of indices in order, whose answers no longer exist at the provider.
     pub gone: &'a [Range<u32>],
+    /// What is expected of the answers' texts.
+    pub expected: Option<&'a Expected>,
+    /// The answers that the gate fails.
+    pub gate: Option<&'a Verdicts>,
+}
+
+impl<'a> Policy<'a> {
+    /// The default, with which nothing of the answers is judged.
+    pub(crate) fn usual(reader: &'a dyn ReadAnswers, retry_on: &'a RetryOn) -> Self {
+        Self { reader, retry_on, gone: &[], expected: None, gate: None }
+    }
 }
 
 /// Why a request has no line.
@@ -53,6 +68,18 @@ impl Absence {
     }
 }
 
+impl Absence {
+    /// What to do about the requests without a line.
+    pub(super) fn advice(self) -> (Prospect, &'static str) {
+        match self {
+            Self::Missing => (Prospect::MayPass, "No answer came for these; send them again."),
+            Self::Gone => {
+                (Prospect::PaidAgain, "These answers were paid for and are deleted; new ones are paid for as well.")
+            }
+        }
+    }
+}
+
 impl Policy<'_> {
     /// Why the request at `index` has no line.
     pub(super) fn absence(&self, index: u32) -> Absence {
@@ -66,7 +93,7 @@ impl Policy<'_> {
         let covers_gone = self.retry_on.covers(None, GONE);
         let failed = |ran, retry| {
             let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
-            Failed { custom_id, code, status: None, message, retry, ran }
+            Failed { custom_id, code, status: None, message, like: None, retry, ran }
         };
         match absence {
             Absence::Missing => Outcome::Missing(failed(Ran::Never, Retry::Worth)),
@@ -86,7 +113,18 @@ impl Policy<'_> {
             Fate::Empty if !held.is_some_and(Held::is_misread) => Retry::Worth,
             Fate::Empty | Fate::Permanent => Retry::Not,
         };
-        Outcome::Failed(Failed { custom_id, code, status, message, retry, ran })
+        Outcome::Failed(Failed { custom_id, code, status, message, like: None, retry, ran })
+    }
+
+    /// Why the gate fails answers, by the indices of their requests.
+    pub(super) fn gated(&self, ids: &Ids) -> HashMap<u32, &str> {
+        let verdicts = self.gate.into_iter().flatten();
+        verdicts.filter_map(|(id, message)| Some((ids.find(id)?, message.as_str()))).collect()
+    }
+
+    /// Whether an answer that is suspect for this reason is sent again.
+    pub(super) fn retry(&self, suspicion: Option<Suspicion>) -> Retry {
+        if suspicion.is_some() && self.retry_on.covers_suspect() { Retry::Worth } else { Retry::Not }
     }
 }
 
@@ -139,7 +177,7 @@ mod tests {
     fn a_failure_is_retried_if_it_may_pass_or_the_user_says_so() {
         let dialect = choose(Name::Openai).dialect;
         let retry_on = RetryOn(vec![RetryWord::Status(403), RetryWord::Code("Busy".to_owned())]);
-        let policy = Policy { reader: dialect.answers(), retry_on: &retry_on, gone: &[] };
+        let policy = Policy::usual(dialect.answers(), &retry_on);
         let misread = Held { requests: 3, empty: 2, ..Held::default() };
         for (fate, status, code, held, expected) in [
             (Fate::Transient, None, "x", None, Retry::Worth),
@@ -166,7 +204,7 @@ mod tests {
             (&default, Absence::Gone, Retry::Not),
             (&gone, Absence::Gone, Retry::Worth),
         ] {
-            let policy = Policy { reader: dialect.answers(), retry_on, gone: &[] };
+            let policy = Policy::usual(dialect.answers(), retry_on);
             assert_eq!(retry(&policy.unanswered("a".to_owned(), absence)), expected);
         }
     }

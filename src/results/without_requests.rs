@@ -39,7 +39,7 @@ pub(crate) fn keep_order(
         }
     }
     let answered = ids.len() as u64;
-    let requests = Requests { source: &Source::default(), ids: &ids, total: answered };
+    let requests = Requests { source: &Source::default(), ids: &ids, total: answered, is_structured: false };
     let mut found = reconcile(requests, answers, policy, sinks)?;
     let missing = total.saturating_sub(answered);
     found.counts.total = answered + missing;
@@ -52,7 +52,12 @@ pub(crate) fn keep_order(
     }
     if missing > 0 {
         let (code, message) = (absence.code().to_owned(), absence.message().to_owned());
-        found.failures.push(FailureGroup { code, status: None, message, count: missing, custom_ids: Vec::new() });
+        let (prospect, advice) = absence.advice();
+        let (custom_ids, examples) = (Vec::new(), Vec::new());
+        let advice = advice.to_owned();
+        let group =
+            FailureGroup { code, status: None, message, count: missing, custom_ids, prospect, advice, examples };
+        found.failures.push(group);
         found.failures.sort_by_key(|group| std::cmp::Reverse(group.count));
     }
     Ok(found)

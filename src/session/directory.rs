@@ -7,11 +7,12 @@ use super::{Connected, set_aside};
 use crate::clock::rfc3339;
 use crate::effects::NewFile;
 use crate::error::{Error, Exit, Outcome};
-use crate::formats::Format;
+use crate::formats::{self, Format};
 use crate::invocation::Invocation;
 use crate::journal::{Journal, Line, Record};
 use crate::phases::Phases;
 use crate::report::Report;
+use crate::results::Case;
 use crate::verdict::Verdict;
 
 /// A directory that is ours until this is dropped.
@@ -29,6 +30,10 @@ pub(crate) struct Directory<'a> {
     pub(crate) phases: Phases,
     /// What is reported of it.
     pub(crate) report: Report,
+    /// Where the requests are written as test cases, if anywhere.
+    pub(crate) junit: Option<PathBuf>,
+    /// The rows as test cases, once they are known; none if they are too many.
+    pub(crate) cases: Option<Vec<Case>>,
     /// What the journal is given once all is published.
     pub(crate) closing: Vec<Record>,
     /// How many warnings there were before, which are another run's.
@@ -64,6 +69,8 @@ impl<'a> Directory<'a> {
             earlier,
             phases: Phases::default(),
             report: Report::begin(connected.api.vendor(), connected.api.origin(), session.world.clock),
+            junit: None,
+            cases: None,
             closing: Vec::new(),
             warned,
         })
@@ -78,15 +85,34 @@ impl<'a> Directory<'a> {
     ///
     /// Without the file the host still gets the ids, the counts and what failed
     /// first, but nothing that looks like success.
-    pub(crate) fn conclude(&mut self, verdict: Verdict) -> Exit {
+    pub(crate) async fn conclude(&mut self, verdict: Verdict) -> Exit {
         let verdict = Verdict { hints: self.how.with_needs(verdict.hints), ..verdict };
         let exit = verdict.exit;
         verdict.record(&mut self.report);
         self.report.warnings = self.connected.session.events.warnings().split_off(self.warned);
         self.report.simulated |= self.connected.api.is_simulated();
         self.report.phases = self.phases.finish();
+        self.connected.session.link(&mut self.report).await;
+        let vendor = self.connected.api.vendor();
+        if vendor.base_url.is_some_and(|url| url.starts_with(&self.connected.api.origin())) {
+            self.report.batches.iter_mut().for_each(|batch| batch.url = vendor.batch_page(&batch.id));
+        }
         self.report.ended_at = rfc3339(self.connected.session.world.clock.unix());
+        let exit = self.write_junit(exit);
         write_report(&mut self.report, &self.path, exit)
+    }
+
+    /// Writes the requests as test cases, where that is wanted. Returns the exit code.
+    fn write_junit(&mut self, exit: Exit) -> Exit {
+        let Some(path) = &self.junit else { return exit };
+        let xml = formats::junit(&self.report, self.cases.as_deref());
+        match put(path, xml.as_bytes()) {
+            Ok(()) => {
+                self.report.files.junit = Some(path.display().to_string());
+                exit
+            }
+            Err(error) => unwritten(&mut self.report, &error, exit),
+        }
     }
 
     /// Writes the journal's closing records. Call it once all is published: until
@@ -105,19 +131,29 @@ fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
     let path = dir.join("report.json");
     report.files.report = Some(path.display().to_string());
     let Err(error) = store(report, &path) else { return exit };
+    report.files.report = None;
+    unwritten(report, &error, exit)
+}
+
+/// What a verdict comes to where a file that was to tell it cannot be written: nothing that looks like success.
+fn unwritten(report: &mut Report, error: &Error, exit: Exit) -> Exit {
     match exit {
-        Exit::Ok => Verdict::of_error(&error, Outcome::Failed).record(report),
+        Exit::Ok => Verdict::of_error(error, Outcome::Failed).record(report),
         _ => report.warnings.push(error.sentence()),
     }
     let exit = if matches!(exit, Exit::Signal(_)) { exit } else { error.exit };
     report.exit_code = exit.code();
-    report.files.report = None;
     exit
 }
 
 /// Writes a report as JSON.
 pub(super) fn store(report: &Report, path: &Path) -> Result<(), Error> {
+    put(path, Format::Json.render(report).as_bytes())
+}
+
+/// Writes a whole file, or none.
+fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut file = NewFile::create(path)?;
-    file.put(Format::Json.render(report).as_bytes())?;
+    file.put(bytes)?;
     file.finish()
 }

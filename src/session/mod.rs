@@ -20,6 +20,7 @@
 
 mod connected;
 mod directory;
+mod links;
 mod post;
 mod set_aside;
 mod updates;
@@ -37,6 +38,7 @@ use crate::dialects::{self, Name};
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
+use crate::formats::Format;
 use crate::guard::Guard;
 use crate::hosts::{Host, PublishOptions, Publisher, Reach};
 use crate::inputs::{Connection, Reporting};
@@ -165,6 +167,7 @@ impl<'a> Session<'a> {
         self.world.apply(self.host.publish(report));
         let verdict = self.world.failure(|error| Verdict::of_error(error, Outcome::Failed));
         let Some(verdict) = verdict.filter(|_| report.exit_code == Exit::Ok.code()) else {
+            self.world.print(|| Format::Json.render(report));
             return Cow::Borrowed(report);
         };
         let mut shown = report.clone();
@@ -174,6 +177,7 @@ impl<'a> Session<'a> {
         {
             self.world.fail(&error);
         }
+        self.world.print(|| Format::Json.render(&shown));
         Cow::Owned(shown)
     }
 
@@ -202,6 +206,7 @@ impl<'a> Session<'a> {
             done = work => done,
             never = self.world.watch_launcher() => match never {},
             never = self.events.keep_alive() => match never {},
+            never = self.world.draw() => match never {},
         }
     }
 

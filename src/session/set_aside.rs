@@ -135,7 +135,7 @@ mod tests {
 
     use super::{beside, set_aside};
     use crate::clock::Clock;
-    use crate::emitter::Events;
+    use crate::emitter::{Events, Shown};
 
     /// Leaves files in a directory and moves them away; what was said of it.
     fn aside(dir: &Path, files: &[&str], second: u64) -> String {
@@ -143,7 +143,10 @@ mod tests {
             fs::write(dir.join(name), second.to_string()).unwrap();
         }
         let lines = RefCell::new(Vec::new());
-        let events = Events::new(|event| lines.borrow_mut().extend(event.line()));
+        let events = Events::new(|event| {
+            lines.borrow_mut().extend(event.line());
+            Shown::Said
+        });
         set_aside(dir, Clock::starting_at(Duration::from_secs(1_800_000_000 + second)), &events).unwrap();
         drop(events);
         lines.into_inner().join("\n")

@@ -5,12 +5,14 @@
 //! precedence: a signal, our own failure, the requests, a refusal, the
 //! deadline, the batch, the answers.
 
+mod allowed;
 mod handed_over;
 mod next;
 mod rows;
 mod signals;
 mod unfetched;
 
+pub(crate) use self::allowed::Allowed;
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
@@ -22,7 +24,6 @@ use crate::invocation::Invocation;
 use crate::report::{Counts, Report, RunEntry};
 use crate::shutdown::name_of;
 use crate::text::{counted, requests_count, shorten};
-use crate::values::MaxFailed;
 
 /// A verdict with its reasons.
 #[derive(Debug, PartialEq)]
@@ -170,18 +171,18 @@ pub(crate) fn judge_all(
     ends: &[End<'_>],
     rows: Option<Rows>,
     doubtful: &[(Batch, String)],
-    max_failed: MaxFailed,
+    allowed: Allowed,
     how: &Invocation,
 ) -> Verdict {
-    or_uncollected(judge_ends(ends, rows, max_failed, how), doubtful, &next::all(ends), rows, how)
+    or_uncollected(judge_ends(ends, rows, allowed, how), doubtful, &next::all(ends), rows, how)
 }
 
-fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
+fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, allowed: Allowed, how: &Invocation) -> Verdict {
     let Some(worst) = ends.iter().min_by_key(|end| end.rank()) else {
         return Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch.");
     };
     if ends.len() == 1 {
-        return judge(worst, rows, max_failed, how);
+        return judge(worst, rows, allowed, how);
     }
     let kept = rows.map(|rows| format!(" {}.", kept(rows.counts)));
     if let Some(mut verdict) = handed_over::in_part(ends, how) {
@@ -194,7 +195,7 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: 
     if worst.stop.is_some() && !in_time {
         let is_cut_short = |end: &&End<'_>| matches!(end.stop, Some(Stop::Deadline(_))) || !is_over(end);
         let stopped = ends.iter().filter(|end| end.stop.is_some()).filter(is_cut_short).count();
-        let mut verdict = judge_among(worst, ends, None, max_failed, how);
+        let mut verdict = judge_among(worst, ends, None, allowed, how);
         if stopped > 0 {
             let of = ends.len();
             verdict.reason = format!("{stopped} of {of} batches did not end. {}", verdict.reason);
@@ -205,22 +206,16 @@ fn judge_ends(ends: &[End<'_>], rows: Option<Rows>, max_failed: MaxFailed, how: 
     // The one that says most is one that did not complete.
     let is_whole = |end: &&End<'_>| end.batch.is_some_and(|batch| batch.status == Status::Completed);
     let telling = ends.iter().find(|end| !is_whole(end)).unwrap_or(worst);
-    judge_among(telling, ends, rows, max_failed, how)
+    judge_among(telling, ends, rows, allowed, how)
 }
 
 /// Judges a run of one batch: what broke it off, how the batch ended, how the requests fared.
-pub(crate) fn judge(end: &End<'_>, rows: Option<Rows>, max_failed: MaxFailed, how: &Invocation) -> Verdict {
-    judge_among(end, &[*end], rows, max_failed, how)
+pub(crate) fn judge(end: &End<'_>, rows: Option<Rows>, allowed: Allowed, how: &Invocation) -> Verdict {
+    judge_among(end, &[*end], rows, allowed, how)
 }
 
 /// Judges by the end that says most; hints are about all batches of the run.
-fn judge_among(
-    end: &End<'_>,
-    ends: &[End<'_>],
-    rows: Option<Rows>,
-    max_failed: MaxFailed,
-    how: &Invocation,
-) -> Verdict {
+fn judge_among(end: &End<'_>, ends: &[End<'_>], rows: Option<Rows>, allowed: Allowed, how: &Invocation) -> Verdict {
     let verdict = match (end.stop, end.batch, rows) {
         (Some(Stop::Signal(number) | Stop::Detached(number)), ..) => return interrupted(*number, ends, how),
         (Some(Stop::HandedOver(_)), ..) => return handed_over::whole(end, how),
@@ -234,10 +229,10 @@ fn judge_among(
             verdict
         }
         (Some(Stop::Deadline(_)), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
-            ended(batch, rows, max_failed)
+            ended(batch, rows, allowed)
         }
         (Some(stop @ Stop::Deadline(_)), batch, rows) => timed_out(batch, rows.map(|rows| rows.counts), stop.trouble()),
-        (None, Some(batch), Some(rows)) => ended(batch, rows, max_failed),
+        (None, Some(batch), Some(rows)) => ended(batch, rows, allowed),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
     };
     next::running(ends, how).into_iter().fold(verdict, Verdict::hint)
@@ -304,12 +299,17 @@ fn kept(counts: Counts) -> String {
     format!("{answered} of {total} {} answered well and {} kept", verbs.0, verbs.1)
 }
 
-fn ended(batch: &Batch, rows: Rows, max_failed: MaxFailed) -> Verdict {
+fn ended(batch: &Batch, rows: Rows, allowed: Allowed) -> Verdict {
     let Rows { counts, never_ran } = rows;
     let bad = counts.failed + counts.missing;
     let total = requests_count(counts.total);
     if counts.succeeded == 0 && never_ran >= counts.total {
         return nothing_usable(batch);
+    }
+    if bad <= allowed.failed.allowed(counts.total)
+        && let Some(verdict) = allowed.suspect(counts)
+    {
+        return verdict;
     }
     if bad == 0 {
         return Verdict::new(
@@ -327,14 +327,14 @@ fn ended(batch: &Batch, rows: Rows, max_failed: MaxFailed) -> Verdict {
     } else {
         format!("The batch ended {}: ", batch.status.word())
     };
-    let allowed = max_failed.allowed(counts.total);
+    let allowed = allowed.failed.allowed(counts.total);
     if bad <= allowed {
         let reason = format!("{how}{fared}, within the {allowed} that `max-failed` allows.");
         return Verdict::new(Outcome::Partial, Exit::Ok, reason);
     }
     let reason = format!("{how}{fared}, more than the {allowed} that `max-failed` allows.");
     Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
-        .hint("The failures are grouped by code in the report; `results.jsonl` has each in its place.")
+        .hint("Send the failed requests again from a file of their own: another run of this file pays for all of them.")
 }
 
 fn nothing_usable(batch: &Batch) -> Verdict {
@@ -371,7 +371,8 @@ fn first_error(batch: &Batch) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Counts, End, Error, Exit, MaxFailed, Outcome, Owner, Rows, Status, Stop, judge, judge_all};
+    use super::{Allowed, Batch, Counts, End, Error, Exit, Outcome, Owner, Rows, Status, Stop, judge, judge_all};
+    use crate::values::MaxFailed;
 
     use crate::invocation::samples::usual;
 
@@ -412,15 +413,33 @@ mod tests {
             (Failed, rows(0, 0, 9), Outcome::Failed, 5),
         ];
         for (status, rows, outcome, code) in table {
-            let verdict = judge(&end(None, &batch(status.clone())), Some(rows), MaxFailed::Count(1), &usual());
+            let verdict = judge(&end(None, &batch(status.clone())), Some(rows), MaxFailed::Count(1).into(), &usual());
             assert_eq!((verdict.outcome, verdict.exit.code()), (outcome, code), "{status:?} {rows:?}");
         }
     }
 
     #[test]
+    fn suspect_answers_fail_a_run_only_beyond_their_limit() {
+        let done = batch(Status::Completed);
+        let judged = |failed: u64, suspect: u64, most: Option<MaxFailed>| {
+            let mut rows = rows(100 - failed, failed, 0);
+            rows.counts.suspect = suspect;
+            let allowed = Allowed { failed: MaxFailed::Count(1), suspect: most };
+            let verdict = judge(&end(None, &done), Some(rows), allowed, &usual());
+            (verdict.outcome, verdict.exit.code(), verdict.reason)
+        };
+        let most = Some(MaxFailed::Share(20_000));
+        assert_eq!((judged(0, 100, None).0, judged(0, 2, most).0), (Outcome::Succeeded, Outcome::Succeeded));
+        let (outcome, code, reason) = judged(1, 3, most);
+        assert_eq!((outcome, code), (Outcome::Failed, 7));
+        assert_eq!(reason, "3 answers to 100 requests are suspect, more than the 2 that `max-suspect` allows.");
+        assert!(judged(2, 3, most).2.contains("`max-failed` allows"));
+    }
+
+    #[test]
     fn what_broke_the_run_off_comes_first() {
         let done = batch(Status::Completed);
-        let judged = |stop| judge(&end(Some(&stop), &done), Some(expired(8, 1)), MaxFailed::Count(0), &usual());
+        let judged = |stop| judge(&end(Some(&stop), &done), Some(expired(8, 1)), MaxFailed::Count(0).into(), &usual());
         assert_eq!(judged(Stop::Signal(15)).exit, Exit::Signal(15));
         assert_eq!(judged(Stop::Failed(Error::internal("x"))).exit, Exit::Internal);
         assert_eq!(judged(Stop::Failed(Error::refused("x"))).outcome, Outcome::Refused);
@@ -431,7 +450,7 @@ mod tests {
     #[test]
     fn a_cancel_that_came_too_late_changes_nothing() {
         let late = |status, rows| {
-            judge(&end(Some(&Stop::Deadline(None)), &batch(status)), Some(rows), MaxFailed::Count(0), &usual())
+            judge(&end(Some(&Stop::Deadline(None)), &batch(status)), Some(rows), MaxFailed::Count(0).into(), &usual())
         };
         assert_eq!(late(Status::Cancelled, rows(9, 0, 0)).outcome, Outcome::Succeeded);
         assert_eq!(late(Status::Cancelled, rows(7, 2, 0)).exit, Exit::AnswersFailed);
@@ -445,7 +464,7 @@ mod tests {
         let done = batch(Status::Completed);
         let doubtful = [(done.clone(), "its output file is not there".to_owned())];
         let judged = |stop: Option<&Stop>| {
-            judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9), &usual())
+            judge_all(&[end(stop, &done)], Some(rows(1, 0, 8)), &doubtful, MaxFailed::Count(9).into(), &usual())
         };
         let verdict = judged(None);
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Uncollected, Exit::Refused));
@@ -458,8 +477,12 @@ mod tests {
     #[test]
     fn a_batch_that_goes_on_is_named() {
         let running = batch(Status::InProgress);
-        let verdict =
-            judge(&end(Some(&Stop::Failed(Error::refused("No."))), &running), None, MaxFailed::Count(0), &usual());
+        let verdict = judge(
+            &end(Some(&Stop::Failed(Error::refused("No."))), &running),
+            None,
+            MaxFailed::Count(0).into(),
+            &usual(),
+        );
         assert!(verdict.hints[0].contains("batchstep cancel batch_1"), "{verdict:?}");
     }
 }

@@ -92,7 +92,7 @@ mod tests {
         ];
         let lost = End { in_doubt: Some("mark"), ..End::of(&signal) };
         let ends: Vec<End<'_>> = batches.iter().map(|batch| end(&signal, batch)).chain([lost]).collect();
-        let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0), &usual());
+        let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0).into(), &usual());
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Cancelled, Exit::Signal(15)));
         let reason = "SIGTERM ended the run; batch b3 was cancelled; batch b4 had already ended; batches b1, b2 were not \
                       seen to end; a create was under way, and its batch keeps running if it arrived.";
@@ -102,7 +102,7 @@ mod tests {
         }
         // What had not begun when the signal came is no reason to call the others anything but detached.
         let ends = [end(&detached, &batches[0]), end(&detached, &batches[1]), End::of(&signal)];
-        let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0), &usual());
+        let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0).into(), &usual());
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Detached, Exit::Signal(15)));
         assert!(verdict.reason.contains("batches b1, b2 keep running, as `on-abort` asks"), "{}", verdict.reason);
         assert!(verdict.hints[0].contains("`batchstep collect b1 b2`"), "{verdict:?}");

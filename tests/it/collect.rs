@@ -235,6 +235,18 @@ async fn each_end_has_its_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn examples_of_failures_have_their_lines_where_the_requests_are_at_hand() {
+    let lab = Lab::new(HOUR, "rows status=500").await;
+    let id = submit(&lab).await;
+    for (requests, expected) in [(Requests::AtHand, json!([1, 2, 3])), (Requests::Absent, json!([null, null, null]))] {
+        let ran = elsewhere(&lab, requests).collect(&[&id]).await;
+        let examples = ran.report["failures"][0]["examples"].as_array().unwrap();
+        let lines: Vec<_> = examples.iter().map(|example| example["line"].clone()).collect();
+        assert_eq!(json!(lines), expected, "{}", ran.text());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_batches_make_one_file_if_they_belong_together() {
     let lab = Lab::new(HOUR, "").await;
     let first = submit(&lab).await;

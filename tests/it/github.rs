@@ -290,7 +290,7 @@ async fn a_signal_concludes_the_check_within_the_grace() {
 
 #[tokio::test(start_paused = true)]
 async fn faults_are_annotated_in_groups() {
-    // A line that is no JSON has one fault, which differs from those beside it. Of many the first thousand are kept.
+    // A line that is no request has one fault; equal ones in a row would be one. Of many the first thousand are kept.
     let cases = [
         (230, vec![50, 50, 50, 50, 30], None),
         (1_234, vec![50; 20], Some("1000 of 1234 faults are annotated on their lines.")),
@@ -298,7 +298,11 @@ async fn faults_are_annotated_in_groups() {
     for (lines, groups, told) in cases {
         let github = GitHub::new("").await;
         let lab = lab(&github, SECOND, "").await;
-        std::fs::write(lab.dir.path().join("requests.jsonl"), "x\ny\n".repeat(lines / 2)).unwrap();
+        std::fs::write(
+            lab.dir.path().join("requests.jsonl"),
+            (0..lines).map(|n| ["x\n", "\"x\"\n"][n % 2]).collect::<String>(),
+        )
+        .unwrap();
         let ran = run(&lab, &["--check-run"], &[]).await;
         assert_eq!((ran.exit, ran.outcome()), (3, "invalid"), "{}", ran.text());
         assert_eq!(ran.text().matches("::error ").count(), 10, "the log has room for ten");

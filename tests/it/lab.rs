@@ -236,6 +236,7 @@ impl Lab {
         let (words, last) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
         let typed = ["batchstep"].iter().chain(words).chain(&server).chain(last);
         let command = Cli::try_parse_from(typed).unwrap().command;
+        world.look(&command);
         let signalling = async {
             for (after, signal) in signals {
                 tokio::time::sleep_until(started + *after).await;

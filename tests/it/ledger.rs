@@ -118,7 +118,7 @@ async fn what_is_over_is_collected_and_its_check_concluded() {
     assert_eq!(run["results_file"], json!(results.display().to_string()));
     assert_eq!(std::fs::read_to_string(results).unwrap().lines().count(), 20);
     let [(pull, body)] = &comments(&github)[..] else { panic!("one comment") };
-    assert!(pull == "7" && body.contains("SIMULATED") && body.contains("succeeded"), "{body}");
+    assert!(pull == "7" && body.contains("SIMULATED") && body.contains("All 20 answered"), "{body}");
     for text in [&late.summary, &late.text] {
         assert!(text.contains("SIMULATED") && text.contains("Collected: 1. Not over yet: 0."), "{text}");
     }

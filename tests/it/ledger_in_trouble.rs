@@ -129,6 +129,7 @@ async fn without_the_ledger_there_is_nothing_pending() {
     for (lab, words, told) in [
         (&on_github, &["collect", "--pending"][..], "`pending` needs `check-run`"),
         (&on_github, &["collect", "batch_1", "--pending", "--check-run"], "exclude each other"),
+        (&on_github, &["collect", "--pending", "--check-run", "--junit", "j.xml"], "`junit` names one file"),
         (&on_github, &["collect", "--pending", "--check-run"], "`pending` needs GitHub"),
         (&lab, &["collect", "--pending", "--check-run", "--github-token", TOKEN], "`pending` needs GitHub"),
     ] {

@@ -20,6 +20,7 @@ mod handed_over;
 mod hints;
 mod imports;
 mod lab;
+mod judging;
 mod launcher;
 mod ledger;
 mod ledger_in_trouble;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use batchstep::error::Exit;
-use batchstep::inputs::Cli;
+use batchstep::inputs::{Cli, is_input};
 use batchstep::internals;
 use clap::CommandFactory as _;
 
@@ -58,7 +58,7 @@ fn inputs() -> Vec<(String, clap::Arg)> {
     let mut inputs: Vec<(String, clap::Arg)> = Vec::new();
     for command in ["run", "submit", "collect"] {
         let command = cli.find_subcommand(command).expect("there is such a command");
-        for arg in command.get_arguments().filter(|arg| arg.get_id() != "help") {
+        for arg in command.get_arguments().filter(|arg| is_input(arg)) {
             let name = arg.get_long().map_or_else(|| arg.get_id().as_str().replace('_', "-"), str::to_owned);
             if !inputs.iter().any(|(known, _)| *known == name) {
                 inputs.push((name, arg.clone()));

@@ -42,3 +42,23 @@ async fn a_hopeless_refusal_is_known_whatever_the_headers_say() {
     assert!(ran.took < MINUTE, "{:?}", ran.took);
     assert!(!ran.text().contains("insufficient_quota"), "{}", ran.text());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_holds_a_secret_is_nowhere_in_the_report() {
+    const SECRET: &str = "sesame-7f3a9c21";
+    let lab = Lab::new(MINUTE, "rows status=400").await;
+    let line = |number: u8| {
+        format!(
+            r#"{{"custom_id":"{SECRET}-{number}","method":"POST","url":"/v1/chat/completions","body":{{"model":"m","messages":[{{"role":"user","content":"a"}}]}}}}"#
+        ) + "\n"
+    };
+    lab.ask(&(1..4).map(line).collect::<String>());
+    let header = format!("X-Team: {SECRET}");
+    let ran = lab.run(&["--headers", &header]).await;
+    assert_eq!((ran.exit, ran.outcome()), (7, "failed"), "{}", ran.text());
+    let examples = ran.report["failures"][0]["examples"].as_array().unwrap();
+    let lines: Vec<u64> = examples.iter().filter_map(|example| example["line"].as_u64()).collect();
+    assert_eq!(lines, [1, 2, 3], "{examples:?}");
+    assert!(!ran.report.to_string().contains(SECRET), "{}", ran.report);
+    assert!(!ran.text().contains(SECRET), "{}", ran.text());
+}

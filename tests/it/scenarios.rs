@@ -93,12 +93,53 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     assert!(Path::new(output("report-file")).is_file());
 
     let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
-    assert!(summary.trim_start().starts_with("## 🧪 SIMULATED · batchstep: partial\n"), "{summary}");
+    assert!(summary.trim_start().starts_with("## ⚠️ 🧪 SIMULATED · 3 of 8 missing · `gpt-4.1-mini`"), "{summary}");
     let commands = String::from_utf8(ran.stdout).expect("commands are text");
     assert!(
         commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::0 failed and 3 missing"),
         "{commands}"
     );
+}
+
+/// `batchstep report` about what a run left in a directory, bare.
+fn rendered(dir: &Path, format: &str) -> Output {
+    let mut command = command(BATCHSTEP);
+    command.args(["report", "--format", format, "--from"]).arg(dir.join("results"));
+    command.output().expect("batchstep starts")
+}
+
+#[test]
+fn a_finished_run_is_rendered_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let junit = dir.path().join("elsewhere/junit.xml").display().to_string();
+    let fault = "rows missing share=30%\nrows status=500 share=30%\nanswers uncounted";
+    let inputs = [("INPUT_CSV", "true"), ("INPUT_JUNIT", &*junit), ("INPUT_SAMPLES", "2")];
+    let inputs = [&inputs[..], &[("INPUT_RETRIES", "0"), ("INPUT_FAULT", fault)]].concat();
+    assert_eq!(action(dir.path(), "requests.jsonl", &inputs).status.code(), Some(7));
+    let left = |name: &str| fs::read(dir.path().join(name)).expect("the run left it");
+    let (table, cases) = (left("results/answers.csv"), String::from_utf8(left("elsewhere/junit.xml")).expect("text"));
+    let same = |format: &str, left: &[u8]| {
+        let ran = rendered(dir.path(), format);
+        assert_eq!(ran.status.code(), Some(0), "{ran:?}");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), String::from_utf8_lossy(left).trim(), "{format}");
+    };
+    same("json", &left("results/report.json"));
+    same("markdown", &left("summary"));
+    same("csv", &table);
+    same("junit", cases.as_bytes());
+    let count = |tag: &str| cases.matches(tag).count();
+    assert!(count("<testcase") == 8 && count("<failure") > 0 && count("<error") > 0, "{cases}");
+    assert!(String::from_utf8_lossy(&left("summary")).contains("<summary>The first 2 answers</summary>"));
+    fs::remove_file(dir.path().join("results/answers.csv")).expect("it is there");
+    same("csv", &table);
+    let text = rendered(dir.path(), "text").stdout;
+    assert!(text.starts_with("✗ SIMULATED · ".as_bytes()), "{}", String::from_utf8_lossy(&text));
+
+    fs::write(dir.path().join("results/report.json"), "{}").expect("the report is replaced");
+    let ran = rendered(dir.path(), "text");
+    assert_eq!((ran.status.code(), ran.stdout.len()), (Some(2), 0), "{ran:?}");
+    let log = String::from_utf8(ran.stderr).expect("the log is text");
+    assert!(log.contains("is not a report of batchstep's: missing field `version`"), "{log}");
 }
 
 #[test]
@@ -148,7 +189,7 @@ fn an_action_shows_what_is_wrong_with_its_inputs() {
         let expected = format!("::error title=batchstep%3A%3Ausage::{}", sentence.replace('%', "%25"));
         assert!(commands.starts_with(&expected) && commands.lines().count() == 1, "{commands}");
         let summary = fs::read_to_string(dir.path().join("summary")).expect("a summary was written");
-        assert!(summary.contains("## ❌ batchstep: usage\n\n"), "{summary}");
+        assert!(summary.contains("## ❌ An input is wrong\n\n"), "{summary}");
         assert!(summary.contains(sentence.trim_end_matches('.')), "{summary}");
         let log = String::from_utf8(ran.stderr).expect("the log is text");
         assert!(log.contains(&format!("error: {sentence}")), "{log}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::api::Api;
 use super::delivery::DeliveryFault;
-use super::faults::{Action, BatchFault, Effect, Fault, RowFault};
+use super::faults::{Action, BatchFault, Effect, Fault, OF_OPENAI, RowFault, STOPS};
 use super::operation::Operation;
 use super::{anthropic, openai};
 
@@ -40,12 +40,10 @@ impl Dialect {
 
     fn has(self, effect: &Effect) -> bool {
         match self {
-            Self::Openai => !matches!(
-                effect,
-                Effect::Call(Some(Operation::Delete), _)
-                    | Effect::Rows(RowFault::Stop(_))
-                    | Effect::Answers(DeliveryFault::Elsewhere)
-            ),
+            Self::Openai => {
+                !matches!(effect, Effect::Call(Some(Operation::Delete), _) | Effect::Answers(DeliveryFault::Elsewhere))
+                    && !matches!(effect, Effect::Rows(RowFault::Stop(word)) if !STOPS[..OF_OPENAI].contains(word))
+            }
             Self::Anthropic => !matches!(
                 effect,
                 Effect::File(_)
@@ -54,7 +52,7 @@ impl Dialect {
                         _
                     )
                     | Effect::Call(_, Action::Unknown(_))
-                    | Effect::Rows(RowFault::Status(0))
+                    | Effect::Rows(RowFault::Status(0) | RowFault::Stop("length" | "content_filter" | "tool_calls"))
                     | Effect::Answers(DeliveryFault::Phantom)
                     | Effect::Batch(
                         BatchFault::Fail(_) | BatchFault::TooMany(_) | BatchFault::Lenient | BatchFault::NoMetadata
@@ -95,17 +93,23 @@ mod tests {
     #[test]
     fn faults_belong_to_dialects() {
         let refuses = |dialect: Dialect, line: &str| dialect.refuses(&script(line).unwrap());
-        for line in
-            ["upload 500", "file late=2s", "rows status=0", "batch fail=x", "batch no-metadata", "answers phantom"]
-        {
+        for line in [
+            "upload 500",
+            "file late=2s",
+            "rows stop=length",
+            "rows status=0",
+            "batch fail=x",
+            "batch no-metadata",
+            "answers phantom",
+        ] {
             assert_eq!(refuses(Dialect::Anthropic, line).as_deref(), Some(line));
             assert_eq!(refuses(Dialect::Openai, line), None);
         }
-        for line in ["delete 500", "rows stop=refusal", "answers elsewhere"] {
+        for line in ["delete 500", "rows stop=end_turn", "answers elsewhere"] {
             assert_eq!(refuses(Dialect::Openai, line).as_deref(), Some(line));
             assert_eq!(refuses(Dialect::Anthropic, line), None);
         }
-        let both = "create drop times=1\nany 529\nresults cut=10\nlist lag=1m\nrows status=500\nbatch expire=1h";
+        let both = "create drop times=1\nany 529\nresults cut=10\nlist lag=1m\nrows status=500\nrows stop=refusal\nrows off-schema\nbatch expire=1h";
         assert!(Dialect::ALL.into_iter().all(|dialect| refuses(dialect, both).is_none()));
     }
 

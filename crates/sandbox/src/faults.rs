@@ -28,7 +28,8 @@
 //! | | `string-body` | the body is a string of JSON |
 //! | | `empty` | status 200 and an empty body |
 //! | | `bare` | an error without a status: 429 stands at the start of its message |
-//! | | `stop=WORD` | Anthropic: the message has that `stop_reason` |
+//! | | `stop=WORD` | the answer ends for that reason, a `finish_reason` of OpenAI's or `refusal`, or a `stop_reason` of Anthropic's |
+//! | | `off-schema` | the answer's JSON has null where its schema has none |
 //! | `answers` | `late=SPAN` | the files are named that long after the batch's end |
 //! | | `short=SPAN` | they hold half of their lines for so long after it |
 //! | | `torn=SPAN` | they end inside a line for so long |
@@ -126,13 +127,26 @@ pub(super) enum RowFault {
     StringBody,
     Empty,
     Bare,
-    /// One of `STOPS`.
+    /// One of `STOPS`, which the dialect has.
     Stop(&'static str),
+    OffSchema,
 }
 
-/// Why a model stopped, in Anthropic's words.
-pub(super) const STOPS: [&str; 7] =
-    ["end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "model_context_window_exceeded"];
+/// Why a model stopped, in the dialects' words: the first are OpenAI's, the last Anthropic's, and `refusal` is both's.
+pub(super) const STOPS: [&str; 10] = [
+    "length",
+    "content_filter",
+    "tool_calls",
+    "refusal",
+    "end_turn",
+    "max_tokens",
+    "stop_sequence",
+    "tool_use",
+    "pause_turn",
+    "model_context_window_exceeded",
+];
+/// How many of them are OpenAI's.
+pub(super) const OF_OPENAI: usize = 4;
 
 /// What happens to a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +258,7 @@ impl fmt::Display for RowFault {
             Self::Empty => f.write_str("empty"),
             Self::Bare => f.write_str("bare"),
             Self::Stop(word) => write!(f, "stop={word}"),
+            Self::OffSchema => f.write_str("off-schema"),
         }
     }
 }

@@ -10,6 +10,25 @@ pub(super) fn told(question: &str) -> String {
     format!("Simulated answer to “{short}{more}”")
 }
 
+/// The first half of a text, where an answer is cut off.
+pub(super) fn first_half(text: &str) -> &str {
+    let end = (0..=text.len() / 2).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or_default()]
+}
+
+/// The JSON in a text with null for its first member: what a schema seldom allows.
+pub(super) fn off_schema(text: &str) -> String {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(mut members)) => {
+            if let Some(first) = members.values_mut().next() {
+                *first = Value::Null;
+            }
+            Value::Object(members).to_string()
+        }
+        _ => "null".to_owned(),
+    }
+}
+
 /// The text of the last message whose role is `user`, or the input itself where it is text.
 pub(super) fn last_user_text(input: &Value) -> &str {
     match input {

@@ -68,7 +68,12 @@ impl Rows {
             _ if self.rows[**row].wrong.is_some() => false,
             None
             | Some(
-                RowFault::Duplicate | RowFault::Stranger | RowFault::Nan | RowFault::StringBody | RowFault::Stop(_),
+                RowFault::Duplicate
+                | RowFault::Stranger
+                | RowFault::Nan
+                | RowFault::StringBody
+                | RowFault::Stop(_)
+                | RowFault::OffSchema,
             ) => true,
             Some(
                 RowFault::Status(_) | RowFault::ErrorInBody | RowFault::Missing | RowFault::Empty | RowFault::Bare,

@@ -170,6 +170,7 @@ impl RowFault {
             ("string-body", None) => Self::StringBody,
             ("empty", None) => Self::Empty,
             ("bare", None) => Self::Bare,
+            ("off-schema", None) => Self::OffSchema,
             ("stop", value) => {
                 let word = needed(name, value)?;
                 let known = STOPS.into_iter().find(|known| *known == word);
@@ -177,7 +178,7 @@ impl RowFault {
             }
             _ => {
                 let known = "status=N, error-in-body, missing, duplicate, stranger, nan, string-body, empty, bare, \
-                             stop=WORD";
+                             stop=WORD, off-schema";
                 return unknown("rows", name, known);
             }
         })
@@ -322,7 +323,7 @@ mod tests {
             ("create cut=5", "`cut` is no action of `create`"),
             ("get lag=5s", "`lag` is no action of `get`"),
             ("get too-large=5", "`too-large` is no action of `get`"),
-            ("rows stop=tired", "`stop=tired` must be one of end_turn"),
+            ("rows stop=tired", "`stop=tired` must be one of length"),
             ("upload too-large=5MB", "`too-large=5MB` must be a whole number"),
             ("content cut", "`cut` needs a value"),
             ("get delay", "`delay` needs a value"),

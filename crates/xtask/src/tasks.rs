@@ -26,7 +26,7 @@ enum Group {
 }
 
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
-pub(crate) const TASKS: [Task; 18] = [
+pub(crate) const TASKS: [Task; 19] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
     Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
@@ -52,6 +52,12 @@ pub(crate) const TASKS: [Task; 18] = [
         what: "what is sent to GitHub matches its schemas",
         group: Group::Ci,
         run: || script("github-schemas"),
+    },
+    Task {
+        name: "render",
+        what: "summaries are drawn as GitHub does, fit on a screen, and hostile text changes nothing",
+        group: Group::Ci,
+        run: || script("render"),
     },
     Task { name: "release", what: "a release could be made", group: Group::Ci, run: || script("release") },
     Task {

@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 
-use super::{error, row};
-use crate::dialects::{Answer, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Tokens};
+use super::{error, row, structured};
+use crate::dialects::{Answer, Asked, Content, Failure, Fate, Kind, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -58,6 +58,10 @@ impl ReadAnswers for AnthropicAnswers {
 
     fn request_id(&self, line: &str) -> Option<String> {
         row::id(line)
+    }
+
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l> {
+        structured::asked(line)
     }
 
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String {
@@ -183,6 +187,7 @@ fn answer<'de>(line: Loose<'de, Line<'de>>, reading: Reading, end: End) -> Answe
     }
     let Outcome { kind, message } = line.fields.result.fields;
     let tokens = message.fields.usage.fields.tokens();
+    let suspicion = message.fields.stop_reason.text().and_then(suspicion);
     let is_told = !message.fields.stop_reason.is_nothing();
     let kind = match (kind.text(), end, &message.fields.content) {
         (Some("succeeded"), End::CutOff, _) => Kind::Unreadable,
@@ -197,7 +202,19 @@ fn answer<'de>(line: Loose<'de, Line<'de>>, reading: Reading, end: End) -> Answe
     let text = |seen| if let Seen::Text(text) = seen { Some(text) } else { None };
     let (custom_id, model) = (text(line.fields.custom_id), text(message.fields.model));
     let status = (kind == Kind::Success).then_some(200);
-    Answer { custom_id, kind, reading, status, model, tokens }
+    let suspicion = suspicion.filter(|_| kind == Kind::Success);
+    Answer { custom_id, kind, reading, status, model, tokens, suspicion }
+}
+
+/// What the reason why the model stopped makes of its answer. Source: Anthropic's API reference, `stop_reason`.
+fn suspicion(stop_reason: &str) -> Option<Suspicion> {
+    match stop_reason {
+        "refusal" => Some(Suspicion::Refusal),
+        "tool_use" => Some(Suspicion::ToolCalls),
+        "max_tokens" | "model_context_window_exceeded" => Some(Suspicion::CutOff),
+        "pause_turn" => Some(Suspicion::Incomplete),
+        _ => None,
+    }
 }
 
 fn failure(answer: &Answer<'_>, line: &Value) -> Failure {
@@ -237,7 +254,7 @@ fn errored(line: &Value) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnthropicAnswers, Fate, Kind, Ran, ReadAnswers as _, Tokens};
+    use super::{AnthropicAnswers, Fate, Kind, Ran, ReadAnswers as _, Suspicion, Tokens};
 
     fn good(content: &str, stop: &str) -> String {
         let usage =
@@ -265,6 +282,26 @@ mod tests {
         assert_eq!((content.text.as_deref(), content.finish_reason.as_deref()), (Some("Hi"), Some("end_turn")));
         let scanned = AnthropicAnswers.scan(&mut line.as_bytes(), None).unwrap();
         assert_eq!((scanned.kind, scanned.tokens), (Kind::Success, tokens));
+    }
+
+    #[test]
+    fn a_message_says_why_it_is_suspect() {
+        let text = r#"[{"type":"text","text":"Hi"}]"#;
+        for (stop, expected) in [
+            ("end_turn", None),
+            ("stop_sequence", None),
+            ("a_new_one", None),
+            ("refusal", Some(Suspicion::Refusal)),
+            ("tool_use", Some(Suspicion::ToolCalls)),
+            ("max_tokens", Some(Suspicion::CutOff)),
+            ("model_context_window_exceeded", Some(Suspicion::CutOff)),
+            ("pause_turn", Some(Suspicion::Incomplete)),
+        ] {
+            let line = good(text, &format!("\"{stop}\""));
+            assert_eq!(AnthropicAnswers.read(line.as_bytes(), None).suspicion, expected, "{stop}");
+            assert_eq!(AnthropicAnswers.scan(&mut line.as_bytes(), None).unwrap().suspicion, expected, "{stop}");
+        }
+        assert_eq!(AnthropicAnswers.read(bad(r#"{"type":"expired"}"#).as_bytes(), None).suspicion, None);
     }
 
     #[test]

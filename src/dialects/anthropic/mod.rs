@@ -9,6 +9,7 @@ mod conversions;
 mod error;
 mod fields;
 mod row;
+mod structured;
 mod wire;
 
 use super::{

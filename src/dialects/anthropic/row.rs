@@ -4,12 +4,13 @@ use serde::de::MapAccess;
 use serde_json::Value;
 
 use super::fields::{VOCABULARY, warnings};
+use super::structured::Formats;
 use super::{ENDPOINT, VERSION, conversions};
 use crate::dialects::{
-    FillTurns, Finding, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, no_text, not_json,
+    Finding, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, no_text, not_json, put_turns,
 };
 use crate::json::fast;
-use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
+use crate::json::lenient::{Fields, Fill, Loose, Seen, put, put_fields, skip};
 
 /// What version `2026-10-21` of the API refuses in a request.
 const REMOVED: [&str; 3] = ["params.temperature", "params.top_p", "params.top_k"];
@@ -53,6 +54,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
             request.findings.extend(refused_block(line));
         }
     }
+    request.structured = row.params.fields.formats.structured();
     request.model = row.params.fields.model.take_text();
     request.custom_id = row.custom_id.take_text();
     Ok(request)
@@ -86,6 +88,7 @@ struct Params<'de> {
     noticed: Noticed,
     /// What is in its messages.
     notes: Notes<'de>,
+    formats: Formats<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -116,29 +119,24 @@ impl<'de> Fields<'de> for Params<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let known = VOCABULARY.find(key);
         let mut other = Seen::Absent;
-        let field = match key {
-            "messages" => {
-                map.next_value_seed(FillTurns(&mut self.messages, &mut self.notes))?;
-                if let Some(at) = known {
-                    self.noticed.known(&VOCABULARY, at, &self.messages);
-                }
-                return Ok(());
-            }
-            "model" => &mut self.model,
-            "max_tokens" => &mut self.max_tokens,
-            "stream" => &mut self.stream,
-            "temperature" => &mut self.temperature,
-            "top_p" => &mut self.top_p,
-            "top_k" => &mut self.top_k,
+        let seen = match key {
+            "model" => put(&mut self.model, map)?,
+            "max_tokens" => put(&mut self.max_tokens, map)?,
+            "messages" => put_turns(&mut self.messages, &mut self.notes, map)?,
+            "stream" => put(&mut self.stream, map)?,
+            "temperature" => put(&mut self.temperature, map)?,
+            "top_p" => put(&mut self.top_p, map)?,
+            "top_k" => put(&mut self.top_k, map)?,
+            "output_config" => put_fields(&mut self.formats.config, map)?,
+            "output_format" => put_fields(&mut self.formats.older, map)?,
             _ if known.is_none() => {
                 self.noticed.unknown(key);
                 return skip(map);
             }
-            _ => &mut other,
+            _ => put(&mut other, map)?,
         };
-        *field = map.next_value()?;
         if let Some(at) = known {
-            self.noticed.known(&VOCABULARY, at, field);
+            self.noticed.known(&VOCABULARY, at, seen);
         }
         Ok(())
     }

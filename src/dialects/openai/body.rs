@@ -4,8 +4,9 @@ use serde::de::MapAccess;
 
 use super::endpoints::{Content, Model};
 use super::fields::{Looks, VOCABULARY};
-use crate::dialects::{FillTurns, Finding, Notes, Noticed, no_text};
-use crate::json::lenient::{Fields, Seen, skip};
+use super::structured::Formats;
+use crate::dialects::{Finding, Notes, Noticed, no_text, put_turns};
+use crate::json::lenient::{Fields, Seen, put, put_fields, skip};
 
 /// The parameters of a request, as far as they are looked into.
 #[derive(Debug, Default)]
@@ -19,6 +20,8 @@ pub(super) struct Body<'de> {
     prompt: Seen<'de>,
     image: Seen<'de>,
     images: Seen<'de>,
+    /// The forms that it asks its answer to have.
+    pub(super) formats: Formats<'de>,
     /// What its fields look like.
     noticed: Noticed,
     /// What is in its messages or its input.
@@ -29,29 +32,24 @@ impl<'de> Fields<'de> for Body<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let known = VOCABULARY.find(key);
         let mut other = Seen::Absent;
-        let field = match key {
-            "model" => &mut self.model,
-            "stream" => &mut self.stream,
-            "prompt" => &mut self.prompt,
-            "image" => &mut self.image,
-            "images" => &mut self.images,
-            "messages" | "input" => {
-                let turns = if key == "input" { &mut self.input } else { &mut self.messages };
-                map.next_value_seed(FillTurns(turns, &mut self.notes))?;
-                if let Some(at) = known {
-                    self.noticed.known(&VOCABULARY, at, turns);
-                }
-                return Ok(());
-            }
+        let seen = match key {
+            "model" => put(&mut self.model, map)?,
+            "stream" => put(&mut self.stream, map)?,
+            "prompt" => put(&mut self.prompt, map)?,
+            "image" => put(&mut self.image, map)?,
+            "images" => put(&mut self.images, map)?,
+            "messages" => put_turns(&mut self.messages, &mut self.notes, map)?,
+            "input" => put_turns(&mut self.input, &mut self.notes, map)?,
+            "response_format" => put_fields(&mut self.formats.of_chat, map)?,
+            "text" => put_fields(&mut self.formats.of_responses, map)?,
             _ if known.is_none() => {
                 self.noticed.unknown(key);
                 return skip(map);
             }
-            _ => &mut other,
+            _ => put(&mut other, map)?,
         };
-        *field = map.next_value()?;
         if let Some(at) = known {
-            self.noticed.known(&VOCABULARY, at, field);
+            self.noticed.known(&VOCABULARY, at, seen);
         }
         Ok(())
     }

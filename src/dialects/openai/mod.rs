@@ -11,6 +11,7 @@ mod endpoints;
 pub(crate) mod error;
 mod fields;
 pub(crate) mod row;
+mod structured;
 mod unready;
 mod wire;
 

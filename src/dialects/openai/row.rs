@@ -40,6 +40,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
         Scrutiny::Ids => request.findings.extend(row.id_findings()),
         Scrutiny::Full => check(row, rules, &mut request),
     }
+    request.structured = row.body.fields.formats.structured();
     request.custom_id = row.custom_id.take_text();
     Ok(request)
 }

@@ -33,6 +33,17 @@ pub(super) fn code(text: &str) -> String {
     }
 }
 
+/// A link, or only its text where there is no address. The text is Markdown already. The address is ours:
+/// one with a character that could end it is left out.
+pub(super) fn link(text: &str, url: Option<&str>) -> String {
+    let is_plain =
+        |url: &&str| url.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/?#%&=+,@!".contains(&byte));
+    match url.filter(is_plain) {
+        Some(url) => format!("[{text}]({url})"),
+        None => text.to_owned(),
+    }
+}
+
 /// A sentence of ours that may quote others. What is between backticks is shown as code.
 pub(super) fn prose(sentence: &str) -> String {
     let sentence = flat(sentence, LONGEST_SENTENCE);

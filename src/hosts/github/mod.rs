@@ -8,6 +8,7 @@
 mod annotation;
 mod api;
 mod ids;
+mod repository;
 mod state;
 mod summary;
 mod workspace;
@@ -19,19 +20,23 @@ use std::time::Duration;
 use self::annotation::{Level, MOST_ANNOTATIONS};
 use self::api::GitHubApi;
 use self::ids::Ids;
+use self::repository::Repository;
 use self::state::Left;
 use self::summary::Summary;
-use super::{Host, Identity, PublishOptions, Publisher, Reach, Unfinished, closing_table, log, run_name};
+use super::{
+    Commit, Host, Identity, Options, PublishOptions, Publisher, Reach, Unfinished, closing, closing_runs, log, run_name,
+};
 use crate::attachment::Owner;
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, markdown_paragraph};
+use crate::log_lines::LogLines;
 use crate::outputs;
 use crate::policy::GITHUB_TIME_LIMIT;
 use crate::report::{Report, RunEntry};
-use crate::values::{OnKill, SummaryInput};
+use crate::values::{OnKill, Verbosity};
 use crate::verdict::Verdict;
 
 /// A job on GitHub.
@@ -42,8 +47,11 @@ pub(super) struct GitHub {
     summary: Summary,
     workspace: Option<String>,
     said: RefCell<Said>,
+    lines: RefCell<LogLines>,
+    verbosity: Verbosity,
     left: RefCell<Left>,
     unfinished: Unfinished,
+    repository: Option<Repository>,
 }
 
 /// What was said so far.
@@ -55,7 +63,7 @@ struct Said {
 
 impl GitHub {
     /// Reads the runner's variables.
-    pub(super) fn new(env: &Env, summary: SummaryInput) -> Self {
+    pub(super) fn new(env: &Env, options: Options) -> Self {
         let get = |name| env.get(name).unwrap_or_default();
         let attempt = env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
         let run = |id| run_name(["github", id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
@@ -66,11 +74,14 @@ impl GitHub {
             },
             outputs: env.get("GITHUB_OUTPUT").map(PathBuf::from),
             state: env.get("GITHUB_STATE").map(PathBuf::from),
-            summary: Summary::new(env, summary),
+            summary: Summary::new(env, options.summary),
             workspace: env.get("GITHUB_WORKSPACE").map(str::to_owned),
             said: RefCell::default(),
+            lines: RefCell::new(LogLines::new(options.detail())),
+            verbosity: options.verbosity,
             left: RefCell::default(),
             unfinished: state::unfinished(env),
+            repository: Repository::find(env),
         }
     }
 
@@ -103,6 +114,10 @@ impl GitHub {
         vec![Effect::Log(format!("Warning: {warning}"))]
     }
 
+    fn log(&self, event: &Event) -> Vec<Effect> {
+        log(&mut self.lines.borrow_mut(), event)
+    }
+
     /// What the runner gave us no file for.
     fn lacks(&self) -> Vec<Effect> {
         let outputs = self.outputs.is_none().then_some("Step outputs are not written: GITHUB_OUTPUT is not set");
@@ -123,6 +138,14 @@ impl Host for GitHub {
 
     fn publisher(&self, env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
         Ok(Box::new(GitHubApi::new(env, options, reach)?))
+    }
+
+    fn commit(&self) -> Option<Commit> {
+        self.repository.as_ref()?.commit(self.workspace.as_deref()?)
+    }
+
+    fn run_page(&self, run: &str) -> Option<String> {
+        self.repository.as_ref()?.run_page(run)
     }
 
     fn unfinished(&self) -> Unfinished {
@@ -165,7 +188,7 @@ impl Host for GitHub {
             }
             Event::CheckOpened { id, .. } => {
                 let state = self.remember_for_post(&[("check", id.clone())]);
-                return state.into_iter().chain(log(event)).collect();
+                return state.into_iter().chain(self.log(event)).collect();
             }
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
             Event::Noticed(notice) => return vec![annotation::command(Level::Notice, "batchstep", notice)],
@@ -176,12 +199,12 @@ impl Host for GitHub {
                 let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
                 let title = format!("batchstep::{}", outcome.word());
                 let error = annotation::command(Level::Error, &title, &lines.join("\n"));
-                return effects.chain(log(event)).chain([error]).collect();
+                return effects.chain(self.log(event)).chain([error]).collect();
             }
-            _ => return log(event),
+            _ => return self.log(event),
         }
         // The ids come first: they matter even if the log cannot be written.
-        state.into_iter().chain(self.export_ids()).chain(log(event)).collect()
+        state.into_iter().chain(self.export_ids()).chain(self.log(event)).collect()
     }
 
     fn note(&self, sentence: &str) -> Vec<Effect> {
@@ -191,7 +214,7 @@ impl Host for GitHub {
     fn publish(&self, report: &Report) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
         effects.extend(self.summary.of(report));
-        effects.extend(closing_table(report));
+        effects.extend(closing(report, self.verbosity));
         effects.extend(annotation::commands(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
         effects
@@ -200,7 +223,7 @@ impl Host for GitHub {
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of_runs(verdict.outcome, runs)).into_iter().collect();
         effects.extend(self.summary.add(&formats::runs_markdown(verdict, runs)));
-        effects.extend(formats::runs_text(verdict, runs).lines().map(|line| Effect::Log(line.to_owned())));
+        effects.extend(closing_runs(verdict, runs));
         effects.extend(self.lacks());
         effects
     }
@@ -241,14 +264,19 @@ mod tests {
     use batchstep_test_support::github_runner::{self as runner, Command};
     use proptest::prelude::*;
 
-    use super::{GitHub, Host, OnKill, SummaryInput, heredoc, random_delimiter};
-    use crate::effects::{Effect, Screen};
+    use super::{GitHub, Host, OnKill, Options, Verbosity, heredoc, random_delimiter};
+    use crate::effects::{Effect, LogTarget, Screen};
     use crate::env::Env;
     use crate::error::{Exit, Outcome};
     use crate::events::Event;
     use crate::formats::samples::{self, HOSTILE};
     use crate::outputs;
     use crate::report::Report;
+    use crate::values::SummaryInput;
+
+    fn options(summary: SummaryInput) -> Options {
+        Options { summary, log: LogTarget::File, verbosity: Verbosity::Usual }
+    }
 
     fn github(dir: &Path, summary: SummaryInput) -> GitHub {
         let file = |name: &str| dir.join(name).to_string_lossy().into_owned();
@@ -261,7 +289,7 @@ mod tests {
             ("GITHUB_OUTPUT", file("output")),
             ("GITHUB_STEP_SUMMARY", file("summary")),
         ];
-        GitHub::new(&pairs.into_iter().collect(), summary)
+        GitHub::new(&pairs.into_iter().collect(), options(summary))
     }
 
     /// What the runner sees: the commands, and the outputs read back.
@@ -269,6 +297,7 @@ mod tests {
         let text = |effect: &Effect| match effect {
             Effect::Command(line) => Some(line.clone()),
             Effect::Log(line) => Some(crate::text::safe(line)),
+            Effect::Say(line) => Some(line.safe().text()),
             _ => None,
         };
         let commands = effects.iter().filter_map(text).filter_map(|line| runner::command(&line)).collect();
@@ -296,7 +325,10 @@ mod tests {
         assert_eq!(host.identity().repo.as_deref(), Some("octo/repo"));
         assert_eq!(host.identity().run.as_deref(), Some("github/123/1/build/__octo_batchstep"));
         assert_eq!(host.time_limit(), Some(Duration::from_secs(19_800)));
-        assert_eq!(GitHub::new(&Env::default(), SummaryInput::Write).identity(), crate::hosts::Identity::default());
+        assert_eq!(
+            GitHub::new(&Env::default(), options(SummaryInput::Write)).identity(),
+            crate::hosts::Identity::default()
+        );
     }
 
     #[test]
@@ -309,7 +341,7 @@ mod tests {
         assert_eq!(outputs(host.event(&uploaded)), ["file-1", "", "[]"]);
         let (batch_id, input_file_id) = ("batch_1".to_owned(), "file-1".to_owned());
         let effects = host.event(&Event::Created { create: String::new(), batch_id, input_file_id, found: false });
-        assert!(matches!(&effects[..], [Effect::Append(..), Effect::Log(_)]), "{effects:?}");
+        assert!(matches!(&effects[..], [Effect::Append(..), Effect::Say(_)]), "{effects:?}");
         assert_eq!(outputs(effects), ["file-1", "batch_1", r#"["batch_1"]"#]);
     }
 
@@ -318,7 +350,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let env: Env = [("GITHUB_ACTIONS", "true"), ("GITHUB_STATE", path.to_str().unwrap())].into_iter().collect();
-        let host = GitHub::new(&env, SummaryInput::Write);
+        let host = GitHub::new(&env, options(SummaryInput::Write));
         let creating = |on_kill| Event::Creating { create: "c1".into(), on_kill };
         let created =
             Event::Created { create: "c1".into(), batch_id: "b1".into(), input_file_id: "file-1".into(), found: false };
@@ -424,8 +456,8 @@ mod tests {
             let missing = |effect| matches!(effect, Effect::Log(line) if line.contains("is not set"));
             effects.map(missing).filter(|missing| *missing).count()
         };
-        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Write)), 2);
-        assert_eq!(said(GitHub::new(&Env::default(), SummaryInput::Omit)), 1);
+        assert_eq!(said(GitHub::new(&Env::default(), options(SummaryInput::Write))), 2);
+        assert_eq!(said(GitHub::new(&Env::default(), options(SummaryInput::Omit))), 1);
         let dir = tempfile::tempdir().unwrap();
         carry_out(dir.path(), github(dir.path(), SummaryInput::Omit).publish(&samples::succeeded()));
         assert!(!dir.path().join("summary").exists());

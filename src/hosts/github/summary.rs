@@ -4,13 +4,9 @@ use std::path::PathBuf;
 
 use crate::effects::Effect;
 use crate::env::Env;
-use crate::formats::{Format, markdown_paragraph};
+use crate::formats::Format;
 use crate::report::Report;
 use crate::values::SummaryInput;
-
-/// What a reader of the summary may not know.
-const KEEP: &str =
-    "The files are in the job's workspace and end with it, unless a later step uploads them as an artifact.";
 
 /// Where the summary goes.
 pub(super) enum Summary {
@@ -34,8 +30,7 @@ impl Summary {
 
     /// Adds the report.
     pub(super) fn of(&self, report: &Report) -> Option<Effect> {
-        let keep = report.files.results.as_ref().map(|_| format!("\n{}", markdown_paragraph(KEEP)));
-        self.add(&(Format::Markdown.render(report) + &keep.unwrap_or_default()))
+        self.add(&Format::Markdown.render(report))
     }
 
     /// Adds text. The blank line keeps it apart from what is there: right below a
@@ -50,7 +45,7 @@ impl Summary {
 mod tests {
     use std::io;
 
-    use super::{KEEP, Summary};
+    use super::Summary;
     use crate::effects::Screen;
     use crate::error::Outcome;
     use crate::formats::{markdown_failure, markdown_paragraph, samples};
@@ -72,7 +67,11 @@ mod tests {
         for pair in lines.windows(2).filter(|pair| pair[0].starts_with('|')) {
             assert!(pair[1].is_empty() || pair[1].starts_with('|'), "{pair:?} in\n{text}");
         }
-        for block in ["## ❌ batchstep: usage", "## ⚠️ batchstep: partial", KEEP, "Batch `b` is cancelled."] {
+        for block in [
+            "## ❌ An input is wrong",
+            "## ⚠️ 13 of 1,200 failed or missing, 7 suspect · `gpt-4.1-mini` · 6 min",
+            "Batch `b` is cancelled.",
+        ] {
             let at = lines.iter().position(|line| *line == block).unwrap();
             assert_eq!((lines[at - 1], lines.get(at + 1).copied().unwrap_or_default()), ("", ""), "{block}\n{text}");
         }

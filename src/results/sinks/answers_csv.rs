@@ -15,10 +15,10 @@ use crate::error::Error;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(super) const NAME: &str = "answers.csv";
+pub(crate) const NAME: &str = "answers.csv";
 
 /// The first line.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "custom_id",
     "outcome",
     "code",
@@ -30,6 +30,7 @@ const COLUMNS: [&str; 11] = [
     "cached_tokens",
     "output_tokens",
     "reasoning_tokens",
+    "suspect",
 ];
 
 /// Writes the file.
@@ -46,7 +47,7 @@ impl<'a> AnswersCsv<'a> {
     }
 
     /// Writes a record with one call: the file is watched by the line.
-    fn record(&mut self, cells: &[Cow<'_, str>; 11]) -> Result<(), Error> {
+    fn record(&mut self, cells: &[Cow<'_, str>; 12]) -> Result<(), Error> {
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
         writer.write_record(cells.iter().map(|cell| cell.as_bytes())).map_err(|error| unwritable(error.into()))?;
         let record = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
@@ -73,6 +74,7 @@ impl Sink for AnswersCsv<'_> {
             count(|tokens| tokens.cached),
             count(|tokens| tokens.output),
             count(|tokens| tokens.reasoning),
+            line.suspect.unwrap_or_default().into(),
         ])
     }
 

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 
 use super::{Row, Sink};
 use crate::error::Error;
-use crate::report::FailureGroup;
-use crate::results::Results;
+use crate::report::{Example, FailureGroup};
+
+use crate::results::row::Failed;
 use crate::results::similar::folded;
 use crate::results::unanswered::MISSING;
+use crate::results::{Results, advice};
 
 /// How many groups are shown at most, beside [`OTHER`] and [`MISSING`].
 const GROUPS: usize = 50;
@@ -23,6 +25,9 @@ const APART: usize = 2_000;
 
 /// How many ids a group shows.
 const SHOWN: usize = 5;
+
+/// How many of these are shown with their places.
+const EXAMPLES: usize = 3;
 
 /// The code of the failures beyond that.
 const OTHER: &str = "other";
@@ -37,7 +42,7 @@ pub(super) struct Failures {
 impl Sink for Failures {
     fn row(&mut self, row: &Row<'_>) -> Result<(), Error> {
         if let Some(failed) = row.outcome.failed() {
-            self.add(&failed.code, failed.status, &failed.message, &failed.custom_id);
+            self.add(failed, row.index);
         }
         Ok(())
     }
@@ -49,15 +54,23 @@ impl Sink for Failures {
 }
 
 impl Failures {
-    /// Adds the failure of a request.
-    fn add(&mut self, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
-        let key = (code.to_owned(), status, folded(message, custom_id));
-        let first = |code: &str, status| FailureGroup {
-            code: code.to_owned(),
-            status,
-            message: message.to_owned(),
-            count: 0,
-            custom_ids: Vec::new(),
+    /// Adds the failure of the request at `index`.
+    fn add(&mut self, failed: &Failed, index: u32) {
+        let Failed { code, status, message, custom_id, like, .. } = failed;
+        let (code, status) = (code.as_str(), *status);
+        let key = (code.to_owned(), status, like.clone().unwrap_or_else(|| folded(message, custom_id)));
+        let first = |code: &str, status| {
+            let (prospect, advice) = advice::of(failed);
+            FailureGroup {
+                code: code.to_owned(),
+                status,
+                message: message.clone(),
+                count: 0,
+                custom_ids: Vec::new(),
+                prospect,
+                advice: advice.to_owned(),
+                examples: Vec::new(),
+            }
         };
         let is_full = self.groups.len() >= APART && !self.groups.contains_key(&key) && code != MISSING;
         let group = if is_full {
@@ -67,7 +80,10 @@ impl Failures {
         };
         group.count += 1;
         if group.custom_ids.len() < SHOWN {
-            group.custom_ids.push(custom_id.to_owned());
+            group.custom_ids.push(custom_id.clone());
+        }
+        if group.examples.len() < EXAMPLES {
+            group.examples.push(Example { custom_id: custom_id.clone(), index: Some(index), ..Example::default() });
         }
     }
 
@@ -81,13 +97,16 @@ impl Failures {
             let other = other.get_or_insert_with(|| FailureGroup {
                 code: OTHER.to_owned(),
                 status: None,
-                message: late.message.clone(),
                 count: 0,
                 custom_ids: Vec::new(),
+                examples: Vec::new(),
+                ..late.clone()
             });
             other.count += late.count;
             other.custom_ids.extend(late.custom_ids);
             other.custom_ids.truncate(SHOWN);
+            other.examples.extend(late.examples);
+            other.examples.truncate(EXAMPLES);
         }
         groups.extend(missing.into_iter().chain(other));
         groups.sort_by_key(|group| Reverse(group.count));
@@ -97,16 +116,23 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, Failures, GROUPS, MISSING};
+    use super::{APART, Failed, Failures, GROUPS, MISSING};
+    use crate::dialects::Ran;
+    use crate::results::row::Retry;
+
+    fn add(failures: &mut Failures, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
+        let [code, message, custom_id] = [code, message, custom_id].map(str::to_owned);
+        failures.add(&Failed { custom_id, code, status, message, like: None, retry: Retry::Not, ran: Ran::Yes }, 7);
+    }
 
     #[test]
     fn the_most_frequent_comes_first_and_shows_its_first_ids() {
         let mut failures = Failures::default();
         for id in 0..7 {
-            failures.add("b", Some(400), &format!("request req_{id} is bad"), &id.to_string());
+            add(&mut failures, "b", Some(400), &format!("request req_{id} is bad"), &id.to_string());
         }
-        failures.add("c", None, "", "x");
-        failures.add("a", None, "", "y");
+        add(&mut failures, "c", None, "", "x");
+        add(&mut failures, "a", None, "", "y");
         let groups = failures.sorted();
         let codes: Vec<_> = groups.iter().map(|group| (group.code.as_str(), group.count)).collect();
         assert_eq!(codes, [("b", 7), ("a", 1), ("c", 1)]);
@@ -114,13 +140,15 @@ mod tests {
             (groups[0].message.as_str(), groups[0].custom_ids.join("")),
             ("request req_0 is bad", "01234".to_owned())
         );
+        let examples: Vec<_> = groups[0].examples.iter().map(|it| (it.custom_id.as_str(), it.index)).collect();
+        assert_eq!(examples, [("0", Some(7)), ("1", Some(7)), ("2", Some(7))]);
     }
 
     #[test]
     fn causes_under_one_code_are_groups_of_their_own() {
         let mut failures = Failures::default();
         for (status, message) in [(400, "no temperature"), (400, "bad image"), (400, "bad image"), (429, "bad image")] {
-            failures.add("invalid_request_error", Some(status), message, "q");
+            add(&mut failures, "invalid_request_error", Some(status), message, "q");
         }
         let groups = failures.sorted();
         let seen: Vec<_> = groups.iter().map(|group| (group.status, group.message.as_str(), group.count)).collect();
@@ -132,11 +160,11 @@ mod tests {
         let mut failures = Failures::default();
         let codes = 2 * APART;
         for code in 0..codes {
-            failures.add(&code.to_string(), None, "", "");
+            add(&mut failures, &code.to_string(), None, "", "");
             // This one comes late, and often.
-            failures.add(&(APART - 1).to_string(), None, "", "");
+            add(&mut failures, &(APART - 1).to_string(), None, "", "");
         }
-        failures.add(MISSING, None, "", "");
+        add(&mut failures, MISSING, None, "", "");
         assert!(failures.groups.len() <= APART + 1);
         let groups = failures.sorted();
         assert_eq!(groups.len(), GROUPS + 2);

@@ -2,19 +2,23 @@
 //! `summary_line.rs` is what the two files of answers have in common.
 //!
 //! The engine ([`reconcile`](super::reconcile)) calls every sink and knows none by
-//! name. A new sink is a file here and an entry in [`all`].
+//! name. A new sink is a file here and an entry in [`all`], or in [`shown`] if it only shows single rows.
 
 mod answers_csv;
 mod answers_jsonl;
+mod cases;
 mod failures;
 mod results_jsonl;
+mod samples;
 mod summary_line;
+mod suspects;
 mod tally;
 mod unexpected;
 
 use std::io::Write;
 
-use self::results_jsonl::NAME as RESULTS_JSONL;
+pub(crate) use self::answers_csv::NAME as ANSWERS_CSV;
+pub(crate) use self::results_jsonl::NAME as RESULTS_JSONL;
 
 use super::reread::Line;
 use super::row::Row;
@@ -75,9 +79,13 @@ pub(crate) fn all<'a>(
     answer_files: AnswerFiles,
     open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>,
 ) -> Result<Vec<Box<dyn Sink + 'a>>, Error> {
+    if answer_files == AnswerFiles::Alone {
+        return Ok(vec![Box::new(answers_jsonl::AnswersJsonl::new(open)?)]);
+    }
     let mut sinks: Vec<Box<dyn Sink + 'a>> = vec![
         Box::new(tally::Tally::default()),
         Box::new(failures::Failures::default()),
+        Box::new(suspects::Suspects::default()),
         Box::new(results_jsonl::ResultsJsonl::new(&open)?),
         Box::new(unexpected::Unexpected::new(&open)?),
     ];
@@ -86,6 +94,47 @@ pub(crate) fn all<'a>(
         sinks.push(Box::new(answers_csv::AnswersCsv::new(&open)?));
     }
     Ok(sinks)
+}
+
+/// Which rows are shown one by one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Whether rows become test cases.
+    pub(crate) cases: TestCases,
+    /// How many answers are shown, of the first.
+    pub(crate) samples: usize,
+}
+
+/// Whether rows become test cases.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TestCases {
+    /// They do.
+    Keep,
+    /// Nobody asked for them.
+    #[default]
+    Omit,
+}
+
+/// The sinks that keep single rows to be shown.
+pub(crate) fn shown<'a>(shown: Shown) -> Vec<Box<dyn Sink + 'a>> {
+    let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
+    if shown.cases == TestCases::Keep {
+        sinks.push(Box::new(cases::Cases::default()));
+    }
+    if shown.samples > 0 {
+        sinks.push(Box::new(samples::Samples::new(shown.samples)));
+    }
+    sinks
+}
+
+/// The sink that writes the table of answers, and nothing else.
+///
+/// # Errors
+/// The table cannot be begun.
+pub(crate) fn table<'a>(
+    open: impl Fn(&'static str) -> Result<Box<dyn Output + 'a>, Error>,
+) -> Result<Vec<Box<dyn Sink + 'a>>, Error> {
+    Ok(vec![Box::new(answers_csv::AnswersCsv::new(open)?)])
 }
 
 /// Files in memory, for tests.

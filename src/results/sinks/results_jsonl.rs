@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::results::{Results, unwritable};
 
 /// Its name in the output directory.
-pub(super) const NAME: &str = "results.jsonl";
+pub(crate) const NAME: &str = "results.jsonl";
 
 /// Writes the file.
 pub(super) struct ResultsJsonl<'a> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{RESULTS_JSONL, Row};
-use crate::dialects::Tokens;
+use crate::dialects::{Suspicion, Tokens};
 use crate::error::Error;
 
 /// A line of these files.
@@ -15,6 +15,8 @@ pub(super) struct SummaryLine<'a> {
     pub(super) outcome: &'static str,
     /// Why there is no answer: the provider's code, or one of ours.
     pub(super) code: Option<&'a str>,
+    /// Why the answer is not to be relied on.
+    pub(super) suspect: Option<&'static str>,
     /// What the model wrote.
     pub(super) answer: Option<&'a str>,
     /// Where to find the whole line if there is no text.
@@ -51,6 +53,7 @@ impl<'a> SummaryLine<'a> {
             custom_id: row.custom_id()?,
             outcome: row.outcome.word(),
             code: row.outcome.failed().map(|failed| failed.code.as_str()),
+            suspect: row.suspicion.map(Suspicion::word),
             answer,
             reference: answer.is_none().then_some(reference),
             finish_reason: content.finish_reason.as_deref(),
@@ -90,8 +93,10 @@ mod tests {
         let batch_id = "batch_1".to_owned();
         let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, work: None };
         let dialect = choose(Name::Openai).dialect;
-        let policy = Policy { reader: dialect.answers(), retry_on: &RetryOn::default(), gone: &[] };
-        let requests = Requests { source: &source, ids: &checked.ids, total: checked.total };
+        let retry_on = RetryOn::default();
+        let policy = Policy::usual(dialect.answers(), &retry_on);
+        let requests =
+            Requests { source: &source, ids: &checked.ids, total: checked.total, is_structured: checked.is_structured };
         let files = Files::default();
         let sinks = all(AnswerFiles::Write, |name| Ok(files.open(name))).unwrap();
         let results = reconcile(requests, &[file], &policy, sinks).unwrap();

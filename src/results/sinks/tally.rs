@@ -18,6 +18,7 @@ pub(super) struct Tally {
     retryable: Vec<u32>,
     missing: Vec<u32>,
     never_ran: u64,
+    rejected: u64,
 }
 
 impl Sink for Tally {
@@ -36,7 +37,16 @@ impl Sink for Tally {
         self.counts.total += 1;
         self.counts.unreadable += u64::from(row.reading == Reading::InPart);
         match &row.outcome {
-            Outcome::Succeeded => self.counts.succeeded += 1,
+            Outcome::Succeeded => {
+                self.counts.succeeded += 1;
+                self.retryable.extend((row.retry == Retry::Worth).then_some(row.index));
+            }
+            // What it used was counted with the other successes of its batch.
+            Outcome::Rejected(failed) => {
+                self.counts.failed += 1;
+                self.rejected += 1;
+                self.retryable.extend((failed.retry == Retry::Worth).then_some(row.index));
+            }
             Outcome::Failed(failed) => {
                 self.counts.failed += 1;
                 self.failed(row, failed)?;
@@ -53,8 +63,10 @@ impl Sink for Tally {
     fn finish(self: Box<Self>, results: &mut Results) -> Result<(), Error> {
         let warnings = self.warnings(&results.batches);
         results.warnings.extend(warnings);
-        let Self { counts, usage, retryable, missing, never_ran } = *self;
-        (results.counts, results.usage) = (counts, usage.into_entries());
+        let Self { counts, usage, retryable, missing, never_ran, rejected } = *self;
+        let schema_violations = results.schema.as_ref().map_or(0, |schema| schema.violations);
+        (results.counts, results.usage) = (Counts { schema_violations, ..counts }, usage.into_entries());
+        results.rejected = rejected;
         (results.retryable, results.missing, results.never_ran) = (retryable, missing, never_ran);
         Ok(())
     }

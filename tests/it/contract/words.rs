@@ -39,7 +39,7 @@ pub(super) async fn foreign_lines(subject: Subject) {
     let refused = checked(subject, &lab).await;
     let whose = subject.other().fact("API");
     let lines: Vec<&str> =
-        refused.log.iter().map(|(_, line)| line.as_str()).filter(|line| line.contains("requests.jsonl: ")).collect();
+        refused.log.iter().map(|(_, line)| line.as_str()).filter(|line| line.contains("requests.jsonl:")).collect();
     assert_eq!((refused.exit, lines.len()), (3, 1), "{}", refused.text());
     assert!(lines[0].contains(&format!("the requests have {whose} form")), "{}", refused.text());
     assert_eq!((lab.run(&[]).await.exit, lab.tally().calls.len()), (3, 0));

@@ -6,6 +6,7 @@ use super::message::message;
 use super::refusal::kind;
 use crate::course::{Moment, Status};
 use crate::faults::RowFault;
+use crate::made_up::off_schema;
 use crate::rows::Rows;
 
 /// All lines of the batch that ended in this moment.
@@ -43,6 +44,12 @@ fn tried(batch: &str, rows: &Rows, position: usize, lines: &mut Lines) {
         Some(RowFault::Missing) => return,
         Some(RowFault::Stop(word)) => succeeded(message(&rows.request(position), tag, Some(word))),
         Some(RowFault::StringBody) => succeeded(message(&rows.request(position), tag, None).to_string().into()),
+        Some(RowFault::OffSchema) => {
+            let mut message = message(&rows.request(position), tag, None);
+            let text = &mut message["content"][0]["text"];
+            *text = off_schema(text.as_str().unwrap_or_default()).into();
+            succeeded(message)
+        }
         None | Some(RowFault::Duplicate | RowFault::Nan | RowFault::Stranger) => {
             succeeded(message(&rows.request(position), tag, None))
         }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::answers::answer;
+use super::stops::{misfit, stop};
 use crate::faults::RowFault;
 use crate::rows::Rows;
 
@@ -66,9 +67,14 @@ fn tried(rows: &Rows, ground: &Ground<'_>, row: usize, harvest: &mut Harvest) {
         _ => {}
     }
     let request = rows.request(row);
-    let answer = answer(ground.endpoint, &request["body"], &marks.0[..24], ground.at);
+    let mut answer = answer(ground.endpoint, &request["body"], &marks.0[..24], ground.at);
     harvest.input_tokens += answer.input_tokens;
     harvest.output_tokens += answer.output_tokens;
+    match fate {
+        Some(RowFault::Stop(word)) => stop(&mut answer.body, word),
+        Some(RowFault::OffSchema) => misfit(&mut answer.body),
+        _ => {}
+    }
     match fate {
         Some(RowFault::Missing) => {}
         Some(RowFault::Duplicate) => {

@@ -10,6 +10,7 @@ mod files;
 mod harvest;
 mod page;
 mod refusal;
+mod stops;
 mod upload;
 mod validate;
 mod world;

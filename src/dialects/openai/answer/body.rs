@@ -6,8 +6,9 @@ use serde::de::MapAccess;
 use serde_json::Value;
 
 use super::shape::Shape;
-use crate::dialects::Tokens;
+use super::suspicion::{Choice, Incomplete, Item, Listed};
 use crate::dialects::openai::error::embedded;
+use crate::dialects::{Suspicion, Tokens};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -21,11 +22,13 @@ pub(super) struct Body<'de> {
     object: Seen<'de>,
     status: Seen<'de>,
     error: Seen<'de>,
-    choices: Seen<'de>,
-    output: Seen<'de>,
+    choices: Loose<'de, Listed<Choice<'de>>>,
+    output: Loose<'de, Listed<Item<'de>>>,
     data: Seen<'de>,
     results: Seen<'de>,
-    /// Why the model wrote nothing more.
+    incomplete: Loose<'de, Incomplete<'de>>,
+    refusal: Seen<'de>,
+    /// Why the model wrote nothing.
     reason: Seen<'de>,
     /// Azure's content filters, which are present whether they found something or not.
     filters: Seen<'de>,
@@ -56,14 +59,16 @@ impl<'de> Fields<'de> for Body<'de> {
             "type" => &mut self.kind,
             "object" => &mut self.object,
             "status" => &mut self.status,
-            "choices" => &mut self.choices,
-            "output" => &mut self.output,
+            "choices" => return map.next_value_seed(Fill(&mut self.choices)),
+            "output" => return map.next_value_seed(Fill(&mut self.output)),
+            "incomplete_details" => return map.next_value_seed(Fill(&mut self.incomplete)),
+            "refusal" => &mut self.refusal,
             "data" => &mut self.data,
             "results" => &mut self.results,
             "prompt_filter_results" | "content_filter_results" => &mut self.filters,
-            "incomplete_details" | "refusal" | "prompt_feedback" | "promptFeedback" | "block_reason" => {
+            "prompt_feedback" | "promptFeedback" | "block_reason" => {
                 let seen: Seen<'de> = map.next_value()?;
-                if !is_nothing(&seen) {
+                if !seen.is_blank() {
                     self.reason = seen;
                 }
                 return Ok(());
@@ -119,6 +124,7 @@ pub(super) struct Judged<'de> {
     pub(super) verdict: Verdict,
     pub(super) model: Option<Cow<'de, str>>,
     pub(super) tokens: Tokens,
+    pub(super) suspicion: Option<Suspicion>,
 }
 
 /// What a body amounts to. Some servers write it as a JSON string. `is_filtered` is called only where it decides.
@@ -151,8 +157,8 @@ pub(super) fn judge<'de>(
 
 impl Judged<'_> {
     fn into_owned<'any>(self) -> Judged<'any> {
-        let Self { verdict, model, tokens } = self;
-        Judged { verdict, model: model.map(|model| Cow::Owned(model.into_owned())), tokens }
+        let Self { verdict, model, tokens, suspicion } = self;
+        Judged { verdict, model: model.map(|model| Cow::Owned(model.into_owned())), tokens, suspicion }
     }
 }
 
@@ -161,7 +167,7 @@ impl<'de> Loose<'de, Body<'de>> {
         let (verdict, tokens) = (self.verdict(shape, is_filtered), self.tokens());
         let model = std::mem::take(&mut self.fields.model);
         let model = if let Seen::Text(model) = model { Some(model) } else { None };
-        Judged { verdict, model, tokens }
+        Judged { verdict, model, tokens, suspicion: self.fields.suspicion() }
     }
 
     fn verdict(&self, shape: Shape, is_filtered: impl FnOnce() -> bool) -> Verdict {
@@ -188,24 +194,40 @@ impl Body<'_> {
     fn verdict(&self, shape: Shape, is_filtered: impl FnOnce() -> bool) -> Verdict {
         // Mistral and Anthropic call a whole body an error.
         let says_error = |seen: &Seen<'_>| seen.text() == Some("error");
-        if !is_nothing(&self.error) || says_error(&self.object) || says_error(&self.kind) {
+        if !self.error.is_blank() || says_error(&self.object) || says_error(&self.kind) {
             return Verdict::Error;
         }
         let own = self.object.text().map(Shape::of_object).unwrap_or_default();
         let list = match own.or(shape) {
-            Shape::Choices => &self.choices,
-            Shape::Output => &self.output,
+            Shape::Choices => &self.choices.seen,
+            Shape::Output => &self.output.seen,
             Shape::Data => &self.data,
             Shape::Results => &self.results,
             Shape::Unknown if self.members > 0 => return Verdict::Answer,
             Shape::Unknown => return Verdict::Nothing,
         };
-        let is_given = !matches!(list, Seen::Absent | Seen::Null | Seen::Array { len: 0, .. }) && !is_nothing(list);
-        let has_reason = !is_nothing(&self.reason) || self.status.text() == Some("incomplete");
-        if is_given || has_reason || !is_nothing(&self.filters) && is_filtered() {
+        let is_given = !matches!(list, Seen::Absent | Seen::Null | Seen::Array { len: 0, .. }) && !list.is_blank();
+        let has_reason = [&self.reason, &self.refusal].iter().any(|seen| !seen.is_blank()) || self.is_incomplete();
+        if is_given || has_reason || !self.filters.is_blank() && is_filtered() {
             return Verdict::Answer;
         }
         Verdict::Nothing
+    }
+
+    fn is_incomplete(&self) -> bool {
+        !self.incomplete.seen.is_blank() || self.status.text() == Some("incomplete")
+    }
+
+    /// Why an answer with this body is not to be relied on.
+    fn suspicion(&self) -> Option<Suspicion> {
+        let told = self.choices.fields.suspicion.or(self.output.fields.suspicion);
+        if self.is_incomplete() {
+            return Some(self.incomplete.fields.suspicion());
+        }
+        let is_given = |seen: &Seen<'_>| matches!(seen, Seen::Array { len: 1.., .. });
+        let is_blank = !is_given(&self.choices.seen) && !is_given(&self.output.seen);
+        told.or_else(|| (!self.refusal.is_blank()).then_some(Suspicion::Refusal))
+            .or_else(|| (is_blank && !self.reason.is_blank()).then_some(Suspicion::Filtered))
     }
 }
 
@@ -222,11 +244,6 @@ fn is_any_filtered(value: &Value, depth: usize) -> bool {
         Value::Array(all) if depth < 32 => all.iter().any(|value| is_any_filtered(value, depth + 1)),
         _ => false,
     }
-}
-
-/// Whether there is no value, or a blank text.
-pub(super) fn is_nothing(seen: &Seen<'_>) -> bool {
-    seen.is_nothing() || seen.text().is_some_and(|text| text.trim().is_empty())
 }
 
 /// A count of tokens; anything else counts as 0.

@@ -9,16 +9,17 @@ mod body;
 mod content;
 mod failure;
 mod shape;
+mod suspicion;
 
 use std::io::{self, Read};
 
 use serde::de::MapAccess;
 use serde_json::{Value, json};
 
-use self::body::{Body, Judged, Verdict, filters, is_nothing, judge};
+use self::body::{Body, Judged, Verdict, filters, judge};
 use self::shape::Shape;
-use super::row;
-use crate::dialects::{Answer, Content, Failure, Kind, ReadAnswers, Reading};
+use super::{row, structured};
+use crate::dialects::{Answer, Asked, Content, Failure, Kind, ReadAnswers, Reading};
 use crate::json::damaged::{self, End, without_mark};
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
@@ -48,6 +49,10 @@ impl ReadAnswers for OpenAiAnswers {
 
     fn request_id(&self, line: &str) -> Option<String> {
         row::id(line)
+    }
+
+    fn asked<'l>(&self, line: &'l str) -> Asked<'l> {
+        structured::asked(line)
     }
 
     fn absent(&self, custom_id: &str, code: &str, message: &str) -> String {
@@ -128,9 +133,9 @@ fn answer<'de>(
     }
     let response = &mut line.fields.response.fields;
     let status = status(&response.status_code);
-    let Judged { verdict, model, tokens } = judge(&mut response.body, shape, is_filtered);
+    let Judged { verdict, model, tokens, suspicion } = judge(&mut response.body, shape, is_filtered);
     let errors = [&line.fields.error, &response.error];
-    let is_error = errors.into_iter().any(|error| !is_nothing(error)) || matches!(verdict, Verdict::Error);
+    let is_error = errors.into_iter().any(|error| !error.is_blank()) || matches!(verdict, Verdict::Error);
     let kind = match (status, is_error, end, verdict) {
         (_, true, ..) => Kind::Failure,
         (Some(200), false, End::CutOff, _) => Kind::Unreadable,
@@ -141,7 +146,8 @@ fn answer<'de>(
         (None, ..) => Kind::Failure,
     };
     let custom_id = if let Seen::Text(id) = line.fields.custom_id { Some(id) } else { None };
-    Answer { custom_id, kind, reading, status, model, tokens }
+    let suspicion = suspicion.filter(|_| kind == Kind::Success);
+    Answer { custom_id, kind, reading, status, model, tokens, suspicion }
 }
 
 /// A status is a small whole number, whether written as a number or a string.

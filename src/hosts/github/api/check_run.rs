@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_check_leaves_out_what_is_not_known() {
-        let place = Place { owner: "o".into(), repo: "r".into(), sha: None, pull: None, page: None };
+        let place = Place { owner: "o".into(), repo: "r".into(), sha: None, pull: None, repository: None, page: None };
         let body = beginning(&place, HEAD, "batchstep: x", &samples::invalid());
         assert_eq!(body, json!({ "name": "batchstep: x", "head_sha": HEAD }));
         let body = beginning(&Place { page: Some("https://x".into()), ..place }, HEAD, "n", &samples::partial());

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::formats::markdown_within;
+use crate::formats::markdown_comment;
 use crate::report::Report;
 
 /// GitHub takes 65,536 characters of a comment and 65,535 of a check's summary.
@@ -33,9 +33,12 @@ pub(super) fn is_ours(comment: &Value, me: Option<u64>) -> bool {
     }
 }
 
-/// The comment.
-pub(super) fn body(marker: &str, report: &Report) -> Value {
-    json!({ "body": format!("{marker}\n{}", markdown_within(report, LONGEST_BODY)) })
+/// The comment: the short form, and the page of the run, which has the rest.
+pub(super) fn body(marker: &str, report: &Report, page: Option<&str>) -> Value {
+    let text = markdown_comment(report, LONGEST_BODY);
+    // The page is made of the runner's own variables, and checked to be a plain address.
+    let page = page.map(|page| format!("\n[The whole summary]({page})\n")).unwrap_or_default();
+    json!({ "body": format!("{marker}\n{text}{page}") })
 }
 
 #[cfg(test)]
@@ -69,17 +72,17 @@ mod tests {
     fn a_comment_stays_below_githubs_limit() {
         let mut report = samples::partial();
         report.failures = vec![failure(&"é".repeat(3_000), &"𝄞|".repeat(3_000), 1, &["x"; 9]); 50];
-        report.warnings = vec!["w".repeat(3_000); 50];
-        let body = body("<!-- batchstep:1 -->", &report);
+        report.hints = vec!["`|` ".repeat(50_000); 50];
+        let body = body("<!-- batchstep:1 -->", &report, Some("https://github.com/o/r/actions/runs/1"));
         let body = body["body"].as_str().unwrap();
-        assert!(body.len() > 60_000 && body.len() < 65_500, "{}", body.len());
-        assert!(body.ends_with("The report has it all.\n"));
+        assert!(body.len() > 10_000 && body.len() < 65_500, "{}", body.len());
+        assert!(body.ends_with("[The whole summary](https://github.com/o/r/actions/runs/1)\n"));
     }
 
     #[test]
     fn hostile_text_forges_no_marker() {
         for text in HOSTILE {
-            let body = body("<!-- batchstep:1 -->", &samples::hostile(text));
+            let body = body("<!-- batchstep:1 -->", &samples::hostile(text), None);
             assert_eq!(body["body"].as_str().unwrap().matches("<!--").count(), 1, "{text}");
         }
     }

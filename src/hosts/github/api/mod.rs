@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use self::calls::{Calls, Trouble};
 use self::mark::Mark;
-use self::place::Place;
+pub(super) use self::place::Place;
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::{Error, Outcome};
@@ -223,7 +223,7 @@ impl GitHubApi {
     /// Writes our comment anew, or the first one.
     async fn put_comment(&self, pull: u64, report: &Report) -> Result<(), Trouble> {
         let marker = comment::marker(&self.name);
-        let body = comment::body(&marker, report);
+        let body = comment::body(&marker, report, self.place.page.as_deref());
         if let Some(ours) = self.find_comment(pull, &marker).await? {
             match self.calls.update_comment(id_of(&ours)?, &body).await {
                 Ok(_) => return Ok(()),

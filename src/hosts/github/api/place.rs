@@ -8,13 +8,15 @@ use crate::env::Env;
 
 /// The repository, the commit and the pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(in crate::hosts::github) struct Place {
     pub(super) owner: String,
     pub(super) repo: String,
     /// The commit that a check is shown on.
-    pub(super) sha: Option<String>,
+    pub(in crate::hosts::github) sha: Option<String>,
     /// The pull request that a comment is shown on.
     pub(super) pull: Option<u64>,
+    /// The repository's page.
+    pub(in crate::hosts::github) repository: Option<String>,
     /// The run's own page.
     pub(super) page: Option<String>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Place {
 impl Place {
     /// Reads the place from the runner's variables and the event's payload. None
     /// where no repository is named.
-    pub(super) fn find(env: &Env, payload: &Value) -> Option<Self> {
+    pub(in crate::hosts::github) fn find(env: &Env, payload: &Value) -> Option<Self> {
         let (owner, repo) = env.get("GITHUB_REPOSITORY")?.split_once('/')?;
         let plain = |text: &str| {
             let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -36,13 +38,16 @@ impl Place {
         let sha = pull["head"]["sha"].as_str().or_else(|| env.get("GITHUB_SHA"));
         let sha = sha.filter(|sha| is_commit(sha));
         let server = env.get("GITHUB_SERVER_URL").filter(|server| client::is_plain_page(server));
-        let page = server.zip(env.get("GITHUB_RUN_ID"));
+        let repository = server.map(|server| format!("{}/{owner}/{repo}", server.trim_end_matches('/')));
+        let run = env.get("GITHUB_RUN_ID").filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()));
+        let page = repository.as_ref().zip(run).map(|(repository, id)| format!("{repository}/actions/runs/{id}"));
         Some(Self {
             owner: owner.to_owned(),
             repo: repo.to_owned(),
             sha: sha.map(str::to_owned),
             pull: pull["number"].as_u64(),
-            page: page.map(|(server, id)| format!("{server}/{owner}/{repo}/actions/runs/{id}")),
+            repository,
+            page,
         })
     }
 }

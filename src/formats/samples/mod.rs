@@ -1,13 +1,19 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
-use crate::dialects::{Counts as BatchCounts, Status, Tokens};
+mod states;
+
+pub(crate) use self::states::states;
+use crate::dialects::{Counts as BatchCounts, Status, Suspicion, Tokens};
 use crate::error::{Exit, Outcome};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup, Unusable, ViolationGroup};
 use crate::phases::PhaseTime;
 use crate::report::{
-    Asked, BatchFault, BatchReport, Counts, Coverage, FailureGroup, Files, ModelUsage, Report, VERSION,
+    Asked, BatchFault, BatchReport, Counts, Coverage, Example, FailureGroup, FilePage, Files, ModelUsage, Prospect,
+    Report, Sample, VERSION,
 };
 use crate::requests::Fault;
+use crate::values::SchemaMode;
 
 /// Text that tries to break out of where it is shown.
 pub(crate) const HOSTILE: &[&str] = &[
@@ -59,11 +65,14 @@ pub(crate) fn succeeded() -> Report {
             endpoint: Some("/v1/chat/completions".to_owned()),
             model: Some("gpt-4.1-mini".to_owned()),
             key: Some("0123456789abcdef".to_owned()),
+            pages: Vec::new(),
         },
         input_file_id: Some("file-in".to_owned()),
         shards: Vec::new(),
         batches: vec![BatchReport {
             attached: None,
+            url: Some("https://platform.openai.com/batches/batch_1".to_owned()),
+            run_url: None,
             attempt: 1,
             id: "batch_1".to_owned(),
             status: Status::Completed,
@@ -77,7 +86,17 @@ pub(crate) fn succeeded() -> Report {
             error_count: 0,
         }],
         max_failed: "0".to_owned(),
-        counts: Counts { total: 1200, succeeded: 1200, failed: 0, missing: 0, unexpected: 0, unreadable: 0 },
+        max_suspect: None,
+        counts: Counts {
+            total: 1200,
+            succeeded: 1200,
+            failed: 0,
+            missing: 0,
+            unexpected: 0,
+            unreadable: 0,
+            suspect: 0,
+            schema_violations: 0,
+        },
         coverage: Coverage::Requests,
         tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         usage: vec![ModelUsage {
@@ -88,6 +107,10 @@ pub(crate) fn succeeded() -> Report {
             tokens: Tokens { input: 1_234_567, cached: 1_024, cache_written: 0, output: 89_012, reasoning: 640 },
         }],
         failures: Vec::new(),
+        samples: Vec::new(),
+        suspects: Vec::new(),
+        schema: None,
+        gate: None,
         faults: Vec::new(),
         fault_count: 0,
         phases: [("check", 0.2), ("upload", 1.25), ("in_progress", 350.0), ("collect", 2.0)].map(phase).to_vec(),
@@ -97,6 +120,7 @@ pub(crate) fn succeeded() -> Report {
             unexpected: None,
             answers: None,
             answers_csv: None,
+            junit: None,
             report: Some("batch-results/report.json".to_owned()),
         },
     }
@@ -110,22 +134,60 @@ pub(crate) fn partial() -> Report {
     let mut report = succeeded();
     set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
     report.max_failed = "2%".to_owned();
-    report.counts = Counts { total: 1200, succeeded: 1187, failed: 12, missing: 1, unexpected: 1, unreadable: 0 };
+    report.counts = Counts {
+        total: 1200,
+        succeeded: 1187,
+        failed: 12,
+        missing: 1,
+        unexpected: 1,
+        unreadable: 0,
+        suspect: 7,
+        schema_violations: 3,
+    };
     report.batches[0].error_file_id = Some("file-err".to_owned());
     report.batches[0].request_counts = BatchCounts::of(1200, 1187, 12);
     report.failures = vec![
         failure("rate_limit_exceeded", "Too many requests.", 12, &["q-7", "q-19", "q-20"]),
         failure("batchstep_missing", "The provider gave no answer.", 1, &["q-1100"]),
     ];
+    report.suspects = vec![suspects(Suspicion::Refusal, 5, &["q-3", "q-4"]), suspects(Suspicion::CutOff, 2, &["q-8"])];
+    report.gate = Some(GateReport { command: "./gate.sh".to_owned(), failed: Some(2) });
+    report.schema = Some(schema("items[].price", "it is not of type \"number\"", "q-5"));
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
     report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
     report
 }
 
+pub(crate) fn suspects(kind: Suspicion, count: u64, ids: &[&str]) -> SuspectGroup {
+    SuspectGroup { kind, count, custom_ids: ids.iter().map(ToString::to_string).collect() }
+}
+
+pub(crate) fn schema(path: &str, message: &str, id: &str) -> SchemaReport {
+    let own = |text: &str| text.to_owned();
+    let group = ViolationGroup {
+        path: own(path),
+        message: own(message),
+        value: Some(own(message)),
+        count: 3,
+        custom_ids: vec![own(id)],
+    };
+    let unusable = vec![Unusable { place: Some(own(path)), message: own(message) }];
+    SchemaReport { mode: SchemaMode::Warn, checked: 1187, violations: 3, unchecked: 1, unusable, groups: vec![group] }
+}
+
 pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> FailureGroup {
     let custom_ids = ids.iter().map(ToString::to_string).collect();
-    FailureGroup { code: code.to_owned(), status: None, message: message.to_owned(), count, custom_ids }
+    let example = |(at, id): (usize, &&str)| Example {
+        custom_id: (*id).to_owned(),
+        file: Some("requests.jsonl".to_owned()),
+        line: Some(at as u64 + 7),
+        index: None,
+    };
+    let examples = ids.iter().enumerate().take(3).map(example).collect();
+    let (code, message, status) = (code.to_owned(), message.to_owned(), None);
+    let (prospect, advice) = (Prospect::MayPass, "This may pass; send them again.".to_owned());
+    FailureGroup { code, status, message, count, custom_ids, prospect, advice, examples }
 }
 
 fn nothing_collected(report: &mut Report) {
@@ -208,11 +270,18 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.provider = own();
     report.requests =
         Asked { files: vec![own()], endpoint: Some(own()), model: Some(own()), key: Some(own()), ..report.requests };
-    report.max_failed = own();
+    report.requests.pages = vec![FilePage { file: own(), url: format!("{text} ({text})") }];
+    (report.max_failed, report.max_suspect) = (own(), Some(own()));
+    report.suspects = vec![suspects(Suspicion::Filtered, 3, &[text])];
+    report.schema = Some(schema(text, text, text));
+    report.gate = Some(GateReport { command: own(), failed: None });
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
     report.failures = vec![failure(text, text, 3, &[text, text])];
+    report.failures[0].examples.iter_mut().for_each(|example| example.file = Some(own()));
+    report.failures[0].advice = own();
     let batch = &mut report.batches[0];
     batch.id = own();
+    (batch.url, batch.run_url) = (Some(format!("{text} x")), Some(format!("{text} x")));
     batch.status = Status::Other(own());
     (batch.input_file_id, batch.output_file_id, batch.error_file_id) = (Some(own()), Some(own()), Some(own()));
     batch.errors = vec![BatchFault {
@@ -223,11 +292,13 @@ pub(crate) fn hostile(text: &str) -> Report {
         line: Some(1),
     }];
     batch.error_count = 1;
+    report.samples = vec![Sample { custom_id: own(), answer: own() }];
     report.files = Files {
         results: Some(own()),
         unexpected: Some(own()),
         answers: Some(own()),
         answers_csv: Some(own()),
+        junit: Some(own()),
         report: Some(own()),
     };
     report
@@ -241,4 +312,39 @@ pub(crate) fn hostile_faults(text: &str) -> Report {
         (fault.file, fault.field, fault.found, fault.expected, fault.fix) = (own(), Some(own()), own(), own(), own());
     }
     report
+}
+
+/// A report from anywhere, of which every text is `text` and every number as large as it can be.
+pub(crate) fn everywhere(text: &str) -> Report {
+    let mut report = hostile("tame");
+    (report.faults, report.fault_count) = (invalid().faults, 2);
+    report.batches.push(report.batches[0].clone());
+    let mut json = serde_json::to_value(&report).unwrap();
+    overwrite(&mut json, "", text);
+    crate::formats::read(json.to_string().as_bytes()).unwrap()
+}
+
+/// Overwrites all but words of an enum, and which version it is.
+fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
+    use serde_json::Value;
+    match json {
+        Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
+        Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
+        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode"].contains(&name) => {
+            text.clone_into(own);
+        }
+        Value::Number(number) => {
+            *number = match name {
+                "version" => VERSION.into(),
+                "exit_code" => u8::MAX.into(),
+                "status" => u16::MAX.into(),
+                "attempt" => u32::MAX.into(),
+                "created_at" => i64::MIN.into(),
+                "ended_at" => i64::MAX.into(),
+                "seconds" => serde_json::Number::from_f64(f64::MAX).unwrap(),
+                _ => u64::MAX.into(),
+            }
+        }
+        _ => {}
+    }
 }

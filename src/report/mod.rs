@@ -3,13 +3,19 @@
 //! Its JSON form is `report.json`, described in `docs/report.md`. A field is
 //! never removed or given another meaning within a `version`.
 
-use serde::Serialize;
+mod runs;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
 use crate::clock::{Clock, rfc3339};
 use crate::dialects::{Batch, BatchError, Counts as BatchCounts, Status, Tokens, Vendor};
 use crate::error::{Exit, Outcome};
+use crate::judgement::{GateReport, SchemaReport, SuspectGroup};
 use crate::phases::PhaseTime;
+use crate::requests::places::Places;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
@@ -18,7 +24,9 @@ use crate::requests::{Checked, Fault};
 pub(crate) const VERSION: u32 = 1;
 
 /// Everything a run has to say.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Report {
     /// The report's format.
     pub version: u32,
@@ -52,6 +60,8 @@ pub struct Report {
     pub shards: Vec<ShardReport>,
     /// How many may fail or be missing, as the input said it.
     pub max_failed: String,
+    /// How many answers may be suspect, as the input said it; none where any number may.
+    pub max_suspect: Option<String>,
     /// How the requests fared; all zero if nothing was collected.
     pub counts: Counts,
     /// How it is known which requests there are.
@@ -62,6 +72,14 @@ pub struct Report {
     pub usage: Vec<ModelUsage>,
     /// Failed requests, grouped by code, status and message, most frequent first.
     pub failures: Vec<FailureGroup>,
+    /// Answers that are not to be relied on, grouped by the reason, most frequent first.
+    pub suspects: Vec<SuspectGroup>,
+    /// How the answers fit their schemas; none where no schema was asked for.
+    pub schema: Option<SchemaReport>,
+    /// What the gate made of the answers; none where there was none, or nothing for it to read.
+    pub gate: Option<GateReport>,
+    /// The first answers; as many as the input `samples` asks for.
+    pub samples: Vec<Sample>,
     /// What is wrong with the requests file; the first thousand.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
@@ -75,7 +93,9 @@ pub struct Report {
 }
 
 /// The requests of a run.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Asked {
     /// The files they came from, as the user named them.
     pub files: Vec<String>,
@@ -89,16 +109,32 @@ pub struct Asked {
     pub model: Option<String>,
     /// The digest that names this work: over the bytes, the endpoint and the window.
     pub key: Option<String>,
+    /// Where the files can be read at the run's commit: those that are tracked there and unchanged.
+    pub pages: Vec<FilePage>,
+}
+
+/// Where people read a requests file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct FilePage {
+    /// The file, as the user named it.
+    pub file: String,
+    /// Its page at the run's commit; `#L7` after it leads to a line.
+    pub url: String,
 }
 
 /// One batch.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct BatchReport {
     /// Its id.
     pub id: String,
     /// Which attempt at its requests it is, from 1.
     pub attempt: u32,
     /// Its last known status.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub status: Status,
     /// The uploaded file.
     pub input_file_id: Option<String>,
@@ -118,10 +154,16 @@ pub struct BatchReport {
     pub error_count: u64,
     /// How the run came by it, if it did not create it.
     pub attached: Option<Attachment>,
+    /// Its page at the provider, where that has one.
+    pub url: Option<String>,
+    /// The page of the run that created it, if this run attached to it and its host is known.
+    pub run_url: Option<String>,
 }
 
 /// A part of the requests.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct ShardReport {
     /// The endpoint its requests go to.
     pub endpoint: String,
@@ -138,7 +180,9 @@ pub struct ShardReport {
 }
 
 /// One reason why a batch failed, with the place it is about in the user's files.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct BatchFault {
     /// The provider's word for it.
     pub code: Option<String>,
@@ -153,7 +197,9 @@ pub struct BatchFault {
 }
 
 /// How the requests fared. `succeeded + failed + missing == total`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Counts {
     /// Requests in the file.
     pub total: u64,
@@ -167,10 +213,15 @@ pub struct Counts {
     pub unexpected: u64,
     /// Answers in their places of which a part cannot be read: their lines are no JSON.
     pub unreadable: u64,
+    /// Answers that are not to be relied on, whatever else they count as.
+    pub suspect: u64,
+    /// Answers that do not fit their schema, whatever else they count as.
+    pub schema_violations: u64,
 }
 
 /// How it is known which requests there are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Coverage {
     /// From the requests themselves: each has its line in the results.
@@ -181,13 +232,15 @@ pub enum Coverage {
 }
 
 /// What the answers of a batch by one model used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct ModelUsage {
     /// The model, as the answers name it; none where they do not.
     pub model: Option<String>,
     /// The batch.
     pub batch_id: String,
-    /// Requests that succeeded.
+    /// Requests that the batch answered well, also where another attempt's answer counts in the end.
     pub succeeded: u64,
     /// Requests that failed with an answer.
     pub failed: u64,
@@ -196,7 +249,9 @@ pub struct ModelUsage {
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct FailureGroup {
     /// The provider's code, or `http_500`, `batchstep_missing` and the like.
     pub code: String,
@@ -208,6 +263,53 @@ pub struct FailureGroup {
     pub count: u64,
     /// The first few, by `custom_id`.
     pub custom_ids: Vec<String>,
+    /// What happens if these requests are sent again as they are.
+    pub prospect: Prospect,
+    /// What to do about them, a sentence.
+    pub advice: String,
+    /// Where the first three of them are.
+    pub examples: Vec<Example>,
+}
+
+/// What happens if a failed request is sent again as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Prospect {
+    /// It may pass.
+    #[default]
+    MayPass,
+    /// It fails again until somebody changes the request, the key or the account.
+    FailsAgain,
+    /// An answer was paid for and is not good; another one is paid for as well.
+    PaidAgain,
+}
+
+/// A request as an example of its kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Example {
+    /// Its `custom_id`.
+    pub custom_id: String,
+    /// The requests file, as the user named it, where the requests are at hand.
+    pub file: Option<String>,
+    /// The line in that file, from 1.
+    pub line: Option<u64>,
+    /// Its index among all requests, from 0.
+    #[serde(skip)]
+    pub index: Option<u32>,
+}
+
+/// An answer, for an impression of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Sample {
+    /// The request's `custom_id`.
+    pub custom_id: String,
+    /// The first thousand characters of the answer.
+    pub answer: String,
 }
 
 impl FailureGroup {
@@ -218,7 +320,9 @@ impl FailureGroup {
 }
 
 /// The files a run leaves, as paths.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
 pub struct Files {
     /// The answers in input order.
     pub results: Option<String>,
@@ -228,43 +332,10 @@ pub struct Files {
     pub answers: Option<String>,
     /// The same as a table.
     pub answers_csv: Option<String>,
+    /// The requests as test cases; only with the input `junit`.
+    pub junit: Option<String>,
     /// The report itself.
     pub report: Option<String>,
-}
-
-/// What came of one run, an entry of the output `runs`.
-#[derive(Debug, Serialize)]
-pub(crate) struct RunEntry {
-    /// The digest that names its work.
-    pub key: String,
-    /// Whether the answers are the sandbox's.
-    pub simulated: bool,
-    /// Its verdict.
-    pub outcome: Outcome,
-    /// The exit code that goes with it.
-    pub exit_code: u8,
-    /// Why, in a sentence.
-    pub reason: String,
-    /// Its batches.
-    pub batch_ids: Vec<String>,
-    /// Where its host shows it.
-    #[serde(flatten)]
-    pub shown_at: ShownAt,
-    /// The answers.
-    pub results_file: Option<String>,
-    /// The report.
-    pub report_file: Option<String>,
-}
-
-/// Where a host shows a run, in that host's own terms.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct ShownAt {
-    /// Members of the run's entry: GitHub's are `check_ids` and `pull_requests`.
-    #[serde(flatten)]
-    pub members: serde_json::Map<String, serde_json::Value>,
-    /// Where people find it, in the host's markup: `pull request #7`.
-    #[serde(skip)]
-    pub places: Vec<String>,
 }
 
 impl Report {
@@ -288,11 +359,16 @@ impl Report {
             batches: Vec::new(),
             shards: Vec::new(),
             max_failed: "0".to_owned(),
+            max_suspect: None,
             counts: Counts::default(),
             coverage: Coverage::default(),
             tokens: Tokens::default(),
             usage: Vec::new(),
             failures: Vec::new(),
+            suspects: Vec::new(),
+            schema: None,
+            gate: None,
+            samples: Vec::new(),
             faults: Vec::new(),
             fault_count: 0,
             phases: Vec::new(),
@@ -310,6 +386,7 @@ impl Report {
             endpoint: checked.endpoint.clone(),
             model: checked.model.clone(),
             key: None,
+            pages: Vec::new(),
         };
         if checked.shards.len() > 1 && checked.fault_count == 0 {
             self.shards = checked.shards.iter().map(ShardReport::planned).collect();
@@ -343,6 +420,20 @@ impl Report {
     /// Where the provider answers, if it was asked at all.
     pub fn asked_origin(&self) -> Option<&str> {
         Some(&*self.origin).filter(|origin| !origin.is_empty())
+    }
+
+    /// Where in the user's files the examples of failures are.
+    pub(crate) fn locate_examples(&mut self, places: &Places) {
+        for example in self.failures.iter_mut().flat_map(|group| &mut group.examples) {
+            let place = example.index.and_then(|index| places.locate(u64::from(index) + 1));
+            (example.file, example.line) = place.map(|(file, line)| (file.to_owned(), line)).unzip();
+        }
+    }
+
+    /// The page of a line of a requests file, where the file has one.
+    pub(crate) fn line_url(&self, file: &str, line: u64) -> Option<String> {
+        let page = self.requests.pages.iter().find(|page| page.file == file)?;
+        Some(format!("{}#L{line}", page.url))
     }
 
     /// Of each batch that the run did not create: how it came by it.
@@ -381,6 +472,8 @@ impl BatchReport {
             errors: batch.errors.iter().map(fault).collect(),
             error_count: batch.errors.total,
             attached,
+            url: None,
+            run_url: None,
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The values that inputs hold: each a newtype that checks itself when parsed,
 //! so that later stages never meet a wrong one.
 
+mod retry_on;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::retry_on::{RetryOn, RetryWord};
 use crate::opaque::{LONGEST_ID, is_id};
 use crate::policy::{FILE_LIFE, LONGEST_SPAN, SHORTEST_FILE_LIFE, USUAL_WINDOW};
 
@@ -175,57 +178,6 @@ impl fmt::Display for MaxFailed {
     }
 }
 
-/// A failure that the input `retry-on` adds to those that are retried anyway.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RetryWord {
-    /// Requests without an answer, also where the provider counts one that its files lack.
-    Missing,
-    /// Answers with this status.
-    Status(u16),
-    /// Answers with this code, whatever its case.
-    Code(String),
-}
-
-impl FromStr for RetryWord {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let word = text.trim();
-        if word.eq_ignore_ascii_case("missing") {
-            return Ok(Self::Missing);
-        }
-        if word.is_empty() || word.contains(char::is_whitespace) {
-            return Err("write statuses, codes or `missing`, separated by commas".to_owned());
-        }
-        if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Ok(Self::Code(word.to_owned()));
-        }
-        let status = word.parse().ok().filter(|status| *status < 1000);
-        status.map(Self::Status).ok_or_else(|| "a status has at most three digits".to_owned())
-    }
-}
-
-/// The failures that are retried beside the default ones: the input `retry-on`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct RetryOn(pub(crate) Vec<RetryWord>);
-
-impl RetryOn {
-    /// Whether requests without an answer are retried even where the provider's
-    /// own account promises one: that may pay for them twice.
-    pub(crate) fn covers_missing(&self) -> bool {
-        self.0.contains(&RetryWord::Missing)
-    }
-
-    /// Whether a failure with this status and code is among them.
-    pub(crate) fn covers(&self, status: Option<u16>, code: &str) -> bool {
-        self.0.iter().any(|word| match word {
-            RetryWord::Missing => false,
-            RetryWord::Status(one) => status == Some(*one),
-            RetryWord::Code(one) => one.eq_ignore_ascii_case(code),
-        })
-    }
-}
-
 /// Which existing batches of the same requests to reuse, the `reuse` input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Reuse {
@@ -236,6 +188,30 @@ pub enum Reuse {
     Finished,
     /// None.
     Never,
+}
+
+/// Whether the log is coloured: the flag `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// Where a terminal shows it, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// It is.
+    Always,
+    /// It is not.
+    Never,
+}
+
+/// How much the log says: the flags `--quiet` and `--verbose`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Warnings, errors and the verdict.
+    Quiet,
+    /// What changes.
+    #[default]
+    Usual,
+    /// Every poll, and each failure of a call.
+    Verbose,
 }
 
 /// The input `ci`: which host to speak to.
@@ -295,6 +271,8 @@ pub enum AnswerFiles {
     Omit,
     /// They are.
     Write,
+    /// Only `answers.jsonl` is, and no other file of results: for the gate.
+    Alone,
 }
 
 impl FromStr for AnswerFiles {
@@ -303,6 +281,20 @@ impl FromStr for AnswerFiles {
     fn from_str(text: &str) -> Result<Self, String> {
         Ok(if boolean(text)? { Self::Write } else { Self::Omit })
     }
+}
+
+/// What becomes of answers that do not fit their schema: the input `schema`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SchemaMode {
+    /// Nothing: they are not looked at.
+    Off,
+    /// They are counted.
+    #[default]
+    Warn,
+    /// They fail their requests.
+    Check,
 }
 
 /// Parses a span of time such as `90s`, `5h30m` or `0`.
@@ -371,10 +363,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        Duration, Field, Header, MaxFailed, Pair, RetryOn, RetryWord, Secret, boolean, bytes, duration, file_life,
-        window,
-    };
+    use super::{Duration, Field, Header, MaxFailed, Pair, Secret, boolean, bytes, duration, file_life, window};
 
     #[test]
     fn shares_round_down_and_counts_stand() {
@@ -407,18 +396,6 @@ mod tests {
         assert_eq!((pair.key.as_str(), pair.value.as_str()), ("suite", "nightly=1"));
         assert!("batchstep_key=x".parse::<Pair>().is_err());
         assert!(format!("k={}", "v".repeat(513)).parse::<Pair>().is_err());
-    }
-
-    #[test]
-    fn what_is_retried_is_a_status_a_code_or_missing() {
-        let words: Result<Vec<RetryWord>, String> = "403, Overloaded,missing".split(',').map(str::parse).collect();
-        let retry_on = RetryOn(words.unwrap());
-        assert!(retry_on.covers_missing() && retry_on.covers(Some(403), "") && retry_on.covers(None, "overloaded"));
-        assert!(!retry_on.covers(Some(404), "403") && !retry_on.covers(None, "missing"));
-        assert!(!RetryOn::default().covers_missing() && !RetryOn::default().covers(Some(403), ""));
-        for wrong in ["", " ", "1000", "two words"] {
-            assert!(wrong.parse::<RetryWord>().is_err(), "{wrong}");
-        }
     }
 
     #[test]

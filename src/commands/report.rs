@@ -1,0 +1,179 @@
+//! `batchstep report`: renders a finished run again, from what it left. No network, no key.
+//!
+//! The report may come from anywhere, so all of it is untrusted text. The only files that are read are
+//! the report and those beside it that have the names which a run gives them.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum as _;
+use tokio::sync::mpsc;
+
+use crate::dialects::{self, ReadAnswers};
+use crate::effects::Effect;
+use crate::error::Error;
+use crate::formats::{self, Format};
+use crate::inputs::{self, OUTPUT_DIR, ReportFormat};
+use crate::report::Report;
+use crate::results::sinks::{self, ANSWERS_CSV, Output, RESULTS_JSONL, Shown, TestCases};
+use crate::results::{self, AnswersFile, Case};
+use crate::values::SchemaMode;
+use crate::world::World;
+
+/// Its name in the output directory.
+const REPORT: &str = "report.json";
+/// The longest report that is read, in bytes. One with all that a run may report has a tenth of it.
+const LONGEST: u64 = 64 << 20;
+/// How much of the table is printed with one call, in bytes.
+const PIECE: usize = 64 * 1024;
+/// How many pieces may wait to be printed.
+const WAITING: usize = 4;
+
+/// Prints a finished run on standard output.
+///
+/// # Errors
+/// Ends in exit 2 if there is no such report, if it cannot be read as one, or if what is asked for needs
+/// a file that is not beside it.
+pub(crate) async fn report(inputs: inputs::Report, world: &World) -> Result<(), Error> {
+    let path = report_path(inputs.from.as_deref());
+    let report = read(&path)?;
+    let run = Run { dir: path.parent().unwrap_or(Path::new("")).to_owned(), report: &report };
+    let text = match inputs.format.unwrap_or_default() {
+        ReportFormat::Markdown => Format::Markdown.render(&report),
+        ReportFormat::Text => Format::Text.render(&report),
+        ReportFormat::Json => Format::Json.render(&report),
+        ReportFormat::Junit => formats::junit(&report, run.cases().await?.as_deref()),
+        ReportFormat::Csv => return run.print_table(world).await,
+    };
+    world.apply(text.lines().map(|line| Effect::Data(line.to_owned())).collect());
+    Ok(())
+}
+
+/// Where the report is: a directory has it under the name that runs give it.
+fn report_path(from: Option<&Path>) -> PathBuf {
+    let from = from.unwrap_or(Path::new(OUTPUT_DIR));
+    if from.is_dir() || from == Path::new(OUTPUT_DIR) { from.join(REPORT) } else { from.to_owned() }
+}
+
+fn read(path: &Path) -> Result<Report, Error> {
+    let about = |what: &str| Error::usage(format!("The report `{}` {what}.", path.display()));
+    let mut json = Vec::new();
+    let length = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut json));
+    let length = length.map_err(|error| {
+        about("cannot be read")
+            .because(error)
+            .hint("Name a report, or the directory that a run left one in, with `--from`.")
+    })?;
+    if length as u64 > LONGEST {
+        return Err(about("is longer than 64 MiB, and so is not one of batchstep's"));
+    }
+    formats::read(&json).map_err(|why| about(&why))
+}
+
+/// A finished run.
+struct Run<'a> {
+    /// The directory of its report.
+    dir: PathBuf,
+    report: &'a Report,
+}
+
+impl Run<'_> {
+    /// The rows as test cases; none where there are none, or too many. Results do not say which of their
+    /// answers the run rejected, so that it then has no rows either.
+    async fn cases(&self) -> Result<Option<Vec<Case>>, Error> {
+        if self.report.files.results.is_none() || self.has_rejected() {
+            return Ok(None);
+        }
+        let (results, reader) = self.results()?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let sinks = sinks::shown(Shown { cases: TestCases::Keep, samples: 0 });
+            Ok(results::read_back(&results, reader, sinks)?.cases)
+        });
+        reading.await.map_err(stopped)?
+    }
+
+    /// Prints the table of answers: the one that the run wrote, or else a new one of its results.
+    async fn print_table(&self, world: &World) -> Result<(), Error> {
+        let written = self.dir.join(ANSWERS_CSV);
+        let (to, mut pieces) = mpsc::channel(WAITING);
+        let making = if self.report.files.answers_csv.is_some() && written.is_file() {
+            tokio::task::spawn_blocking(move || copy(&written, Pipe { to, held: Vec::new() }))
+        } else if self.has_rejected() {
+            return Err(Error::usage("The run rejected answers, and its results do not say which.")
+                .hint("With `csv: true` a run writes the table itself."));
+        } else {
+            let (results, reader) = self.results()?;
+            tokio::task::spawn_blocking(move || {
+                let open =
+                    |_| -> Result<Box<dyn Output>, Error> { Ok(Box::new(Pipe { to: to.clone(), held: Vec::new() })) };
+                results::read_back(&results, reader, sinks::table(open)?).map(drop)
+            })
+        };
+        while let Some(piece) = pieces.recv().await {
+            world.apply(vec![Effect::Bytes(piece)]);
+        }
+        making.await.map_err(stopped)?
+    }
+
+    /// Whether answers of the run count as failed because of what they say.
+    fn has_rejected(&self) -> bool {
+        let by_schema = self.report.schema.as_ref().is_some_and(|it| it.mode == SchemaMode::Check && it.violations > 0);
+        by_schema || self.report.gate.as_ref().is_some_and(|gate| gate.failed.is_some_and(|failed| failed > 0))
+    }
+
+    /// The results beside the report, and how they are read.
+    fn results(&self) -> Result<(AnswersFile, &'static dyn ReadAnswers), Error> {
+        let Report { provider, requests, .. } = self.report;
+        let name = dialects::Name::from_str(provider, false)
+            .map_err(|_| Error::usage(format!("The report's provider `{provider}` is not known.")))?;
+        let path = self.dir.join(RESULTS_JSONL);
+        if !path.is_file() {
+            let message = format!("`{}` is needed for this, and there is no such file.", path.display());
+            return Err(Error::usage(message).hint("`--from` names a report beside the files that its run left."));
+        }
+        let (what, batch_id, endpoint) = ("results", String::new(), requests.endpoint.clone());
+        let results = AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, work: None };
+        Ok((results, dialects::choose(name).dialect.answers()))
+    }
+}
+
+fn stopped(error: tokio::task::JoinError) -> Error {
+    Error::internal("Reading the results stopped unexpectedly.").because(error)
+}
+
+/// The way from a thread that makes a table to the one that prints it.
+struct Pipe {
+    to: mpsc::Sender<Vec<u8>>,
+    held: Vec<u8>,
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.held.extend_from_slice(bytes);
+        if self.held.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        // A command that was ended by a signal takes no more.
+        self.to.blocking_send(std::mem::take(&mut self.held)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Output for Pipe {
+    fn publish(mut self: Box<Self>) -> Result<Option<String>, Error> {
+        self.flush().map(|()| None).map_err(unprintable)
+    }
+}
+
+fn copy(path: &Path, mut to: Pipe) -> Result<(), Error> {
+    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut to)).and_then(|_| to.flush());
+    copied.map_err(unprintable)
+}
+
+fn unprintable(error: io::Error) -> Error {
+    Error::internal("The table could not be printed.").because(error)
+}
