@@ -7,10 +7,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::json::lenient::{Key, Seen};
-
-/// The roles that any endpoint knows.
-const ROLES: [&str; 6] = ["user", "assistant", "system", "developer", "tool", "function"];
+use crate::json::lenient::Seen;
 
 /// Something that was seen in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +58,9 @@ impl<'de> Notes<'de> {
 
     #[inline]
     fn add_role(&mut self, role: Cow<'de, str>) {
-        if self.odd_role.is_none() && !ROLES.contains(&&*role) {
+        // The roles that any endpoint knows.
+        let is_known = matches!(&*role, "user" | "assistant" | "system" | "developer" | "tool" | "function");
+        if !is_known && self.odd_role.is_none() {
             self.odd_role = Some(role);
         }
     }
@@ -187,15 +186,48 @@ impl<'de> Visitor<'de> for Within<'_, 'de> {
     }
 }
 
+/// The members of messages and parts that are looked into.
+enum Member {
+    Role,
+    Content,
+    Type,
+    ImageUrl,
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Member;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Member, E> {
+                Ok(match name {
+                    "role" => Member::Role,
+                    "content" => Member::Content,
+                    "type" => Member::Type,
+                    "image_url" => Member::ImageUrl,
+                    _ => Member::Other,
+                })
+            }
+        }
+        deserializer.deserialize_str(Name)
+    }
+}
+
 fn turn<'de, A: MapAccess<'de>>(mut map: A, notes: &mut Notes<'de>) -> Result<(), A::Error> {
     let (mut roles, mut contents) = (0, 0);
-    while let Some(Key(key)) = map.next_key()? {
-        match &*key {
-            "role" => {
+    while let Some(member) = map.next_key()? {
+        match member {
+            Member::Role => {
                 map.next_value_seed(Role(&mut *notes))?;
                 roles += 1;
             }
-            "content" => {
+            Member::Content => {
                 map.next_value_seed(Within(Level::Content, false, &mut *notes))?;
                 contents += 1;
             }
@@ -268,10 +300,10 @@ impl<'de> Visitor<'de> for Role<'_, 'de> {
 
 fn part<'de, A: MapAccess<'de>>(mut map: A, notes: &mut Notes<'de>) -> Result<(), A::Error> {
     let (mut kind, mut image) = (Seen::Absent, Seen::Absent);
-    while let Some(Key(key)) = map.next_key()? {
-        match &*key {
-            "type" => kind = map.next_value()?,
-            "image_url" => image = map.next_value()?,
+    while let Some(member) = map.next_key()? {
+        match member {
+            Member::Type => kind = map.next_value()?,
+            Member::ImageUrl => image = map.next_value()?,
             _ => drop(map.next_value::<IgnoredAny>()?),
         }
     }

@@ -223,7 +223,7 @@ impl<'de, T: Fields<'de>> Visitor<'de> for Fill<'_, 'de, T> {
 }
 
 /// A key, borrowed unless it holds escapes.
-pub(crate) struct Key<'de>(pub(crate) Cow<'de, str>);
+struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

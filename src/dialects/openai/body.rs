@@ -5,7 +5,7 @@ use serde::de::MapAccess;
 use super::endpoints::{Content, Model};
 use super::fields::{Looks, VOCABULARY};
 use super::structured::Formats;
-use crate::dialects::{Finding, Notes, Noticed, no_text, put_turns};
+use crate::dialects::{Finding, KindOf, Notes, Noticed, kind, no_text, put_turns};
 use crate::json::lenient::{Fields, Seen, put, put_fields, skip};
 
 /// The parameters of a request, as far as they are looked into.
@@ -31,7 +31,6 @@ pub(super) struct Body<'de> {
 impl<'de> Fields<'de> for Body<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         let known = VOCABULARY.find(key);
-        let mut other = Seen::Absent;
         let seen = match key {
             "model" => put(&mut self.model, map)?,
             "stream" => put(&mut self.stream, map)?,
@@ -42,14 +41,18 @@ impl<'de> Fields<'de> for Body<'de> {
             "input" => put_turns(&mut self.input, &mut self.notes, map)?,
             "response_format" => put_fields(&mut self.formats.of_chat, map)?,
             "text" => put_fields(&mut self.formats.of_responses, map)?,
-            _ if known.is_none() => {
-                self.noticed.unknown(key);
-                return skip(map);
+            _ => {
+                let Some(at) = known else {
+                    self.noticed.unknown(&VOCABULARY, key);
+                    return skip(map);
+                };
+                let kind = map.next_value_seed(KindOf)?;
+                self.noticed.known(&VOCABULARY, at, kind);
+                return Ok(());
             }
-            _ => put(&mut other, map)?,
         };
         if let Some(at) = known {
-            self.noticed.known(&VOCABULARY, at, seen);
+            self.noticed.known(&VOCABULARY, at, kind(seen));
         }
         Ok(())
     }

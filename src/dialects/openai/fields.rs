@@ -57,7 +57,6 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary::new(&[
     field("text", OBJECT, RESPONSES),
     field("user", TEXT, CHAT | RESPONSES | EMBEDDINGS | COMPLETIONS),
     field("audio", OBJECT, CHAT),
-    field("image", ANY, RESPONSES),
     field("input", ANY, RESPONSES | EMBEDDINGS),
     field("model", ANY, CHAT | RESPONSES | EMBEDDINGS | COMPLETIONS),
     field("store", BOOL, CHAT | RESPONSES),
@@ -167,7 +166,8 @@ fn turns(notes: &Notes<'_>, (field, endpoint): (&str, u8), endpoints: Endpoints,
     let Some(role) = notes.odd_role.as_deref() else { return };
     let plain = role.trim().to_ascii_lowercase();
     let mistaken = MISTAKEN_ROLES.iter().find(|(known, _)| *known == plain).map(|(_, meant)| *meant);
-    let is_near = |known: &&str| plain.len() > 3 && plain.len() < 20 && strsim::osa_distance(&plain, known) <= 2;
+    let most = if plain.len() < 6 { 1 } else { 2 };
+    let is_near = |known: &&str| (4..20).contains(&plain.len()) && strsim::osa_distance(&plain, known) <= most;
     let meant = mistaken.or_else(|| ["user", "assistant", "system", "developer", "tool"].into_iter().find(is_near));
     match meant {
         Some(meant) => add(&format!("has the role {}", quoted(role)), &format!("write `{meant}`")),
@@ -276,6 +276,88 @@ mod tests {
         assert_eq!(warnings(Name::Openai, "/v1/responses", &responses), "");
         let embeddings = [r#"{"model":"m","input":[1,2]}"#, r#"{"model":"m","input":["x"],"dimensions":8}"#];
         assert_eq!(warnings(Name::Openai, "/v1/embeddings", &embeddings), "");
+    }
+
+    /// Fields that servers take beside OpenAI's or as other types than OpenAI, each with such a value.
+    const SERVERS: [(&str, &str); 7] = [
+        (
+            "vLLM and SGLang",
+            "guided_json={} guided_regex='' guided_choice=[] guided_grammar='' guided_decoding_backend='' \
+            structured_outputs={} top_k=5 min_p=0.1 repetition_penalty=1.1 length_penalty=1 min_tokens=1 stop_token_ids=[] \
+            include_stop_str_in_output=true ignore_eos=true skip_special_tokens=true spaces_between_special_tokens=true \
+            prompt_logprobs=1 truncate_prompt_tokens=1 add_generation_prompt=true continue_final_message=true \
+            add_special_tokens=true documents=[] chat_template='' chat_template_kwargs={} mm_processor_kwargs={} \
+            use_beam_search=true allowed_token_ids=[] bad_words=[] priority=1 request_id='' logits_processors=[] \
+            return_tokens_as_token_ids=true return_token_ids=true cache_salt='' kv_transfer_params={} vllm_xargs={} \
+            include_reasoning=true thinking_token_budget=1 regex='' ebnf='' no_stop_trim=true separate_reasoning=true \
+            stream_reasoning=true lora_path='' session_params={} rid='' stop_regex=[] custom_logit_processor='' echo=true \
+            best_of=1 normalize=true dimensions=1",
+        ),
+        (
+            "llama.cpp, Ollama, TGI",
+            "grammar='' json_schema={} mirostat=1 mirostat_tau=1 mirostat_eta=1 dynatemp_range=1 \
+            dynatemp_exponent=1 typical_p=1 tfs_z=1 top_a=1 top_n_sigma=1 xtc_probability=1 xtc_threshold=1 \
+            dry_multiplier=1 dry_base=1 dry_allowed_length=1 dry_penalty_last_n=1 repeat_penalty=1 repeat_last_n=1 \
+            n_predict=1 n_probs=1 n_keep=1 id_slot=1 cache_prompt=true samplers=[] min_keep=1 timings_per_token=true \
+            options={} keep_alive='' format='' think=true images=[] num_ctx=1 num_predict=1 tool_prompt='' adapter_id='' \
+            max_new_tokens=1 return_full_text=true do_sample=true watermark=true decoder_input_details=true",
+        ),
+        (
+            "OpenRouter",
+            "provider={} transforms=[] models=[] route='' plugins=[] usage={} session_id='' top_k=1 top_a=1 min_p=1 \
+            repetition_penalty=1 include_reasoning=true structured_outputs=true trace={} image_config={} debug={} \
+            reasoning={}",
+        ),
+        ("Azure", "data_sources=[] dataSources=[] enhancements={} user_security_context={} input_type=''"),
+        (
+            "Mistral, Cohere, Voyage",
+            "safe_prompt=true random_seed=1 prompt_mode='' guardrails=[] output_dimension=1 \
+            output_dtype='' agent_id='' connectors=[] citation_quality='' safety_mode='' mode='' k=1 p=1 inputs=[] \
+            embedding_types=[] truncate='' citation_options={} strict_tools=true raw_prompting=true",
+        ),
+        (
+            "Groq, Together, Fireworks, Cerebras",
+            "service_tier='' reasoning_format='' citation_options='' \
+            compound_custom={} disable_tool_validation=true exclude_domains=[] include_domains=[] search_settings={} \
+            safety_model='' context_length_exceeded_behavior='' compliance='' prompt_truncate_len=1 raw_output=true \
+            perf_metrics_in_response=true mirostat_target=1 mirostat_lr=1 speculation='' prompt_cache_isolation_key='' \
+            ignore_eos=true clear_thinking=true disable_reasoning=true top_k=1",
+        ),
+        (
+            "DeepSeek, Qwen, xAI, Perplexity, Gemini, others",
+            "thinking={} enable_thinking=true thinking_budget=1 \
+            preserve_thinking=true enable_search=true search_options={} result_format='' incremental_output=true \
+            vl_high_resolution_images=true translation_options={} asr_options={} enable_code_interpreter=true \
+            search_parameters={} deferred=true search_domain_filter=[] search_recency_filter='' search_mode='' \
+            return_images=true return_related_questions=true disable_search=true search_after_date_filter='' \
+            last_updated_after_filter='' extra_body={} google={} cached_content='' safety_settings=[] \
+            mask_sensitive_info=true tool_stream=true do_sample=true request_id='' user_id='' bot_setting=[] speed='' \
+            guardrailConfig={} tags=[] metadata={} cache={} caching=true mock_response='' fallbacks=[] num_retries=1 \
+            api_key='' api_base='' drop_params=true timeout=1",
+        ),
+    ];
+
+    #[test]
+    fn no_field_of_a_server_is_a_near_miss() {
+        let rests = [
+            ("/v1/chat/completions", r#""messages":[{"role":"user","content":"x"}]"#),
+            ("/v1/completions", r#""prompt":"x""#),
+            ("/v1/embeddings", r#""input":"x""#),
+            ("/v1/responses", r#""input":"x""#),
+        ];
+        let mut told = Vec::new();
+        for (server, fields) in SERVERS {
+            for (name, value) in fields.split_whitespace().filter_map(|field| field.split_once('=')) {
+                for (url, rest) in rests {
+                    let body = format!(r#"{{"model":"m",{rest},"{name}":{}}}"#, value.replace('\'', "\""));
+                    let compatible = warnings(Name::Compatible, url, &[&body]);
+                    let openai = warnings(Name::Openai, url, &[&body]);
+                    let openai = openai.lines().filter(|line| line.contains("is unknown"));
+                    told.extend(compatible.lines().chain(openai).map(|line| format!("{server}, {url}: {line}")));
+                }
+            }
+        }
+        assert_eq!(told, [""; 0]);
     }
 
     #[test]
