@@ -30,6 +30,8 @@ pub(crate) struct RequestLine<'l> {
     pub structured: Structured,
     /// What is wrong with it by itself.
     pub findings: Vec<Finding>,
+    /// What is unusual about it, in sentences that many lines may share. It is sent nevertheless.
+    pub warnings: Vec<String>,
 }
 
 /// Whether a request asks for an answer of a certain form: JSON, or what fits a schema.

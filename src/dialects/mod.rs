@@ -17,7 +17,9 @@ pub(crate) mod openai;
 mod other_lines;
 mod refusal;
 mod rules;
+mod turns;
 mod vendors;
+mod vocabulary;
 
 use std::fmt::Debug;
 
@@ -38,7 +40,9 @@ use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
 pub(crate) use self::other_lines::{Commands, Marks};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
+pub(crate) use self::vocabulary::{Field, KindOf, Noticed, Vocabulary, kind, types};
 
+pub(crate) use self::turns::{Notes, Sight, put_turns};
 pub(crate) use self::vendors::{Key, Variable, Vendor};
 use crate::error::Error;
 use crate::values::Secret;

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 use serde_json::Value;
@@ -92,14 +93,11 @@ struct Skim<'de> {
 }
 
 impl<'de> Skim<'de> {
-    fn rest(&self) -> &'de [u8] {
-        &self.text.as_bytes()[self.at..]
-    }
-
     /// The next byte that is no space; stays there.
+    #[inline]
     fn peek(&mut self) -> Result<u8, Unsure> {
         loop {
-            match self.rest().first() {
+            match self.text.as_bytes().get(self.at) {
                 Some(b' ') => self.at += 1,
                 Some(byte) => return Ok(*byte),
                 None => return Err(Unsure),
@@ -108,6 +106,7 @@ impl<'de> Skim<'de> {
     }
 
     /// Moves past `byte`, and spaces before it.
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), Unsure> {
         if self.peek()? != byte {
             return Err(Unsure);
@@ -116,20 +115,19 @@ impl<'de> Skim<'de> {
         Ok(())
     }
 
-    /// Moves past a string; whether it holds escapes.
+    /// Moves past a string, whose first quote is next; whether it holds escapes.
     fn string(&mut self) -> Result<bool, Unsure> {
-        self.expect(b'"')?;
-        let (bytes, mut escapes) = (self.text.as_bytes(), false);
+        let (bytes, mut at, mut escapes) = (self.text.as_bytes(), self.at + 1, false);
         loop {
-            self.at = special(bytes, self.at).ok_or(Unsure)?;
-            if bytes[self.at] == b'"' {
-                self.at += 1;
+            at = special(bytes, at).ok_or(Unsure)?;
+            if bytes[at] == b'"' {
+                self.at = at + 1;
                 return Ok(escapes);
             }
             escapes = true;
-            self.at += match bytes.get(self.at + 1) {
+            at += match bytes.get(at + 1) {
                 Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
-                Some(b'u') if bytes[self.at + 2..].iter().take(4).filter(|c| c.is_ascii_hexdigit()).count() == 4 => 6,
+                Some(b'u') if bytes[at + 2..].iter().take(4).filter(|c| c.is_ascii_hexdigit()).count() == 4 => 6,
                 _ => return Err(Unsure),
             };
         }
@@ -137,7 +135,7 @@ impl<'de> Skim<'de> {
 
     /// Moves past a number, `true`, `false` or `null`.
     fn word(&mut self) -> Result<(), Unsure> {
-        let rest = self.rest();
+        let rest = &self.text.as_bytes()[self.at..];
         let words = [&b"true"[..], b"false", b"null"];
         let word = words.iter().find(|word| rest.starts_with(word)).map(|word| word.len());
         self.at += word.or_else(|| number(rest)).ok_or(Unsure)?;
@@ -146,6 +144,9 @@ impl<'de> Skim<'de> {
 
     /// Moves past a key and its colon.
     fn key(&mut self) -> Result<(), Unsure> {
+        if self.peek()? != b'"' {
+            return Err(Unsure);
+        }
         self.string()?;
         self.expect(b':')
     }
@@ -233,6 +234,12 @@ fn special(bytes: &[u8], at: usize) -> Option<usize> {
     memchr::memchr2(b'"', b'\\', bytes.get(far..)?).map(|at| far + at)
 }
 
+/// A number of a few digits and nothing else.
+fn whole_number(text: &str) -> Option<u64> {
+    let digit = |byte: u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    if text.len() < 19 { text.bytes().try_fold(0, |number, byte| Some(number * 10 + digit(byte)?)) } else { None }
+}
+
 /// The length of the number that `bytes` begin with.
 fn number(bytes: &[u8]) -> Option<usize> {
     let digits = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -266,7 +273,10 @@ impl<'de> Deserializer<'de> for &mut Skim<'de> {
             b'[' => self.within(b']', |items| visitor.visit_seq(items)),
             _ => {
                 self.word()?;
-                self.exactly(from, visitor)
+                match whole_number(&self.text[from..self.at]) {
+                    Some(number) => visitor.visit_u64(number),
+                    None => self.exactly(from, visitor),
+                }
             }
         }
     }
@@ -276,10 +286,26 @@ impl<'de> Deserializer<'de> for &mut Skim<'de> {
         visitor.visit_unit()
     }
 
+    /// Says whether there is something to look into. serde_json says `visit_some` of every value but `null`, so that
+    /// a visitor knows who reads: what is inside is looked into here, where that is cheap, and nowhere else.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unsure> {
+        match self.peek()? {
+            b'[' | b'{' => visitor.visit_newtype_struct(self),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    /// Passes over a value and gives its first byte, which shows its type. serde_json hands on the value instead.
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Unsure> {
+        let first = self.peek()?;
+        self.skip()?;
+        visitor.visit_u8(first)
+    }
+
     // What is asked for by its type gets what there is, or serde_json after all.
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map struct enum identifier
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map struct enum identifier
     }
 }
 
@@ -291,15 +317,21 @@ struct Items<'a, 'de> {
 }
 
 impl Items<'_, '_> {
-    /// Whether there is another one, whose first byte is then next.
-    fn more(&mut self) -> Result<bool, Unsure> {
-        if self.skim.peek()? == self.end {
-            return Ok(false);
+    /// The first byte of another one, which is then next; none after the last.
+    #[inline]
+    fn more(&mut self) -> Result<Option<u8>, Unsure> {
+        let byte = self.skim.peek()?;
+        if byte == self.end {
+            return Ok(None);
         }
-        if !std::mem::take(&mut self.first) {
-            self.skim.expect(b',')?;
+        if std::mem::take(&mut self.first) {
+            return Ok(Some(byte));
         }
-        Ok(true)
+        if byte != b',' {
+            return Err(Unsure);
+        }
+        self.skim.at += 1;
+        self.skim.peek().map(Some)
     }
 }
 
@@ -307,7 +339,10 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     type Error = Unsure;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Unsure> {
-        if self.more()? { seed.deserialize(&mut *self.skim).map(Some) } else { Ok(None) }
+        match self.more()? {
+            Some(_) => seed.deserialize(&mut *self.skim).map(Some),
+            None => Ok(None),
+        }
     }
 }
 
@@ -315,13 +350,18 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
     type Error = Unsure;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Unsure> {
-        if !self.more()? {
-            return Ok(None);
+        match self.more()? {
+            Some(b'"') => {}
+            Some(_) => return Err(Unsure),
+            None => return Ok(None),
         }
-        if self.skim.peek()? != b'"' {
-            return Err(Unsure);
+        let from = self.skim.at;
+        if self.skim.string()? {
+            self.skim.at = from;
+            return seed.deserialize(&mut *self.skim).map(Some);
         }
-        seed.deserialize(&mut *self.skim).map(Some)
+        let key = &self.skim.text[from + 1..self.skim.at - 1];
+        seed.deserialize(BorrowedStrDeserializer::<Unsure>::new(key)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Unsure> {

@@ -112,6 +112,24 @@ pub(crate) fn skip<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> 
     map.next_value::<IgnoredAny>().map(drop)
 }
 
+/// Reads the current value into its place, and shows it there.
+pub(crate) fn put<'p, 'de, A: MapAccess<'de>>(
+    place: &'p mut Seen<'de>,
+    map: &mut A,
+) -> Result<&'p Seen<'de>, A::Error> {
+    *place = map.next_value()?;
+    Ok(place)
+}
+
+/// The same of a value whose fields are asked for.
+pub(crate) fn put_fields<'p, 'de, A: MapAccess<'de>, T: Fields<'de>>(
+    place: &'p mut Loose<'de, T>,
+    map: &mut A,
+) -> Result<&'p Seen<'de>, A::Error> {
+    map.next_value_seed(Fill(place))?;
+    Ok(&place.seen)
+}
+
 /// A value of any type; if it is an object, with the fields asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Loose<'de, T> {

@@ -95,7 +95,7 @@ fn document(part: &Part, head: &str) -> Option<Finding> {
         _ if read.has_requests => ("the file is one JSON object with all requests in it", "jq -c '.requests[]'"),
         _ if is_array => ("the file is one JSON array", "jq -c '.[]'"),
         1 => ("the file is one JSON object over several lines", "jq -c ."),
-        _ => ("the file is JSON with each value over several lines", "jq -c ."),
+        _ => ("the file is JSON, but not one value on each line", "jq -c ."),
     };
     let Some(error) = read.error else {
         return Some(Finding::new(what, WHOLE, "").made_right_by(filter));

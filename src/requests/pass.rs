@@ -16,10 +16,12 @@ use super::shards::{Planner, Request, Shard};
 use super::source::Source;
 use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, Structured, quoted};
 use crate::policy::MOST_SHARDS;
-use crate::text::thousands;
+use crate::text::{counted, thousands};
 
 /// How many lines are counted, beside those of a last block.
 const MOST: u32 = 4_000_000_000;
+/// How many warnings of lines there are at most: names of fields can differ from line to line.
+const MOST_ODDITIES: usize = 20;
 
 /// The check, as far as it has come.
 pub(crate) struct Pass<'a> {
@@ -33,6 +35,8 @@ pub(crate) struct Pass<'a> {
     faults: Faults,
     planner: Planner,
     warnings: Vec<String>,
+    /// What is unusual about lines: a sentence, the first line that it is about, and how many there are.
+    oddities: Vec<(String, u64, u64)>,
     /// The part that is read.
     part: Open,
     /// The lines, from 1, of files that are something else as a whole; the last may end at infinity.
@@ -75,6 +79,7 @@ impl<'a> Pass<'a> {
             faults: Faults::default(),
             planner: Planner::default(),
             warnings: Vec::new(),
+            oddities: Vec::new(),
             part: Open::default(),
             foreign: Vec::new(),
             is_structured: false,
@@ -135,6 +140,7 @@ impl<'a> Pass<'a> {
             }
             Ok(mut request) => {
                 request.findings.drain(..).for_each(|finding| self.fault(finding));
+                request.warnings.drain(..).for_each(|sentence| self.oddity(sentence));
                 self.is_structured |= request.structured == Structured::Yes;
                 self.request(line, &request);
                 request.custom_id
@@ -186,6 +192,26 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Counts what is unusual about the current line.
+    fn oddity(&mut self, sentence: String) {
+        if let Some((.., count)) = self.oddities.iter_mut().find(|(known, ..)| *known == sentence) {
+            *count += 1;
+        } else if self.oddities.len() < MOST_ODDITIES {
+            self.oddities.push((sentence, self.total.into(), 1));
+        }
+    }
+
+    /// What is unusual about lines, each with its first place.
+    fn odd_lines(&self) -> impl Iterator<Item = String> {
+        self.oddities.iter().map(|(sentence, first, count)| {
+            let more = match count - 1 {
+                0 => String::new(),
+                more => format!(" and {}", counted(more, "more line", "more lines")),
+            };
+            format!("{}{more}: {sentence}.", self.places.name(*first))
+        })
+    }
+
     /// Begins the part whose first line is this, in the whole and from 1.
     fn begin(&mut self, first: u64) {
         if let Some(last) = self.foreign.last_mut() {
@@ -231,6 +257,7 @@ impl<'a> Pass<'a> {
 
     /// After the last line: what was learned of all.
     pub(crate) fn finish(mut self) -> Checked {
+        let warnings = self.warnings.iter().cloned().chain(self.odd_lines()).collect();
         let (end, (shards, digest)) = (u64::from(self.total) + 1, self.planner.finish());
         let foreign: u64 = self.foreign.iter().map(|lines| lines.end.min(end) - lines.start).sum();
         let total = u64::from(self.total) - foreign;
@@ -259,7 +286,7 @@ impl<'a> Pass<'a> {
             places: self.places,
             fault_count: self.faults.count,
             faults: self.faults.first(),
-            warnings: self.warnings,
+            warnings,
         }
     }
 }

@@ -65,7 +65,7 @@ fn json_over_several_lines_becomes_lines() {
         (all.clone(), 2, "the file is one JSON array"),
         (format!("\u{feff}{}", pretty(&all)), 2, "the file is one JSON array"),
         (one.clone(), 1, "the file is one JSON object over several lines"),
-        (format!("{one}\n{}\n", pretty(&chat("b"))), 2, "the file is JSON with each value over several lines"),
+        (format!("{one}\n{}\n", pretty(&chat("b"))), 2, "the file is JSON, but not one value on each line"),
         (wrapped.clone(), 2, "the file is one JSON object with all requests in it"),
         (pretty(&wrapped), 2, "the file is one JSON object with all requests in it"),
     ] {

@@ -7,6 +7,7 @@
 mod answer;
 mod conversions;
 mod error;
+mod fields;
 mod row;
 mod structured;
 mod wire;

@@ -3,11 +3,14 @@
 use serde::de::MapAccess;
 use serde_json::Value;
 
+use super::fields::{VOCABULARY, warnings};
 use super::structured::Formats;
 use super::{ENDPOINT, VERSION, conversions};
-use crate::dialects::{Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json};
+use crate::dialects::{
+    Finding, KindOf, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, kind, no_text, not_json, put_turns,
+};
 use crate::json::fast;
-use crate::json::lenient::{Fields, Fill, Loose, Seen, skip};
+use crate::json::lenient::{Fields, Fill, Loose, Seen, put, put_fields, skip};
 
 /// What version `2026-10-21` of the API refuses in a request.
 const REMOVED: [&str; 3] = ["params.temperature", "params.top_p", "params.top_k"];
@@ -46,6 +49,7 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
     request.findings.extend(row.id_findings());
     if rules.scrutiny == Scrutiny::Full {
         row.add_findings(rules, &mut request.findings);
+        request.warnings = warnings(&row.params.fields.noticed, &row.params.fields.notes);
         if is_current(rules) {
             request.findings.extend(refused_block(line));
         }
@@ -80,6 +84,10 @@ struct Params<'de> {
     temperature: Seen<'de>,
     top_p: Seen<'de>,
     top_k: Seen<'de>,
+    /// What its fields look like.
+    noticed: Noticed,
+    /// What is in its messages.
+    notes: Notes<'de>,
     formats: Formats<'de>,
 }
 
@@ -109,19 +117,30 @@ impl<'de> Fields<'de> for Row<'de> {
 
 impl<'de> Fields<'de> for Params<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
-            "model" => &mut self.model,
-            "max_tokens" => &mut self.max_tokens,
-            "messages" => &mut self.messages,
-            "stream" => &mut self.stream,
-            "temperature" => &mut self.temperature,
-            "top_p" => &mut self.top_p,
-            "top_k" => &mut self.top_k,
-            "output_config" => return map.next_value_seed(Fill(&mut self.formats.config)),
-            "output_format" => return map.next_value_seed(Fill(&mut self.formats.older)),
-            _ => return skip(map),
+        let known = VOCABULARY.find(key);
+        let seen = match key {
+            "model" => put(&mut self.model, map)?,
+            "max_tokens" => put(&mut self.max_tokens, map)?,
+            "messages" => put_turns(&mut self.messages, &mut self.notes, map)?,
+            "stream" => put(&mut self.stream, map)?,
+            "temperature" => put(&mut self.temperature, map)?,
+            "top_p" => put(&mut self.top_p, map)?,
+            "top_k" => put(&mut self.top_k, map)?,
+            "output_config" => put_fields(&mut self.formats.config, map)?,
+            "output_format" => put_fields(&mut self.formats.older, map)?,
+            _ => {
+                let Some(at) = known else {
+                    self.noticed.unknown(&VOCABULARY, key);
+                    return skip(map);
+                };
+                let kind = map.next_value_seed(KindOf)?;
+                self.noticed.known(&VOCABULARY, at, kind);
+                return Ok(());
+            }
         };
-        *field = map.next_value()?;
+        if let Some(at) = known {
+            self.noticed.known(&VOCABULARY, at, kind(seen));
+        }
         Ok(())
     }
 }

@@ -4,10 +4,12 @@
 //! `openapi.yaml` of 2026-08.
 
 mod answer;
+mod body;
 pub(crate) mod codes;
 mod conversions;
 mod endpoints;
 pub(crate) mod error;
+mod fields;
 pub(crate) mod row;
 mod structured;
 mod unready;

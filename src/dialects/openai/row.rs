@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::conversions;
-use super::endpoints::{self, Content, EMBEDDINGS, Endpoint, Model};
-use super::structured::Formats;
+use super::body::Body;
+use super::endpoints::{self, Content, EMBEDDINGS, Endpoint};
+use super::{conversions, fields};
 use crate::dialects::{
     Addressed, Endpoints, Familiar, Finding, Marks, RequestLine, Rules, Scrutiny, described, no_text, not_json, quoted,
 };
@@ -53,7 +53,7 @@ fn check<'l>(row: &mut Row<'l>, rules: &'l Rules, request: &mut RequestLine<'l>)
     let url = row.url.take_text();
     request.endpoint = match (addressed, url, chosen) {
         (Addressed::ByBatch, url, Some(chosen)) => {
-            check_body(row, url.as_deref().unwrap_or(chosen), request);
+            check_body(row, url.as_deref().unwrap_or(chosen), rules, request);
             Some(Cow::Borrowed(chosen))
         }
         (_, Some(url), _) => {
@@ -73,7 +73,7 @@ fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<
         request.findings.push(finding.of("url"));
         return;
     }
-    check_body(row, url, request);
+    check_body(row, url, rules, request);
     if let Some(chosen) = rules.endpoint.as_deref().filter(|chosen| *chosen != url) {
         let expected = format!("the chosen endpoint is {}", quoted(chosen));
         request.findings.push(Finding::new(quoted(url), expected, "change one of them").of("url"));
@@ -81,9 +81,12 @@ fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<
 }
 
 /// Whether the body holds what its endpoint works on, as far as that is known.
-fn check_body(row: &Row<'_>, endpoint: &str, request: &mut RequestLine<'_>) {
+fn check_body(row: &Row<'_>, endpoint: &str, rules: &Rules, request: &mut RequestLine<'_>) {
     match endpoints::find(endpoint) {
-        Some(endpoint) => request.findings.extend(row.lacks(endpoint)),
+        Some(endpoint) => {
+            request.findings.extend(row.lacks(endpoint));
+            request.warnings = fields::warnings(&row.body.fields.looks(), endpoint.path, rules.endpoints);
+        }
         None => request.endpoint_is = Familiar::Unknown,
     }
 }
@@ -103,21 +106,6 @@ pub(crate) struct Row<'de> {
     /// What lines have that are no requests at all.
     marks: Marks,
     repeated: Option<&'static str>,
-}
-
-/// The parameters of a request, as far as they are looked into.
-#[derive(Debug, Default)]
-struct Body<'de> {
-    /// The model.
-    model: Seen<'de>,
-    /// What is embedded.
-    input: Seen<'de>,
-    stream: Seen<'de>,
-    messages: Seen<'de>,
-    prompt: Seen<'de>,
-    image: Seen<'de>,
-    images: Seen<'de>,
-    formats: Formats<'de>,
 }
 
 impl<'de> Fields<'de> for Row<'de> {
@@ -150,25 +138,6 @@ impl<'de> Fields<'de> for Row<'de> {
 /// Puts the current value in its place; whether it is the first there.
 fn put<'de, A: MapAccess<'de>>(place: &mut Seen<'de>, map: &mut A) -> Result<bool, A::Error> {
     Ok(matches!(std::mem::replace(place, map.next_value()?), Seen::Absent))
-}
-
-impl<'de> Fields<'de> for Body<'de> {
-    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let field = match key {
-            "model" => &mut self.model,
-            "stream" => &mut self.stream,
-            "messages" => &mut self.messages,
-            "input" => &mut self.input,
-            "prompt" => &mut self.prompt,
-            "image" => &mut self.image,
-            "images" => &mut self.images,
-            "response_format" => return map.next_value_seed(Fill(&mut self.formats.of_chat)),
-            "text" => return map.next_value_seed(Fill(&mut self.formats.of_responses)),
-            _ => return skip(map),
-        };
-        *field = map.next_value()?;
-        Ok(())
-    }
 }
 
 impl<'de> Row<'de> {
@@ -254,56 +223,6 @@ impl<'de> Row<'de> {
             Some(Finding::new(described(value), expected, fix).of(first.field()))
         });
         needs.chain(self.body.fields.lacks_model(endpoint.model)).collect()
-    }
-}
-
-impl<'de> Body<'de> {
-    fn add_findings(&self, findings: &mut Vec<Finding>) {
-        if self.stream == Seen::Bool(true) {
-            findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
-        }
-        // Whether it may be absent is for the endpoint to say.
-        findings.extend(if self.model.is_nothing() { None } else { self.no_model() });
-    }
-
-    fn lacks_model(&self, model: Model) -> Option<Finding> {
-        let is_needed = match model {
-            Model::Required => true,
-            Model::Optional => false,
-            Model::RequiredWithoutPrompt => self.prompt != Seen::Object,
-        };
-        self.no_model().filter(|_| is_needed && self.model.is_nothing())
-    }
-
-    fn no_model(&self) -> Option<Finding> {
-        no_text(&self.model, "each request names its model", "add it").map(|finding| finding.of("body.model"))
-    }
-
-    fn content(&self, content: Content) -> &Seen<'de> {
-        match content {
-            Content::Messages => &self.messages,
-            Content::Input => &self.input,
-            Content::Prompt => &self.prompt,
-            Content::Image => &self.image,
-            Content::Images => &self.images,
-        }
-    }
-
-    fn holds(&self, content: Content) -> bool {
-        match (content, self.content(content)) {
-            (Content::Messages, seen) => matches!(seen, Seen::Array { len: 1.., .. }),
-            (_, seen) => !seen.is_nothing(),
-        }
-    }
-
-    /// How many inputs an embeddings request has: a text is one, a list of
-    /// tokens is one, any other list has as many as elements.
-    fn embedding_inputs(&self) -> u64 {
-        match self.input {
-            Seen::Absent | Seen::Null => 0,
-            Seen::Array { len, of_numbers: false } => len,
-            _ => 1,
-        }
     }
 }
 

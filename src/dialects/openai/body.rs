@@ -1,0 +1,114 @@
+//! The body of a request: its parameters, as far as they are looked into.
+
+use serde::de::MapAccess;
+
+use super::endpoints::{Content, Model};
+use super::fields::{Looks, VOCABULARY};
+use super::structured::Formats;
+use crate::dialects::{Finding, KindOf, Notes, Noticed, kind, no_text, put_turns};
+use crate::json::lenient::{Fields, Seen, put, put_fields, skip};
+
+/// The parameters of a request, as far as they are looked into.
+#[derive(Debug, Default)]
+pub(super) struct Body<'de> {
+    /// The model.
+    pub(super) model: Seen<'de>,
+    /// What is embedded, or answered.
+    pub(super) input: Seen<'de>,
+    stream: Seen<'de>,
+    pub(super) messages: Seen<'de>,
+    prompt: Seen<'de>,
+    image: Seen<'de>,
+    images: Seen<'de>,
+    /// The forms that it asks its answer to have.
+    pub(super) formats: Formats<'de>,
+    /// What its fields look like.
+    noticed: Noticed,
+    /// What is in its messages or its input.
+    notes: Notes<'de>,
+}
+
+impl<'de> Fields<'de> for Body<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        let known = VOCABULARY.find(key);
+        let seen = match key {
+            "model" => put(&mut self.model, map)?,
+            "stream" => put(&mut self.stream, map)?,
+            "prompt" => put(&mut self.prompt, map)?,
+            "image" => put(&mut self.image, map)?,
+            "images" => put(&mut self.images, map)?,
+            "messages" => put_turns(&mut self.messages, &mut self.notes, map)?,
+            "input" => put_turns(&mut self.input, &mut self.notes, map)?,
+            "response_format" => put_fields(&mut self.formats.of_chat, map)?,
+            "text" => put_fields(&mut self.formats.of_responses, map)?,
+            _ => {
+                let Some(at) = known else {
+                    self.noticed.unknown(&VOCABULARY, key);
+                    return skip(map);
+                };
+                let kind = map.next_value_seed(KindOf)?;
+                self.noticed.known(&VOCABULARY, at, kind);
+                return Ok(());
+            }
+        };
+        if let Some(at) = known {
+            self.noticed.known(&VOCABULARY, at, kind(seen));
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Body<'de> {
+    /// What of it is looked at for warnings.
+    pub(super) fn looks(&self) -> Looks<'_, 'de> {
+        Looks { fields: &self.noticed, notes: &self.notes }
+    }
+
+    pub(super) fn add_findings(&self, findings: &mut Vec<Finding>) {
+        if self.stream == Seen::Bool(true) {
+            findings.push(Finding::new("true", "batches cannot stream", "remove it").of("body.stream"));
+        }
+        // Whether it may be absent is for the endpoint to say.
+        findings.extend(if self.model.is_nothing() { None } else { self.no_model() });
+    }
+
+    pub(super) fn lacks_model(&self, model: Model) -> Option<Finding> {
+        let is_needed = match model {
+            Model::Required => true,
+            Model::Optional => false,
+            Model::RequiredWithoutPrompt => self.prompt != Seen::Object,
+        };
+        self.no_model().filter(|_| is_needed && self.model.is_nothing())
+    }
+
+    fn no_model(&self) -> Option<Finding> {
+        no_text(&self.model, "each request names its model", "add it").map(|finding| finding.of("body.model"))
+    }
+
+    pub(super) fn content(&self, content: Content) -> &Seen<'de> {
+        match content {
+            Content::Messages => &self.messages,
+            Content::Input => &self.input,
+            Content::Prompt => &self.prompt,
+            Content::Image => &self.image,
+            Content::Images => &self.images,
+        }
+    }
+
+    pub(super) fn holds(&self, content: Content) -> bool {
+        match (content, self.content(content)) {
+            (Content::Messages, seen) => matches!(seen, Seen::Array { len: 1.., .. }),
+            (_, seen) => !seen.is_nothing(),
+        }
+    }
+
+    /// How many inputs an embeddings request has: a text is one, a list of
+    /// tokens is one, any other list has as many as elements.
+    pub(super) fn embedding_inputs(&self) -> u64 {
+        match self.input {
+            Seen::Absent | Seen::Null => 0,
+            Seen::Array { len, of_numbers: false } => len,
+            _ => 1,
+        }
+    }
+}
