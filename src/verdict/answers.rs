@@ -38,16 +38,18 @@ pub(super) fn fared(batch: Option<&Batch>, rows: Rows, allowed: Allowed, how: &I
     let ended = batch.map(|batch| &batch.status).filter(|status| **status != Status::Completed);
     let ended = ended.map(|status| format!("The batch ended {}: ", status.word())).unwrap_or_default();
     let allowed = allowed.failed.allowed(counts.total);
-    if bad <= allowed {
+    let verdict = if bad <= allowed {
         let reason = format!("{ended}{fared}, within the {allowed} that `max-failed` allows.");
-        return Verdict::new(Outcome::Partial, Exit::Ok, reason);
-    }
-    let reason = format!("{ended}{fared}, more than the {allowed} that `max-failed` allows.");
+        Verdict::new(Outcome::Partial, Exit::Ok, reason)
+    } else {
+        let reason = format!("{ended}{fared}, more than the {allowed} that `max-failed` allows.");
+        Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
+    };
     let again = match how.only_failed() {
         Some(again) => only_failed(&again),
         None => "A run with `only-failed: true` and this `output-dir` sends only the failed requests again and keeps the other answers.".to_owned(),
     };
-    Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason).hint(again)
+    verdict.hint(again)
 }
 
 fn nothing_usable(batch: &Batch) -> Verdict {

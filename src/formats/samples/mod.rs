@@ -40,6 +40,9 @@ pub(crate) const HOSTILE: &[&str] = &[
     " ",
 ];
 
+/// What a run of which some requests failed says first.
+const AGAIN: &str = "`batchstep run requests.jsonl --only-failed` sends only the failed requests again and keeps the other answers; without `--only-failed`, all requests are paid for again.";
+
 pub(crate) fn set_verdict(report: &mut Report, outcome: Outcome, exit: Exit, reason: &str) {
     (report.outcome, report.exit_code, report.reason) = (outcome, exit.code(), reason.to_owned());
 }
@@ -133,7 +136,12 @@ fn phase((name, seconds): (&str, f64)) -> PhaseTime {
 
 pub(crate) fn partial() -> Report {
     let mut report = succeeded();
-    set_verdict(&mut report, Outcome::Partial, Exit::Ok, "13 of 1200 requests failed or are missing; 2% may.");
+    set_verdict(
+        &mut report,
+        Outcome::Partial,
+        Exit::Ok,
+        "12 failed and 1 missing of 1200 requests, within the 24 that `max-failed` allows.",
+    );
     report.max_failed = "2%".to_owned();
     report.counts = Counts {
         total: 1200,
@@ -155,7 +163,7 @@ pub(crate) fn partial() -> Report {
     report.gate = Some(GateReport { command: "./gate.sh".to_owned(), failed: Some(2) });
     report.schema = Some(schema("items[].price", "it is not of type \"number\"", "q-5"));
     report.warnings = vec!["The list of batches was not readable; `reuse` relied on the journal.".to_owned()];
-    report.hints = vec!["Run again with `retries: 2` to send the failed requests again.".to_owned()];
+    report.hints = vec![AGAIN.to_owned()];
     report.files.unexpected = Some("batch-results/unexpected.jsonl".to_owned());
     report
 }

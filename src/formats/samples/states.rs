@@ -1,15 +1,13 @@
 //! How runs end: one report of each kind, as a run makes it.
 
 use super::{
-    failed_validation, failure, invalid, nothing_collected, partial, phase, schema, set_verdict, simulated, succeeded,
-    suspects,
+    AGAIN, failed_validation, failure, invalid, nothing_collected, partial, phase, schema, set_verdict, simulated,
+    succeeded, suspects,
 };
 use crate::attachment::{Attachment, By, Owner};
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchReport, Continued, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
-
-const AGAIN: &str = "`batchstep run requests.jsonl --only-failed` sends only the failed requests again and keeps the other answers; without `--only-failed`, all requests are paid for again.";
 
 /// Each kind of end by its name.
 pub(crate) fn states() -> Vec<(&'static str, Report)> {
