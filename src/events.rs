@@ -360,7 +360,7 @@ impl Event {
                 let kept = counted(*kept, "answer is", "answers are");
                 let sending = match requests {
                     0 => "Nothing is sent again".to_owned(),
-                    _ => format!("Sending {} that failed", requests_count(*requests)),
+                    _ => format!("Sending {} again", requests_count(*requests)),
                 };
                 format!("{sending}; {kept} kept from {report}")
             }

@@ -94,6 +94,7 @@ fn fared(report: &Report) -> String {
         Outcome::Succeeded | Outcome::Partial => "Done".to_owned(),
         Outcome::Failed if report.batches.len() == 1 => "The batch failed".to_owned(),
         Outcome::Failed => format!("Failed{}", answered()),
+        Outcome::Invalid if report.fault_count == 0 => "The requests cannot be read".to_owned(),
         Outcome::Invalid => format!("{} in the requests", counted(report.fault_count, "fault", "faults")),
         Outcome::Usage => "An input is wrong".to_owned(),
         Outcome::Refused => format!("Refused{}", answered()),

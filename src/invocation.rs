@@ -31,6 +31,8 @@ pub(crate) struct Invocation {
     requests: Option<Requests>,
     /// Whether the command continues another run, as another one that attaches to its batches has to do.
     continues: bool,
+    /// Whether the command is a step of a workflow, whose machine is gone when a person reads the hints.
+    is_in_workflow: bool,
     /// Inputs that were typed and are not printed.
     unprinted: Vec<&'static str>,
 }
@@ -42,6 +44,8 @@ pub(crate) struct Requests {
     paths: Vec<String>,
     /// The flags that say what they must keep to, each with a space before it.
     flags: String,
+    /// All flags that a run of them repeats, likewise.
+    repeated: String,
     /// The flag of the provider, unless it is the default.
     provider: String,
 }
@@ -72,6 +76,7 @@ impl Invocation {
             rerun: None,
             requests: None,
             continues: false,
+            is_in_workflow: false,
             unprinted,
         }
     }
@@ -92,6 +97,17 @@ impl Invocation {
     #[must_use]
     pub(crate) fn of_continuation(self) -> Self {
         Self { continues: true, ..self }
+    }
+
+    /// Of a step of a workflow, if the host knows its run.
+    #[must_use]
+    pub(crate) fn of_workflow(self, run: Option<&str>) -> Self {
+        Self { is_in_workflow: run.is_some(), ..self }
+    }
+
+    /// Whether it is a step of a workflow.
+    pub(crate) fn is_in_workflow(&self) -> bool {
+        self.is_in_workflow
     }
 
     /// How another run attaches to the same batches: what to type, as the end of a sentence.
@@ -155,7 +171,7 @@ impl Invocation {
     /// The command that checks the same requests without uploading them.
     pub(crate) fn check(&self) -> Option<String> {
         let requests = self.requests.as_ref()?;
-        Some(requests.command("check", &requests.provider))
+        Some(requests.command("check", &format!("{}{}", requests.flags, requests.provider)))
     }
 
     /// The command that sends only what failed of the same requests, and keeps the other answers.
@@ -163,7 +179,8 @@ impl Invocation {
         let requests = self.requests.as_ref()?;
         // A sandbox in the next process does for one in this: nothing at the provider is needed.
         let connection = self.connection.as_ref().unwrap_or(&requests.provider);
-        Some(requests.command("run", &format!(" --only-failed{}{connection}", self.output_dir_flag())))
+        let flags = format!(" --only-failed{}{}{connection}", requests.repeated, self.output_dir_flag());
+        Some(requests.command("run", &flags))
     }
 
     fn output_dir_flag(&self) -> String {
@@ -212,17 +229,28 @@ impl Requests {
         let flags = endpoint + &number("max-requests", work.max_requests) + &number("max-bytes", work.max_bytes);
         let provider = provider.filter(|name| *name != Name::Openai).and_then(|name| name.to_possible_value());
         let provider = provider.map(|name| format!(" --provider {}", name.get_name())).unwrap_or_default();
-        Some(Self { paths: work.requests.clone(), flags, provider })
+        Some(Self { paths: work.requests.clone(), repeated: flags.clone(), flags, provider })
     }
 
-    /// A command about them, with these flags more.
-    fn command(&self, name: &str, more: &str) -> String {
+    /// The same, of a run that was given these flags, each with a space before it.
+    #[must_use]
+    pub(crate) fn repeating(self, flags: String) -> Self {
+        Self { repeated: flags, ..self }
+    }
+
+    /// The same, without secrets in what is repeated.
+    #[must_use]
+    pub(crate) fn shown(self, shown: &dyn Fn(&str) -> String) -> Self {
+        Self { repeated: shown(&self.repeated), ..self }
+    }
+
+    /// A command about them with these flags.
+    fn command(&self, name: &str, flags: &str) -> String {
         let words: String = self.paths.iter().map(|path| format!(" {}", shell_word(path))).collect();
-        let flags = &self.flags;
         if self.paths.iter().any(|path| path.starts_with('-')) {
-            format!("batchstep {name}{flags}{more} --{words}")
+            format!("batchstep {name}{flags} --{words}")
         } else {
-            format!("batchstep {name}{words}{flags}{more}")
+            format!("batchstep {name}{words}{flags}")
         }
     }
 }
@@ -245,6 +273,7 @@ pub(crate) mod samples {
             rerun: Some(Reuse::Active),
             requests: None,
             continues: false,
+            is_in_workflow: false,
             unprinted: Vec::new(),
         }
     }

@@ -17,6 +17,8 @@ use crate::error::Error;
 use crate::own_files;
 use crate::text::size;
 
+/// The journal's name in the output directory.
+pub(crate) const JOURNAL: &str = "journal.jsonl";
 /// The largest journal that is read, in bytes: a run adds a few lines of some hundred bytes for each of its batches.
 const LONGEST: u64 = 64_000_000;
 
@@ -34,11 +36,6 @@ pub enum Record {
         key: String,
         /// Requests in it.
         total: u64,
-    },
-    /// The next run sends only what failed in another, whose answers it keeps.
-    Continue {
-        /// Where the report of the other is; its results are beside it.
-        report: String,
     },
     /// The file is about to be sent.
     Upload {
@@ -123,11 +120,7 @@ impl Record {
         match self {
             Self::Uploaded { key, .. } | Self::Create { key, .. } | Self::Created { key, .. } => Some(key),
             Self::Attached { key, .. } | Self::Halved { key } | Self::Dropped { key } => Some(key),
-            Self::Run { .. }
-            | Self::Continue { .. }
-            | Self::Upload { .. }
-            | Self::Cancel { .. }
-            | Self::Ended { .. } => None,
+            Self::Run { .. } | Self::Upload { .. } | Self::Cancel { .. } | Self::Ended { .. } => None,
             Self::Collect { .. } | Self::Closed { .. } => None,
         }
     }
@@ -169,7 +162,7 @@ impl Journal {
             }
             TryLockError::Error(error) => failed("cannot be locked", error),
         })?;
-        let path = dir.join("journal.jsonl");
+        let path = dir.join(JOURNAL);
         let file = own_files::open(&path, OpenOptions::new().create(true).read(true).append(true));
         let mut file = file.map_err(|error| failed("cannot hold a journal", error))?;
         let earlier = read(&mut file).map_err(|error| failed("holds a journal that cannot be read", error))?;

@@ -36,6 +36,41 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     }
 }
 
+/// Whether two paths lead to the same place, even if nothing is there yet.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| match path.canonicalize() {
+        Ok(real) => Some(real),
+        Err(_) => {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Some(parent.canonicalize().ok()?.join(path.file_name()?))
+        }
+    };
+    one == other || place(one).is_some_and(|one| Some(one) == place(other))
+}
+
+/// Makes a directory of these files, by their names in it: all of it takes the place of what is there, or nothing.
+/// The files are linked, or copied where the disk has no links.
+pub(crate) fn make_dir_of(files: &[(&Path, &str)], at: &Path) -> io::Result<()> {
+    let part = at.with_extension("part");
+    remove_dir(&part)?;
+    fs::create_dir(&part)?;
+    for (from, name) in files {
+        let to = part.join(name);
+        fs::hard_link(from, &to).or_else(|_| fs::copy(from, &to).map(drop))?;
+    }
+    remove_dir(at)?;
+    fs::rename(part, at)
+}
+
+/// Removes a directory and all that is in it, or a link in its place, if there is one.
+pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
+    unlink(path)?;
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Removes a link that has this name, and nothing that it leads to.
 pub(crate) fn unlink(path: &Path) -> io::Result<()> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());

@@ -31,7 +31,7 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
                 log_plan(&checked.shards, &session.events);
                 Verdict::valid()
             }
-            faults => Verdict::invalid(faults, None),
+            faults => Verdict::invalid(&checked.faults, faults, None),
         };
         let exit = verdict.exit;
         let mut report = Report::begin(vendor, String::new(), world.clock);

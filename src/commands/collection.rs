@@ -61,7 +61,7 @@ impl<'a> Collection<'a> {
         // Warnings about another run do not belong in this one's report.
         let warnings = if plan.pending { Warnings::FromHere } else { Warnings::All };
         let mut dir = Directory::take(connected, output_dir, warnings)?;
-        dir.junit.clone_from(&plan.showing.junit);
+        dir.show_cases(plan.showing.junit.as_ref())?;
         Ok(Self { connected, plan, dir, batches: Vec::new(), at_hand: None, unproven: Vec::new() })
     }
 
@@ -105,6 +105,9 @@ impl<'a> Collection<'a> {
         }
         batches = without_replaced(batches);
         self.at_hand = at_hand::find(self.connected, self.plan, &batches).await?;
+        if let Some((source, _)) = &self.at_hand {
+            self.dir.spare(source)?;
+        }
         self.begin_journal(&batches)?;
         self.watch(&batches);
         let (mut stops, mut left) = (Vec::new(), Vec::new());

@@ -71,6 +71,15 @@ impl Answers {
         self.all.iter().find(|fetched| fetched.batch.id == batch_id)
     }
 
+    /// Brings batches up to date: some files are named only after the batch is over.
+    pub(super) fn update<'b>(&self, batches: impl Iterator<Item = &'b mut Batch>) {
+        for batch in batches {
+            if let Some(fetched) = self.of(&batch.id) {
+                batch.clone_from(&fetched.batch);
+            }
+        }
+    }
+
     pub(super) fn files(&mut self) -> io::Result<Vec<AnswersFile>> {
         let mut files = Vec::new();
         for (index, fetched) in self.all.iter_mut().enumerate() {

@@ -16,9 +16,8 @@ use crate::own_files;
 use crate::report::Report;
 use crate::results::AnswersFile;
 use crate::results::sinks::RESULTS_JSONL;
+use crate::session::REPORT;
 
-/// A report's name in the output directory.
-pub(super) const REPORT: &str = "report.json";
 /// The longest report that is read, in bytes. One with all that a run may report has a tenth of it.
 const LONGEST: u64 = 64 << 20;
 
@@ -64,7 +63,7 @@ impl Finished {
         let name = dialects::Name::from_str(provider, false)
             .map_err(|_| Error::usage(format!("The report's provider `{provider}` is not known.")))?;
         let path = self.dir().join(RESULTS_JSONL);
-        if !path.symlink_metadata().is_ok_and(|found| found.is_file()) {
+        if own_files::read(&path).is_err() {
             let message = format!("`{}` is needed for this, and there is no such file.", path.display());
             return Err(Error::usage(message).hint("Name a report beside the files that its run left."));
         }

@@ -1,35 +1,41 @@
 //! `run --only-failed`: which requests of an earlier run are sent again, and which of its answers are kept.
 //!
-//! The earlier run is known by its report and the results beside it. Both are set aside like those of any
-//! earlier run before this one begins, and the journal says where they are: a run that is killed, or that
-//! leaves its batch running, is continued from the same results, so that the same requests make the same
-//! batch. Requests are matched by `custom_id`, and every one of them must have its line in the results:
-//! one without may be under way somewhere, and would be paid for twice.
+//! The earlier run is known by its report and the results beside it. They are kept in `output-dir/continued`
+//! until the results of this run hold their answers: a run that is killed, or that leaves its batch running, is
+//! continued from the same results, so that the same requests make the same batch. Requests are matched by
+//! `custom_id`, and every one of them must have its line in the results: one without may be under way
+//! somewhere, and would be paid for twice.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::finished::{Finished, REPORT};
+use super::finished::Finished;
 use super::gather::{Gatherer, Order};
 use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::error::{Error, Outcome};
 use crate::guard::Stop;
-use crate::journal::{Line, Record};
-use crate::report::Continued;
+use crate::own_files::{self, is_same};
+use crate::report::{Continued, Report};
 use crate::requests::source::Source;
-use crate::results::sinks::{self, KEPT_JSONL, Output};
+use crate::results::sinks::{self, KEPT_JSONL, Output, RESULTS_JSONL};
 use crate::results::{self, AnswersFile, Policy, Requests, Results};
-use crate::session::Directory;
+use crate::session::{Directory, REPORT};
 use crate::text::{counted, requests_count};
 use crate::values::OnlyFailed;
 
+/// The directory in `output-dir` that keeps the run that is continued.
+const CONTINUED: &str = "continued";
 /// The name of the pair that distinguishes the keys of batches that continue a run from those of the run itself.
 const ROUND: &str = "only-failed";
 
 /// The run that this one continues.
 pub(super) struct Earlier {
+    /// Its report and its results, where they are kept.
     run: Finished,
+    /// Where its report is for the user.
+    named: PathBuf,
 }
 
 /// What is sent again, and what is kept.
@@ -42,32 +48,32 @@ pub(super) struct Selected {
     pub(super) continued: Continued,
 }
 
-/// Finds the run to continue, and sets aside what an earlier run left in the directory.
+/// Finds the run to continue and keeps what is needed of it, and sets aside what an earlier run left in the directory.
 ///
 /// # Errors
 /// Ends in exit 2 if there is no such run, or if it cannot be continued; then all stays where it is.
 pub(super) fn take(wanted: &OnlyFailed, dir: &Directory<'_>, api: &Api) -> Result<Option<Earlier>, Error> {
-    let own = dir.path.join(REPORT);
-    let mut run = match wanted {
-        OnlyFailed::No => return dir.set_aside().map(|_| None),
-        OnlyFailed::Of(path) if !is_same(path, &own) => settled(read(path)?)?,
-        OnlyFailed::Last | OnlyFailed::Of(_) => last(&own, &dir.earlier)?,
+    let held = dir.path.join(CONTINUED);
+    let failed = |error| Error::usage(format!("`{}` cannot be replaced.", held.display())).because(error);
+    let run = match wanted {
+        OnlyFailed::No => {
+            own_files::remove_dir(&held).map_err(failed)?;
+            return dir.set_aside().map(|_| None);
+        }
+        OnlyFailed::Of(path) if !is_same(path, &dir.path) && !is_same(path, &dir.path.join(REPORT)) => {
+            settled(read(path)?)?
+        }
+        OnlyFailed::Last | OnlyFailed::Of(_) => last(&dir.path, &held)?,
     };
     is_of(&run, api)?;
-    if let Some(place) = dir.set_aside()?
-        && run.path == own
-    {
-        run.path = place.join(REPORT);
+    if !is_same(run.dir(), &held) {
+        let (results, _) = run.results()?;
+        own_files::make_dir_of(&[(&results.path, RESULTS_JSONL), (&run.path, REPORT)], &held).map_err(failed)?;
     }
-    dir.journal.note(Record::Continue { report: run.path.to_string_lossy().into_owned() })?;
-    Ok(Some(Earlier { run }))
-}
-
-/// Whether a path names the report of the output directory, or that directory.
-fn is_same(path: &Path, own: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().ok();
-    let named = real(path);
-    named.is_some() && (named == real(own) || named == own.parent().and_then(real)) || path == own
+    let is_own = is_same(run.dir(), &dir.path);
+    let place = dir.set_aside()?.filter(|_| is_own);
+    let named = place.map_or(run.path, |place| place.join(REPORT));
+    Ok(Some(Earlier { run: Finished { path: held.join(REPORT), report: run.report }, named }))
 }
 
 /// The run that left this report.
@@ -77,54 +83,51 @@ fn read(path: &Path) -> Result<Finished, Error> {
     Finished::read(path).map_err(|error| error.hint(needs))
 }
 
-/// The last run in a directory that left results; if the last one left none and was itself such a
-/// continuation, the run that it continued.
-fn last(own: &Path, journal: &[Line]) -> Result<Finished, Error> {
-    match (read(own).and_then(settled), continued(journal)) {
-        (Ok(run), _) => Ok(run),
-        (Err(_), Some(path)) => settled(read(&path)?),
-        (Err(error), None) => Err(error),
+/// The last run in a directory that left results. If that was a continuation that is not over, it is the run that it
+/// continued; and what `collect` fetched of one is not all of it.
+fn last(dir: &Path, held: &Path) -> Result<Finished, Error> {
+    let own = read(&dir.join(REPORT)).and_then(settled);
+    if !held.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        return own;
     }
-}
-
-/// The report that the last run of a journal continued; none if it sent all requests.
-fn continued(journal: &[Line]) -> Option<PathBuf> {
-    let (mut next, mut last) = (None, None);
-    for Line { record, .. } in journal {
-        match record {
-            Record::Continue { report } => {
-                next = Some(PathBuf::from(report));
-                last.clone_from(&next);
-            }
-            Record::Run { .. } => last = next.take(),
-            _ => {}
-        }
+    match own {
+        Ok(run) if run.report.continued.is_some() => Ok(run),
+        _ => settled(read(&held.join(REPORT))?),
     }
-    last
 }
 
 /// The run, if all that it sent is over and its results say how each request fared.
 fn settled(run: Finished) -> Result<Finished, Error> {
-    let refused = |why: String| Error::usage(format!("`only-failed` cannot continue `{}`: {why}.", run.path.display()));
-    let running: Vec<&str> =
-        run.report.batches.iter().filter(|it| !it.status.is_terminal()).map(|it| &*it.id).collect();
-    let is_open =
-        matches!(run.report.outcome, Outcome::Pending | Outcome::Detached | Outcome::Unknown | Outcome::Uncollected);
-    if !running.is_empty() || is_open {
+    let refused = |why: &str| Error::usage(format!("`only-failed` cannot continue `{}`: {why}.", run.path.display()));
+    if is_open(&run.report) {
+        let running: Vec<&str> = running(&run.report).collect();
         let why = match &running[..] {
             [] => format!("it ended as `{}`, so that answers may be at the provider", run.report.outcome.word()),
             running => format!("it left {} running", running.join(", ")),
         };
-        return Err(refused(why).hint(
+        return Err(refused(&why).hint(
             "What is there is paid for. Run again without `only-failed`, or use `batchstep collect`, to fetch it first.",
         ));
     }
-    let results = run.results().map(drop);
-    results.map_err(|_| {
-        refused("there is no `results.jsonl` beside it".to_owned())
-            .hint("Name the report of a run that left results, as in `--only-failed=batch-results/report.json`.")
-    })?;
-    Ok(run)
+    let why = match (&run.report.files.results, run.results()) {
+        (None, _) => "it left no results",
+        (_, Err(_)) => "there is no `results.jsonl` beside it",
+        _ => return Ok(run),
+    };
+    Err(refused(why).hint(
+        "`--only-failed=PATH` names the report of a run that left results. Those of earlier runs are in \
+         `<output-dir>.earlier`.",
+    ))
+}
+
+/// Whether a run left batches or answers at the provider.
+fn is_open(report: &Report) -> bool {
+    let may_be = [Outcome::Pending, Outcome::Detached, Outcome::Unknown, Outcome::Uncollected];
+    may_be.contains(&report.outcome) || running(report).next().is_some()
+}
+
+fn running(report: &Report) -> impl Iterator<Item = &str> {
+    report.batches.iter().filter(|batch| !batch.status.is_terminal()).map(|batch| &*batch.id)
 }
 
 /// Whether the run was made at this provider: only then are its answers read and compared in the same way.
@@ -149,7 +152,7 @@ impl Earlier {
         (ROUND.to_owned(), self.round().to_string())
     }
 
-    /// The how manieth continuation this run is, from 1.
+    /// Which continuation this run is, counting from 1.
     fn round(&self) -> u32 {
         self.run.report.continued.as_ref().map_or(0, |earlier| earlier.round).saturating_add(1)
     }
@@ -184,7 +187,7 @@ impl Earlier {
         let selected = selected.map_err(|error| Error::internal("Reading the results stopped.").because(error))?;
         let Results { retryable: rows, counts, .. } = selected.map_err(|error: Error| error.hint(self.hint()))?;
         let continued = Continued {
-            report: self.run.path.display().to_string(),
+            report: self.named.display().to_string(),
             round: self.round(),
             sent: rows.len() as u64,
             kept: counts.succeeded + counts.failed,
@@ -193,11 +196,14 @@ impl Earlier {
         Ok(Selected { rows, kept, continued })
     }
 
+    /// Removes what was kept of it, once the results of the run that continued it hold all of its answers.
+    pub(super) fn release(&self, report: &Report) -> io::Result<()> {
+        if report.files.results.is_none() || is_open(report) { Ok(()) } else { own_files::remove_dir(self.run.dir()) }
+    }
+
     fn hint(&self) -> String {
-        format!(
-            "`only-failed` continues `{}`: name the requests of that run, or the report of theirs.",
-            self.run.path.display()
-        )
+        let named = self.named.display();
+        format!("`only-failed` continues `{named}`: name the requests of that run, or the report of theirs.")
     }
 }
 
@@ -216,26 +222,4 @@ fn are_of(selected: &Results, source: &Source) -> Result<(), Error> {
         return Err(Error::usage(format!("{lines} of the results {is} of no request of `{}`.", source.name())));
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::{Line, Record, continued};
-
-    #[test]
-    fn the_journal_tells_what_the_last_run_continued() {
-        let run = || Record::Run { version: "1".into(), origin: "o".into(), key: "k".into(), total: 1 };
-        let after = |name: &str| Record::Continue { report: name.into() };
-        let of = |records: &[Record]| {
-            let lines: Vec<Line> = records.iter().map(|record| Line { at: 7, record: record.clone() }).collect();
-            continued(&lines)
-        };
-        assert_eq!(of(&[run()]), None);
-        assert_eq!(of(&[run(), after("a")]), Some(PathBuf::from("a")), "killed while it checked the requests");
-        assert_eq!(of(&[run(), after("a"), run()]), Some(PathBuf::from("a")));
-        assert_eq!(of(&[run(), after("a"), run(), after("b"), run()]), Some(PathBuf::from("b")));
-        assert_eq!(of(&[run(), after("a"), run(), run()]), None, "then all requests were sent");
-    }
 }

@@ -1,6 +1,5 @@
 //! `batchstep report`: renders a finished run again, from what it left. No network, no key.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -11,6 +10,7 @@ use crate::effects::Effect;
 use crate::error::Error;
 use crate::formats::{self, Format};
 use crate::inputs::{self, OUTPUT_DIR, ReportFormat};
+use crate::own_files;
 use crate::results::sinks::{self, ANSWERS_CSV, Output, Shown, TestCases};
 use crate::results::{self, Case};
 use crate::values::SchemaMode;
@@ -123,7 +123,7 @@ impl Output for Pipe {
 }
 
 fn copy(path: &Path, mut to: Pipe) -> Result<(), Error> {
-    let copied = File::open(path).and_then(|mut file| io::copy(&mut file, &mut to)).and_then(|_| to.flush());
+    let copied = own_files::read(path).and_then(|mut file| io::copy(&mut file, &mut to)).and_then(|_| to.flush());
     copied.map_err(unprintable)
 }
 

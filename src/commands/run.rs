@@ -30,6 +30,7 @@ use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
 use crate::requests::source::{self, Source};
 use crate::session::{Connected, Directory, Reported, Session, Warnings};
+use crate::values::Reuse;
 use crate::verdict::{self, End, Rows, Verdict};
 use crate::world::World;
 
@@ -42,7 +43,8 @@ pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
 /// `run` on this host.
 pub(super) async fn run_on(host: &dyn Host, inputs: inputs::Run, world: &World) -> Exit {
     let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
-    let requests = Requests::typed(&inputs.work, inputs.connection.provider);
+    let requests = Requests::typed(&inputs.work, inputs.connection.provider)
+        .map(|requests| requests.repeating(inputs.typed.clone()));
     carry_out(Session::begin(world, host), reported, requests, || Plan::run(inputs, host, world.setting(host))).await
 }
 
@@ -108,15 +110,18 @@ impl<'a> Run<'a> {
     fn begin(mut plan: Plan, requests: Option<Requests>, connected: &'a Connected<'a>) -> Result<Self, Error> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         connected.announce();
+        dir.show_cases(plan.showing.junit.as_ref())?;
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
         if let Some(earlier) = &earlier {
             plan.extras.push(earlier.extra());
+            // Batches with this key are of this very continuation: one that is over was bought for it.
+            plan.reuse = if plan.reuse == Reuse::Never { Reuse::Never } else { Reuse::Finished };
             dir.how = dir.how.of_continuation();
         }
-        dir.junit.clone_from(&plan.showing.junit);
         dir.report.max_failed = plan.allowed.failed.to_string();
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
-        dir.how = dir.how.of_run(plan.reuse, requests);
+        let requests = requests.map(|requests| requests.shown(&|text| connected.api.shown(text)));
+        dir.how = dir.how.of_run(plan.reuse, requests).of_workflow(connected.session.host.identity().run.as_deref());
         Ok(Self { plan, connected, dir, check: None, fingerprint: String::new(), earlier })
     }
 
@@ -125,7 +130,11 @@ impl<'a> Run<'a> {
         let verdict = Box::pin(self.stages())
             .await
             .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.allowed, &self.dir.how));
-        self.dir.conclude(verdict).await
+        let exit = self.dir.conclude(verdict).await;
+        if let Some(Err(error)) = self.earlier.as_ref().map(|earlier| earlier.release(&self.dir.report)) {
+            self.warn(format!("What was kept of the earlier run could not be removed: {error}."));
+        }
+        exit
     }
 
     /// Check, obtain batches, wait, collect: the verdict on what came of it.
@@ -134,10 +143,11 @@ impl<'a> Run<'a> {
         let session = self.connected.session;
         let guard = self.connected.guard();
         let source = guard.guard(source::resolve(&self.plan.requests)).await??;
+        self.dir.spare(&source)?;
         let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), &session.events)).await??;
         self.dir.report.asked(&source, &checked);
         if checked.fault_count > 0 {
-            return Ok(Verdict::invalid(checked.fault_count, self.dir.how.check().as_deref()));
+            return Ok(Verdict::invalid(&checked.faults, checked.fault_count, self.dir.how.check().as_deref()));
         }
         let Checked { total, ids, places, mut shards, mut digest, is_structured, .. } = checked;
         let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
@@ -221,12 +231,7 @@ impl<'a> Run<'a> {
             gating::pass(&gatherer, gate, gathered, &mut answers, &order).await;
         }
         gatherer.tidy_up();
-        // Some files are named only after the batch is over.
-        for batch in all.iter_mut().filter_map(Submitted::batch_mut) {
-            if let Some(fetched) = answers.of(&batch.id) {
-                batch.clone_from(&fetched.batch);
-            }
-        }
+        answers.update(all.iter_mut().filter_map(Submitted::batch_mut));
         (all, collected)
     }
 

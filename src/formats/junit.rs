@@ -67,10 +67,10 @@ fn suite_name(report: &Report) -> String {
     if report.simulated { format!("{name} (SIMULATED)") } else { name }
 }
 
-/// Endpoint and model. Jenkins takes what is before the last dot for a package, so there is no dot.
-fn class(report: &Report, endpoint: Option<&str>) -> String {
+/// Endpoint and model, where all requests have the same. Jenkins takes what is before the last dot for a package, so there is no dot.
+fn class(report: &Report) -> String {
     let asked = &report.requests;
-    let words = [asked.endpoint.as_deref().or(endpoint), asked.model.as_deref()];
+    let words = [asked.endpoint.as_deref(), asked.model.as_deref()];
     let words: Vec<&str> = words.into_iter().flatten().collect();
     let class = if words.is_empty() { NAME.to_owned() } else { words.join(" ") };
     name(&class).replace('.', "_")
@@ -84,7 +84,7 @@ fn of_row(report: &Report, row: &Case) -> TestCase {
         Fared::Missing(why) => bad(NonSuccessKind::Error, why, ""),
     };
     let mut case = TestCase::new(name(&row.custom_id), status);
-    case.set_classname(class(report, row.endpoint.as_deref())).set_system_out(visible(&row.line()));
+    case.set_classname(class(report)).set_system_out(visible(&row.line()));
     case
 }
 
@@ -96,7 +96,7 @@ fn of_kind(report: &Report, group: &FailureGroup) -> TestCase {
     let telling = shorten(&folded(&group.message, ""), TELLING);
     let kind = bad(kind, &why, &requests_count(group.count));
     let mut case = TestCase::new(name(&format!("{}{status}: {telling}", group.code)), kind);
-    case.set_classname(class(report, None));
+    case.set_classname(class(report));
     if !group.custom_ids.is_empty() {
         case.set_system_out(examples(&group.custom_ids));
     }
@@ -107,7 +107,7 @@ fn of_kind(report: &Report, group: &FailureGroup) -> TestCase {
 fn of_suspects(report: &Report, group: &SuspectGroup) -> TestCase {
     let name = format!("suspect: {}", group.kind.word());
     let mut case = TestCase::new(name, suspect(group.kind, &counted(group.count, "answer", "answers")));
-    case.set_classname(class(report, None)).set_system_out(examples(&group.custom_ids));
+    case.set_classname(class(report)).set_system_out(examples(&group.custom_ids));
     case
 }
 
@@ -129,7 +129,7 @@ fn others(report: &Report) -> Option<TestCase> {
     let suspect = report.suspects.iter().fold(0, |sum: u64, group| sum.saturating_add(group.count));
     let good = report.counts.succeeded.saturating_sub(suspect);
     let count = counted(good, "request has an answer", "requests have answers");
-    case.set_classname(class(report, None)).set_system_out(count);
+    case.set_classname(class(report)).set_system_out(count);
     (good > 0).then_some(case)
 }
 
@@ -147,7 +147,7 @@ fn of_run(report: &Report) -> Option<TestCase> {
         (false, _) => bad(NonSuccessKind::Error, &why, ""),
     };
     let mut case = TestCase::new(NAME, status);
-    case.set_classname(class(report, None));
+    case.set_classname(class(report));
     Some(case)
 }
 

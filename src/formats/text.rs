@@ -198,7 +198,7 @@ fn doubts(report: &Report) -> Vec<Line> {
         line(group.count, what, &group.custom_ids)
     });
     let violations = violations(report).iter().map(|group| {
-        let what = format!("schema: {} {}", flat(&group.path, LONGEST_ID), flat(&group.message, LONGEST));
+        let what = format!("schema: at `{}`, {}", flat(&group.path, LONGEST_ID), flat(&group.message, LONGEST));
         line(group.count, what, &group.custom_ids)
     });
     suspects.chain(violations).collect()

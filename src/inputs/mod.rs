@@ -18,6 +18,7 @@ mod examples;
 mod groups;
 mod operations;
 mod rendering;
+mod typed;
 
 pub use self::groups::{
     Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
@@ -55,7 +56,11 @@ impl Cli {
             Terminals::NotBoth => Self::command().term_width(WIDEST),
         };
         let matches = cli.try_get_matches_from_mut(words)?;
-        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))
+        let mut read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))?;
+        if let (Command::Run(run), Some((name, given))) = (&mut read.command, matches.subcommand()) {
+            run.typed = cli.find_subcommand(name).map(|command| typed::repeated(command, given)).unwrap_or_default();
+        }
+        Ok(read)
     }
 }
 
@@ -158,6 +163,9 @@ pub struct Run {
     /// The sandbox.
     #[command(flatten)]
     pub simulation: Simulation,
+    /// The flags that a printed command about the same requests repeats, each with a space before it.
+    #[arg(skip)]
+    pub typed: String,
 }
 
 /// What `submit` takes.

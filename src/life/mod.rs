@@ -185,7 +185,7 @@ impl State {
             }
             Record::Halved { .. } => Self::Halved,
             Record::Dropped { .. } | Record::Closed { .. } => Self::New,
-            Record::Run { .. } | Record::Continue { .. } | Record::Upload { .. } => self,
+            Record::Run { .. } | Record::Upload { .. } => self,
             // What becomes of a batch is the provider's to say.
             Record::Cancel { .. } | Record::Ended { .. } | Record::Collect { .. } => self,
         }

@@ -17,8 +17,6 @@ const MARGIN: usize = 1_024;
 pub(crate) struct Case {
     /// The request's `custom_id`.
     pub(crate) custom_id: String,
-    /// The endpoint that it went to, where its file of answers tells it.
-    pub(crate) endpoint: Option<String>,
     /// How it fared.
     pub(crate) fared: Fared,
     /// The beginning of its line in `results.jsonl`, and a bit more than is shown.
@@ -60,12 +58,7 @@ impl Case {
             Outcome::Missing(failed) => Fared::Missing(why(failed)),
         };
         let line = row.beginning(LONGEST_LINE + MARGIN)?;
-        Ok(Self {
-            custom_id: row.custom_id()?.to_owned(),
-            endpoint: row.file.and_then(|file| file.endpoint.clone()),
-            fared,
-            line: String::from_utf8_lossy(&line).into_owned(),
-        })
+        Ok(Self { custom_id: row.custom_id()?.to_owned(), fared, line: String::from_utf8_lossy(&line).into_owned() })
     }
 
     /// Replaces every text of the provider's by what may be shown of it.
@@ -85,6 +78,6 @@ impl Case {
     /// A case for tests.
     #[cfg(test)]
     pub(crate) fn sample(custom_id: &str, fared: Fared, line: &str) -> Self {
-        Self { custom_id: custom_id.to_owned(), endpoint: None, fared, line: line.to_owned() }
+        Self { custom_id: custom_id.to_owned(), fared, line: line.to_owned() }
     }
 }

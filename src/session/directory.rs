@@ -3,16 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Connected, set_aside};
+use super::{Connected, REPORT, set_aside};
 use crate::clock::rfc3339;
 use crate::effects::NewFile;
 use crate::error::{Error, Exit, Outcome};
 use crate::formats::{self, Format};
 use crate::invocation::Invocation;
-use crate::journal::{Journal, Line, Record};
+use crate::journal::{JOURNAL, Journal, Line, Record};
+use crate::own_files;
 use crate::phases::Phases;
 use crate::report::Report;
+use crate::requests::source::Source;
 use crate::results::Case;
+use crate::results::sinks;
 use crate::verdict::Verdict;
 
 /// A directory that is ours until this is dropped.
@@ -31,7 +34,7 @@ pub(crate) struct Directory<'a> {
     /// What is reported of it.
     pub(crate) report: Report,
     /// Where the requests are written as test cases, if anywhere.
-    pub(crate) junit: Option<PathBuf>,
+    junit: Option<PathBuf>,
     /// The rows as test cases, once they are known; none if they are too many.
     pub(crate) cases: Option<Vec<Case>>,
     /// What the journal is given once all is published.
@@ -81,6 +84,30 @@ impl<'a> Directory<'a> {
         set_aside::set_aside(&self.path, self.connected.session.world.clock, &self.connected.session.events)
     }
 
+    /// Has the requests written as test cases to this file, if to any.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if the file is one of the run's own.
+    pub(crate) fn show_cases(&mut self, at: Option<&PathBuf>) -> Result<(), Error> {
+        let own = sinks::FILES.into_iter().chain([REPORT, JOURNAL]).map(|name| self.path.join(name));
+        if let Some(path) = at
+            && own.into_iter().any(|own| own_files::is_same(path, &own))
+        {
+            return Err(taken(path, "a run writes itself"));
+        }
+        self.junit = at.cloned();
+        Ok(())
+    }
+
+    /// Makes sure that the test cases are not written over the requests.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if they would be; they are then not written.
+    pub(crate) fn spare(&mut self, requests: &Source) -> Result<(), Error> {
+        let is_of = |path: &mut PathBuf| requests.parts.iter().any(|part| own_files::is_same(path, &part.path));
+        self.junit.take_if(is_of).map_or(Ok(()), |path| Err(taken(&path, "holds the requests")))
+    }
+
     /// Completes the report with the verdict and writes `report.json`. Returns the exit code.
     ///
     /// Without the file the host still gets the ids, the counts and what failed
@@ -127,8 +154,12 @@ impl<'a> Directory<'a> {
     }
 }
 
+fn taken(path: &Path, why: &str) -> Error {
+    Error::usage(format!("`junit` is `{}`, a file that {why}.", path.display())).hint("Name another file.")
+}
+
 fn write_report(report: &mut Report, dir: &Path, exit: Exit) -> Exit {
-    let path = dir.join("report.json");
+    let path = dir.join(REPORT);
     report.files.report = Some(path.display().to_string());
     let Err(error) = store(report, &path) else { return exit };
     report.files.report = None;

@@ -47,6 +47,9 @@ use crate::report::Report;
 use crate::verdict::Verdict;
 use crate::world::World;
 
+/// The name of a report in the output directory.
+pub(crate) const REPORT: &str = "report.json";
+
 /// A command under way.
 pub(crate) struct Session<'a> {
     /// The outside.

@@ -13,6 +13,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::REPORT;
 use crate::clock::{Clock, rfc3339};
 use crate::emitter::Events;
 use crate::error::Error;
@@ -22,8 +23,6 @@ use crate::results::sinks;
 /// Files with answers, which are moved first: should the process be killed in between, no
 /// earlier answers are left that could pass for this run's.
 const ANSWERS: [&str; 4] = sinks::FILES;
-/// What else a run leaves.
-const REPORT: &str = "report.json";
 /// So many earlier runs are kept: those with answers, and as many without, which push out none of the former.
 const KEPT: usize = 10;
 /// So many runs may begin in the same second.

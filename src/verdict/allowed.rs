@@ -25,8 +25,8 @@ impl Allowed {
         let (is, total) = (if counts.suspect == 1 { "is" } else { "are" }, requests_count(counts.total));
         let answers = counted(counts.suspect, "answer", "answers");
         let reason = format!("{answers} to {total} {is} suspect, more than the {most} that `max-suspect` allows.");
-        let hint = "The report groups suspect answers by kind: refusals, tool calls, and answers that are cut off, \
-                    filtered or incomplete.";
+        let hint = "Correct the prompts or raise the limit on tokens, as the kinds of suspect answers say. `retry-on: suspect` \
+                    sends such requests again, and pays for them again.";
         Some(Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason).hint(hint))
     }
 }

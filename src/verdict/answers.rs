@@ -4,6 +4,7 @@ use super::{Allowed, Rows, Verdict};
 use crate::dialects::{Batch, Status};
 use crate::error::{Exit, Outcome};
 use crate::invocation::Invocation;
+use crate::report::Counts;
 use crate::text::{requests_count, shorten};
 
 /// The verdict on how a batch ended.
@@ -34,7 +35,7 @@ pub(super) fn fared(batch: Option<&Batch>, rows: Rows, allowed: Allowed, how: &I
             },
         );
     }
-    let fared = format!("{} failed and {} missing of {total}", counts.failed, counts.missing);
+    let fared = how_many(counts);
     let ended = batch.map(|batch| &batch.status).filter(|status| **status != Status::Completed);
     let ended = ended.map(|status| format!("The batch ended {}: ", status.word())).unwrap_or_default();
     let allowed = allowed.failed.allowed(counts.total);
@@ -45,11 +46,55 @@ pub(super) fn fared(batch: Option<&Batch>, rows: Rows, allowed: Allowed, how: &I
         let reason = format!("{ended}{fared}, more than the {allowed} that `max-failed` allows.");
         Verdict::new(Outcome::Failed, Exit::AnswersFailed, reason)
     };
-    let again = match how.only_failed() {
-        Some(again) => only_failed(&again),
-        None => "A run with `only-failed: true` and this `output-dir` sends only the failed requests again and keeps the other answers.".to_owned(),
+    send_again(verdict, rows, how)
+}
+
+/// How many requests have no good answer, as the beginning of a sentence.
+fn how_many(counts: Counts) -> String {
+    let Counts { total, failed, missing, .. } = counts;
+    let (of, are) = (requests_count(total), if missing == 1 { "is" } else { "are" });
+    match (failed, missing) {
+        (failed, 0) => format!("{failed} of {of} failed"),
+        (0, missing) => format!("{missing} of {of} {are} missing"),
+        (failed, missing) => format!("{failed} of {of} failed and {missing} {are} missing"),
+    }
+}
+
+/// The verdict with what to do about requests without a good answer.
+pub(super) fn send_again(verdict: Verdict, rows: Rows, how: &Invocation) -> Verdict {
+    let verdict = verdict.hint(again(rows, how));
+    if how.is_in_workflow() {
+        verdict.hint("In a workflow, download the artifact of this `output-dir` first, and set `only-failed: true`.")
+    } else {
+        verdict
+    }
+}
+
+fn again(rows: Rows, how: &Invocation) -> String {
+    let Rows { counts, paid, fail_again, .. } = rows;
+    let bad = counts.failed + counts.missing;
+    let (sent, all_paid) = (bad.saturating_sub(paid), "without `--only-failed`, all requests are paid for again");
+    let Some(again) = how.only_failed() else {
+        return "A run with `only-failed: true` and this `output-dir` sends only the failed requests again and keeps the \
+                other answers."
+            .to_owned();
     };
-    verdict.hint(again)
+    if sent == 0 {
+        return format!("These answers were paid for: `{again}` judges them again and sends nothing; {all_paid}.");
+    }
+    let first =
+        if fail_again == bad { "Correct these requests first: sent as they are, they fail again. " } else { "" };
+    let which = if sent == bad {
+        "only the failed requests".to_owned()
+    } else {
+        format!("{sent} of the {bad} failed requests")
+    };
+    let keeps = match (counts.succeeded, sent == bad) {
+        (0, true) => "",
+        (_, true) => " and keeps the other answers",
+        (_, false) => " and keeps the answers that were paid for",
+    };
+    format!("{first}`{again}` sends {which} again{keeps}; {all_paid}.")
 }
 
 fn nothing_usable(batch: &Batch) -> Verdict {
@@ -66,9 +111,12 @@ fn nothing_usable(batch: &Batch) -> Verdict {
                     "Other batches hold the enqueued-token quota: run again when they have ended, or split the file.",
                 );
             }
-            verdict.hint(
-                "Each fault is listed with its line; the provider's limits may be stricter than those checked here.",
-            )
+            let lists = batch.errors.iter().any(|error| error.line.is_some());
+            verdict.hint(if lists {
+                "Each fault is listed with its line; the provider's limits may be stricter than those checked here."
+            } else {
+                "Correct what the provider names, and run again; it may know more limits than those checked here."
+            })
         }
     }
 }
@@ -82,11 +130,4 @@ fn first_error(batch: &Batch) -> String {
         count => format!(" (and {} more)", count - 1),
     };
     format!("{line}{}{more}", shorten(text, 300))
-}
-
-/// How the requests without a good answer are sent again, and no others.
-pub(super) fn only_failed(again: &str) -> String {
-    format!(
-        "`{again}` sends only the failed requests again and keeps the other answers; without `--only-failed`, all requests are paid for again."
-    )
 }

@@ -14,7 +14,7 @@ mod signals;
 mod unfetched;
 
 pub(crate) use self::allowed::Allowed;
-use self::answers::{ended, fared, only_failed};
+use self::answers::{ended, fared, send_again};
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};
@@ -24,6 +24,7 @@ use crate::error::{Error, Exit, Outcome};
 use crate::guard::Stop;
 use crate::invocation::Invocation;
 use crate::report::{Counts, Report, RunEntry};
+use crate::requests::Fault;
 use crate::shutdown::name_of;
 use crate::text::{counted, requests_count};
 
@@ -103,10 +104,12 @@ impl Verdict {
     }
 
     /// The verdict on requests that are not valid; `check` is the command that checks them.
-    pub(crate) fn invalid(faults: u64, check: Option<&str>) -> Self {
-        let faults = counted(faults, "fault", "faults");
-        Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {faults}; nothing was uploaded.")).hint(
+    pub(crate) fn invalid(faults: &[Fault], count: u64, check: Option<&str>) -> Self {
+        let are_whole = faults.iter().all(|fault| fault.line.is_none());
+        let count = counted(count, "fault", "faults");
+        Self::new(Outcome::Invalid, Exit::Invalid, format!("The requests have {count}; nothing was uploaded.")).hint(
             match check {
+                _ if are_whole => "Fix the file as described above and try again.".to_owned(),
                 Some(check) => format!("Fix the lines named and run again; `{check}` checks without uploading."),
                 None => "Fix the lines named and try again.".to_owned(),
             },
@@ -236,9 +239,7 @@ fn judge_among(end: &End<'_>, ends: &[End<'_>], rows: Option<Rows>, allowed: All
         (Some(Stop::Deadline(_)), Some(batch), Some(rows)) if batch.status.is_terminal() && rows.all_ran() => {
             ended(batch, rows, allowed, how)
         }
-        (Some(stop @ Stop::Deadline(_)), batch, rows) => {
-            timed_out(batch, rows.map(|rows| rows.counts), stop.trouble(), how)
-        }
+        (Some(stop @ Stop::Deadline(_)), batch, rows) => timed_out(batch, rows, stop.trouble(), how),
         (None, Some(batch), Some(rows)) => ended(batch, rows, allowed, how),
         (None, _, _) => Verdict::new(Outcome::Failed, Exit::Internal, "The run ended without a batch or its answers."),
     };
@@ -281,7 +282,7 @@ fn left_alone(end: &End<'_>, batch: &Batch, how: &Invocation) -> Verdict {
     Verdict { hints, ..Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason) }
 }
 
-fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str>, how: &Invocation) -> Verdict {
+fn timed_out(batch: Option<&Batch>, rows: Option<Rows>, trouble: Option<&str>, how: &Invocation) -> Verdict {
     let verdict =
         |reason: String| Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason + &handed_over::amid(trouble));
     let Some(batch) = batch else {
@@ -290,14 +291,14 @@ fn timed_out(batch: Option<&Batch>, counts: Option<Counts>, trouble: Option<&str
     if !batch.status.is_terminal() {
         return verdict(format!("Time was up; batch {} was not seen to end within eleven minutes.", batch.id));
     }
-    let is_kept = match counts {
-        Some(counts) => kept(counts),
+    let is_kept = match rows {
+        Some(rows) => kept(rows.counts),
         None => "its answers were not collected".to_owned(),
     };
     let verdict = verdict(format!("Time was up; batch {} ended {}: {is_kept}.", batch.id, batch.status.word()));
     let raise = "Raise `timeout`, and the job's own limit above it, before you run again";
-    match how.only_failed().filter(|_| counts.is_some()) {
-        Some(again) => verdict.hint(format!("{raise}.")).hint(only_failed(&again)),
+    match rows.filter(|_| how.only_failed().is_some()) {
+        Some(rows) => send_again(verdict.hint(format!("{raise}.")), rows, how),
         None => verdict.hint(format!("{raise}: another run pays for all requests again.")),
     }
 }
@@ -327,7 +328,7 @@ mod tests {
     /// Rows of which those that are missing never ran.
     fn rows(succeeded: u64, failed: u64, missing: u64) -> Rows {
         let counts = Counts { total: succeeded + failed + missing, succeeded, failed, missing, ..Counts::default() };
-        Rows { counts, never_ran: missing }
+        Rows { counts, never_ran: missing, paid: 0, fail_again: 0 }
     }
 
     fn expired(succeeded: u64, expired: u64) -> Rows {

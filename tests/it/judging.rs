@@ -56,10 +56,10 @@ async fn suspect_answers_are_counted_and_fail_a_run_only_on_demand() {
     }
 }
 
-const SCHEMA: &str = r#"{"type":"object","required":["answer"],"properties":{"answer":{"type":"string"}}}"#;
+pub(crate) const SCHEMA: &str = r#"{"type":"object","required":["answer"],"properties":{"answer":{"type":"string"}}}"#;
 
 /// A lab whose requests name this schema, except for every fourth, and some of whose answers do not fit.
-async fn structured(dialect: Dialect, faults: &str, schema: &str) -> Lab {
+pub(crate) async fn structured(dialect: Dialect, faults: &str, schema: &str) -> Lab {
     let lab = Lab::speaking(dialect, MINUTE, faults, 20).await;
     let format = match dialect {
         Dialect::Openai => {

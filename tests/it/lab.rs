@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use batchstep::clock::Clock;
 use batchstep::effects::{LogTarget, Screen};
-use batchstep::env::{Env, Setting};
+use batchstep::env::{Env, Setting, Terminals};
 use batchstep::inputs::Cli;
 use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::world::World;
 use batchstep_sandbox::{Dialect, Options, Sandbox, Tally, script};
 use batchstep_test_support::bench::request;
-use clap::Parser as _;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -235,7 +234,7 @@ impl Lab {
         // What comes after the flags' end is no flag any more.
         let (words, last) = words.split_at(words.iter().position(|word| *word == "--").unwrap_or(words.len()));
         let typed = ["batchstep"].iter().chain(words).chain(&server).chain(last);
-        let command = Cli::try_parse_from(typed).unwrap().command;
+        let command = Cli::read(typed.map(Into::into).collect(), Terminals::NotBoth).unwrap().command;
         world.look(&command);
         let signalling = async {
             for (after, signal) in signals {

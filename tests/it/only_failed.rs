@@ -6,6 +6,7 @@ use std::time::Duration;
 use batchstep_sandbox::Dialect;
 use batchstep_test_support::rounds;
 
+use crate::judging::{SCHEMA, structured};
 use crate::lab::{Lab, Ran};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -38,7 +39,7 @@ async fn only_what_failed_is_sent_and_the_results_are_whole() {
         let failed = first.count("failed");
         assert!(failed > 1 && failed < 19, "{failed}");
         let hint = first.report["hints"][0].as_str().unwrap();
-        assert!(hint.contains("requests.jsonl --only-failed --output-dir "), "{hint}");
+        assert!(hint.contains("requests.jsonl --only-failed --retries 0 --output-dir "), "{hint}");
 
         let second = lab.run(&["--only-failed"]).await;
         assert_eq!((second.exit, second.count("succeeded")), (0, 20), "{}", second.text());
@@ -94,6 +95,89 @@ async fn a_continuation_that_is_broken_off_is_resumed_from_the_same_results() {
         );
         assert_eq!((continued(&last, "sent"), continued(&last, "round")), (failed, 1));
     }
+}
+
+/// Copies a directory, as an artifact of it is uploaded and downloaded.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => assert!(std::fs::copy(entry.path(), to).is_ok()),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_is_resumed_where_only_its_directory_is() {
+    let (lab, first) = some_failed(Dialect::Openai, SOME).await;
+    let failed = first.count("failed");
+    let left = lab.run(&["--only-failed", "--on-timeout", "detach", "--timeout", "30s"]).await;
+    assert_eq!(left.outcome(), "detached", "{}", left.text());
+    let other = lab.neighbour();
+    copy(&lab.out(), &other.out());
+    // What `collect` fetches of it is a part, and is not taken for all.
+    let batch = left.report["batches"][0]["id"].as_str().unwrap();
+    let out = other.out().display().to_string();
+    let collected = other.command(&["collect", batch, "--output-dir", &out], &[]).await;
+    let lines = std::fs::read_to_string(other.out().join("results.jsonl")).unwrap_or_default().lines().count();
+    assert_eq!(lines as u64, failed, "{}", collected.text());
+    let ran = other.run(&["--only-failed"]).await;
+    assert_eq!((ran.exit, paid(&lab)), (0, vec![20 - failed, failed]), "{}", ran.text());
+    ran.assert_complete(20);
+    assert!(lab.out().join("continued").exists() && !other.out().join("continued").exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_that_no_report_names_are_not_continued() {
+    let lab = Lab::new(MINUTE, "answers short=10m").await;
+    // The signal comes while half of the answers are waited for, and a first `results.jsonl` is there.
+    let first = lab.run_signalled(&[], &[(3 * MINUTE, 2)]).await;
+    assert!(first.exit > 128 && !first.results.is_empty(), "{}", first.text());
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("it left no results"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_run_that_is_continued_outlives_those_that_are_kept() {
+    let lab = Lab::new(MINUTE, "rows status=500 share=30% times=12").await;
+    for _ in 0..12 {
+        assert_eq!(lab.run(&["--reuse", "never"]).await.exit, 7);
+    }
+    let root = lab.out().with_extension("earlier");
+    let oldest = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).min().unwrap();
+    let ran = lab.run(&[&format!("--only-failed={}", oldest.display())]).await;
+    assert_eq!((ran.exit, ran.count("succeeded")), (0, 20), "{}", ran.text());
+    assert!(!oldest.exists(), "eleven are there, and ten are kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_printed_judges_by_the_same_rules() {
+    let lab = structured(Dialect::Openai, "rows off-schema share=40%", SCHEMA).await;
+    let first = lab.run(&["--schema", "check", "--max-failed", "1"]).await;
+    let hint = first.report["hints"][0].as_str().unwrap();
+    assert_eq!(first.exit, 7, "{}", first.text());
+    assert!(hint.contains("--max-failed 1 --retries 0 --schema check") && hint.contains("sends nothing"), "{hint}");
+    let command = hint.split('`').nth(1).unwrap();
+    let words = shlex::split(command).unwrap();
+    let words: Vec<&str> = words.iter().skip(1).map(String::as_str).collect();
+    let again = lab.command(&[&words[..], &["--api-key", "k"]].concat(), &[]).await;
+    assert_eq!((again.exit, lab.tally().creates), (7, 1), "{}", again.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn test_cases_are_written_over_nothing_that_matters() {
+    let lab = Lab::new(MINUTE, "").await;
+    let (out, requests) = (lab.out(), lab.requests());
+    let text = std::fs::read_to_string(&requests).unwrap();
+    for name in ["results.jsonl", "report.json", "journal.jsonl"] {
+        let said = refused(&lab, &["--junit", &out.join(name).display().to_string()]).await;
+        assert!(said.contains("a file that a run writes itself"), "{said}");
+    }
+    let said = refused(&lab, &["--junit", &requests]).await;
+    assert!(said.contains("a file that holds the requests"), "{said}");
+    assert_eq!(std::fs::read_to_string(&requests).unwrap(), text);
 }
 
 #[tokio::test(start_paused = true)]

@@ -311,7 +311,6 @@ fn the_journals_steps_are_documented() {
     let text = String::new;
     let records = [
         Record::Run { version: text(), origin: text(), key: text(), total: 0 },
-        Record::Continue { report: text() },
         Record::Upload { name: text() },
         Record::Uploaded { key: text(), file_id: text() },
         Record::Create { key: text(), create: text(), file_id: Some(text()) },

@@ -96,7 +96,7 @@ fn an_action_hands_its_workflow_outputs_and_a_summary() {
     assert!(summary.trim_start().starts_with("## ⚠️ 🧪 SIMULATED · 3 of 8 missing · `gpt-4.1-mini`"), "{summary}");
     let commands = String::from_utf8(ran.stdout).expect("commands are text");
     assert!(
-        commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::0 failed and 3 missing"),
+        commands.contains("::warning title=batchstep%3A%3Apartial (SIMULATED)::3 of 8 requests are missing"),
         "{commands}"
     );
 }

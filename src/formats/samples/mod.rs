@@ -140,7 +140,7 @@ pub(crate) fn partial() -> Report {
         &mut report,
         Outcome::Partial,
         Exit::Ok,
-        "12 failed and 1 missing of 1200 requests, within the 24 that `max-failed` allows.",
+        "12 of 1200 requests failed and 1 is missing, within the 24 that `max-failed` allows.",
     );
     report.max_failed = "2%".to_owned();
     report.counts = Counts {
@@ -177,7 +177,7 @@ pub(crate) fn schema(path: &str, message: &str, id: &str) -> SchemaReport {
     let group = ViolationGroup {
         path: own(path),
         message: own(message),
-        value: Some(own(message)),
+        value: Some(own("\"12 EUR\"")),
         count: 3,
         custom_ids: vec![own(id)],
     };

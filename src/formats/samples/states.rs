@@ -79,7 +79,7 @@ fn some_failed() -> Report {
         &mut report,
         Outcome::Failed,
         Exit::AnswersFailed,
-        "17 failed and 1 missing of 240 requests, more than the 0 that `max-failed` allows.",
+        "17 of 240 requests failed and 1 is missing, more than the 0 that `max-failed` allows.",
         &[AGAIN],
     );
     report
@@ -98,8 +98,10 @@ fn all_failed() -> Report {
         &mut report,
         Outcome::Failed,
         Exit::AnswersFailed,
-        "240 failed and 0 missing of 240 requests, more than the 0 that `max-failed` allows.",
-        &["Correct the requests and run again: sent as they are, they fail again."],
+        "240 of 240 requests failed, more than the 0 that `max-failed` allows.",
+        &[
+            "Correct these requests first: sent as they are, they fail again. `batchstep run requests.jsonl --only-failed` sends only the failed requests again; without `--only-failed`, all requests are paid for again.",
+        ],
     );
     report
 }
@@ -265,7 +267,9 @@ fn suspect() -> Report {
         Outcome::Failed,
         Exit::AnswersFailed,
         "9 answers to 1200 requests are suspect, more than the 6 that `max-suspect` allows.",
-        &["Raise the limit on tokens in the requests: 7 answers were cut off."],
+        &[
+            "Correct the prompts or raise the limit on tokens, as the kinds of suspect answers say. `retry-on: suspect` sends such requests again, and pays for them again.",
+        ],
     );
     report
 }

@@ -19,7 +19,7 @@ pub(super) struct Selection<'a> {
 }
 
 /// What becomes of a row.
-enum Fate {
+enum Choice {
     /// Its request is sent again.
     Send,
     /// The same, but its answer is kept until there is a better one.
@@ -46,11 +46,11 @@ impl Sink for Selection<'_> {
             self.results.missing.push(row.index);
             return Ok(());
         }
-        let fate = fate(row);
-        if !matches!(fate, Fate::Keep) {
+        let choice = choose(row);
+        if !matches!(choice, Choice::Keep) {
             self.results.retryable.push(row.index);
         }
-        if !matches!(fate, Fate::Send) {
+        if !matches!(choice, Choice::Send) {
             row.copy(&mut self.kept)?;
             match row.outcome {
                 Outcome::Succeeded => self.results.counts.succeeded += 1,
@@ -68,12 +68,12 @@ impl Sink for Selection<'_> {
     }
 }
 
-fn fate(row: &Row<'_>) -> Fate {
+fn choose(row: &Row<'_>) -> Choice {
     match &row.outcome {
-        Outcome::Succeeded if row.retry == Retry::Worth => Fate::Replace,
-        Outcome::Rejected(failed) if failed.retry == Retry::Worth => Fate::Replace,
-        Outcome::Failed(failed) if failed.retry == Retry::Worth => Fate::Send,
-        Outcome::Failed(failed) if advice::of(failed).0 != Prospect::PaidAgain => Fate::Send,
-        _ => Fate::Keep,
+        Outcome::Succeeded if row.retry == Retry::Worth => Choice::Replace,
+        Outcome::Rejected(failed) if failed.retry == Retry::Worth => Choice::Replace,
+        Outcome::Failed(failed) if failed.retry == Retry::Worth => Choice::Send,
+        Outcome::Failed(failed) if advice::of(failed).0 != Prospect::PaidAgain => Choice::Send,
+        _ => Choice::Keep,
     }
 }

@@ -1,0 +1,53 @@
+//! The inputs that a printed command repeats: what decides which requests there are and what counts as failed.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
+
+use crate::invocation::shell_word;
+
+/// The headings whose inputs are repeated.
+const HEADINGS: [&str; 2] = ["Work", "Verdict"];
+/// Other inputs that are: the files that the command is to write again.
+const FILES: [&str; 2] = ["csv", "junit"];
+/// The one that the command has anyway.
+const ONLY_FAILED: &str = "only-failed";
+
+/// The flags among those that were given, wherever they came from, each with a space before it.
+pub(super) fn repeated(command: &Command, given: &ArgMatches) -> String {
+    let args = command.get_arguments().filter(|arg| is_repeated(arg));
+    let is_given = |arg: &&Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+    args.filter(is_given).map(|arg| flags(arg, given)).collect()
+}
+
+fn is_repeated(arg: &Arg) -> bool {
+    let is_in = arg.get_help_heading().is_some_and(|heading| HEADINGS.contains(&heading));
+    arg.get_long().is_some_and(|long| (is_in || FILES.contains(&long)) && long != ONLY_FAILED)
+}
+
+fn flags(arg: &Arg, given: &ArgMatches) -> String {
+    let long = arg.get_long().unwrap_or_default();
+    let values = given.get_raw(arg.get_id().as_str()).into_iter().flatten();
+    let flag = |value: &str| match value {
+        "true" if arg.is_require_equals_set() => format!(" --{long}"),
+        value if arg.is_require_equals_set() || value.starts_with('-') => format!(" --{long}={}", shell_word(value)),
+        value => format!(" --{long} {}", shell_word(value)),
+    };
+    values.map(|value| flag(&value.to_string_lossy())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cli, Command};
+    use crate::env::Terminals;
+
+    #[test]
+    fn what_decides_is_repeated_and_nothing_else() {
+        let words = "batchstep run a.jsonl --endpoint /v1/x --max-failed 2% --schema check --csv --api-key k --timeout 1h \
+                     --retry-on 403,suspect --only-failed --takes 1s -o out";
+        let words = words.split(' ').map(Into::into).chain(["--gate".into(), "sh ./it".into()]).collect();
+        let Command::Run(run) = Cli::read(words, Terminals::NotBoth).unwrap().command else { panic!() };
+        let expected =
+            " --endpoint /v1/x --max-failed '2%' --retry-on 403 --retry-on suspect --schema check --gate 'sh ./it' --csv";
+        assert_eq!(run.typed, expected);
+    }
+}
