@@ -40,10 +40,9 @@ use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
 pub(crate) use self::other_lines::{Commands, Marks};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
-pub(crate) use self::vocabulary::{Field, KindOf, Noticed, Vocabulary, kind, types};
-
 pub(crate) use self::turns::{Notes, Sight, put_turns};
 pub(crate) use self::vendors::{Key, Variable, Vendor};
+pub(crate) use self::vocabulary::{Field, Noticed, Vocabulary, types};
 use crate::error::Error;
 use crate::values::Secret;
 

@@ -114,9 +114,9 @@ impl<'de> Visitor<'de> for FillTurns<'_, 'de> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let Self(seen, notes) = self;
-        let (mut len, mut of_numbers) = (0, false);
-        while let Some(is_number) = seq.next_element_seed(Within(Level::Turn, len == 0, &mut *notes))? {
-            of_numbers |= is_number;
+        let first = seq.next_element_seed(Within(Level::FirstTurn, &mut *notes))?;
+        let (mut len, of_numbers) = (u64::from(first.is_some()), first.unwrap_or_default());
+        while seq.next_element_seed(Within(Level::Turn, &mut *notes))?.is_some() {
             len += 1;
         }
         *seen = Seen::Array { len, of_numbers };
@@ -127,7 +127,9 @@ impl<'de> Visitor<'de> for FillTurns<'_, 'de> {
 /// How deep inside messages a value is.
 #[derive(Clone, Copy)]
 enum Level {
-    /// One of the messages.
+    /// The first of the messages, which may be a number instead: then an `input` is one list of tokens.
+    FirstTurn,
+    /// Another of the messages.
     Turn,
     /// What a message says.
     Content,
@@ -135,8 +137,8 @@ enum Level {
     Part,
 }
 
-/// Looks into a value, and says whether it is a number if that is asked.
-struct Within<'a, 'de>(Level, bool, &'a mut Notes<'de>);
+/// Looks into a value. Says whether the first of the messages is a number, and of everything else that it is not.
+struct Within<'a, 'de>(Level, &'a mut Notes<'de>);
 
 impl<'de> DeserializeSeed<'de> for Within<'_, 'de> {
     type Value = bool;
@@ -158,10 +160,10 @@ impl<'de> Visitor<'de> for Within<'_, 'de> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        if self.1 {
-            return Ok(matches!(Seen::deserialize(deserializer)?, Seen::Number(_)));
+        match self.0 {
+            Level::FirstTurn => Ok(matches!(Seen::deserialize(deserializer)?, Seen::Number(_))),
+            Level::Turn | Level::Content | Level::Part => IgnoredAny::deserialize(deserializer).map(|_| false),
         }
-        IgnoredAny::deserialize(deserializer).map(|_| false)
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -170,17 +172,17 @@ impl<'de> Visitor<'de> for Within<'_, 'de> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<bool, A::Error> {
         match self.0 {
-            Level::Content => while seq.next_element_seed(Within(Level::Part, false, &mut *self.2))?.is_some() {},
-            Level::Turn | Level::Part => while seq.next_element::<IgnoredAny>()?.is_some() {},
+            Level::Content => while seq.next_element_seed(Within(Level::Part, &mut *self.1))?.is_some() {},
+            Level::FirstTurn | Level::Turn | Level::Part => while seq.next_element::<IgnoredAny>()?.is_some() {},
         }
         Ok(false)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<bool, A::Error> {
         match self.0 {
-            Level::Turn => turn(map, self.2)?,
+            Level::FirstTurn | Level::Turn => turn(map, self.1)?,
             Level::Content => pass_over(map)?,
-            Level::Part => part(map, self.2)?,
+            Level::Part => part(map, self.1)?,
         }
         Ok(false)
     }
@@ -228,7 +230,7 @@ fn turn<'de, A: MapAccess<'de>>(mut map: A, notes: &mut Notes<'de>) -> Result<()
                 roles += 1;
             }
             Member::Content => {
-                map.next_value_seed(Within(Level::Content, false, &mut *notes))?;
+                map.next_value_seed(Within(Level::Content, &mut *notes))?;
                 contents += 1;
             }
             _ => drop(map.next_value::<IgnoredAny>()?),

@@ -4,10 +4,10 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::lenient::Seen;
+use crate::json::lenient::{Seen, skip};
 
 /// The types of a value; `null` is always taken, and is none.
 pub(crate) mod types {
@@ -37,6 +37,8 @@ pub(crate) struct Noticed {
     pub(crate) present: u64,
     /// Those of them whose value has a type that they do not take.
     pub(crate) mistyped: u64,
+    /// Those of the mistyped whose value is a string.
+    given_as_text: u64,
     /// Those of them that are there twice.
     pub(crate) repeated: u64,
     /// The names that are not in the table, but almost, each with the field that it is like.
@@ -165,19 +167,45 @@ impl Vocabulary {
 }
 
 impl Noticed {
+    /// Takes note of a field whose value was read.
+    #[inline]
+    pub(crate) fn read(&mut self, vocabulary: &Vocabulary, name: &str, value: &Seen<'_>) {
+        if let Some(at) = vocabulary.find(name) {
+            self.known(vocabulary, at, kind(value));
+        }
+    }
+
+    /// Takes note of a field whose value nobody asks for, and passes over that.
+    #[inline]
+    pub(crate) fn pass_over<'de, A: MapAccess<'de>>(
+        &mut self,
+        vocabulary: &Vocabulary,
+        name: &str,
+        map: &mut A,
+    ) -> Result<(), A::Error> {
+        let Some(at) = vocabulary.find(name) else {
+            self.unknown(vocabulary, name);
+            return skip(map);
+        };
+        let kind = map.next_value_seed(KindOf)?;
+        self.known(vocabulary, at, kind);
+        Ok(())
+    }
+
     /// Takes note of a field of the table, whose value has this type.
     #[inline]
-    pub(crate) fn known(&mut self, vocabulary: &Vocabulary, at: usize, kind: u8) {
+    fn known(&mut self, vocabulary: &Vocabulary, at: usize, kind: u8) {
         let bit = 1_u64 << at;
         self.repeated |= self.present & bit;
         self.present |= bit;
         if kind & !vocabulary.fields[at].takes != 0 {
             self.mistyped |= bit;
+            self.given_as_text |= if kind == types::TEXT { bit } else { 0 };
         }
     }
 
     /// Takes note of another field. Most are nothing like those of the table, whatever the endpoint.
-    pub(crate) fn unknown(&mut self, vocabulary: &Vocabulary, name: &str) {
+    fn unknown(&mut self, vocabulary: &Vocabulary, name: &str) {
         if let Some(near) = vocabulary.near(u8::MAX, name).filter(|_| self.unknown.len() < KEPT) {
             self.unknown.push((name.to_owned(), near));
         }
@@ -188,7 +216,10 @@ impl Noticed {
     pub(crate) fn warn(&self, vocabulary: &'static Vocabulary, endpoint: u8, place: &str, warnings: &mut Vec<String>) {
         for field in vocabulary.named(self.mistyped).filter(|field| field.at & endpoint != 0) {
             let (name, right) = (field.name, written(field.takes));
-            warnings.push(format!("`{place}{name}` has another type than the API takes: write {right}"));
+            let is_text = vocabulary.find(name).is_some_and(|at| self.given_as_text & (1 << at) != 0);
+            let has_no_quotes = field.takes & (types::BOOL | types::NUMBER) != 0;
+            let quotes = if is_text && has_no_quotes { ", without quotes" } else { "" };
+            warnings.push(format!("`{place}{name}` has the wrong type: write {right}{quotes}"));
         }
         for field in vocabulary.named(self.repeated) {
             let name = field.name;
@@ -285,14 +316,18 @@ impl<'de> Visitor<'de> for KindOf {
 /// Types in words.
 fn written(takes: u8) -> String {
     let words = [
-        (types::BOOL, "`true` or `false`"),
-        (types::NUMBER, "a number, without quotes"),
+        (types::BOOL, "`true`"),
+        (types::BOOL, "`false`"),
+        (types::NUMBER, "a number"),
         (types::TEXT, "a string"),
         (types::LIST, "a list"),
         (types::OBJECT, "an object"),
     ];
     let words: Vec<&str> = words.into_iter().filter(|(kind, _)| takes & kind != 0).map(|(_, word)| word).collect();
-    words.join(" or ")
+    match words.split_last() {
+        Some((last, first)) if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod halves;
 pub(crate) mod ids;
 mod in_create;
 pub(crate) mod lines;
+mod oddities;
 pub(crate) mod outgoing;
 mod pass;
 pub(crate) mod places;
@@ -214,6 +215,23 @@ mod tests {
         let checked = check(&source, &compatible).unwrap();
         assert_eq!((checked.fault_count, checked.endpoint.as_deref()), (0, Some("/v1/rerank")));
         assert_snapshot!(checked.warnings.join("\n"), @"`/v1/rerank` is not one of OpenAI's batch endpoints; the server may not support it.");
+    }
+
+    #[test]
+    fn of_a_file_that_is_something_else_no_line_has_a_warning() {
+        let odd = |id: &str| chat(id).replace(r#""model""#, r#""max_token":5,"model""#);
+        let foreign = |id: &str| chat(id).replace("chat/completions", "rerank");
+        let merge = [&odd("b"), &foreign("c"), "<<<<<<< HEAD", &odd("d"), "=======", &odd("e"), ">>>>>>> x"].join("\n");
+        let rules = choose(Name::Compatible).rules();
+        let alone = checked(&[("merge", &merge)], &rules);
+        assert_eq!((alone.fault_count, alone.warnings.len()), (1, 0), "{:?}", alone.warnings);
+        let two = [("a", &*odd("a")), ("merge", &merge), ("z", &odd("z"))];
+        assert_snapshot!(checked(&two, &rules).warnings.join("\n"), @"a:1 and 1 more line: `body.max_token` is unknown to the API, which has `max_tokens`: write that if it was meant.");
+        // The line with the fault that makes somebody look at the file has a warning of its own.
+        let inside = odd("a").replace("POST", "GET");
+        let body = foreign("a").replacen('{', &format!(r#"{{"requests":[{inside}],"#), 1).replace("POST", "GET");
+        let wrapped = checked(&[("wrapped", &body)], &rules);
+        assert_eq!((wrapped.fault_count, wrapped.warnings.len()), (1, 0), "{:?}", wrapped.warnings);
     }
 
     #[test]

@@ -11,17 +11,16 @@ use super::fault::Faults;
 use super::foreign;
 use super::ids::Ids;
 use super::lines::{Block, LONGEST_REQUEST, Line};
+use super::oddities::Oddities;
 use super::places::Places;
 use super::shards::{Planner, Request, Shard};
 use super::source::Source;
 use crate::dialects::{Extent, Familiar, Finding, RequestLine, Rules, Structured, quoted};
 use crate::policy::MOST_SHARDS;
-use crate::text::{counted, thousands};
+use crate::text::thousands;
 
 /// How many lines are counted, beside those of a last block.
 const MOST: u32 = 4_000_000_000;
-/// How many warnings of lines there are at most: names of fields can differ from line to line.
-const MOST_ODDITIES: usize = 20;
 
 /// The check, as far as it has come.
 pub(crate) struct Pass<'a> {
@@ -34,9 +33,7 @@ pub(crate) struct Pass<'a> {
     ids: Ids,
     faults: Faults,
     planner: Planner,
-    warnings: Vec<String>,
-    /// What is unusual about lines: a sentence, the first line that it is about, and how many there are.
-    oddities: Vec<(String, u64, u64)>,
+    oddities: Oddities,
     /// The part that is read.
     part: Open,
     /// The lines, from 1, of files that are something else as a whole; the last may end at infinity.
@@ -51,6 +48,8 @@ struct Open {
     first: u64,
     /// The faults that were counted in its lines.
     faults: u64,
+    /// What is unusual about the lines before it.
+    oddities_before: Oddities,
     state: State,
 }
 
@@ -78,8 +77,7 @@ impl<'a> Pass<'a> {
             ids: Ids::default(),
             faults: Faults::default(),
             planner: Planner::default(),
-            warnings: Vec::new(),
-            oddities: Vec::new(),
+            oddities: Oddities::default(),
             part: Open::default(),
             foreign: Vec::new(),
             is_structured: false,
@@ -140,9 +138,9 @@ impl<'a> Pass<'a> {
             }
             Ok(mut request) => {
                 request.findings.drain(..).for_each(|finding| self.fault(finding));
-                request.warnings.drain(..).for_each(|sentence| self.oddity(sentence));
                 self.is_structured |= request.structured == Structured::Yes;
                 self.request(line, &request);
+                self.warn(&mut request);
                 request.custom_id
             }
         }
@@ -172,9 +170,6 @@ impl<'a> Pass<'a> {
     /// Finds a batch for a request; one that no batch can take is a fault.
     fn request(&mut self, line: &Line<'_>, request: &RequestLine<'_>) {
         let Some(endpoint) = request.endpoint.as_deref() else { return };
-        if request.endpoint_is == Familiar::Unknown && self.warnings.is_empty() {
-            self.warnings.push(self.rules.dialect.unknown_endpoint(endpoint));
-        }
         let (length, index) = ((line.length + 1).min(self.source.bytes() - line.offset), self.total - 1);
         let sent = self.rules.sent_bytes(line.bytes.unwrap_or_default(), length, index);
         let limits = self.rules.limits;
@@ -192,24 +187,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Counts what is unusual about the current line.
-    fn oddity(&mut self, sentence: String) {
-        if let Some((.., count)) = self.oddities.iter_mut().find(|(known, ..)| *known == sentence) {
-            *count += 1;
-        } else if self.oddities.len() < MOST_ODDITIES {
-            self.oddities.push((sentence, self.total.into(), 1));
+    /// Adds the warnings about the current line, unless it showed that the file is something else.
+    fn warn(&mut self, request: &mut RequestLine<'_>) {
+        if self.part.state == State::Foreign {
+            return;
         }
-    }
-
-    /// What is unusual about lines, each with its first place.
-    fn odd_lines(&self) -> impl Iterator<Item = String> {
-        self.oddities.iter().map(|(sentence, first, count)| {
-            let more = match count - 1 {
-                0 => String::new(),
-                more => format!(" and {}", counted(more, "more line", "more lines")),
-            };
-            format!("{}{more}: {sentence}.", self.places.name(*first))
-        })
+        if let Some(endpoint) = request.endpoint.as_deref().filter(|_| request.endpoint_is == Familiar::Unknown) {
+            self.oddities.add_endpoint(|| self.rules.dialect.unknown_endpoint(endpoint));
+        }
+        request.warnings.drain(..).for_each(|sentence| self.oddities.add(self.total.into(), sentence));
     }
 
     /// Begins the part whose first line is this, in the whole and from 1.
@@ -217,7 +203,7 @@ impl<'a> Pass<'a> {
         if let Some(last) = self.foreign.last_mut() {
             last.end = last.end.min(first);
         }
-        self.part = Open { first, ..Open::default() };
+        self.part = Open { first, oddities_before: self.oddities.clone(), ..Open::default() };
     }
 
     /// Adds a fault of the current line, unless it shows that the file is something else.
@@ -236,11 +222,12 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Adds the one fault of a file that is something else. Its lines have no others.
+    /// Adds the one fault of a file that is something else, and takes back the faults and warnings of its lines.
     fn file_fault(&mut self, finding: Finding) {
         let (first, counted) = (self.part.first, self.part.faults);
         let (file, _) = self.places.locate(first).unwrap_or_default();
         self.faults.add_file(first, file, counted, finding);
+        self.oddities = std::mem::take(&mut self.part.oddities_before);
         self.part.state = State::Foreign;
         self.foreign.push(first..u64::MAX);
     }
@@ -257,7 +244,7 @@ impl<'a> Pass<'a> {
 
     /// After the last line: what was learned of all.
     pub(crate) fn finish(mut self) -> Checked {
-        let warnings = self.warnings.iter().cloned().chain(self.odd_lines()).collect();
+        let warnings = self.oddities.sentences(&self.places);
         let (end, (shards, digest)) = (u64::from(self.total) + 1, self.planner.finish());
         let foreign: u64 = self.foreign.iter().map(|lines| lines.end.min(end) - lines.start).sum();
         let total = u64::from(self.total) - foreign;

@@ -7,7 +7,7 @@ use super::fields::{VOCABULARY, warnings};
 use super::structured::Formats;
 use super::{ENDPOINT, VERSION, conversions};
 use crate::dialects::{
-    Finding, KindOf, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, kind, no_text, not_json, put_turns,
+    Finding, Marks, Notes, Noticed, RequestLine, Rules, Scrutiny, described, no_text, not_json, put_turns,
 };
 use crate::json::fast;
 use crate::json::lenient::{Fields, Fill, Loose, Seen, put, put_fields, skip};
@@ -117,7 +117,6 @@ impl<'de> Fields<'de> for Row<'de> {
 
 impl<'de> Fields<'de> for Params<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let known = VOCABULARY.find(key);
         let seen = match key {
             "model" => put(&mut self.model, map)?,
             "max_tokens" => put(&mut self.max_tokens, map)?,
@@ -128,19 +127,9 @@ impl<'de> Fields<'de> for Params<'de> {
             "top_k" => put(&mut self.top_k, map)?,
             "output_config" => put_fields(&mut self.formats.config, map)?,
             "output_format" => put_fields(&mut self.formats.older, map)?,
-            _ => {
-                let Some(at) = known else {
-                    self.noticed.unknown(&VOCABULARY, key);
-                    return skip(map);
-                };
-                let kind = map.next_value_seed(KindOf)?;
-                self.noticed.known(&VOCABULARY, at, kind);
-                return Ok(());
-            }
+            _ => return self.noticed.pass_over(&VOCABULARY, key, map),
         };
-        if let Some(at) = known {
-            self.noticed.known(&VOCABULARY, at, kind(seen));
-        }
+        self.noticed.read(&VOCABULARY, key, seen);
         Ok(())
     }
 }

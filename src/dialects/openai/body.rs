@@ -5,8 +5,8 @@ use serde::de::MapAccess;
 use super::endpoints::{Content, Model};
 use super::fields::{Looks, VOCABULARY};
 use super::structured::Formats;
-use crate::dialects::{Finding, KindOf, Notes, Noticed, kind, no_text, put_turns};
-use crate::json::lenient::{Fields, Seen, put, put_fields, skip};
+use crate::dialects::{Finding, Notes, Noticed, no_text, put_turns};
+use crate::json::lenient::{Fields, Seen, put, put_fields};
 
 /// The parameters of a request, as far as they are looked into.
 #[derive(Debug, Default)]
@@ -24,36 +24,27 @@ pub(super) struct Body<'de> {
     pub(super) formats: Formats<'de>,
     /// What its fields look like.
     noticed: Noticed,
-    /// What is in its messages or its input.
-    notes: Notes<'de>,
+    /// What is in its messages.
+    of_messages: Notes<'de>,
+    /// What is in its input.
+    of_input: Notes<'de>,
 }
 
 impl<'de> Fields<'de> for Body<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let known = VOCABULARY.find(key);
         let seen = match key {
             "model" => put(&mut self.model, map)?,
             "stream" => put(&mut self.stream, map)?,
             "prompt" => put(&mut self.prompt, map)?,
             "image" => put(&mut self.image, map)?,
             "images" => put(&mut self.images, map)?,
-            "messages" => put_turns(&mut self.messages, &mut self.notes, map)?,
-            "input" => put_turns(&mut self.input, &mut self.notes, map)?,
+            "messages" => put_turns(&mut self.messages, &mut self.of_messages, map)?,
+            "input" => put_turns(&mut self.input, &mut self.of_input, map)?,
             "response_format" => put_fields(&mut self.formats.of_chat, map)?,
             "text" => put_fields(&mut self.formats.of_responses, map)?,
-            _ => {
-                let Some(at) = known else {
-                    self.noticed.unknown(&VOCABULARY, key);
-                    return skip(map);
-                };
-                let kind = map.next_value_seed(KindOf)?;
-                self.noticed.known(&VOCABULARY, at, kind);
-                return Ok(());
-            }
+            _ => return self.noticed.pass_over(&VOCABULARY, key, map),
         };
-        if let Some(at) = known {
-            self.noticed.known(&VOCABULARY, at, kind(seen));
-        }
+        self.noticed.read(&VOCABULARY, key, seen);
         Ok(())
     }
 }
@@ -61,7 +52,7 @@ impl<'de> Fields<'de> for Body<'de> {
 impl<'de> Body<'de> {
     /// What of it is looked at for warnings.
     pub(super) fn looks(&self) -> Looks<'_, 'de> {
-        Looks { fields: &self.noticed, notes: &self.notes }
+        Looks { fields: &self.noticed, messages: &self.of_messages, input: &self.of_input }
     }
 
     pub(super) fn add_findings(&self, findings: &mut Vec<Finding>) {

@@ -112,7 +112,10 @@ pub(super) static VOCABULARY: Vocabulary = Vocabulary::new(&[
 /// What of a body is looked at.
 pub(super) struct Looks<'b, 'de> {
     pub(super) fields: &'b Noticed,
-    pub(super) notes: &'b Notes<'de>,
+    /// What is in `messages`.
+    pub(super) messages: &'b Notes<'de>,
+    /// What is in `input`.
+    pub(super) input: &'b Notes<'de>,
 }
 
 /// What a body has that its endpoint does not take, as far as is known. A compatible server may take more than OpenAI
@@ -132,8 +135,8 @@ pub(super) fn warnings(looks: &Looks<'_, '_>, endpoint: &str, endpoints: Endpoin
     }
     looks.fields.warn(&VOCABULARY, *bit, "body.", &mut warnings);
     match *bit {
-        CHAT => turns(looks.notes, ("body.messages", CHAT), endpoints, &mut warnings),
-        RESPONSES => turns(looks.notes, ("body.input", RESPONSES), endpoints, &mut warnings),
+        CHAT => turns(looks.messages, ("body.messages", CHAT), endpoints, &mut warnings),
+        RESPONSES => turns(looks.input, ("body.input", RESPONSES), endpoints, &mut warnings),
         _ => {}
     }
     warnings
@@ -240,6 +243,47 @@ mod tests {
     }
 
     #[test]
+    fn only_the_field_that_the_endpoint_takes_is_looked_into() {
+        let chat = r#"[{"role":"usr","role":"x","content":[{"type":"text","text":"x"}]}]"#;
+        let body = format!(r#"{{"model":"m","input":"x","messages":{chat}}}"#);
+        assert_snapshot!(warnings(Name::Openai, "/v1/responses", &[&body]), @"a:1: `body.messages` is not for `/v1/responses`: write `input`.");
+        let part = r#"[{"role":"usr","content":[{"type":"input_image","image_url":{"url":"u"}}]}]"#;
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],"input":{part}}}"#);
+        assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &[&body]), @"a:1: `body.input` is not for `/v1/chat/completions`: write `messages`.");
+        assert_snapshot!(warnings(Name::Openai, "/v1/responses", &[&body]), @"
+        a:1: `body.messages` is not for `/v1/responses`: write `input`.
+        a:1: `body.input` has an `input_image` whose `image_url` is an object: write the address itself, a string.
+        a:1: `body.input` has the role `usr`: write `user`, `assistant`, `system`, `developer` or `tool`.
+        ");
+    }
+
+    #[test]
+    fn a_wrong_type_is_answered_with_the_right_one() {
+        let chat = |rest: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{rest}}}"#);
+        let chats = [
+            chat(r#""temperature":"0.7""#),
+            chat(r#""temperature":[1]"#),
+            chat(r#""store":"true""#),
+            chat(r#""store":1"#),
+            chat(r#""logprobs":"5""#),
+            chat(r#""logprobs":[]"#),
+            chat(r#""stop":7"#),
+            chat(r#""tools":"x""#),
+        ];
+        let chats: Vec<&str> = chats.iter().map(String::as_str).collect();
+        assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &chats), @"
+        a:1: `body.temperature` has the wrong type: write a number, without quotes.
+        a:2: `body.temperature` has the wrong type: write a number.
+        a:3: `body.store` has the wrong type: write `true` or `false`, without quotes.
+        a:4: `body.store` has the wrong type: write `true` or `false`.
+        a:5: `body.logprobs` has the wrong type: write `true`, `false` or a number, without quotes.
+        a:6: `body.logprobs` has the wrong type: write `true`, `false` or a number.
+        a:7: `body.stop` has the wrong type: write a string or a list.
+        a:8: `body.tools` has the wrong type: write a list.
+        ");
+    }
+
+    #[test]
     fn what_is_almost_right_is_a_warning() {
         let chats = [
             r#"{"model":"m","messages":[{"role":"human","content":"x"}],"max_token":5,"temperature":"0.7"}"#,
@@ -247,10 +291,10 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"critic","role":"x","content":"x"}],"maxTokens":5}"#,
         ];
         assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &chats), @"
-        a:1: `body.temperature` has another type than the API takes: write a number, without quotes.
+        a:1: `body.temperature` has the wrong type: write a number, without quotes.
         a:1: `body.max_token` is unknown to the API, which has `max_tokens`: write that if it was meant.
         a:1: `body.messages` has the role `human`: write `user`.
-        a:2: `body.parallel_tool_calls` has another type than the API takes: write `true` or `false`.
+        a:2: `body.parallel_tool_calls` has the wrong type: write `true` or `false`, without quotes.
         a:2: `body.n` is given twice, and servers take the first or the last: remove one.
         a:2: `body.messages` has the role `asistant`: write `assistant`.
         a:3: `body.maxTokens` is unknown to the API, which has `max_tokens`: write that if it was meant.
@@ -266,6 +310,7 @@ mod tests {
             r#"{"model":"m","messages":[{"role":"ipython","content":[]}],"guided_json":{},"chat_template_kwargs":{}}"#,
             r#"{"model":"m","messages":[{"role":"tool","content":"x","tool_call_id":"t"}],"stop":["a"],"reasoning":{}}"#,
             r#"{"model":"m","messages":["x",7,null,[[1]]],"temperature":null,"tool_choice":"auto","tools":[]}"#,
+            r#"{"model":"m","messages":[{"role":"user","content":"x","name":"n","name":"o"}],"top_k":5,"top_k":6}"#,
         ];
         assert_eq!(warnings(Name::Compatible, "/v1/chat/completions", &chats), "");
         let responses = [
@@ -368,5 +413,13 @@ mod tests {
             (0..50).map(|at| format!(r#"{{"model":"m","messages":[{{"role":"r{at}","content":"x"}}]}}"#)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(warnings(Name::Openai, "/v1/chat/completions", &many).lines().count(), 20);
+    }
+
+    #[test]
+    fn a_line_is_counted_once_however_often_it_has_the_mistake() {
+        let chat = |rest: &str| format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{rest}}}"#);
+        let (once, twice) = (chat(r#""temprature":1"#), chat(r#""temprature":1,"temprature":2"#));
+        assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &[&once, &twice]), @"a:1 and 1 more line: `body.temprature` is unknown to the API, which has `temperature`: write that if it was meant.");
+        assert_snapshot!(warnings(Name::Openai, "/v1/chat/completions", &[&twice]), @"a:1: `body.temprature` is unknown to the API, which has `temperature`: write that if it was meant.");
     }
 }

@@ -110,14 +110,14 @@ pub(crate) struct Row<'de> {
 
 impl<'de> Fields<'de> for Row<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        let (name, first) = match key {
-            "custom_id" => ("custom_id", put(&mut self.custom_id, map)?),
-            "method" => ("method", put(&mut self.method, map)?),
-            "url" => ("url", put(&mut self.url, map)?),
+        let (name, is_repeated) = match key {
+            "custom_id" => ("custom_id", overwrite(&mut self.custom_id, map)?),
+            "method" => ("method", overwrite(&mut self.method, map)?),
+            "url" => ("url", overwrite(&mut self.url, map)?),
             "body" => {
-                let first = matches!(self.body.seen, Seen::Absent);
+                let is_repeated = self.body.seen != Seen::Absent;
                 map.next_value_seed(Fill(&mut self.body))?;
-                ("body", first)
+                ("body", is_repeated)
             }
             "params" => {
                 self.params = map.next_value()?;
@@ -128,16 +128,16 @@ impl<'de> Fields<'de> for Row<'de> {
                 return skip(map);
             }
         };
-        if !first {
+        if is_repeated {
             self.repeated = Some(name);
         }
         Ok(())
     }
 }
 
-/// Puts the current value in its place; whether it is the first there.
-fn put<'de, A: MapAccess<'de>>(place: &mut Seen<'de>, map: &mut A) -> Result<bool, A::Error> {
-    Ok(matches!(std::mem::replace(place, map.next_value()?), Seen::Absent))
+/// Reads the current value into its place; whether that held one already.
+fn overwrite<'de, A: MapAccess<'de>>(place: &mut Seen<'de>, map: &mut A) -> Result<bool, A::Error> {
+    Ok(std::mem::replace(place, map.next_value()?) != Seen::Absent)
 }
 
 impl<'de> Row<'de> {
