@@ -5,7 +5,6 @@
 //! variable `BATCHSTEP_BASE_URL` instead. A sandbox inside this process ends with it, so
 //! that no command can reach its batches: then there is none.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
@@ -13,6 +12,7 @@ use clap::ValueEnum as _;
 use crate::api::Api;
 use crate::dialects::{self, Name};
 use crate::inputs::{Connection, OUTPUT_DIR, Work};
+use crate::text::shell_word;
 use crate::values::Reuse;
 
 /// The variable from which a base URL is read whose query is not shown.
@@ -31,6 +31,8 @@ pub(crate) struct Invocation {
     requests: Option<Requests>,
     /// Whether the command continues another run, as another one that attaches to its batches has to do.
     continues: bool,
+    /// Whether batches are left that another run attaches to.
+    is_open: bool,
     /// Whether the command is a step of a workflow, whose machine is gone when a person reads the hints.
     is_in_workflow: bool,
     /// Inputs that were typed and are not printed.
@@ -76,6 +78,7 @@ impl Invocation {
             rerun: None,
             requests: None,
             continues: false,
+            is_open: false,
             is_in_workflow: false,
             unprinted,
         }
@@ -97,6 +100,17 @@ impl Invocation {
     #[must_use]
     pub(crate) fn of_continuation(self) -> Self {
         Self { continues: true, ..self }
+    }
+
+    /// Of a run that leaves batches, to which another one attaches.
+    #[must_use]
+    pub(crate) fn while_open(self) -> Self {
+        Self { is_open: true, ..self }
+    }
+
+    /// Whether batches are left that another run attaches to.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// Of a step of a workflow, if the host knows its run.
@@ -255,12 +269,6 @@ impl Requests {
     }
 }
 
-/// A text as one word of a POSIX shell, quoted where it has to be: ids are the provider's text.
-pub(crate) fn shell_word(text: &str) -> String {
-    // The one error is a NUL, which no argument can contain: what is printed leaves it out.
-    shlex::try_quote(text).map_or_else(|_| shell_word(&text.replace('\0', "")), Cow::into_owned)
-}
-
 #[cfg(test)]
 pub(crate) mod samples {
     use super::{Invocation, Reuse};
@@ -273,6 +281,7 @@ pub(crate) mod samples {
             rerun: Some(Reuse::Active),
             requests: None,
             continues: false,
+            is_open: false,
             is_in_workflow: false,
             unprinted: Vec::new(),
         }
@@ -283,8 +292,9 @@ pub(crate) mod samples {
 mod tests {
     use std::path::Path;
 
+    use super::Invocation;
     use super::samples::usual;
-    use super::{Invocation, shell_word};
+    use crate::text::shell_word;
 
     #[test]
     fn an_id_cannot_reach_a_shell() {

@@ -158,6 +158,12 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// A text as one word of a POSIX shell, quoted where it has to be: ids are the provider's text.
+pub(crate) fn shell_word(text: &str) -> String {
+    // The one error is a NUL, which no argument can contain: what is printed leaves it out.
+    shlex::try_quote(text).map_or_else(|_| shell_word(&text.replace('\0', "")), std::borrow::Cow::into_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use batchstep_test_support::github_runner as runner;

@@ -16,8 +16,9 @@ use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::error::{Error, Outcome};
 use crate::guard::Stop;
+use crate::life;
 use crate::own_files::{self, is_same};
-use crate::report::{Continued, Report};
+use crate::report::{Asked, Continued, Report};
 use crate::requests::source::Source;
 use crate::results::sinks::{self, KEPT_JSONL, Output, RESULTS_JSONL};
 use crate::results::{self, AnswersFile, Policy, Requests, Results};
@@ -67,6 +68,7 @@ pub(super) fn take(wanted: &OnlyFailed, dir: &Directory<'_>, api: &Api) -> Resul
     };
     is_of(&run, api)?;
     if !is_same(run.dir(), &held) {
+        nothing_in_doubt(&run, dir, api)?;
         let (results, _) = run.results()?;
         own_files::make_dir_of(&[(&results.path, RESULTS_JSONL), (&run.path, REPORT)], &held).map_err(failed)?;
     }
@@ -130,6 +132,17 @@ fn running(report: &Report) -> impl Iterator<Item = &str> {
     report.batches.iter().filter(|batch| !batch.status.is_terminal()).map(|batch| &*batch.id)
 }
 
+/// Whether the journal knows of no create in this directory that may have made a batch. One of the continuation's
+/// own is settled when it is sent again.
+fn nothing_in_doubt(run: &Finished, dir: &Directory<'_>, api: &Api) -> Result<(), Error> {
+    let creates = life::in_doubt(&dir.earlier, &api.origin());
+    let Some(create) = creates.first() else { return Ok(()) };
+    let path = run.path.display();
+    let message =
+        format!("`only-failed` cannot continue `{path}`: a batch may exist that nobody knows, of create {create}.");
+    Err(Error::usage(message).hint("Run again without `only-failed`: that looks for it, and pays for nothing twice."))
+}
+
 /// Whether the run was made at this provider: only then are its answers read and compared in the same way.
 fn is_of(run: &Finished, api: &Api) -> Result<(), Error> {
     let (theirs, ours) = (&run.report.provider, api.vendor().name);
@@ -142,6 +155,36 @@ fn is_of(run: &Finished, api: &Api) -> Result<(), Error> {
 }
 
 impl Earlier {
+    /// What differs between the requests of that run and these, as a warning: their answers are kept all the same.
+    ///
+    /// # Errors
+    /// Ends in exit 2 if they go to another endpoint.
+    pub(super) fn compare(&self, asked: &Asked, whole: &str, api: &Api) -> Result<Option<String>, Error> {
+        let Report { requests: theirs, continued, origin, .. } = &self.run.report;
+        if let (Some(before), Some(now)) = (&theirs.endpoint, &asked.endpoint)
+            && before != now
+        {
+            let message = format!(
+                "`only-failed` cannot continue `{}`: its requests went to `{before}`, and these go to `{now}`.",
+                self.named.display()
+            );
+            return Err(Error::usage(message).hint("Run these requests without `only-failed`."));
+        }
+        if *origin != api.origin() && !api.vendor().is_simulated() {
+            return Ok(Some(format!(
+                "The run that is continued was at {origin}, and this one is at {}.",
+                api.origin()
+            )));
+        }
+        let before = continued.as_ref().map_or(theirs.key.as_ref(), |earlier| Some(&earlier.key));
+        let is_same = before.is_none_or(|before| before == whole);
+        Ok((!is_same).then(|| {
+            "The requests, or inputs that change their answers, are not those of the run that is continued. Answers are \
+             kept by their `custom_id`, whatever the request says now."
+                .to_owned()
+        }))
+    }
+
     /// Whether its answers are the sandbox's.
     pub(super) fn is_simulated(&self) -> bool {
         self.run.report.simulated
@@ -161,7 +204,12 @@ impl Earlier {
     ///
     /// # Errors
     /// Ends in exit 2 if the results are not those of the requests, in exit 1 if a file cannot be read or written.
-    pub(super) async fn select(&self, gatherer: &Gatherer<'_>, order: &Arc<Order>) -> Result<Selected, Stop> {
+    pub(super) async fn select(
+        &self,
+        gatherer: &Gatherer<'_>,
+        order: &Arc<Order>,
+        whole: String,
+    ) -> Result<Selected, Stop> {
         let (of, _) = self.run.results()?;
         let dir = gatherer.make_dir()?;
         let kept = AnswersFile { path: dir.join(KEPT_JSONL), what: "kept", ..of.clone() };
@@ -189,6 +237,7 @@ impl Earlier {
         let continued = Continued {
             report: self.named.display().to_string(),
             round: self.round(),
+            key: whole,
             sent: rows.len() as u64,
             kept: counts.succeeded + counts.failed,
             kept_failed: counts.failed,
@@ -219,7 +268,10 @@ fn are_of(selected: &Results, source: &Source) -> Result<(), Error> {
     if strays > 0 {
         let lines = counted(strays, "line", "lines");
         let is = if strays == 1 { "is" } else { "are" };
-        return Err(Error::usage(format!("{lines} of the results {is} of no request of `{}`.", source.name())));
+        return Err(Error::usage(format!(
+            "{lines} of the results {is} of no request of `{}`, or of one that has a line already.",
+            source.name()
+        )));
     }
     Ok(())
 }

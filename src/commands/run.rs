@@ -112,8 +112,7 @@ impl<'a> Run<'a> {
         connected.announce();
         dir.show_cases(plan.showing.junit.as_ref())?;
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
-        if let Some(earlier) = &earlier {
-            plan.extras.push(earlier.extra());
+        if earlier.is_some() {
             // Batches with this key are of this very continuation: one that is over was bought for it.
             plan.reuse = if plan.reuse == Reuse::Never { Reuse::Never } else { Reuse::Finished };
             dir.how = dir.how.of_continuation();
@@ -153,7 +152,11 @@ impl<'a> Run<'a> {
         let order = Arc::new(Order::Requests { source: source.clone(), ids, total, is_structured });
         let mut answers = Answers::with_allowance(BEFORE_BATCH);
         if let Some(earlier) = &self.earlier {
-            let selected = earlier.select(&self.gatherer(&guard), &order).await?;
+            let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
+            let whole = identity::key_of_all(&keys);
+            let warning = earlier.compare(&self.dir.report.requests, &whole, &self.connected.api)?;
+            warning.into_iter().for_each(|warning| self.warn(warning));
+            let selected = earlier.select(&self.gatherer(&guard), &order, whole).await?;
             let picked = self.pick(&guard, &source, selected.rows, shards).await?;
             shards =
                 picked.map_err(|error| Error::new(Exit::Invalid, "The requests cannot be read.").because(error))?;
@@ -164,6 +167,7 @@ impl<'a> Run<'a> {
             self.dir.report.requests.bytes = shards.iter().map(|shard| shard.bytes).sum();
             self.dir.report.simulated |= earlier.is_simulated();
             self.dir.report.continued = Some(selected.continued);
+            self.plan.extras.push(earlier.extra());
         }
         log_plan(&shards, &session.events);
         self.fingerprint = identity::fingerprint(digest);
@@ -395,7 +399,9 @@ impl<'a> Run<'a> {
             let batches: Vec<&Batch> = all.iter().filter_map(Submitted::batch).collect();
             return Verdict::submitted(&batches, &self.dir.how);
         }
-        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &self.dir.how)
+        let how = self.dir.how.clone();
+        let how = if all.iter().all(Submitted::is_closed) { how } else { how.while_open() };
+        verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &how)
     }
 
     fn warn_of_what_goes_on(&self, all: &[Submitted]) {

@@ -3,7 +3,7 @@
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-use crate::invocation::shell_word;
+use crate::text::shell_word;
 
 /// The headings whose inputs are repeated.
 const HEADINGS: [&str; 2] = ["Work", "Verdict"];
@@ -46,8 +46,7 @@ mod tests {
                      --retry-on 403,suspect --only-failed --takes 1s -o out";
         let words = words.split(' ').map(Into::into).chain(["--gate".into(), "sh ./it".into()]).collect();
         let Command::Run(run) = Cli::read(words, Terminals::NotBoth).unwrap().command else { panic!() };
-        let expected =
-            " --endpoint /v1/x --max-failed '2%' --retry-on 403 --retry-on suspect --schema check --gate 'sh ./it' --csv";
+        let expected = " --endpoint /v1/x --max-failed '2%' --retry-on 403 --retry-on suspect --schema check --gate 'sh ./it' --csv";
         assert_eq!(run.typed, expected);
     }
 }

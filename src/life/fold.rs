@@ -45,6 +45,18 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)
     open
 }
 
+/// The creates that earlier runs sent and never learned the fate of, by their marks.
+pub(crate) fn in_doubt(earlier: &[Line], origin: &str) -> Vec<String> {
+    let mut keys: Vec<&str> = earlier.iter().filter_map(|line| line.record.key()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let doubt = |key: &str| match left(earlier, origin, key) {
+        State::InDoubt(create) => Some(create.mark),
+        _ => None,
+    };
+    keys.into_iter().filter_map(doubt).collect()
+}
+
 /// Every batch that a journal names.
 pub(crate) fn batch_ids(earlier: &[Line]) -> Vec<String> {
     let of = |line: &Line| match &line.record {

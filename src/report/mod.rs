@@ -3,10 +3,12 @@
 //! Its JSON form is `report.json`, described in `docs/report.md`. A field is
 //! never removed or given another meaning within a `version`.
 
+mod continued;
 mod runs;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::continued::Continued;
 pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
@@ -113,23 +115,6 @@ pub struct Asked {
     pub key: Option<String>,
     /// Where the files can be read at the run's commit: those that are tracked there and unchanged.
     pub pages: Vec<FilePage>,
-}
-
-/// The run that another one continues: what failed in it is sent, and its other answers are kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct Continued {
-    /// Its report.
-    pub report: String,
-    /// How many continuations led here, from 1.
-    pub round: u32,
-    /// Requests that were sent again.
-    pub sent: u64,
-    /// Requests that keep what they have; its report has their tokens.
-    pub kept: u64,
-    /// Of these, how many failed: their answers were paid for, and nothing asks to pay again.
-    pub kept_failed: u64,
 }
 
 /// Where people read a requests file.

@@ -62,6 +62,11 @@ fn how_many(counts: Counts) -> String {
 
 /// The verdict with what to do about requests without a good answer.
 pub(super) fn send_again(verdict: Verdict, rows: Rows, how: &Invocation) -> Verdict {
+    if how.is_open() {
+        return verdict.hint(
+            "Run again with the same inputs first: that attaches to the batch that is left, and pays for nothing twice.",
+        );
+    }
     let verdict = verdict.hint(again(rows, how));
     if how.is_in_workflow() {
         verdict.hint("In a workflow, download the artifact of this `output-dir` first, and set `only-failed: true`.")

@@ -156,8 +156,9 @@ impl<'a> End<'a> {
         match self.stop {
             Some(Stop::Signal(_)) => 0,
             Some(Stop::Detached(_)) => 1,
-            Some(Stop::Failed(error)) => 1 + error.exit.code().min(100),
-            Some(Stop::Unknown(_)) => 1 + Exit::Refused.code(),
+            // A batch that may exist says more than one that was refused, which has the same exit code.
+            Some(Stop::Unknown(_)) => 2 * Exit::Refused.code(),
+            Some(Stop::Failed(error)) => 1 + 2 * error.exit.code().min(50),
             // A batch that keeps running says more than one that was not created.
             Some(Stop::Deadline(_)) => match self.batch {
                 Some(batch) if !batch.status.is_terminal() => 110,

@@ -305,3 +305,45 @@ async fn continuations_that_are_killed_buy_nothing_twice() {
         assert_eq!((tally.rows_good, tally.rows_paid), (20, 20), "seed {seed}, {kills} kills");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_create_in_doubt_is_settled_before_anything_is_sent_again() {
+    // The first batch is made, the retry's create is lost, and nobody can look for it.
+    let faults = format!("{SOME}\ncreate drop after=1 times=1\nlist 403 after=1 for=3m");
+    let lab = Lab::new(MINUTE, &faults).await;
+    let first = lab.run(&["--retries", "1"]).await;
+    assert_eq!(first.exit, 7, "{}", first.text());
+    let hint = first.report["hints"][0].as_str().unwrap();
+    assert!(hint.starts_with("Run again with the same inputs first"), "{hint}");
+    tokio::time::sleep(5 * MINUTE).await;
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("a batch may exist that nobody knows"), "{said}");
+    let again = lab.run(&["--retries", "1"]).await;
+    assert_eq!(again.exit, 0, "{}", again.text());
+    paid(&lab);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_batch_outweighs_a_refused_one() {
+    let faults = "create 400 times=1\ncreate drop after=1 times=1\nlist 403 after=1 for=10m";
+    let lab = Lab::new(MINUTE, faults).await;
+    let first = lab.run(&["--max-requests", "7"]).await;
+    assert_eq!((first.exit, first.outcome()), (4, "unknown"), "{}", first.text());
+    refused(&lab, &["--only-failed"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_changed_are_warned_of_or_refused() {
+    let (lab, _) = some_failed(Dialect::Openai, SOME).await;
+    let lines = std::fs::read_to_string(lab.requests()).unwrap();
+    lab.ask(&lines.replace("Say it", "Sing it"));
+    let ran = lab.run(&["--only-failed"]).await;
+    let warnings = ran.report["warnings"].to_string();
+    assert!(ran.exit == 0 && warnings.contains("are not those of the run that is continued"), "{}", ran.text());
+    let same = lab.run(&["--only-failed"]).await;
+    assert_eq!(same.report["warnings"].as_array().unwrap().len(), 0, "{}", same.text());
+    let other = lines.replace("/v1/chat/completions", "/v1/responses").replace("messages", "input");
+    lab.ask(&other);
+    let said = refused(&lab, &["--only-failed"]).await;
+    assert!(said.contains("its requests went to `/v1/chat/completions`"), "{said}");
+}

@@ -112,7 +112,8 @@ fn only_failed() -> Report {
     report.batches[0].request_counts = BatchCounts::of(18, 18, 0);
     report.usage[0].succeeded = 18;
     let earlier = "batch-results.earlier/2026-01-01T03-04-05Z/report.json".to_owned();
-    report.continued = Some(Continued { report: earlier, round: 1, sent: 18, kept: 222, kept_failed: 0 });
+    report.continued =
+        Some(Continued { report: earlier, round: 1, key: "k".to_owned(), sent: 18, kept: 222, kept_failed: 0 });
     report
 }
 
