@@ -153,7 +153,7 @@ async fn two_thousand_hostile_reasons_are_ten_annotations() {
     let errors = json!({ "object": "list", "data": (0..ROWS).map(reason).collect::<Vec<_>>() });
     let (step, left) = run(&requests(), uploaded(), json!({ "status": "failed", "errors": errors })).await;
     assert_eq!((left.exit, left.annotations("error").len()), (5, 10), "{}", left.log);
-    assert!(left.annotations("error")[0].data.contains(".\nCorrect what the provider names"), "the hints are in it: {}", left.log);
+    assert!(left.annotations("error")[0].data.contains(".\nEach fault is listed"), "the hints are in it: {}", left.log);
     assert_unharmed(&step, &left, "failed").await;
 }
 
