@@ -16,6 +16,7 @@ use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts;
+use crate::inputs::UNBROKEN;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
 use crate::values::{Ci, Color, SummaryInput, Verbosity};
@@ -38,10 +39,11 @@ enum Place {
 /// call for help. Gives the exit code.
 pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
     let color = wish(env, typed, "color").and_then(|color| Color::from_str(&color, false).ok()).unwrap_or_default();
-    let text = error.to_string();
+    let whole = |text: String| text.replace(UNBROKEN, " ");
+    let text = whole(error.to_string());
     if !error.use_stderr() {
         let help = match env.paint(color, || Stream::Out.is_terminal()) {
-            Paint::Colored => error.render().ansi().to_string().lines().map(painted).map(Effect::Data).collect(),
+            Paint::Colored => whole(error.render().ansi().to_string()).lines().map(painted).map(Effect::Data).collect(),
             Paint::Plain => text.lines().map(|line| Effect::Data(line.to_owned())).collect(),
         };
         return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };

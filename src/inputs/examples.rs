@@ -1,5 +1,20 @@
 //! The examples that end each command's help. A test parses every one of them.
 
+use clap::Command;
+
+/// Stands for a space in examples while clap wraps help: a command that is broken is another one when it is pasted.
+pub(crate) const UNBROKEN: char = '\u{a0}';
+
+/// The same command, with examples that clap does not wrap.
+pub(super) fn unbroken(command: Command) -> Command {
+    let examples = command.get_after_help().map(ToString::to_string);
+    let command = command.mut_subcommands(unbroken);
+    match examples {
+        Some(examples) => command.after_help(examples.replace(' ', &UNBROKEN.to_string())),
+        None => command,
+    }
+}
+
 /// Of `batchstep` itself.
 pub(super) const BATCHSTEP: &str = "\
 Examples:

@@ -20,6 +20,7 @@ mod operations;
 mod rendering;
 mod typed;
 
+pub(crate) use self::examples::UNBROKEN;
 pub use self::groups::{
     Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
     Work, is_input,
@@ -51,9 +52,10 @@ impl Cli {
     /// # Errors
     /// What clap finds wrong, or the help that was asked for.
     pub fn read(words: Vec<OsString>, terminals: Terminals) -> Result<Self, clap::Error> {
+        let cli = examples::unbroken(Self::command());
         let mut cli = match terminals {
-            Terminals::Both => Self::command(),
-            Terminals::NotBoth => Self::command().term_width(WIDEST),
+            Terminals::Both => cli,
+            Terminals::NotBoth => cli.term_width(WIDEST),
         };
         let matches = cli.try_get_matches_from_mut(words)?;
         let mut read = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut cli))?;
@@ -348,7 +350,20 @@ fn unchecked(text: &str) -> Result<Unchecked, Infallible> {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::{Cli, Terminals, WIDEST};
+
+    #[test]
+    fn examples_stay_whole_at_any_width() {
+        let mut cli = super::examples::unbroken(Cli::command()).term_width(40);
+        let error = cli.try_get_matches_from_mut(["batchstep", "run", "--help"]).unwrap_err();
+        let help = error.to_string().replace(super::UNBROKEN, " ");
+        for line in super::examples::RUN.lines() {
+            assert!(help.lines().any(|shown| shown == line), "{line}\n{help}");
+        }
+        assert!(help.lines().any(|line| line.len() < 50 && line.starts_with("    ")), "the rest is wrapped");
+    }
 
     #[test]
     fn piped_help_is_as_wide_as_it_says_and_lists_requests_first() {
