@@ -84,7 +84,7 @@ fn check_url(row: &Row<'_>, url: &str, rules: &Rules, request: &mut RequestLine<
 fn check_body(row: &Row<'_>, endpoint: &str, rules: &Rules, request: &mut RequestLine<'_>) {
     match endpoints::find(endpoint) {
         Some(endpoint) => {
-            request.findings.extend(row.lacks(endpoint));
+            request.findings.extend(row.lacks(endpoint, rules.endpoints));
             request.warnings = fields::warnings(&row.body.fields.looks(), endpoint.path, rules.endpoints);
         }
         None => request.endpoint_is = Familiar::Unknown,
@@ -208,11 +208,18 @@ impl<'de> Row<'de> {
     }
 
     /// What its body lacks for `endpoint`.
-    fn lacks(&self, endpoint: &Endpoint) -> Vec<Finding> {
+    fn lacks(&self, endpoint: &Endpoint, endpoints: Endpoints) -> Vec<Finding> {
         if self.body.seen != Seen::Object {
             return Vec::new();
         }
-        let lacking = |choice: &&&[Content]| !choice.iter().any(|content| self.body.fields.holds(*content));
+        let fields = &self.body.fields;
+        // vLLM makes embeddings of messages, and takes null as the prompt beside `prompt_embeds`.
+        let serves = |content: Content| match (endpoints, content) {
+            (Endpoints::Any, Content::Input) if endpoint.path == EMBEDDINGS => fields.holds(Content::Messages),
+            (Endpoints::Any, Content::Prompt) => *fields.content(content) == Seen::Null,
+            _ => false,
+        };
+        let lacking = |choice: &&&[Content]| !choice.iter().any(|content| fields.holds(*content) || serves(*content));
         let needs = endpoint.needs.iter().filter(lacking).filter_map(|choice| {
             let (first, more) = choice.split_first()?;
             let value = self.body.fields.content(*first);
@@ -230,10 +237,24 @@ impl<'de> Row<'de> {
 mod tests {
     use insta::assert_snapshot;
 
+    use crate::dialects::{Endpoints, Rules};
     use crate::requests::testing::{chat, checked, faults, rules};
 
     fn of(lines: &[&str]) -> String {
         faults(&[("requests.jsonl", &lines.join("\n"))])
+    }
+
+    #[test]
+    fn servers_of_another_make_take_what_openai_does_not() {
+        let compatible = Rules { endpoints: Endpoints::Any, ..rules() };
+        for (url, body) in [
+            ("/v1/embeddings", r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#),
+            ("/v1/completions", r#"{"model":"m","prompt":null,"prompt_embeds":["AAAA"]}"#),
+        ] {
+            let line = format!(r#"{{"custom_id":"a","method":"POST","url":"{url}","body":{body}}}"#);
+            let count = |rules| checked(&[("a", &line)], rules).fault_count;
+            assert_eq!((count(&compatible), count(&rules())), (0, 1), "{body}");
+        }
     }
 
     /// The faults of a request whose body is this, each with an id of its own.
