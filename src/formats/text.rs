@@ -48,15 +48,15 @@ pub(super) fn verdict(report: &Report) -> Vec<Line> {
     }
     // Where no report is written, this is the only place that names them.
     let most = if report.files.report.is_some() { MOST_ROWS } else { MOST_ERRORS };
-    let faults = report.faults.iter().map(|fault| (item(&fault.sentence()), fault.count())).collect();
+    let faults = report.faults.iter().map(|fault| (vec![item(&fault.sentence())], fault.count())).collect();
     lines.extend(listed(faults, report.fault_count, most, report));
     for batch in &report.batches {
-        let errors = batch.errors.iter().map(|error| (item(&batch_fault(error)), 1)).collect();
+        let errors = batch.errors.iter().map(|error| (vec![item(&batch_fault(error))], 1)).collect();
         lines.extend(listed(errors, batch.error_count, MOST_ERRORS, report));
     }
-    let failures = failures(&report.failures).into_iter().map(|line| (line, 1)).collect();
+    let failures = failures(&report.failures).into_iter().map(|lines| (lines, 1)).collect();
     lines.extend(listed(failures, report.failures.len() as u64, most, report));
-    let doubts = doubts(report).into_iter().map(|line| (line, 1)).collect();
+    let doubts = doubts(report).into_iter().map(|line| (vec![line], 1)).collect();
     lines.extend(listed(doubts, (report.suspects.len() + violations(report).len()) as u64, most, report));
     if !report.hints.is_empty() {
         lines.push(Line::default());
@@ -134,9 +134,10 @@ fn item(text: &str) -> Line {
     Line::of(Tone::Plain, format!("  {}", flat(text, LONGEST_SENTENCE))).hanging(4)
 }
 
-/// The first items of a list, each with how many it stands for, and how many more there are of all.
-fn listed(items: Vec<(Line, u64)>, count: u64, most: usize, report: &Report) -> Vec<Line> {
-    let standing_for = |items: &[(Line, u64)]| items.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
+/// The first items of a list, each in one line or some and with how many it stands for, and how many more there are of all.
+fn listed(items: Vec<(Vec<Line>, u64)>, count: u64, most: usize, report: &Report) -> Vec<Line> {
+    let standing_for =
+        |items: &[(Vec<Line>, u64)]| items.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count));
     let (kept, shown) = (standing_for(&items), standing_for(&items[..items.len().min(most)]));
     let more = (count > shown).then(|| {
         let place = match &report.files.report {
@@ -146,7 +147,7 @@ fn listed(items: Vec<(Line, u64)>, count: u64, most: usize, report: &Report) -> 
         };
         Line::of(Tone::Faint, format!("  and {} more{place}", thousands(count - shown)))
     });
-    items.into_iter().take(most).map(|(line, _)| line).chain(more).collect()
+    items.into_iter().take(most).flat_map(|(lines, _)| lines).chain(more).collect()
 }
 
 /// Sentences beside a label.
@@ -163,9 +164,20 @@ fn row(label: &str, tone: Tone, text: &str) -> Line {
     Line::of(tone, label).with(Tone::Plain, text).hanging(COLUMN)
 }
 
-fn failures(groups: &[FailureGroup]) -> Vec<Line> {
+/// Kinds of failures, and how many requests each stands for.
+fn failures(groups: &[FailureGroup]) -> Vec<Vec<Line>> {
     let width = groups.iter().take(MOST_ROWS).map(|group| thousands(group.count).len()).max().unwrap_or_default();
-    groups.iter().map(|group| failure(group, width)).collect()
+    groups
+        .iter()
+        .map(|group| [Some(failure(group, width)), advice(group, width)].into_iter().flatten().collect())
+        .collect()
+}
+
+/// What to do about requests that failed in one way.
+fn advice(group: &FailureGroup, width: usize) -> Option<Line> {
+    let indent = width + 5;
+    let line = || Line::of(Tone::Advice, format!("{:indent$}{}", "", flat(&group.advice, LONGEST))).hanging(indent);
+    (!group.advice.is_empty()).then(line)
 }
 
 fn failure(group: &FailureGroup, width: usize) -> Line {

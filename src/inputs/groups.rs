@@ -226,7 +226,7 @@ pub struct Showing {
     /// Also write the requests as test cases, in JUnit's XML, to this file.
     #[arg(long, value_name = "PATH")]
     pub junit: Option<PathBuf>,
-    /// How many answers, of the first, the report and the summary show; at most 1000 [default: 0].
+    /// How many of the first answers the report and the summary show; at most 1000 [default: 0].
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(..=1000))]
     pub samples: Option<u16>,
 }

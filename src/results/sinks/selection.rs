@@ -52,6 +52,8 @@ impl Sink for Selection<'_> {
         }
         if !matches!(choice, Choice::Send) {
             row.copy(&mut self.kept)?;
+        }
+        if matches!(choice, Choice::Keep) {
             match row.outcome {
                 Outcome::Succeeded => self.results.counts.succeeded += 1,
                 _ => self.results.counts.failed += 1,
