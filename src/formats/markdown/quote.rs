@@ -19,7 +19,12 @@ const LONGEST_SENTENCE: usize = 1_000;
 
 /// Text shown as code.
 pub(super) fn code(text: &str) -> String {
-    let text = flat(text, LONGEST);
+    code_within(text, LONGEST)
+}
+
+/// Text of so many characters at most, shown as code.
+fn code_within(text: &str, longest: usize) -> String {
+    let text = flat(text, longest);
     let tame = |c: char| c.is_alphanumeric() || " -_.,:;/=+'\"(){}?!$%…".contains(c);
     if text.is_empty() {
         "(empty)".to_owned()
@@ -53,7 +58,8 @@ pub(super) fn prose(sentence: &str) -> String {
     }
     let shown = |(at, part): (usize, &&str)| match at {
         0 => plain(part, Position::BlockStart),
-        _ if at % 2 == 1 => code(part),
+        // A command that is cut does something else, or nothing.
+        _ if at % 2 == 1 => code_within(part, LONGEST_SENTENCE),
         _ => plain(part, Position::Within),
     };
     parts.iter().enumerate().map(shown).collect()
@@ -177,6 +183,8 @@ mod tests {
         assert_eq!(prose("by @me in #12"), "by &#64;\u{200b}me in &#35;\u{200b}12");
         assert_eq!(prose("1. a"), "1&#46; a");
         assert_eq!(prose("a `|` b"), "a <code>&#124;</code> b");
+        let command = format!("run `sh -c {}`", "x ".repeat(400).trim_end());
+        assert_eq!(prose(&command), command, "a command is whole");
         let ours = "13 of 1200 requests failed or are missing (2.5%), well-known at 2026-11-26T10:00:00Z: a/b.";
         assert_eq!(prose(ours), ours);
     }
