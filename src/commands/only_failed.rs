@@ -56,6 +56,7 @@ pub(super) struct Selected {
 pub(super) fn take(wanted: &OnlyFailed, dir: &Directory<'_>, api: &Api) -> Result<Option<Earlier>, Error> {
     let held = dir.path.join(CONTINUED);
     let failed = |error| Error::usage(format!("`{}` cannot be replaced.", held.display())).because(error);
+    let in_doubt = life::in_doubt(&dir.earlier, &api.origin());
     let run = match wanted {
         OnlyFailed::No => {
             own_files::remove_dir(&held).map_err(failed)?;
@@ -64,11 +65,11 @@ pub(super) fn take(wanted: &OnlyFailed, dir: &Directory<'_>, api: &Api) -> Resul
         OnlyFailed::Of(path) if !is_same(path, &dir.path) && !is_same(path, &dir.path.join(REPORT)) => {
             settled(read(path)?)?
         }
-        OnlyFailed::Last | OnlyFailed::Of(_) => last(&dir.path, &held)?,
+        OnlyFailed::Last | OnlyFailed::Of(_) => last(&dir.path, &held, &in_doubt)?,
     };
     is_of(&run, api)?;
     if !is_same(run.dir(), &held) {
-        nothing_in_doubt(&run, dir, api)?;
+        nothing_in_doubt(&run, &in_doubt)?;
         let (results, _) = run.results()?;
         own_files::make_dir_of(&[(&results.path, RESULTS_JSONL), (&run.path, REPORT)], &held).map_err(failed)?;
     }
@@ -85,15 +86,15 @@ fn read(path: &Path) -> Result<Finished, Error> {
     Finished::read(path).map_err(|error| error.hint(needs))
 }
 
-/// The last run in a directory that left results. If that was a continuation that is not over, it is the run that it
-/// continued; and what `collect` fetched of one is not all of it.
-fn last(dir: &Path, held: &Path) -> Result<Finished, Error> {
+/// The last run in a directory that left results. If that was a continuation that is not over, which a create in doubt
+/// shows, too, it is the run that it continued; and what `collect` fetched of one is not all of it.
+fn last(dir: &Path, held: &Path, in_doubt: &[String]) -> Result<Finished, Error> {
     let own = read(&dir.join(REPORT)).and_then(settled);
     if !held.symlink_metadata().is_ok_and(|found| found.is_dir()) {
         return own;
     }
     match own {
-        Ok(run) if run.report.continued.is_some() => Ok(run),
+        Ok(run) if run.report.continued.is_some() && in_doubt.is_empty() => Ok(run),
         _ => settled(read(&held.join(REPORT))?),
     }
 }
@@ -134,9 +135,8 @@ fn running(report: &Report) -> impl Iterator<Item = &str> {
 
 /// Whether the journal knows of no create in this directory that may have made a batch. One of the continuation's
 /// own is settled when it is sent again.
-fn nothing_in_doubt(run: &Finished, dir: &Directory<'_>, api: &Api) -> Result<(), Error> {
-    let creates = life::in_doubt(&dir.earlier, &api.origin());
-    let Some(create) = creates.first() else { return Ok(()) };
+fn nothing_in_doubt(run: &Finished, in_doubt: &[String]) -> Result<(), Error> {
+    let Some(create) = in_doubt.first() else { return Ok(()) };
     let path = run.path.display();
     let message =
         format!("`only-failed` cannot continue `{path}`: a batch may exist that nobody knows, of create {create}.");
@@ -155,7 +155,7 @@ fn is_of(run: &Finished, api: &Api) -> Result<(), Error> {
 }
 
 impl Earlier {
-    /// What differs between the requests of that run and these, as a warning: their answers are kept all the same.
+    /// A warning if these requests differ from those of the continued run, whose answers are kept anyway.
     ///
     /// # Errors
     /// Ends in exit 2 if they go to another endpoint.
@@ -245,9 +245,9 @@ impl Earlier {
         Ok(Selected { rows, kept, continued })
     }
 
-    /// Removes what was kept of it, once the results of the run that continued it hold all of its answers.
-    pub(super) fn release(&self, report: &Report) -> io::Result<()> {
-        if report.files.results.is_none() || is_open(report) { Ok(()) } else { own_files::remove_dir(self.run.dir()) }
+    /// Removes what was kept of it. Call it once the run that continued it leaves nothing to resume.
+    pub(super) fn release(&self) -> io::Result<()> {
+        own_files::remove_dir(self.run.dir())
     }
 
     fn hint(&self) -> String {

@@ -130,7 +130,8 @@ impl<'a> Run<'a> {
             .await
             .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.plan.allowed, &self.dir.how));
         let exit = self.dir.conclude(verdict).await;
-        if let Some(Err(error)) = self.earlier.as_ref().map(|earlier| earlier.release(&self.dir.report)) {
+        let is_closed = self.dir.closing.iter().any(|record| matches!(record, Record::Closed { .. }));
+        if let Some(Err(error)) = self.earlier.as_ref().filter(|_| is_closed).map(Earlier::release) {
             self.warn(format!("What was kept of the earlier run could not be removed: {error}."));
         }
         exit

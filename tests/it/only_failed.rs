@@ -324,6 +324,24 @@ async fn a_create_in_doubt_is_settled_before_anything_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_create_in_doubt_of_a_continuation_is_settled_by_the_same_command() {
+    // Both first batches have failures; the create of the continuation's own retry is lost.
+    let faults = "rows status=500 share=50% times=2\ncreate drop after=2 times=1\nlist 403 after=2 for=3m";
+    let lab = Lab::new(MINUTE, faults).await;
+    assert_eq!(lab.run(&["--retries", "0"]).await.exit, 7);
+    let inputs = ["--only-failed", "--retries", "1"];
+    let second = lab.run(&inputs).await;
+    let hint = second.report["hints"][0].as_str().unwrap();
+    assert!(second.exit == 7 && hint.starts_with("Run again with the same inputs first"), "{}", second.text());
+    tokio::time::sleep(5 * MINUTE).await;
+    let last = lab.run(&inputs).await;
+    assert_eq!((last.exit, lab.tally().creates), (0, 3), "{}", last.text());
+    last.assert_complete(20);
+    paid(&lab);
+    assert!(!lab.out().join("continued").exists());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_batch_outweighs_a_refused_one() {
     let faults = "create 400 times=1\ncreate drop after=1 times=1\nlist 403 after=1 for=10m";
     let lab = Lab::new(MINUTE, faults).await;
