@@ -142,6 +142,22 @@ fn a_finished_run_is_rendered_again() {
     assert!(log.contains("is not a report of batchstep's: missing field `version`"), "{log}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_report_from_anywhere_leads_to_no_other_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let left = |name: &str| dir.path().join("results").join(name);
+    assert_eq!(action(dir.path(), "requests.jsonl", &[("INPUT_CSV", "true")]).status.code(), Some(0));
+    fs::write(dir.path().join("secret"), "precious").expect("a file is written");
+    for (name, format, code) in [("answers.csv", "csv", 1), ("results.jsonl", "junit", 2), ("report.json", "text", 2)] {
+        fs::remove_file(left(name)).expect("it is there");
+        std::os::unix::fs::symlink(dir.path().join("secret"), left(name)).expect("a link is made");
+        let ran = rendered(dir.path(), format);
+        assert_eq!((ran.status.code(), ran.stdout.len()), (Some(code), 0), "{name}: {ran:?}");
+        assert!(!String::from_utf8_lossy(&ran.stderr).contains("precious"), "{name}: {ran:?}");
+    }
+}
+
 #[test]
 fn outputs_that_cannot_be_written_are_no_success() {
     for name in ["GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
