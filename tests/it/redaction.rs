@@ -62,3 +62,25 @@ async fn an_id_that_holds_a_secret_is_nowhere_in_the_report() {
     assert!(!ran.report.to_string().contains(SECRET), "{}", ran.report);
     assert!(!ran.text().contains(SECRET), "{}", ran.text());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_id_that_holds_a_secret_is_in_no_test_case_no_sample_and_no_printed_command() {
+    const SECRET: &str = "sesame-7f3a9c21";
+    let lab = Lab::new(MINUTE, "rows status=400 share=50%").await;
+    lab.ask(
+        &std::fs::read_to_string(lab.requests())
+            .unwrap()
+            .replace(r#""custom_id":""#, &format!(r#""custom_id":"{SECRET}-"#)),
+    );
+    let junit = lab.dir.path().join("junit.xml").display().to_string();
+    let (header, note) = (format!("X-Team: {SECRET}"), format!("note={SECRET}"));
+    let ran = lab.run(&["--headers", &header, "--metadata", &note, "--junit", &junit, "--samples", "3"]).await;
+    let samples = ran.report["samples"].as_array().unwrap();
+    let hint = ran.report["hints"][0].as_str().unwrap();
+    assert!(samples.len() == 3 && hint.contains("--metadata"), "{}", ran.text());
+    let cases = std::fs::read_to_string(junit).unwrap();
+    assert_eq!(cases.matches("<testcase").count(), 20);
+    for text in [cases, ran.report.to_string(), ran.text()] {
+        assert!(!text.contains(SECRET), "{text}");
+    }
+}
