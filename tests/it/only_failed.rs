@@ -56,6 +56,7 @@ async fn only_what_failed_is_sent_and_the_results_are_whole() {
         let third = lab.run(&["--only-failed"]).await;
         assert_eq!((third.exit, third.count("succeeded"), paid(&lab).len()), (0, 20, 2), "{}", third.text());
         assert_eq!((continued(&third, "sent"), continued(&third, "round")), (0, 2));
+        assert_eq!(third.report["simulated"], true, "what is kept was made up, although nobody was asked this time");
     }
 }
 
@@ -205,6 +206,21 @@ async fn what_was_paid_for_is_sent_again_only_on_demand() {
     let third = lab.run(&["--only-failed", "--retry-on", "suspect"]).await;
     assert_eq!((continued(&third, "sent"), third.count("suspect")), (suspect, 0), "{}", third.text());
     third.assert_complete(20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_look_empty_were_paid_for_and_are_not_sent_again() {
+    let lab = Lab::new(MINUTE, "rows empty share=70%").await;
+    let first = lab.run(&["--retries", "0"]).await;
+    let failed = first.count("failed");
+    assert!(failed > 10, "so many that we must misread them: {}", first.text());
+    let second = lab.run(&["--only-failed"]).await;
+    assert_eq!((continued(&second, "sent"), continued(&second, "kept_failed")), (0, failed), "{}", second.text());
+    assert_eq!((second.exit, lab.tally().creates), (7, 1), "{}", second.text());
+    let hint = second.report["hints"][0].as_str().unwrap();
+    assert!(hint.starts_with("These answers were paid for"), "{hint}");
+    let third = lab.run(&["--only-failed", "--retry-on", "empty_answer"]).await;
+    assert_eq!(continued(&third, "sent"), failed, "{}", third.text());
 }
 
 /// Why a run is refused, and what it leaves alone.
