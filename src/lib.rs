@@ -65,6 +65,7 @@ pub mod clock;
 pub mod error;
 mod inert_json;
 pub mod styled;
+mod usd;
 mod text;
 
 /// What the repository's own tests and benchmarks reach beside the above. It is no interface.

@@ -155,10 +155,22 @@ pub struct Tokens {
     pub cached: u64,
     /// Of these, written to its cache, where the vendor counts them.
     pub cache_written: u64,
+    /// Of those written, the ones that stay for an hour; the others stay for some minutes.
+    pub cache_written_1h: u64,
+    /// Of the input, audio.
+    pub input_audio: u64,
+    /// Of the input, images, where the vendor counts them apart.
+    pub input_image: u64,
     /// Written by the model.
     pub output: u64,
     /// Of these, reasoning.
     pub reasoning: u64,
+    /// Of the output, audio.
+    pub output_audio: u64,
+    /// Of the output, images, where the vendor counts them apart.
+    pub output_image: u64,
+    /// Searches of the web, which vendors bill beside the tokens, by the call.
+    pub web_searches: u64,
 }
 
 impl Tokens {
@@ -168,8 +180,14 @@ impl Tokens {
         sum(&mut self.input, more.input);
         sum(&mut self.cached, more.cached);
         sum(&mut self.cache_written, more.cache_written);
+        sum(&mut self.cache_written_1h, more.cache_written_1h);
+        sum(&mut self.input_audio, more.input_audio);
+        sum(&mut self.input_image, more.input_image);
         sum(&mut self.output, more.output);
         sum(&mut self.reasoning, more.reasoning);
+        sum(&mut self.output_audio, more.output_audio);
+        sum(&mut self.output_image, more.output_image);
+        sum(&mut self.web_searches, more.web_searches);
     }
 }
 

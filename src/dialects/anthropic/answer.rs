@@ -96,8 +96,22 @@ struct Usage<'de> {
     input: Seen<'de>,
     cache_written: Seen<'de>,
     cache_read: Seen<'de>,
+    cache_creation: Loose<'de, CacheCreation<'de>>,
     output: Seen<'de>,
+    server_tools: Loose<'de, ServerTools<'de>>,
     details: Loose<'de, Details<'de>>,
+}
+
+/// Tools that the vendor ran, by the call.
+#[derive(Debug, Default)]
+struct ServerTools<'de> {
+    web_searches: Seen<'de>,
+}
+
+/// What was written to the cache, by how long it stays.
+#[derive(Debug, Default)]
+struct CacheCreation<'de> {
+    for_an_hour: Seen<'de>,
 }
 
 #[derive(Debug, Default)]
@@ -147,10 +161,32 @@ impl<'de> Fields<'de> for Usage<'de> {
             "cache_creation_input_tokens" => &mut self.cache_written,
             "cache_read_input_tokens" => &mut self.cache_read,
             "output_tokens" => &mut self.output,
+            "cache_creation" => return map.next_value_seed(Fill(&mut self.cache_creation)),
+            "server_tool_use" => return map.next_value_seed(Fill(&mut self.server_tools)),
             "output_tokens_details" => return map.next_value_seed(Fill(&mut self.details)),
             _ => return skip(map),
         };
         *field = map.next_value()?;
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for CacheCreation<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "ephemeral_1h_input_tokens" => self.for_an_hour = map.next_value()?,
+            _ => skip(map)?,
+        }
+        Ok(())
+    }
+}
+
+impl<'de> Fields<'de> for ServerTools<'de> {
+    fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+        match key {
+            "web_search_requests" => self.web_searches = map.next_value()?,
+            _ => skip(map)?,
+        }
         Ok(())
     }
 }
@@ -175,8 +211,11 @@ impl Usage<'_> {
             input: plain.saturating_add(written).saturating_add(read),
             cached: read,
             cache_written: written,
+            cache_written_1h: count(&self.cache_creation.fields.for_an_hour),
             output: count(&self.output),
             reasoning: count(&self.details.fields.thinking),
+            web_searches: count(&self.server_tools.fields.web_searches),
+            ..Tokens::default()
         }
     }
 }
@@ -276,7 +315,7 @@ mod tests {
             (answer.kind, answer.custom_id.as_deref(), answer.model.as_deref()),
             (Kind::Success, Some("a"), Some("claude"))
         );
-        let tokens = Tokens { input: 3_210, cached: 3_000, cache_written: 200, output: 7, reasoning: 0 };
+        let tokens = Tokens { input: 3_210, cached: 3_000, cache_written: 200, output: 7, ..Tokens::default() };
         assert_eq!(answer.tokens, tokens);
         let content = AnthropicAnswers.content(line.as_bytes());
         assert_eq!((content.text.as_deref(), content.finish_reason.as_deref()), (Some("Hi"), Some("end_turn")));

@@ -108,7 +108,7 @@ fn tokens(report: &Report) -> String {
     }
     let number = |number: u64| if number == 0 { String::new() } else { thousands(number) };
     let row = |usage: &ModelUsage| {
-        let Tokens { input, cached, cache_written, output, reasoning } = usage.tokens;
+        let Tokens { input, cached, cache_written, output, reasoning, .. } = usage.tokens;
         let model = usage.model.as_deref().map(code).unwrap_or_default();
         let numbers = [usage.succeeded.saturating_add(usage.failed), input, cached, cache_written, output, reasoning];
         let [answers, input, cached, written, output, reasoning] = numbers.map(number);

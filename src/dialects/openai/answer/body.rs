@@ -46,7 +46,10 @@ struct Usage<'de> {
 #[derive(Debug, Default)]
 struct Details<'de> {
     cached: Seen<'de>,
+    cache_written: Seen<'de>,
     reasoning: Seen<'de>,
+    audio: Seen<'de>,
+    image: Seen<'de>,
 }
 
 impl<'de> Fields<'de> for Body<'de> {
@@ -97,11 +100,15 @@ impl<'de> Fields<'de> for Usage<'de> {
 
 impl<'de> Fields<'de> for Details<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
-        match key {
-            "cached_tokens" => self.cached = map.next_value()?,
-            "reasoning_tokens" => self.reasoning = map.next_value()?,
-            _ => skip(map)?,
-        }
+        let field = match key {
+            "cached_tokens" => &mut self.cached,
+            "cache_write_tokens" => &mut self.cache_written,
+            "reasoning_tokens" => &mut self.reasoning,
+            "audio_tokens" => &mut self.audio,
+            "image_tokens" => &mut self.image,
+            _ => return skip(map),
+        };
+        *field = map.next_value()?;
         Ok(())
     }
 }
@@ -180,12 +187,19 @@ impl<'de> Loose<'de, Body<'de>> {
 
     fn tokens(&self) -> Tokens {
         let usage = &self.fields.usage.fields;
+        let (input, output) = (&usage.input_details.fields, &usage.output_details.fields);
         Tokens {
             input: tokens(&usage.input),
-            cached: tokens(&usage.input_details.fields.cached),
-            cache_written: 0,
+            cached: tokens(&input.cached),
+            cache_written: tokens(&input.cache_written),
+            cache_written_1h: 0,
+            input_audio: tokens(&input.audio),
+            input_image: tokens(&input.image),
             output: tokens(&usage.output),
-            reasoning: tokens(&usage.output_details.fields.reasoning),
+            reasoning: tokens(&output.reasoning),
+            output_audio: tokens(&output.audio),
+            output_image: tokens(&output.image),
+            web_searches: 0,
         }
     }
 }

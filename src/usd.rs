@@ -1,0 +1,159 @@
+//! Sums of money, exact to a picodollar.
+//!
+//! Prices are told per million tokens, such as $0.0125: per token that is 12,500 picodollars, a whole number. Sums over
+//! many rows therefore have no rounding errors, which floating point would have.
+
+use std::fmt;
+use std::iter::Sum;
+use std::ops::Add;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// So many picodollars are a dollar.
+const DOLLAR: u64 = 1_000_000_000_000;
+
+/// A sum in US dollars. It is never negative, and stops growing at 18 million dollars.
+///
+/// In JSON it is a number of dollars. For people it has two decimals, and more where those would say nothing: see
+/// [`fmt::Display`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Usd(u64);
+
+impl Usd {
+    /// Nothing.
+    pub(crate) const ZERO: Self = Self(0);
+
+    /// So many picodollars, millionths of a millionth of a dollar.
+    pub(crate) const fn picodollars(count: u64) -> Self {
+        Self(count)
+    }
+
+    /// So many dollars; none where that is no sum of money: negative, not finite, or too large.
+    pub(crate) fn dollars(dollars: f64) -> Option<Self> {
+        let count = (dollars * DOLLAR as f64).round();
+        // The comparison is false for NaN.
+        (count >= 0.0 && count < u64::MAX as f64).then_some(Self(count as u64))
+    }
+
+    /// In dollars, rounded to what a floating-point number can hold.
+    pub(crate) fn as_dollars(self) -> f64 {
+        self.0 as f64 / DOLLAR as f64
+    }
+
+    /// So many times the sum.
+    #[must_use]
+    pub(crate) const fn times(self, count: u64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+
+    /// What is left of it after `spent`: nothing, if that is more.
+    #[must_use]
+    pub(crate) const fn less(self, spent: Self) -> Self {
+        Self(self.0.saturating_sub(spent.0))
+    }
+}
+
+impl Add for Usd {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self(self.0.saturating_add(more.0))
+    }
+}
+
+impl Sum for Usd {
+    fn sum<I: Iterator<Item = Self>>(sums: I) -> Self {
+        sums.fold(Self::ZERO, Self::add)
+    }
+}
+
+/// `$12.34`, `$1,234.56`; below a dollar, two digits after the zeros: `$0.0056`.
+impl fmt::Display for Usd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ZERO {
+            return f.write_str("$0.00");
+        }
+        if self.0 >= DOLLAR / 10 {
+            let cents = self.0.saturating_add(DOLLAR / 200) / (DOLLAR / 100);
+            return write!(f, "${}.{:02}", crate::text::thousands(cents / 100), cents % 100);
+        }
+        // Two significant digits. Nothing is smaller than a picodollar, so there are at most twelve decimals.
+        let mut decimals = 12 - self.0.ilog10() as usize + 1;
+        decimals = decimals.min(12);
+        let shown = format!("{:.decimals$}", self.as_dollars());
+        write!(f, "${shown}")
+    }
+}
+
+impl Serialize for Usd {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.as_dollars())
+    }
+}
+
+impl<'de> Deserialize<'de> for Usd {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let dollars = f64::deserialize(deserializer)?;
+        Self::dollars(dollars).ok_or_else(|| serde::de::Error::custom("a sum of money is 0 or more"))
+    }
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Usd {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Usd".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "number", "minimum": 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Usd;
+
+    #[test]
+    fn people_see_cents_or_two_digits() {
+        let shown = |dollars: f64| Usd::dollars(dollars).unwrap().to_string();
+        for (dollars, text) in [
+            (0.0, "$0.00"),
+            (1e-12, "$0.000000000001"),
+            (0.000_012_34, "$0.000012"),
+            (0.005_6, "$0.0056"),
+            (0.012_5, "$0.013"),
+            (0.099_6, "$0.10"),
+            (0.124_9, "$0.12"),
+            (0.995, "$1.00"),
+            (12.345, "$12.35"),
+            (1_234_567.891, "$1,234,567.89"),
+        ] {
+            assert_eq!(shown(dollars), text);
+        }
+    }
+
+    #[test]
+    fn only_sums_of_money_are_sums_of_money() {
+        for wrong in [-0.01, f64::NAN, f64::INFINITY, 1e12] {
+            assert_eq!(Usd::dollars(wrong), None, "{wrong}");
+        }
+        assert_eq!(Usd::picodollars(u64::MAX) + Usd::picodollars(1), Usd::picodollars(u64::MAX));
+        assert_eq!(Usd::picodollars(u64::MAX).times(2), Usd::picodollars(u64::MAX));
+        assert_eq!(Usd::picodollars(1).less(Usd::picodollars(2)), Usd::ZERO);
+    }
+
+    proptest! {
+        #[test]
+        fn json_keeps_a_sum(cents in 0_u64..100_000_000_00) {
+            let sum = Usd::picodollars(cents * 10_000_000_000);
+            let back: Usd = serde_json::from_str(&serde_json::to_string(&sum).unwrap()).unwrap();
+            prop_assert_eq!(back, sum);
+        }
+    }
+}
