@@ -4,11 +4,13 @@
 //! never removed or given another meaning within a `version`.
 
 mod continued;
+mod cost;
 mod runs;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::continued::Continued;
+pub(crate) use self::cost::{Band, BudgetReport, CostReport, Estimate, ModelEstimate, Unpriced};
 pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
@@ -21,6 +23,7 @@ use crate::requests::places::Places;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::requests::{Checked, Fault};
+use crate::usd::Usd;
 
 /// The `version` written into `report.json`.
 pub(crate) const VERSION: u32 = 1;
@@ -74,6 +77,8 @@ pub struct Report {
     pub tokens: Tokens,
     /// Tokens and counts of the answers, by batch and model.
     pub usage: Vec<ModelUsage>,
+    /// What the requests cost.
+    pub cost: CostReport,
     /// Failed requests, grouped by code, status and message, most frequent first.
     pub failures: Vec<FailureGroup>,
     /// Answers that are not to be relied on, grouped by the reason, most frequent first.
@@ -250,6 +255,10 @@ pub struct ModelUsage {
     pub failed: u64,
     /// The tokens of both.
     pub tokens: Tokens,
+    /// What they cost in US dollars, each at its own tier; none where the price is not known.
+    pub usd: Option<Usd>,
+    /// What the same usage costs without a batch.
+    pub standard_usd: Option<Usd>,
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.
@@ -369,6 +378,7 @@ impl Report {
             coverage: Coverage::default(),
             tokens: Tokens::default(),
             usage: Vec::new(),
+            cost: CostReport::default(),
             failures: Vec::new(),
             suspects: Vec::new(),
             schema: None,

@@ -1,0 +1,117 @@
+//! What a run costs: before, as an estimate; after, as the usage that the answers state.
+
+use serde::{Deserialize, Serialize};
+
+use crate::usd::Usd;
+
+/// What the requests cost, at the provider's batch prices.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct CostReport {
+    /// The day on which the prices were checked, as `2026-11-20`; empty where no price was looked up.
+    pub prices_date: String,
+    /// Where the prices are from.
+    pub prices_source: String,
+    /// What was expected before anything was sent.
+    pub estimate: Option<Estimate>,
+    /// What the answers cost; none where no price is known, or nothing was collected.
+    pub usd: Option<Usd>,
+    /// What the same usage costs without a batch.
+    pub standard_usd: Option<Usd>,
+    /// Answers that are in neither sum, since the price of their model is not known.
+    pub unpriced: Vec<Unpriced>,
+    /// What is billed beside the tokens and is in neither sum, a sentence each.
+    pub not_included: Vec<String>,
+    /// What the provider says that the batches cost, where it says so.
+    pub provider_usd: Option<Usd>,
+    /// What the run was allowed to spend; none where there was no limit.
+    pub budget: Option<BudgetReport>,
+}
+
+/// What the requests will cost, as far as they tell.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Estimate {
+    /// Requests that were to be sent.
+    pub requests: u64,
+    /// Of these, how many were read to count tokens.
+    pub sampled: u64,
+    /// Input tokens.
+    pub input_tokens: Band<u64>,
+    /// Output tokens at most, by the caps in the requests that have one.
+    pub output_cap_tokens: u64,
+    /// Requests without such a cap: there is no ceiling.
+    pub uncapped: u64,
+    /// Output tokens that an answer is likely to have, on average.
+    pub likely_output_tokens: u64,
+    /// Where that number comes from.
+    pub likely_because: String,
+    /// How tokens were counted, and how far that may be off.
+    pub basis: String,
+    /// The input alone, without any output: it costs no less.
+    pub floor_usd: Option<Band<Usd>>,
+    /// The input, and answers of the likely length.
+    pub likely_usd: Option<Band<Usd>>,
+    /// The input, and answers that are as long as the caps allow; none where a request has no cap.
+    pub ceiling_usd: Option<Band<Usd>>,
+    /// Models whose batch price is not known: then there are no sums.
+    pub unpriced_models: Vec<String>,
+    /// Input tokens by model as they were counted, before any calibration.
+    pub models: Vec<ModelEstimate>,
+}
+
+/// A number with its error band.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Band<T> {
+    /// The lower end.
+    pub low: T,
+    /// The most likely.
+    pub likely: T,
+    /// The upper end.
+    pub high: T,
+}
+
+/// What was counted for the requests of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct ModelEstimate {
+    /// The model that the requests name.
+    pub model: Option<String>,
+    /// Requests.
+    pub requests: u64,
+    /// Their input tokens, as counted: the next run compares them with what this one used.
+    pub input_tokens: u64,
+}
+
+/// Answers without a price.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct Unpriced {
+    /// The model, as the answers name it; none where they do not.
+    pub model: Option<String>,
+    /// How many.
+    pub answers: u64,
+}
+
+/// What a run was allowed to spend, and what it did.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct BudgetReport {
+    /// The input `max-cost`.
+    pub max_cost_usd: Option<Usd>,
+    /// The input `max-tokens`.
+    pub max_tokens: Option<u64>,
+    /// The input `max-total-requests`.
+    pub max_total_requests: Option<u64>,
+    /// Requests that were not sent because of it.
+    pub not_sent: u64,
+    /// What these would cost; none where no price is known.
+    pub not_sent_usd: Option<Usd>,
+}
