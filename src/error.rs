@@ -94,6 +94,8 @@ pub enum Kind {
     Usual,
     /// The provider takes smaller batches than this one.
     TooLarge,
+    /// It would cost more than the user allows.
+    OverBudget,
 }
 
 /// What stopped the run.

@@ -131,6 +131,13 @@ pub(crate) enum Event {
         /// The model they name.
         model: Option<String>,
     },
+    /// What the requests will cost, a sentence.
+    Estimated(String),
+    /// A batch does not fit into the budget beside those under way, and waits for their end.
+    AwaitingBudget {
+        /// Requests in it.
+        requests: u64,
+    },
     /// The provider takes smaller batches than this one: its halves are sent instead.
     Halved {
         /// Requests in it.
@@ -310,6 +317,10 @@ impl Event {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();
                 let endpoint = if endpoint.is_empty() { endpoint.clone() } else { format!(" for {endpoint}") };
                 format!("Checked {}{endpoint}{model}, {}", requests_count(*requests), size(*bytes))
+            }
+            Self::Estimated(sentence) => sentence.clone(),
+            Self::AwaitingBudget { requests } => {
+                format!("A batch of {} waits until those under way show what they cost", requests_count(*requests))
             }
             Self::Uploading { .. } => return None,
             Self::Uploaded { file_id, bytes, took } => {

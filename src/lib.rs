@@ -39,6 +39,7 @@ mod gate;
 mod schemas;
 mod own_files;
 mod guard;
+mod budget;
 // What happens, and who hears of it.
 mod emitter;
 mod log_lines;

@@ -34,6 +34,7 @@ pub(crate) use self::room::Room;
 use self::submit::{Submission, Submitter};
 use crate::api::Api;
 use crate::attachment::Owner;
+use crate::budget::Claim;
 use crate::clock::Clock;
 use crate::dialects::{Batch, FoundBy, Intake};
 use crate::events::Event;
@@ -130,6 +131,7 @@ impl Driver<'_> {
             self.phases.begin(Phase::Attach);
             Box::pin(submitter.attach(work)).await?;
         }
+        self.claim(work, progress).await?;
         if progress.borrow().batch().is_none() {
             let takes_files = matches!(self.api.vendor().dialect.intake(), Intake::File(_));
             if takes_files && progress.borrow().file_id().is_none() {
@@ -143,6 +145,17 @@ impl Driver<'_> {
             Box::pin(self.guard.guard(submitter.yield_to_older(work))).await??;
         }
         Ok(())
+    }
+
+    /// Counts the batch that there is, or reserves what one may cost before it is created.
+    async fn claim(&self, work: &Submission<'_>, progress: &RefCell<Progress>) -> Result<(), Stop> {
+        let Some(Claim { budget, needs }) = work.claim else { return Ok(()) };
+        if progress.borrow().batch().is_some() {
+            budget.count(&work.key, needs);
+            return Ok(());
+        }
+        let waits = || self.guard.events.emit(Event::AwaitingBudget { requests: needs.requests });
+        Ok(self.guard.guard(budget.reserve(&work.key, needs, waits)).await??)
     }
 
     /// Whether another batch may be made at this moment that ours has to yield to. What an

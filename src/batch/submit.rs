@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::Room;
 use super::progress::Progress;
 use crate::api::Api;
+use crate::budget::Claim;
 use crate::dialects::UploadForm;
 use crate::events::Event;
 use crate::guard::{Guard, Stop};
@@ -58,6 +59,8 @@ pub(crate) struct Submission<'a> {
     pub left: State,
     /// The batches that the journal names, of this work and of others.
     pub known: Vec<String>,
+    /// What it may take of the run's budget; none where there is no limit.
+    pub claim: Option<Claim<'a>>,
 }
 
 /// What a submission works with.

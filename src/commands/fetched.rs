@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::batch::download::Copy;
 use crate::batch::promise::{Account, FileState, Files, Finding};
 use crate::dialects::{AnswerPart, AnswerSource, Batch, Counts, Dialect};
-use crate::results::{AnswersFile, Held};
+use crate::results::{Absent, AnswersFile, Held};
 
 /// A batch that lacks answers, and was not looked at again yet.
 pub(super) const UNCONFIRMED: &str = "it lacks answers";
@@ -20,6 +20,8 @@ pub(super) struct Answers {
     pub(super) all: Vec<Fetched>,
     /// What an earlier run left.
     kept: Option<AnswersFile>,
+    /// The requests that the run's limits kept from being sent, in order.
+    pub(super) not_sent: Vec<Range<u32>>,
     /// What is left of the time for doubtful files.
     pub(super) allowance: Duration,
 }
@@ -58,7 +60,7 @@ pub(super) enum Look {
 impl Answers {
     /// None yet. So long may be spent on files that are late, short or broken.
     pub(super) fn with_allowance(allowance: Duration) -> Self {
-        Self { all: Vec::new(), kept: None, allowance }
+        Self { all: Vec::new(), kept: None, not_sent: Vec::new(), allowance }
     }
 
     /// The same, beside what an earlier run left.
@@ -97,8 +99,13 @@ impl Answers {
         Ok(files)
     }
 
+    /// The requests of which it is known why they have no answer.
+    pub(super) fn absent(&self) -> Absent {
+        Absent { gone: self.gone(), not_sent: self.not_sent.clone() }
+    }
+
     /// The requests whose answers are gone, in order.
-    pub(super) fn gone(&self) -> Vec<Range<u32>> {
+    fn gone(&self) -> Vec<Range<u32>> {
         let is_gone = |fetched: &&Fetched| matches!(fetched.finding, Finding::Settled { files: Files::Gone, .. });
         let mut rows: Vec<Range<u32>> =
             self.all.iter().filter(is_gone).flat_map(|fetched| fetched.rows.clone()).collect();

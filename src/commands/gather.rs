@@ -31,7 +31,7 @@ use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::sinks::{self, Output, Shown};
-use crate::results::{self, Absence, AnswersFile, Held, OwnIds, Policy, Requests, Results};
+use crate::results::{self, Absence, Absent, AnswersFile, Held, OwnIds, Policy, Requests, Results};
 use crate::schemas::Expected;
 use crate::text::counted;
 use crate::values::{AnswerFiles, RetryOn};
@@ -219,9 +219,9 @@ impl Gatherer<'_> {
     /// turn out to be gone are written anew, as what they are.
     async fn settle(&self, answers: &mut Answers, order: &Arc<Order>) -> Result<Results, Stop> {
         loop {
-            let gone = answers.gone();
+            let absent = answers.absent();
             let files = self.files(answers)?;
-            let results = self.reconcile(files, gone.clone(), Arc::clone(order), self.making()).await?;
+            let results = self.reconcile(files, absent.clone(), Arc::clone(order), self.making()).await?;
             let nothing = Held::default();
             for (index, fetched) in answers.all.iter_mut().enumerate() {
                 if let Finding::Doubtful(_) = fetched.finding {
@@ -230,7 +230,7 @@ impl Gatherer<'_> {
                     fetched.names_any = held.requests > 0;
                 }
             }
-            if answers.gone() == gone {
+            if answers.absent() == absent {
                 return Ok(results);
             }
         }
@@ -301,7 +301,7 @@ impl Gatherer<'_> {
     pub(super) async fn reconcile(
         &self,
         answers: Vec<AnswersFile>,
-        gone: Vec<Range<u32>>,
+        absent: Absent,
         order: Arc<Order>,
         making: Making,
     ) -> Result<Results, Stop> {
@@ -317,7 +317,7 @@ impl Gatherer<'_> {
             let mut sinks = sinks::all(making.answer_files, open)?;
             sinks.extend(sinks::shown(making.shown));
             let (expected, gate) = (Some(&*expected), making.gate.as_ref());
-            let policy = Policy { reader, retry_on: &retry_on, gone: &gone, expected, gate };
+            let policy = Policy { reader, retry_on: &retry_on, absent: &absent, expected, gate };
             let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;
             let mut results = match order.as_ref() {
                 Order::Requests { source, ids, total, is_structured } => {
@@ -325,8 +325,8 @@ impl Gatherer<'_> {
                     results::reconcile(requests, &answers, &policy, sinks)
                 }
                 Order::Answers { total } => {
-                    let absence = if gone.is_empty() { Absence::Missing } else { Absence::Gone };
-                    let policy = Policy { retry_on: &RetryOn::default(), gone: &[], ..policy };
+                    let absence = if absent.gone.is_empty() { Absence::Missing } else { Absence::Gone };
+                    let policy = Policy { retry_on: &RetryOn::default(), absent: &Absent::default(), ..policy };
                     results::keep_order(*total, &answers, &policy, absence, sinks)
                 }
             }?;

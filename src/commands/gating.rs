@@ -59,7 +59,7 @@ async fn verdicts(
     let dir = if written.is_some() { gatherer.output_dir.to_owned() } else { gatherer.dir() };
     if written.is_none() {
         let making = Making { dir: dir.clone(), answer_files: AnswerFiles::Alone, shown: Shown::default(), gate: None };
-        gatherer.reconcile(gatherer.files(answers)?, answers.gone(), Arc::clone(order), making).await?;
+        gatherer.reconcile(gatherer.files(answers)?, answers.absent(), Arc::clone(order), making).await?;
     }
     let traces = gatherer.api.traces();
     let unset = gatherer.env.private(|value| traces.are_in(value));
@@ -89,7 +89,7 @@ async fn reject(
 ) -> Result<Results, Stop> {
     let making = Making { gate: Some(verdicts), ..gatherer.making() };
     let files = gatherer.files(answers)?;
-    let mut results = gatherer.reconcile(files, answers.gone(), Arc::clone(order), making).await?;
+    let mut results = gatherer.reconcile(files, answers.absent(), Arc::clone(order), making).await?;
     recording::conceal(gatherer.api, &mut results);
     Ok(results)
 }

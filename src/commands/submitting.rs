@@ -109,6 +109,7 @@ impl Submitting<'_> {
                 OnExit::Cancel | OnExit::Detach => OnKill::Leave,
             },
             reuse: self.plan.reuse,
+            claim: None,
         }
     }
 }

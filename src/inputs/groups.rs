@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::{Unchecked, unchecked};
 use crate::dialects;
+use crate::usd::Usd;
 use crate::values::OnExit;
 use crate::values::Reuse;
-use crate::values::{self, Field, MaxFailed, OnlyFailed, Pair, RetryWord, SchemaMode, Verbosity};
+use crate::values::{self, BudgetMode, Field, MaxFailed, OnlyFailed, Pair, RetryWord, SchemaMode, Verbosity};
 
 /// The heading of arguments that are not flags: clap lists them first, as `Arguments`.
 const NO_HEADING: Option<&str> = None;
@@ -187,6 +188,33 @@ pub struct Judging {
     /// A shell command that reads `answers.jsonl` on standard input and prints `{"custom_id","message"}` on a line for each row that it fails. It has the job's rights.
     #[arg(long, value_name = "COMMAND")]
     pub gate: Option<String>,
+}
+
+/// What a run may spend.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Money")]
+pub struct Money {
+    /// What the batches of the run may cost in US dollars, such as `12.50`; a batch that could exceed it is not sent [default: any amount].
+    #[arg(long, value_name = "DOLLARS", value_parser = values::dollars)]
+    pub max_cost: Option<Usd>,
+    /// How `max-cost` and `max-tokens` treat requests that do not cap their output: likely (their likely output counts) or strict (they are refused) [default: likely].
+    #[arg(long, value_name = "WHAT", hide_possible_values = true)]
+    pub budget: Option<BudgetMode>,
+    /// How many input and output tokens the batches of the run may use; a batch that could exceed it is not sent [default: any number].
+    #[arg(long, value_name = "COUNT")]
+    pub max_tokens: Option<u64>,
+    /// How many requests the run may send, retries included; a batch that would exceed it is not sent [default: any number].
+    #[arg(long, value_name = "COUNT")]
+    pub max_total_requests: Option<u64>,
+}
+
+/// Where prices come from.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Money")]
+pub struct Pricing {
+    /// A JSON file of prices, which replace the built-in ones of the same models.
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
 }
 
 /// Where results and reports go.

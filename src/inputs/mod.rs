@@ -22,8 +22,8 @@ mod typed;
 
 pub(crate) use self::examples::UNBROKEN;
 pub use self::groups::{
-    Collecting, Connection, Judging, Looks, Making, Printing, Reporting, Showing, Simulation, Submitting, Waiting,
-    Work, is_input,
+    Collecting, Connection, Judging, Looks, Making, Money, Pricing, Printing, Reporting, Showing, Simulation,
+    Submitting, Waiting, Work, is_input,
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 pub use self::rendering::{Report, ReportFormat};
@@ -150,6 +150,12 @@ pub struct Run {
     /// What is expected of the answers.
     #[command(flatten)]
     pub judging: Judging,
+    /// What it may spend.
+    #[command(flatten)]
+    pub money: Money,
+    /// Where prices come from.
+    #[command(flatten)]
+    pub pricing: Pricing,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -185,6 +191,12 @@ pub struct Submit {
     /// Waiting, which is short.
     #[command(flatten)]
     pub submitting: Submitting,
+    /// What it may spend.
+    #[command(flatten)]
+    pub money: Money,
+    /// Where prices come from.
+    #[command(flatten)]
+    pub pricing: Pricing,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -217,6 +229,9 @@ pub struct Collect {
     /// What is expected of the answers.
     #[command(flatten)]
     pub judging: Judging,
+    /// Where prices come from.
+    #[command(flatten)]
+    pub pricing: Pricing,
     /// Reporting.
     #[command(flatten)]
     pub reporting: Reporting,
@@ -243,6 +258,9 @@ pub struct Check {
     /// The headers that the run will have, as `Name: value`; some change what a request may hold, as `anthropic-version`.
     #[arg(long, value_name = "NAME: VALUE", help_heading = "Connection", value_parser = unchecked)]
     pub headers: Vec<Unchecked>,
+    /// Where prices come from.
+    #[command(flatten)]
+    pub pricing: Pricing,
     /// The CI system to report to: auto, github or terminal [default: auto].
     #[arg(long, value_name = "NAME", help_heading = "Reporting", hide_possible_values = true)]
     pub ci: Option<values::Ci>,

@@ -65,7 +65,6 @@ pub struct Estimate {
 /// A number with its error band.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default)]
 pub struct Band<T> {
     /// The lower end.
     pub low: T,

@@ -3,7 +3,7 @@
 //! Vendors use similar words in their codes, so the words are not a dialect's.
 
 use super::row::{Failed, Retry};
-use super::unanswered::{Absence, GONE, MISSING};
+use super::unanswered::{Absence, GONE, MISSING, NOT_SENT};
 use crate::dialects::Ran;
 use crate::report::Prospect;
 
@@ -36,6 +36,7 @@ pub(super) fn of(failed: &Failed) -> (Prospect, &'static str) {
     match failed.code.as_str() {
         MISSING => return Absence::Missing.advice(),
         GONE => return Absence::Gone.advice(),
+        NOT_SENT => return Absence::NotSent.advice(),
         "batch_expired" => return (Prospect::MayPass, "The provider ran out of time for these; send them again."),
         "schema_violation" => {
             return (Prospect::PaidAgain, "The answer is not what the schema says; correct the schema or the prompt.");
@@ -71,7 +72,7 @@ fn by_status(status: Option<u16>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failed, GONE, MISSING, Prospect, Ran, Retry, of};
+    use super::{Failed, GONE, MISSING, NOT_SENT, Prospect, Ran, Retry, of};
 
     fn failed(code: &str, status: Option<u16>, retry: Retry) -> Failed {
         let (custom_id, message) = ("a".to_owned(), String::new());
@@ -83,6 +84,7 @@ mod tests {
         for (code, status, retry, prospect, word) in [
             (MISSING, None, Retry::Worth, Prospect::MayPass, "No answer"),
             (GONE, None, Retry::Not, Prospect::PaidAgain, "deleted"),
+            (NOT_SENT, None, Retry::Not, Prospect::MayPass, "raise them"),
             ("batch_cancelled", None, Retry::Not, Prospect::MayPass, "cancelled"),
             ("rate_limit_exceeded", Some(429), Retry::Worth, Prospect::MayPass, "may pass"),
             ("insufficient_quota", Some(429), Retry::Not, Prospect::FailsAgain, "credit"),

@@ -44,6 +44,7 @@ pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::secret_watch::Watch;
 pub(crate) use self::similar::folded;
 pub(crate) use self::unanswered::Absence;
+pub(crate) use self::unanswered::Absent;
 pub(crate) use self::unanswered::Policy;
 pub(crate) use self::without_requests::keep_order;
 
@@ -147,7 +148,7 @@ impl Results {
 
 /// Whether this is the code of requests that got no answer.
 pub(crate) fn is_missing(code: &str) -> bool {
-    code == unanswered::MISSING
+    [unanswered::MISSING, unanswered::NOT_SENT].contains(&code)
 }
 
 /// The error of a file of answers that cannot be read.

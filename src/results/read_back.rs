@@ -6,7 +6,7 @@ use super::reconcile::{answer, is_blank, place};
 use super::reread::Line;
 use super::row::{Failed, Outcome, Retry, Row};
 use super::sinks::Sink;
-use super::unanswered::{GONE, MISSING};
+use super::unanswered::{GONE, MISSING, NOT_SENT};
 use super::{AnswersFile, Results, unreadable};
 use crate::dialects::{Kind, Ran, ReadAnswers};
 use crate::error::Error;
@@ -40,8 +40,8 @@ pub(crate) fn read_back(
             let failure = reader.failure(&answer, &line.value()?);
             let custom_id = answer.custom_id.take().unwrap_or_default().into_owned();
             let (code, status, message) = (failure.code, failure.status, failure.message);
-            let is_ours = [MISSING, GONE].contains(&code.as_str());
-            let is_missing = code == MISSING;
+            let is_missing = [MISSING, NOT_SENT].contains(&code.as_str());
+            let is_ours = is_missing || code == GONE;
             let failed = Failed { custom_id, code, status, message, like: None, retry: Retry::Not, ran: Ran::Yes };
             let outcome = if is_missing { Outcome::Missing(failed) } else { Outcome::Failed(failed) };
             match held.filter(|_| is_ours) {

@@ -21,6 +21,21 @@ pub(super) const MISSING: &str = "batchstep_missing";
 /// The code of a request whose answer no longer exists.
 pub(super) const GONE: &str = "answers_gone";
 
+/// The code of a request that the run's own limits kept from being sent.
+pub(super) const NOT_SENT: &str = "batchstep_not_sent";
+
+/// Requests without a line for a reason that is known, as ranges of indices in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Absent {
+    /// Those whose answers no longer exist at the provider.
+    pub(crate) gone: Vec<Range<u32>>,
+    /// Those that were not sent.
+    pub(crate) not_sent: Vec<Range<u32>>,
+}
+
+/// None of them.
+static NOBODY: Absent = Absent { gone: Vec::new(), not_sent: Vec::new() };
+
 /// How answers are read, and requests without a good one are treated.
 #[derive(Clone, Copy)]
 pub(crate) struct Policy<'a> {
@@ -28,8 +43,8 @@ pub(crate) struct Policy<'a> {
     pub reader: &'a dyn ReadAnswers,
     /// Which failures are retried in addition to the default ones.
     pub retry_on: &'a RetryOn,
-    /// The requests, as ranges of indices in order, whose answers no longer exist at the provider.
-    pub gone: &'a [Range<u32>],
+    /// The requests of which it is known why they have no line.
+    pub absent: &'a Absent,
     /// What is expected of the answers' texts.
     pub expected: Option<&'a Expected>,
     /// The answers that the gate fails.
@@ -39,7 +54,7 @@ pub(crate) struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// The default, with which nothing of the answers is judged.
     pub(crate) fn usual(reader: &'a dyn ReadAnswers, retry_on: &'a RetryOn) -> Self {
-        Self { reader, retry_on, gone: &[], expected: None, gate: None }
+        Self { reader, retry_on, absent: &NOBODY, expected: None, gate: None }
     }
 }
 
@@ -50,6 +65,8 @@ pub(crate) enum Absence {
     Missing,
     /// It had one, in a file that no longer exists.
     Gone,
+    /// It was not asked: the run's limits did not allow it.
+    NotSent,
 }
 
 impl Absence {
@@ -57,6 +74,7 @@ impl Absence {
         match self {
             Self::Missing => MISSING,
             Self::Gone => GONE,
+            Self::NotSent => NOT_SENT,
         }
     }
 
@@ -64,6 +82,7 @@ impl Absence {
         match self {
             Self::Missing => "The provider gave no answer to this request.",
             Self::Gone => "The file that held the answer no longer exists at the provider.",
+            Self::NotSent => "This request was not sent: the limits of the run did not allow it.",
         }
     }
 }
@@ -76,6 +95,7 @@ impl Absence {
             Self::Gone => {
                 (Prospect::PaidAgain, "These answers were paid for and are deleted; new ones are paid for as well.")
             }
+            Self::NotSent => (Prospect::MayPass, "The limits of the run kept these back; raise them and send these."),
         }
     }
 }
@@ -83,9 +103,15 @@ impl Absence {
 impl Policy<'_> {
     /// Why the request at `index` has no line.
     pub(super) fn absence(&self, index: u32) -> Absence {
-        let at = self.gone.partition_point(|range| range.end <= index);
-        let is_gone = self.gone.get(at).is_some_and(|range| range.contains(&index));
-        if is_gone { Absence::Gone } else { Absence::Missing }
+        let is_in = |ranges: &[Range<u32>]| {
+            let at = ranges.partition_point(|range| range.end <= index);
+            ranges.get(at).is_some_and(|range| range.contains(&index))
+        };
+        match self.absent {
+            Absent { gone, .. } if is_in(gone) => Absence::Gone,
+            Absent { not_sent, .. } if is_in(not_sent) => Absence::NotSent,
+            _ => Absence::Missing,
+        }
     }
 
     /// What became of a request without a line.
@@ -97,6 +123,8 @@ impl Policy<'_> {
         };
         match absence {
             Absence::Missing => Outcome::Missing(failed(Ran::Never, Retry::Worth)),
+            // The run refuses it again.
+            Absence::NotSent => Outcome::Missing(failed(Ran::Never, Retry::Not)),
             // It was paid for: nobody pays again without asking for it.
             Absence::Gone if covers_gone => Outcome::Failed(failed(Ran::Yes, Retry::Worth)),
             Absence::Gone => Outcome::Failed(failed(Ran::Yes, Retry::Not)),
@@ -202,6 +230,7 @@ mod tests {
         for (retry_on, absence, expected) in [
             (&default, Absence::Missing, Retry::Worth),
             (&default, Absence::Gone, Retry::Not),
+            (&default, Absence::NotSent, Retry::Not),
             (&gone, Absence::Gone, Retry::Worth),
         ] {
             let policy = Policy::usual(dialect.answers(), retry_on);

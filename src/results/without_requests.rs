@@ -45,7 +45,7 @@ pub(crate) fn keep_order(
     found.counts.total = answered + missing;
     match absence {
         Absence::Gone => found.counts.failed += missing,
-        Absence::Missing => {
+        Absence::Missing | Absence::NotSent => {
             found.counts.missing = missing;
             found.never_ran += missing;
         }

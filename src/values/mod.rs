@@ -1,6 +1,7 @@
 //! The values that inputs hold: each a newtype that checks itself when parsed,
 //! so that later stages never meet a wrong one.
 
+mod money;
 mod only_failed;
 mod retry_on;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::money::{BudgetMode, dollars};
 pub(crate) use self::only_failed::OnlyFailed;
 pub(crate) use self::retry_on::{RetryOn, RetryWord};
 use crate::opaque::{LONGEST_ID, is_id};

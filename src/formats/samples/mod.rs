@@ -109,7 +109,9 @@ pub(crate) fn succeeded() -> Report {
             succeeded: 1200,
             failed: 0,
             tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640, ..Tokens::default() },
+            ..ModelUsage::default()
         }],
+        cost: crate::report::CostReport::default(),
         failures: Vec::new(),
         samples: Vec::new(),
         suspects: Vec::new(),

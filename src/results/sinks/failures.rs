@@ -11,12 +11,12 @@ use super::{Row, Sink};
 use crate::error::Error;
 use crate::report::{Example, FailureGroup};
 
+use crate::results::is_missing;
 use crate::results::row::Failed;
 use crate::results::similar::folded;
-use crate::results::unanswered::MISSING;
 use crate::results::{Results, advice};
 
-/// How many groups are shown at most, beside [`OTHER`] and [`MISSING`].
+/// How many groups are shown at most, beside [`OTHER`] and requests without an answer.
 const GROUPS: usize = 50;
 
 /// How many groups are counted apart, so that the most frequent ones are found wherever
@@ -72,7 +72,7 @@ impl Failures {
                 examples: Vec::new(),
             }
         };
-        let is_full = self.groups.len() >= APART && !self.groups.contains_key(&key) && code != MISSING;
+        let is_full = self.groups.len() >= APART && !self.groups.contains_key(&key) && !is_missing(code);
         let group = if is_full {
             self.other.get_or_insert_with(|| first(OTHER, None))
         } else {
@@ -91,7 +91,7 @@ impl Failures {
     fn sorted(self) -> Vec<FailureGroup> {
         let Self { groups, mut other } = self;
         let (missing, mut groups): (Vec<FailureGroup>, Vec<FailureGroup>) =
-            groups.into_values().partition(|group| group.code == MISSING);
+            groups.into_values().partition(|group| is_missing(&group.code));
         groups.sort_by_key(|group| Reverse(group.count));
         for late in groups.split_off(groups.len().min(GROUPS)) {
             let other = other.get_or_insert_with(|| FailureGroup {
@@ -116,9 +116,10 @@ impl Failures {
 
 #[cfg(test)]
 mod tests {
-    use super::{APART, Failed, Failures, GROUPS, MISSING};
+    use super::{APART, Failed, Failures, GROUPS};
     use crate::dialects::Ran;
     use crate::results::row::Retry;
+    use crate::results::unanswered::MISSING;
 
     fn add(failures: &mut Failures, code: &str, status: Option<u16>, message: &str, custom_id: &str) {
         let [code, message, custom_id] = [code, message, custom_id].map(str::to_owned);

@@ -54,10 +54,10 @@ impl Sink for Tally {
                 self.counts.failed += 1;
                 self.failed(row, failed)?;
             }
-            Outcome::Missing(_) => {
+            Outcome::Missing(failed) => {
                 self.counts.missing += 1;
                 self.never_ran += 1;
-                self.missing.push(row.index);
+                self.missing.extend((failed.retry == Retry::Worth).then_some(row.index));
             }
         }
         Ok(())

@@ -1,0 +1,403 @@
+//! What a run may spend: nothing is created that could exceed it.
+//!
+//! Before a batch is created, what it may cost at most is reserved. A batch that is over takes what it did cost
+//! instead, which frees the rest. So a batch that does not fit beside those under way waits for them, and is refused
+//! once nothing is under way that could make room. Batches that a run attaches to count like those that it creates,
+//! and are never refused: they are paid for anyway.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, Exit, Kind};
+use crate::text::{requests_count, thousands};
+use crate::usd::Usd;
+
+/// What a run may spend in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The input `max-cost`.
+    pub(crate) cost: Option<Usd>,
+    /// The input `max-tokens`: input and output together.
+    pub(crate) tokens: Option<u64>,
+    /// The input `max-total-requests`.
+    pub(crate) requests: Option<u64>,
+}
+
+/// What a batch costs, or may cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sum {
+    /// In money; zero where no price is known, which no run with `max-cost` has.
+    pub(crate) cost: Usd,
+    /// Input and output tokens.
+    pub(crate) tokens: u64,
+    /// Requests.
+    pub(crate) requests: u64,
+}
+
+/// Whether a batch under way may cost less in the end than was reserved for it, as this run will know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settling {
+    /// It waits for its batches.
+    AsTheyEnd,
+    /// It leaves them to another command.
+    Never,
+}
+
+/// The account of a run.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limits: Limits,
+    settling: Settling,
+    /// The batches, by the keys of their work.
+    batches: RefCell<BTreeMap<String, Entry>>,
+    /// Wakes those that wait whenever a batch is settled.
+    changed: Notify,
+}
+
+/// What is known of a batch's cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entry {
+    /// It is under way, and may cost so much.
+    Reserved(Sum),
+    /// It has cost so much.
+    Spent(Sum),
+    /// It was not created, and would have needed so much.
+    Refused(Sum),
+}
+
+/// What becomes of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decision {
+    Granted,
+    /// It does not fit now, and may once others are over.
+    Wait,
+    Refused,
+}
+
+/// What a batch may take of the budget.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim<'a> {
+    /// The account.
+    pub(crate) budget: &'a Budget,
+    /// What it may need at most.
+    pub(crate) needs: Sum,
+}
+
+/// What was not sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NotSent {
+    /// Batches.
+    pub(crate) batches: u64,
+    /// What they may need at most.
+    pub(crate) needs: Sum,
+    /// What the other batches have cost, or may cost.
+    pub(crate) spent: Sum,
+}
+
+impl Limits {
+    /// Whether there is any.
+    pub(crate) fn are_set(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// The first limit that a sum exceeds.
+    fn exceeded(&self, sum: Sum) -> Option<Limit> {
+        let cost = self.cost.filter(|limit| sum.cost > *limit).map(Limit::Cost);
+        let tokens = || self.tokens.filter(|limit| sum.tokens > *limit).map(Limit::Tokens);
+        let requests = || self.requests.filter(|limit| sum.requests > *limit).map(Limit::Requests);
+        cost.or_else(tokens).or_else(requests)
+    }
+}
+
+/// A limit, with its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Cost(Usd),
+    Tokens(u64),
+    Requests(u64),
+}
+
+impl Limit {
+    /// The part of a sum that it limits, for people.
+    fn of(self, sum: Sum) -> String {
+        match self {
+            Self::Cost(_) => sum.cost.to_string(),
+            Self::Tokens(_) => format!("{} tokens", thousands(sum.tokens)),
+            Self::Requests(_) => requests_count(sum.requests),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cost(limit) => write!(f, "`max-cost` is {limit}"),
+            Self::Tokens(limit) => write!(f, "`max-tokens` is {}", thousands(*limit)),
+            Self::Requests(limit) => write!(f, "`max-total-requests` is {}", thousands(*limit)),
+        }
+    }
+}
+
+impl Sum {
+    /// Both together.
+    pub(crate) fn and(self, more: Self) -> Self {
+        Self {
+            cost: self.cost + more.cost,
+            tokens: self.tokens.saturating_add(more.tokens),
+            requests: self.requests.saturating_add(more.requests),
+        }
+    }
+}
+
+impl Budget {
+    /// With nothing spent.
+    pub(crate) fn new(limits: Limits, settling: Settling) -> Self {
+        Self { limits, settling, batches: RefCell::default(), changed: Notify::new() }
+    }
+
+    /// Reserves what a batch may cost at most, once it fits. It may wait until others are over; `waits` is called
+    /// once before that.
+    ///
+    /// # Errors
+    /// It does not fit, and nothing under way can make room: exit 4.
+    pub(crate) async fn reserve(&self, key: &str, needs: Sum, waits: impl FnOnce()) -> Result<(), Error> {
+        let mut waits = Some(waits);
+        loop {
+            // Before the decision, so that no settling is missed.
+            let changed = self.changed.notified();
+            match self.decide(key, needs) {
+                Decision::Granted => return Ok(()),
+                Decision::Refused => return Err(self.refusal(key, needs)),
+                Decision::Wait => {
+                    waits.take().into_iter().for_each(|waits| waits());
+                    changed.await;
+                }
+            }
+        }
+    }
+
+    /// Counts a batch that exists already: it is under way, whether it fits or not.
+    pub(crate) fn count(&self, key: &str, needs: Sum) {
+        self.batches.borrow_mut().entry(key.to_owned()).or_insert(Entry::Reserved(needs));
+    }
+
+    /// Replaces what was reserved for a batch by what it did cost.
+    pub(crate) fn settle(&self, key: &str, spent: Sum) {
+        self.batches.borrow_mut().insert(key.to_owned(), Entry::Spent(spent));
+        self.changed.notify_waiters();
+    }
+
+    /// Frees what was reserved for a batch that was not created, or of which nothing ran.
+    pub(crate) fn release(&self, key: &str) {
+        self.batches.borrow_mut().retain(|other, entry| other != key || matches!(entry, Entry::Refused(_)));
+        self.changed.notify_waiters();
+    }
+
+    /// What was not sent, if anything was not.
+    pub(crate) fn not_sent(&self) -> Option<NotSent> {
+        let batches = self.batches.borrow();
+        let refused =
+            batches.values().filter_map(|entry| if let Entry::Refused(sum) = entry { Some(*sum) } else { None });
+        let not_sent = refused.fold(NotSent::default(), |all, needs| NotSent {
+            batches: all.batches + 1,
+            needs: all.needs.and(needs),
+            spent: all.spent,
+        });
+        (not_sent.batches > 0).then(|| NotSent { spent: self.committed(None), ..not_sent })
+    }
+
+    /// What the batches have cost, and may still cost; without the one that is named.
+    fn committed(&self, without: Option<&str>) -> Sum {
+        let batches = self.batches.borrow();
+        let others = batches.iter().filter(|(key, _)| without != Some(key.as_str()));
+        others.fold(Sum::default(), |sum, (_, entry)| match entry {
+            Entry::Reserved(more) | Entry::Spent(more) => sum.and(*more),
+            Entry::Refused(_) => sum,
+        })
+    }
+
+    /// What is spent for good; without the one that is named.
+    fn spent(&self, without: &str) -> Sum {
+        let batches = self.batches.borrow();
+        let others = batches.iter().filter(|(key, _)| *key != without);
+        others.fold(Sum::default(), |sum, (_, entry)| if let Entry::Spent(more) = entry { sum.and(*more) } else { sum })
+    }
+
+    fn decide(&self, key: &str, needs: Sum) -> Decision {
+        let fits = |beside: Sum| self.limits.exceeded(beside.and(needs)).is_none();
+        let (decision, entry) = if fits(self.committed(Some(key))) {
+            (Decision::Granted, Entry::Reserved(needs))
+        } else if self.settling == Settling::AsTheyEnd && self.is_any_under_way(key) && fits(self.spent(key)) {
+            return Decision::Wait;
+        } else {
+            (Decision::Refused, Entry::Refused(needs))
+        };
+        self.batches.borrow_mut().insert(key.to_owned(), entry);
+        decision
+    }
+
+    fn is_any_under_way(&self, without: &str) -> bool {
+        self.batches.borrow().iter().any(|(key, entry)| key != without && matches!(entry, Entry::Reserved(_)))
+    }
+
+    fn refusal(&self, key: &str, needs: Sum) -> Error {
+        let committed = self.committed(Some(key));
+        let Some(limit) = self.limits.exceeded(committed.and(needs)) else {
+            return Error::internal("The budget refused a batch that fits.");
+        };
+        let beside = match limit.of(committed) {
+            _ if committed == Sum::default() => String::new(),
+            others => format!(" beside {others} for the other batches"),
+        };
+        let (requests, needs) = (requests_count(needs.requests), limit.of(needs));
+        let message = format!("A batch of {requests} was not sent: it may need {needs}{beside}, and {limit}.");
+        Error::new(Exit::Refused, message).of(Kind::OverBudget)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::task::LocalSet;
+
+    use super::{Budget, Decision, Limits, NotSent, Settling, Sum};
+    use crate::usd::Usd;
+
+    fn dollars(dollars: u64) -> Sum {
+        Sum { cost: Usd::picodollars(dollars * 1_000_000_000_000), tokens: 0, requests: 1 }
+    }
+
+    fn budget(dollars: u64, settling: Settling) -> Budget {
+        let cost = Some(Usd::picodollars(dollars * 1_000_000_000_000));
+        Budget::new(Limits { cost, ..Limits::default() }, settling)
+    }
+
+    #[test]
+    fn a_batch_fits_beside_the_others_waits_for_them_or_is_refused() {
+        let budget = budget(10, Settling::AsTheyEnd);
+        assert_eq!(budget.decide("a", dollars(10)), Decision::Granted, "all of it may be spent");
+        assert_eq!(budget.decide("a", dollars(10)), Decision::Granted, "a batch counts once");
+        assert_eq!(budget.decide("b", dollars(6)), Decision::Wait);
+        assert_eq!(budget.decide("c", dollars(11)), Decision::Refused, "it could never fit");
+        budget.settle("a", dollars(4));
+        assert_eq!(budget.decide("b", dollars(6)), Decision::Granted);
+        assert_eq!(budget.decide("d", dollars(1)), Decision::Wait);
+        budget.settle("b", dollars(6));
+        assert_eq!(budget.decide("d", dollars(1)), Decision::Refused);
+        let not_sent = NotSent {
+            batches: 2,
+            needs: Sum { requests: 2, ..dollars(12) },
+            spent: Sum { requests: 2, ..dollars(10) },
+        };
+        assert_eq!(budget.not_sent(), Some(not_sent));
+    }
+
+    #[test]
+    fn what_is_attached_to_counts_and_is_not_refused() {
+        let budget = budget(10, Settling::AsTheyEnd);
+        budget.count("a", dollars(50));
+        assert_eq!(budget.decide("b", dollars(1)), Decision::Wait);
+        budget.settle("a", dollars(9));
+        assert_eq!(budget.decide("b", dollars(1)), Decision::Granted);
+        assert_eq!(budget.not_sent(), None);
+    }
+
+    #[test]
+    fn a_run_that_does_not_wait_for_its_batches_does_not_wait_for_room() {
+        let budget = budget(10, Settling::Never);
+        assert_eq!(budget.decide("a", dollars(6)), Decision::Granted);
+        assert_eq!(budget.decide("b", dollars(6)), Decision::Refused);
+    }
+
+    #[test]
+    fn what_was_refused_by_the_provider_is_free_again() {
+        let budget = budget(10, Settling::AsTheyEnd);
+        assert_eq!(budget.decide("a", dollars(10)), Decision::Granted);
+        budget.release("a");
+        assert_eq!(budget.decide("a0", dollars(5)), Decision::Granted);
+        assert_eq!(budget.decide("a1", dollars(5)), Decision::Granted);
+    }
+
+    #[test]
+    fn each_limit_holds_and_is_named() {
+        let refusal = |limits: Limits| {
+            let budget = Budget::new(limits, Settling::AsTheyEnd);
+            budget.settle("a", Sum { tokens: 900, ..dollars(2) });
+            let needs = Sum { tokens: 200, requests: 3, ..dollars(1) };
+            assert_eq!(budget.decide("b", needs), Decision::Refused);
+            budget.refusal("b", needs).message
+        };
+        let limits = Limits::default();
+        insta::assert_snapshot!(refusal(Limits { cost: Usd::dollars(2.5), ..limits }), @"A batch of 3 requests was not sent: it may need $1.00 beside $2.00 for the other batches, and `max-cost` is $2.50.");
+        insta::assert_snapshot!(refusal(Limits { tokens: Some(1_000), ..limits }), @"A batch of 3 requests was not sent: it may need 200 tokens beside 900 tokens for the other batches, and `max-tokens` is 1,000.");
+        insta::assert_snapshot!(refusal(Limits { requests: Some(3), ..limits }), @"A batch of 3 requests was not sent: it may need 3 requests beside 1 request for the other batches, and `max-total-requests` is 3.");
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_woken() {
+        let budget = std::rc::Rc::new(budget(10, Settling::AsTheyEnd));
+        budget.count("a", dollars(10));
+        let local = LocalSet::new();
+        let waiting = budget.clone();
+        let waiter = local.spawn_local(async move { waiting.reserve("b", dollars(5), || {}).await });
+        local
+            .run_until(async {
+                tokio::task::yield_now().await;
+                budget.settle("a", dollars(5));
+                waiter.await.unwrap().unwrap();
+            })
+            .await;
+    }
+
+    /// What happens to a batch, in any order among the others.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Reserve { key: u8, needs: u64 },
+        Attach { key: u8, needs: u64 },
+        End { key: u8, share: u64 },
+        Release { key: u8 },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0..6_u8, 0..20_u64).prop_map(|(key, needs)| Step::Reserve { key, needs }),
+            (0..6_u8, 0..20_u64).prop_map(|(key, needs)| Step::Attach { key, needs }),
+            (0..6_u8, 0..=100_u64).prop_map(|(key, share)| Step::End { key, share }),
+            (0..6_u8).prop_map(|key| Step::Release { key }),
+        ]
+    }
+
+    proptest! {
+        /// However batches come and go, one is only granted if all that may be spent with it is allowed.
+        #[test]
+        fn nothing_is_granted_that_may_exceed_the_limit(limit in 0..40_u64, steps in prop::collection::vec(step(), 0..60)) {
+            let budget = budget(limit, Settling::AsTheyEnd);
+            let mut under_way = std::collections::BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Reserve { key, needs } if !under_way.contains_key(&key) => {
+                        let before = budget.committed(Some(&key.to_string()));
+                        if budget.decide(&key.to_string(), dollars(needs)) == Decision::Granted {
+                            prop_assert!(before.cost + dollars(needs).cost <= dollars(limit).cost);
+                            under_way.insert(key, needs);
+                        }
+                    }
+                    Step::Attach { key, needs } if !under_way.contains_key(&key) => {
+                        budget.count(&key.to_string(), dollars(needs));
+                        under_way.insert(key, needs);
+                    }
+                    Step::End { key, share } => if let Some(needs) = under_way.get(&key) {
+                        budget.settle(&key.to_string(), dollars(needs * share / 100));
+                    },
+                    Step::Release { key } => if under_way.remove(&key).is_some() {
+                        budget.release(&key.to_string());
+                    },
+                    _ => {}
+                }
+            }
+        }
+    }
+}
