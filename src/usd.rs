@@ -94,8 +94,14 @@ impl Serialize for Usd {
 impl<'de> Deserialize<'de> for Usd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let dollars = f64::deserialize(deserializer)?;
-        Self::dollars(dollars).ok_or_else(|| serde::de::Error::custom("a sum of money is 0 or more"))
+        let most = u64::MAX as f64 / DOLLAR as f64;
+        // What is too large is as much as there is: a report may come from anywhere.
+        if dollars >= most { Ok(Self(u64::MAX)) } else { Self::dollars(dollars).ok_or_else(negative) }
     }
+}
+
+fn negative<E: serde::de::Error>() -> E {
+    E::custom("a sum of money is 0 or more")
 }
 
 #[cfg(test)]
@@ -146,6 +152,17 @@ mod tests {
         assert_eq!(Usd::picodollars(u64::MAX) + Usd::picodollars(1), Usd::picodollars(u64::MAX));
         assert_eq!(Usd::picodollars(u64::MAX).times(2), Usd::picodollars(u64::MAX));
         assert_eq!(Usd::picodollars(1).less(Usd::picodollars(2)), Usd::ZERO);
+    }
+
+    #[test]
+    fn a_sum_that_is_read_is_never_more_than_the_most() {
+        let read = |json: &str| serde_json::from_str::<Usd>(json).map_err(|error| error.to_string());
+        for most in ["1e300", "18446744073709551615", "18446744.073709553"] {
+            assert_eq!(read(most), Ok(Usd::picodollars(u64::MAX)));
+        }
+        assert!(read("-0.01").unwrap_err().starts_with("a sum of money is 0 or more"));
+        let json = serde_json::to_string(&Usd::picodollars(u64::MAX)).unwrap();
+        assert_eq!(read(&json), Ok(Usd::picodollars(u64::MAX)));
     }
 
     proptest! {
