@@ -51,8 +51,10 @@ mod api;
 mod client;
 mod simulator;
 mod retry;
-// The requests, and the vendors' dialects: a family too.
+// The requests, what they cost, and the vendors' dialects: a family too.
 mod requests;
+#[cfg_attr(not(test), expect(dead_code, reason = "the estimate, the budget and the report will use it"))]
+mod prices;
 mod dialects;
 // What everything stands on.
 mod marked_id;

@@ -17,6 +17,8 @@ pub struct Vendor {
     pub(crate) base_url: Option<&'static str>,
     /// Where people look at a batch, with `{}` for its id, if it answers at `base_url`.
     pub(crate) batch_page: Option<&'static str>,
+    /// Whose prices hold, by their id in src/prices/prices.json; none where the server's address says it.
+    pub(crate) prices: Option<&'static str>,
     /// Whether it wants an API key.
     pub(crate) key: Key,
     /// Whether its answers are real.
@@ -104,6 +106,7 @@ pub(super) const OPENAI: Vendor = Vendor {
     dialect: &OpenAi,
     base_url: Some("https://api.openai.com/v1"),
     batch_page: Some("https://platform.openai.com/batches/{}"),
+    prices: Some("openai"),
     key: Key::Required,
     answers: Answers::Real,
     endpoints: Endpoints::Known,
@@ -126,6 +129,7 @@ pub(super) const COMPATIBLE: Vendor = Vendor {
     name: "compatible",
     base_url: None,
     batch_page: None,
+    prices: None,
     key: Key::Optional,
     endpoints: Endpoints::Any,
     limits: Limits { max_requests: None, max_bytes: None, max_embedding_inputs: None },
@@ -150,6 +154,7 @@ pub(super) const ANTHROPIC: Vendor = Vendor {
     base_url: Some("https://api.anthropic.com"),
     // The console lists batches by workspace; it documents no page of one batch.
     batch_page: Some("https://platform.claude.com/settings/workspaces/default/batches"),
+    prices: Some("anthropic"),
     key: Key::Required,
     answers: Answers::Real,
     endpoints: Endpoints::Known,

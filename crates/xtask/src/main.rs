@@ -1,13 +1,15 @@
 //! The repository's tasks, each under one name: `cargo xtask NAME`.
 //!
 //! `.ci/run` and the GitHub workflow call the same tasks, so that what passes here passes
-//! there. This program needs no dependency and no installation. What is shorter as a shell
+//! there. This program needs no installation. What is shorter as a shell
 //! script is one, in `.ci/`. `cargo xtask` alone lists the tasks.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for developers, which shows no foreign text")]
 
 use std::process::ExitCode;
 
+mod prices;
+mod prices_names;
 mod tasks;
 mod tests_run;
 

@@ -26,7 +26,7 @@ enum Group {
 }
 
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
-pub(crate) const TASKS: [Task; 21] = [
+pub(crate) const TASKS: [Task; 23] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
     Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
@@ -71,12 +71,24 @@ pub(crate) const TASKS: [Task; 21] = [
         group: Group::Ci,
         run: || script("render"),
     },
+    Task {
+        name: "prices",
+        what: "src/prices/prices.json is what genai-prices says, and LiteLLM's table agrees but for what is listed",
+        group: Group::Ci,
+        run: prices,
+    },
     Task { name: "release", what: "a release could be made", group: Group::Ci, run: || script("release") },
     Task {
         name: "action",
         what: "the launcher, the action and the workflows",
         group: Group::Ci,
         run: || script("action"),
+    },
+    Task {
+        name: "renew-prices",
+        what: "writes src/prices/prices.json anew from genai-prices",
+        group: Group::Alone,
+        run: crate::prices::write,
     },
     Task { name: "advisories", what: "no dependency has a known vulnerability", group: Group::Alone, run: advisories },
     Task { name: "msrv", what: "it builds with `rust-version`", group: Group::Alone, run: msrv },
@@ -118,6 +130,11 @@ fn ci() -> Result<(), Failed> {
 fn deps() -> Result<(), Failed> {
     cargo("fetch --locked")?;
     tool("cargo-deny", &["--offline", "--locked", "check", "bans", "licenses", "sources"])
+}
+
+fn prices() -> Result<(), Failed> {
+    crate::prices::check()?;
+    script("prices")
 }
 
 fn lint() -> Result<(), Failed> {
@@ -194,7 +211,7 @@ fn run(command: &mut Command) -> Result<(), Failed> {
     if status.success() { Ok(()) } else { Err(format!("{name} ended with {status}")) }
 }
 
-fn output(name: &str, arguments: &[&str]) -> Result<String, Failed> {
+pub(crate) fn output(name: &str, arguments: &[&str]) -> Result<String, Failed> {
     let output = program(name).args(arguments).stderr(std::process::Stdio::inherit()).output();
     let output = output.map_err(|error| format!("{name}: {error}"))?;
     if !output.status.success() {
