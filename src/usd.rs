@@ -40,6 +40,12 @@ impl Usd {
         self.0 as f64 / DOLLAR as f64
     }
 
+    /// The dollars as a plain decimal number, for programs: exact, such as `0.0123`.
+    pub(crate) fn decimal(self) -> String {
+        let exact = format!("{}.{:012}", self.0 / DOLLAR, self.0 % DOLLAR);
+        exact.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// So many times the sum.
     #[must_use]
     pub(crate) const fn times(self, count: u64) -> Self {
@@ -141,6 +147,19 @@ mod tests {
             (1_234_567.891, "$1,234,567.89"),
         ] {
             assert_eq!(shown(dollars), text);
+        }
+    }
+
+    #[test]
+    fn programs_get_plain_decimals() {
+        for (picodollars, text) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (12_300_000_000, "0.0123"),
+            (20_000_000_000_000, "20"),
+            (u64::MAX, "18446744.073709551615"),
+        ] {
+            assert_eq!(Usd::picodollars(picodollars).decimal(), text);
         }
     }
 
