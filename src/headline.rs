@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::bill;
 use crate::error::{Exit, Outcome};
 use crate::report::Report;
 use crate::text::{counted, thousands};
@@ -49,6 +50,8 @@ pub(crate) struct Headline {
     pub(crate) models: usize,
     /// How long the run took, if that was a second at least.
     pub(crate) took: Option<String>,
+    /// What it cost, or is likely to cost.
+    pub(crate) cost: Option<String>,
 }
 
 impl Headline {
@@ -57,6 +60,7 @@ impl Headline {
         let models = models(report);
         Self {
             sign: Sign::of(report.outcome, report.exit_code),
+            cost: bill::briefly(report),
             fared: fared(report),
             models: models.len(),
             model: models.into_iter().next().filter(|_| was_asked(report)).map(str::to_owned),

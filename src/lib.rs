@@ -17,6 +17,7 @@ mod tracked;
 mod hosts;
 mod formats;
 mod headline;
+mod bill;
 mod outputs;
 mod verdict;
 mod invocation;

@@ -3,6 +3,7 @@
 use crate::dialects::Status;
 use crate::error::Outcome;
 use crate::report::{BatchReport, Report, RunEntry};
+use crate::usd::Usd;
 
 /// The step outputs. What is not known is an empty string.
 ///
@@ -41,8 +42,23 @@ pub fn of(report: &Report) -> Vec<(&'static str, String)> {
         ("schema-violations", number(report.schema.is_some(), counts.schema_violations)),
         ("input-tokens", number(collected, report.tokens.input)),
         ("output-tokens", number(collected, report.tokens.output)),
+        ("cost-usd", cost(report).map(Usd::decimal).unwrap_or_default()),
+        ("estimated-cost-usd", estimated(report).map(Usd::decimal).unwrap_or_default()),
         ("runs", String::new()),
     ]
+}
+
+/// What the answers cost: as the provider says it, or else by what they used, where that is known of all of them.
+/// Answers that are made up cost nothing.
+fn cost(report: &Report) -> Option<Usd> {
+    let cost = &report.cost;
+    let counted = cost.usd.filter(|_| cost.unpriced.is_empty());
+    cost.provider_usd.or(counted).filter(|_| !report.simulated)
+}
+
+/// What the requests were expected to cost, at answers of the likely length.
+fn estimated(report: &Report) -> Option<Usd> {
+    Some(report.cost.estimate.as_ref()?.likely_usd?.likely).filter(|_| !report.simulated)
 }
 
 /// The step outputs of `collect --pending`.

@@ -40,6 +40,12 @@ impl Usd {
         self.0 as f64 / DOLLAR as f64
     }
 
+    /// The dollars as a plain decimal number, for programs: exact, such as `0.0123`.
+    pub(crate) fn decimal(self) -> String {
+        let exact = format!("{}.{:012}", self.0 / DOLLAR, self.0 % DOLLAR);
+        exact.trim_end_matches('0').trim_end_matches('.').to_owned()
+    }
+
     /// So many times the sum.
     #[must_use]
     pub(crate) const fn times(self, count: u64) -> Self {
@@ -94,8 +100,14 @@ impl Serialize for Usd {
 impl<'de> Deserialize<'de> for Usd {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let dollars = f64::deserialize(deserializer)?;
-        Self::dollars(dollars).ok_or_else(|| serde::de::Error::custom("a sum of money is 0 or more"))
+        let most = u64::MAX as f64 / DOLLAR as f64;
+        // What is too large is as much as there is: a report may come from anywhere.
+        if dollars >= most { Ok(Self(u64::MAX)) } else { Self::dollars(dollars).ok_or_else(negative) }
     }
+}
+
+fn negative<E: serde::de::Error>() -> E {
+    E::custom("a sum of money is 0 or more")
 }
 
 #[cfg(test)]
@@ -139,6 +151,19 @@ mod tests {
     }
 
     #[test]
+    fn programs_get_plain_decimals() {
+        for (picodollars, text) in [
+            (0, "0"),
+            (1, "0.000000000001"),
+            (12_300_000_000, "0.0123"),
+            (20_000_000_000_000, "20"),
+            (u64::MAX, "18446744.073709551615"),
+        ] {
+            assert_eq!(Usd::picodollars(picodollars).decimal(), text);
+        }
+    }
+
+    #[test]
     fn only_sums_of_money_are_sums_of_money() {
         for wrong in [-0.01, f64::NAN, f64::INFINITY, 1e12] {
             assert_eq!(Usd::dollars(wrong), None, "{wrong}");
@@ -146,6 +171,17 @@ mod tests {
         assert_eq!(Usd::picodollars(u64::MAX) + Usd::picodollars(1), Usd::picodollars(u64::MAX));
         assert_eq!(Usd::picodollars(u64::MAX).times(2), Usd::picodollars(u64::MAX));
         assert_eq!(Usd::picodollars(1).less(Usd::picodollars(2)), Usd::ZERO);
+    }
+
+    #[test]
+    fn a_sum_that_is_read_is_never_more_than_the_most() {
+        let read = |json: &str| serde_json::from_str::<Usd>(json).map_err(|error| error.to_string());
+        for most in ["1e300", "18446744073709551615", "18446744.073709553"] {
+            assert_eq!(read(most), Ok(Usd::picodollars(u64::MAX)));
+        }
+        assert!(read("-0.01").unwrap_err().starts_with("a sum of money is 0 or more"));
+        let json = serde_json::to_string(&Usd::picodollars(u64::MAX)).unwrap();
+        assert_eq!(read(&json), Ok(Usd::picodollars(u64::MAX)));
     }
 
     proptest! {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::at_hand::{self, firsts, in_order, without_replaced};
+use super::billing::Billing;
 use super::check::check_quietly;
 use super::fetched::Answers;
 use super::gather::{Gathered, Gatherer, Order, Wanted};
@@ -260,10 +261,12 @@ impl<'a> Collection<'a> {
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
             shown: self.plan.showing.shown(),
+            billing: Billing::of(self.connected),
             env: &self.connected.session.world.env,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);
         // Which requests a batch has is not known here. If a file is gone, the requests without a line are those of it.
+        let model = self.dir.report.requests.model.clone();
         let want = |batch| Wanted {
             batch,
             attempt: attempt(batch),
@@ -271,6 +274,7 @@ impl<'a> Collection<'a> {
             rows: std::iter::once(0..u32::MAX).collect(),
             endpoint: None,
             key: None,
+            model: model.clone(),
         };
         let mut answers = Answers::with_allowance(self.allowance());
         let order = Arc::new(order);

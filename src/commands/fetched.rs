@@ -35,6 +35,7 @@ pub(super) struct Fetched {
     pub(super) rows: Vec<Range<u32>>,
     pub(super) endpoint: Option<String>,
     pub(super) key: Option<String>,
+    pub(super) model: Option<String>,
     pub(super) output: Option<Copy>,
     pub(super) error: Option<Copy>,
     pub(super) finding: Finding,
@@ -86,11 +87,14 @@ impl Answers {
         let mut files = Vec::new();
         for (index, fetched) in self.all.iter_mut().enumerate() {
             let (attempt, endpoint, batch_id) = (fetched.attempt, &fetched.endpoint, &fetched.batch.id);
-            let work = &fetched.key;
+            // The batch's own word for the model may have a date.
+            let model = fetched.batch.model.as_ref().or(fetched.model.as_ref());
+            let (work, created_at) = (&fetched.key, fetched.batch.created_at);
             for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
                 if let Some(path) = copy.lines()? {
                     let (endpoint, batch_id, work) = (endpoint.clone(), batch_id.clone(), work.clone());
-                    files.push(AnswersFile { path, what: copy.what, attempt, batch: index, batch_id, endpoint, work });
+                    let (what, batch, model) = (copy.what, index, model.cloned());
+                    files.push(AnswersFile { path, what, attempt, batch, batch_id, endpoint, work, created_at, model });
                 }
             }
         }
@@ -164,6 +168,9 @@ pub(super) fn later(before: &Batch, now: Batch) -> Batch {
         output_file_id: now.output_file_id.clone().or_else(|| before.output_file_id.clone()),
         error_file_id: now.error_file_id.clone().or_else(|| before.error_file_id.clone()),
         endpoint: before.endpoint.clone().or_else(|| now.endpoint.clone()),
+        model: now.model.clone().or_else(|| before.model.clone()),
+        usage: now.usage.or(before.usage),
+        billed: now.billed.or(before.billed),
         ..now
     }
 }

@@ -68,7 +68,7 @@ impl Finished {
             return Err(Error::usage(message).hint("Name a report beside the files that its run left."));
         }
         let (what, batch_id, endpoint) = ("results", String::new(), requests.endpoint.clone());
-        let results = AnswersFile { path, what, attempt: 0, batch: 0, batch_id, endpoint, work: None };
+        let results = AnswersFile { path, what, attempt: 0, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
         Ok((results, dialects::choose(name).dialect.answers()))
     }
 }

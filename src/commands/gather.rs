@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::billing::{self, Billing};
 use super::fetched::{Answers, Fetched, Look, UNCONFIRMED, later};
 use super::recording;
 use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::Downloader;
-use crate::batch::promise::Finding;
+use crate::batch::promise::{Files, Finding};
 use crate::dialects::{Batch, Intake, ReadAnswers};
 use crate::emitter::Events;
 use crate::env::Env;
@@ -71,6 +72,8 @@ pub(super) struct Gatherer<'a> {
     pub(super) answer_files: AnswerFiles,
     /// Which rows are shown one by one.
     pub(super) shown: Shown,
+    /// What the answers are priced with.
+    pub(super) billing: Billing,
     /// What the gate gets of, but for secrets.
     pub(super) env: &'a Env,
 }
@@ -98,6 +101,8 @@ pub(super) struct Wanted<'a> {
     pub(super) endpoint: Option<String>,
     /// The key of its work, where that is known.
     pub(super) key: Option<String>,
+    /// The model that they name, where all name the same.
+    pub(super) model: Option<String>,
 }
 
 impl Order {
@@ -177,7 +182,7 @@ impl Gatherer<'_> {
 
     /// Adds a batch to those that are gathered.
     fn take(&self, wanted: Wanted<'_>, answers: &mut Answers) -> Result<(), Error> {
-        let Wanted { batch, attempt, requests, rows, endpoint, key } = wanted;
+        let Wanted { batch, attempt, requests, rows, endpoint, key, model } = wanted;
         if answers.of(&batch.id).is_some() {
             return Ok(());
         }
@@ -191,6 +196,7 @@ impl Gatherer<'_> {
             rows,
             endpoint,
             key,
+            model,
             output,
             error,
             finding,
@@ -227,6 +233,9 @@ impl Gatherer<'_> {
                 if let Finding::Doubtful(_) = fetched.finding {
                     let held = results.batches.get(index).unwrap_or(&nothing);
                     fetched.finding = fetched.examine(held);
+                    if let Finding::Settled { warnings, files: Files::Kept } = &mut fetched.finding {
+                        warnings.extend(billing::differs(&fetched.batch, &results.usage, self.api));
+                    }
                     fetched.names_any = held.requests > 0;
                 }
             }
@@ -307,7 +316,7 @@ impl Gatherer<'_> {
     ) -> Result<Results, Stop> {
         let (dir, retry_on) = (self.dir(), self.retry_on.clone());
         let (traces, reader) = (self.api.traces(), self.api.vendor().dialect.answers());
-        let expected = Arc::clone(&self.expected);
+        let (expected, billing) = (Arc::clone(&self.expected), self.billing.clone());
         let intake = self.api.vendor().dialect.intake();
         let reconciling = tokio::task::spawn_blocking(move || {
             let holds = |line: &[u8]| traces.are_in(line);
@@ -317,7 +326,9 @@ impl Gatherer<'_> {
             let mut sinks = sinks::all(making.answer_files, open)?;
             sinks.extend(sinks::shown(making.shown));
             let (expected, gate) = (Some(&*expected), making.gate.as_ref());
-            let policy = Policy { reader, retry_on: &retry_on, absent: &absent, expected, gate };
+            let pricing = billing.pricing();
+            let policy =
+                Policy { reader, retry_on: &retry_on, absent: &absent, expected, gate, prices: Some(&pricing) };
             let (answers, warning) = own_ids(intake, answers, order.as_ref(), reader)?;
             let mut results = match order.as_ref() {
                 Order::Requests { source, ids, total, is_structured } => {
@@ -331,6 +342,7 @@ impl Gatherer<'_> {
                 }
             }?;
             results.warnings.extend(warning);
+            billing.sum(&mut results);
             Ok(results)
         });
         let reconciled = self.guard.unless_signalled(reconciling).await?;

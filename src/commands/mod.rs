@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod another_host;
 mod at_hand;
+mod billing;
 pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod collect;

@@ -6,9 +6,10 @@ use crate::api::Api;
 use crate::emitter::Events;
 use crate::events::Event;
 use crate::judgement::{SchemaReport, SuspectGroup, Unusable, ViolationGroup};
-use crate::report::{Example, FailureGroup, Report, Sample};
+use crate::report::{CostReport, Example, FailureGroup, Report, Sample, Unpriced};
 use crate::results::Results;
 use crate::text::{counted, requests_count};
+use crate::usd::Usd;
 
 /// Removes secrets from what is reported of the answers. The answers themselves stay as received.
 ///
@@ -23,6 +24,7 @@ pub(super) fn conceal(api: &Api, results: &mut Results) {
         }
     }
     results.usage.iter_mut().flat_map(|usage| &mut usage.model).for_each(show);
+    conceal_cost(api, &mut results.cost);
     results.cases.iter_mut().flatten().for_each(|case| case.conceal(|text| api.shown(text)));
     for Sample { custom_id, answer } in &mut results.samples {
         [custom_id, answer].into_iter().for_each(show);
@@ -37,6 +39,24 @@ pub(super) fn conceal(api: &Api, results: &mut Results) {
     }
     for Unusable { message, place: _ } in unusable {
         show(message);
+    }
+}
+
+fn conceal_cost(api: &Api, cost: &mut CostReport) {
+    let CostReport {
+        unpriced,
+        // What follows is ours, or sums.
+        prices_date: _,
+        prices_source: _,
+        not_included: _,
+        estimate: _,
+        usd: _,
+        standard_usd: _,
+        provider_usd: _,
+        budget: _,
+    } = cost;
+    for Unpriced { model, answers: _, lacking: _ } in unpriced {
+        model.iter_mut().for_each(|model| *model = api.shown(model));
     }
 }
 
@@ -63,5 +83,18 @@ pub(super) fn record(results: Results, output_dir: &Path, events: &Events<'_>, r
     report.files.answers_csv = results.files.answers_csv.map(path);
     (report.counts, report.failures, report.usage) = (results.counts, results.failures, results.usage);
     report.samples = results.samples;
+    cost(results.cost, report);
     (report.suspects, report.schema) = (results.suspects, results.schema);
+}
+
+/// Puts what the answers cost into the report, beside what was said of it before they came.
+fn cost(spent: CostReport, report: &mut Report) {
+    let CostReport { estimate, budget, .. } = std::mem::take(&mut report.cost);
+    let stated: Vec<Usd> = report.batches.iter().filter_map(|batch| batch.provider_usd).collect();
+    let provider_usd = (!stated.is_empty()).then(|| stated.into_iter().sum());
+    report.cost = CostReport { estimate, budget, provider_usd, ..spent };
+    for batch in &mut report.batches {
+        let sums = report.usage.iter().filter(|usage| usage.batch_id == batch.id).filter_map(|usage| usage.usd);
+        batch.usd = sums.reduce(|sum, more| sum + more);
+    }
 }

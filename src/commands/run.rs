@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::billing::Billing;
 use super::check::{check_requests, log_plan};
 use super::fetched::Answers;
 use super::gather::{Gathered, Gatherer, Order};
@@ -310,6 +311,7 @@ impl<'a> Run<'a> {
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
             shown: self.plan.showing.shown(),
+            billing: Billing::of(self.connected),
             env: &self.connected.session.world.env,
         }
     }

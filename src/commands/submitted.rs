@@ -60,8 +60,8 @@ impl Submitted {
         // What a retry lacks, an earlier attempt may still have answered.
         let rows = if self.is_first() { self.shard.rows() } else { Vec::new() };
         let (requests, endpoint) = (Some(self.shard.requests), self.endpoint.clone());
-        let (attempt, key) = (self.part.attempt, Some(self.key.clone()));
-        Some(Wanted { batch: self.to_collect()?, attempt, requests, rows, endpoint, key })
+        let (attempt, key, model) = (self.part.attempt, Some(self.key.clone()), self.shard.model.clone());
+        Some(Wanted { batch: self.to_collect()?, attempt, requests, rows, endpoint, key, model })
     }
 
     pub(super) fn end(&self) -> End<'_> {

@@ -171,6 +171,8 @@ pub struct Tokens {
     pub output_image: u64,
     /// Searches of the web, which vendors bill beside the tokens, by the call.
     pub web_searches: u64,
+    /// Calls of the vendor's other tools that are billed beside the tokens: file search and the code interpreter.
+    pub tool_calls: u64,
 }
 
 impl Tokens {
@@ -188,6 +190,7 @@ impl Tokens {
         sum(&mut self.output_audio, more.output_audio);
         sum(&mut self.output_image, more.output_image);
         sum(&mut self.web_searches, more.web_searches);
+        sum(&mut self.tool_calls, more.tool_calls);
     }
 }
 

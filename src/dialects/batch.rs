@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Tokens;
+use crate::usd::Usd;
+
 /// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Status {
@@ -104,6 +107,12 @@ pub struct Batch {
     pub created_at: Option<i64>,
     /// When it reached its terminal state, in Unix seconds.
     pub ended_at: Option<i64>,
+    /// The model that answers, where the vendor names it.
+    pub model: Option<String>,
+    /// What all answers used, as the vendor counts it; none where it counts nothing.
+    pub(crate) usage: Option<Tokens>,
+    /// What the vendor says that the batch costs.
+    pub(crate) billed: Option<Usd>,
     /// What the creator wrote on it.
     pub metadata: BTreeMap<String, String>,
 }

@@ -3,6 +3,7 @@
 //! everything is. Plain lines, each harmless in a log.
 
 use super::{SIMULATED, took};
+use crate::bill;
 use crate::error::Outcome;
 use crate::headline::{Headline, Sign};
 use crate::judgement::ViolationGroup;
@@ -121,10 +122,10 @@ fn ended(line: Line, outcome: Outcome, exit_code: u8) -> Line {
 }
 
 fn headline(report: &Report) -> Line {
-    let Headline { sign, fared, model, models, took } = Headline::of(report);
+    let Headline { sign, fared, model, models, took, cost } = Headline::of(report);
     let simulated = if report.simulated { Simulated::Yes } else { Simulated::No };
     let model = model.map(|model| if models == 1 { flat(&model, LONGEST_ID) } else { format!("{models} models") });
-    let facts = model.into_iter().chain(took);
+    let facts = model.into_iter().chain(took).chain(cost);
     let line = facts.fold(head(sign, simulated, &fared), |line, fact| line.with(Tone::Plain, format!(" · {fact}")));
     ended(line, report.outcome, report.exit_code)
 }
@@ -260,6 +261,7 @@ fn rows(report: &Report) -> Vec<Line> {
         ("Kept", format!("{kept} from {}; {sent} sent again", flat(&earlier.report, LONGEST_SENTENCE)))
     }));
     rows.extend(tokens(report).map(|tokens| ("Tokens", tokens)));
+    rows.extend(costs(report));
     let phases = report.phases.iter().filter(|phase| phase.seconds >= SHORTEST_PHASE);
     let phases: Vec<String> =
         phases.map(|phase| format!("{} {}", phase.name.replace('_', " "), took(phase.seconds))).collect();
@@ -289,6 +291,25 @@ fn tokens(report: &Report) -> Option<String> {
     let (input, output) = (thousands(tokens.input), thousands(tokens.output));
     let (cached, reasoning) = (among(tokens.cached, "cached"), among(tokens.reasoning, "reasoning"));
     (tokens.input > 0 || tokens.output > 0).then(|| format!("{input} in{cached}, {output} out{reasoning}"))
+}
+
+/// What it cost, or what is expected of that, and what the sums rely on.
+fn costs(report: &Report) -> Vec<(&'static str, String)> {
+    let spent = bill::spent(report);
+    let expected = bill::expected(report).filter(|_| spent.is_none());
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    rows.extend(spent.map(|spent| ("Cost", spent)));
+    if let Some(expected) = expected {
+        rows.push(("Estimate", expected));
+        rows.extend(bill::basis(report).into_iter().map(|sentence| ("", sentence)));
+    }
+    rows.extend(bill::left_out(report).into_iter().map(|sentence| ("", sentence)));
+    rows.extend(bill::prices(report).map(|sentence| ("", sentence)));
+    if let Some((label @ "", _)) = rows.first_mut() {
+        *label = "Cost";
+    }
+    rows.extend(bill::budget(report).map(|budget| ("Budget", budget)));
+    rows.into_iter().map(|(label, text)| (label, flat(&text, LONGEST_SENTENCE))).collect()
 }
 
 fn batch_line(batch: &BatchReport) -> String {

@@ -15,11 +15,12 @@ pub struct CostReport {
     pub prices_source: String,
     /// What was expected before anything was sent.
     pub estimate: Option<Estimate>,
-    /// What the answers cost; none where no price is known, or nothing was collected.
+    /// What the answers cost, or, where they are simulated, what they would have cost; none where no price is known, or
+    /// nothing was collected.
     pub usd: Option<Usd>,
     /// What the same usage costs without a batch.
     pub standard_usd: Option<Usd>,
-    /// Answers that are in neither sum, since the price of their model is not known.
+    /// Answers that are in neither sum, since what they cost is not known.
     pub unpriced: Vec<Unpriced>,
     /// What is billed beside the tokens and is in neither sum, a sentence each.
     pub not_included: Vec<String>,
@@ -64,7 +65,8 @@ pub struct Estimate {
 
 /// A number with its error band.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(bound = "T: Default + Serialize + schemars::JsonSchema"))]
+#[serde(default)]
 pub struct Band<T> {
     /// The lower end.
     pub low: T,
@@ -87,7 +89,7 @@ pub struct ModelEstimate {
     pub input_tokens: u64,
 }
 
-/// Answers without a price.
+/// Answers of which it is not known what they cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -96,6 +98,22 @@ pub struct Unpriced {
     pub model: Option<String>,
     /// How many.
     pub answers: u64,
+    /// What is not known.
+    pub lacking: Lacking,
+}
+
+/// What it takes to know what an answer costs, and is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Lacking {
+    /// A price of the model in a batch.
+    #[default]
+    Price,
+    /// A price of a kind of token that it used, such as audio; or its counts contradict each other.
+    TokenPrice,
+    /// What it used.
+    Usage,
 }
 
 /// What a run was allowed to spend, and what it did.

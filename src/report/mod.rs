@@ -10,7 +10,9 @@ mod runs;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::continued::Continued;
-pub(crate) use self::cost::{Band, BudgetReport, CostReport, Estimate, ModelEstimate, Unpriced};
+pub(crate) use self::cost::{Band, CostReport, Estimate, Lacking, Unpriced};
+#[cfg(test)]
+pub(crate) use self::cost::{BudgetReport, ModelEstimate};
 pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
@@ -157,6 +159,10 @@ pub struct BatchReport {
     pub created_at: Option<i64>,
     /// Unix seconds.
     pub ended_at: Option<i64>,
+    /// What its answers cost by their own usage; none where that is not known of any.
+    pub usd: Option<Usd>,
+    /// What the provider says that it costs, where it says so.
+    pub provider_usd: Option<Usd>,
     /// Why the whole batch failed.
     pub errors: Vec<BatchFault>,
     /// How many reasons the provider gave; the first thousand are kept.
@@ -253,9 +259,9 @@ pub struct ModelUsage {
     pub succeeded: u64,
     /// Requests that failed with an answer.
     pub failed: u64,
-    /// The tokens of both.
+    /// The tokens of both, and of failures that a retry replaced.
     pub tokens: Tokens,
-    /// What they cost in US dollars, each at its own tier; none where the price is not known.
+    /// What they cost in US dollars, each at its own tier; none where that is not known of any.
     pub usd: Option<Usd>,
     /// What the same usage costs without a batch.
     pub standard_usd: Option<Usd>,
@@ -484,6 +490,8 @@ impl BatchReport {
             request_counts: batch.counts,
             created_at: batch.created_at,
             ended_at: batch.ended_at,
+            usd: None,
+            provider_usd: batch.billed,
             errors: batch.errors.iter().map(fault).collect(),
             error_count: batch.errors.total,
             attached,

@@ -37,6 +37,15 @@ pub(crate) struct FileHeld {
     pub(crate) names_any: bool,
 }
 
+/// Whether a line is the first of its batch that names its request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mention {
+    /// It is.
+    First,
+    /// It is not, or names none of ours.
+    Again,
+}
+
 /// The counts so far. A bit for each request tells whether the batch at hand
 /// has named it: the files of a batch are read one after another.
 pub(super) struct Holdings<'a> {
@@ -72,13 +81,13 @@ impl<'a> Holdings<'a> {
     }
 
     /// Notes a line of a file that is not blank, the request of ours that it names, and how it answers.
-    pub(super) fn line(&mut self, file: usize, index: Option<u32>, kind: Kind) {
+    pub(super) fn line(&mut self, file: usize, index: Option<u32>, kind: Kind) -> Mention {
         let (batch, at) = self.places[file];
         let held = &mut self.held[batch];
         held.files[at].lines += 1;
         let Some(index) = index else {
             held.nameless += 1;
-            return;
+            return Mention::Again;
         };
         held.files[at].names_any = true;
         held.empty += u64::from(kind == Kind::Empty);
@@ -92,6 +101,7 @@ impl<'a> Holdings<'a> {
         self.held[batch].requests += u64::from(before & bit == 0);
         let Range { start, end } = self.touched.clone();
         self.touched = if start == end { word..word + 1 } else { start.min(word)..end.max(word + 1) };
+        if before & bit == 0 { Mention::First } else { Mention::Again }
     }
 
     /// What the batches hold, by their indices.
@@ -105,7 +115,7 @@ mod tests {
     use super::{AnswersFile, FileHeld, Holdings, Kind};
 
     fn file(batch: usize, what: &'static str) -> AnswersFile {
-        AnswersFile { path: what.into(), what, attempt: 1, batch, batch_id: String::new(), endpoint: None, work: None }
+        AnswersFile { path: what.into(), what, attempt: 1, batch, ..AnswersFile::default() }
     }
 
     #[test]

@@ -251,7 +251,7 @@ mod tests {
             let path = dir.path().join(index.to_string());
             std::fs::write(&path, lines.join("\n")).unwrap();
             let (attempt, batch_id) = (index as u32 + 1, index.to_string());
-            AnswersFile { path, what: "output", attempt, batch: index, batch_id, endpoint: None, work: None }
+            AnswersFile { path, what: "output", attempt, batch: index, batch_id, ..AnswersFile::default() }
         };
         let answers: Vec<AnswersFile> = attempts.iter().enumerate().map(file).collect();
         let policy =
@@ -378,7 +378,7 @@ mod tests {
         std::fs::write(&path, answer(0, "prose", "stop")).unwrap();
         std::fs::write(dir.path().join("requests.jsonl"), requests[0].replace("\"0\"", "\"1\"")).unwrap();
         let batch_id = "b".to_owned();
-        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint: None, work: None };
+        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, ..AnswersFile::default() };
         let (expected, retry_on) = (expected(SchemaMode::Check, None), RetryOn::default());
         let policy =
             Policy { expected: Some(&expected), ..Policy::usual(choose(Name::Openai).dialect.answers(), &retry_on) };

@@ -20,6 +20,7 @@ mod judge;
 mod last_line;
 mod own_ids;
 mod positions;
+mod pricing;
 mod read_back;
 mod reconcile;
 mod reread;
@@ -39,6 +40,7 @@ pub(crate) use self::held::FileHeld;
 pub(crate) use self::held::Held;
 pub(crate) use self::last_line::ends_whole;
 pub(crate) use self::own_ids::OwnIds;
+pub(crate) use self::pricing::{Pricing, cost};
 pub(crate) use self::read_back::read_back;
 pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::secret_watch::Watch;
@@ -51,12 +53,12 @@ pub(crate) use self::without_requests::keep_order;
 use crate::dialects::Tokens;
 use crate::error::Error;
 use crate::judgement::{SchemaReport, SuspectGroup};
-use crate::report::{Counts, FailureGroup, Files, ModelUsage, Sample};
+use crate::report::{CostReport, Counts, FailureGroup, Files, ModelUsage, Sample, Unpriced};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 
 /// A downloaded file of answers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AnswersFile {
     /// Where it is.
     pub path: PathBuf,
@@ -73,6 +75,10 @@ pub struct AnswersFile {
     pub endpoint: Option<String>,
     /// The key of the work that it answers, where that is known.
     pub work: Option<String>,
+    /// When its batch was created, in Unix seconds.
+    pub created_at: Option<i64>,
+    /// The model that its requests name, where all name the same.
+    pub model: Option<String>,
 }
 
 impl AnswersFile {
@@ -102,6 +108,10 @@ pub(crate) struct Results {
     pub(crate) counts: Counts,
     /// What the answers used, by batch and model.
     pub(crate) usage: Vec<ModelUsage>,
+    /// Answers of which it is not known what they cost.
+    pub(crate) unpriced: Vec<Unpriced>,
+    /// What they cost together.
+    pub(crate) cost: CostReport,
     /// Failed and missing requests by cause, most frequent first.
     pub(crate) failures: Vec<FailureGroup>,
     /// Answers that are not to be relied on, by the reason, most frequent first.

@@ -130,10 +130,9 @@ mod tests {
             path,
             what: "output",
             attempt: 1,
-            batch: 0,
             batch_id: "b".to_owned(),
-            endpoint: None,
             work: work.map(str::to_owned),
+            ..AnswersFile::default()
         };
         let file = ids.restore(file).unwrap();
         (std::fs::read_to_string(file.path).unwrap(), ids.numbered)

@@ -74,7 +74,7 @@ mod tests {
         let path = dir.path().join("results.jsonl");
         std::fs::write(&path, lines).unwrap();
         let (what, batch_id, endpoint) = ("results", String::new(), None);
-        let of = AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, work: None };
+        let of = AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
         read_back(&of, choose(name).dialect.answers(), shown(Shown { cases: TestCases::Keep, samples })).unwrap()
     }
 

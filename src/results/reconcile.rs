@@ -2,15 +2,15 @@
 
 use std::fs::File;
 
-use super::held::{Held, Holdings};
+use super::held::{Held, Holdings, Mention};
 use super::judge::Judge;
 use super::positions::{Attempt, Candidate, Place, Positions};
 use super::reread::{Line, Rereader, span};
 use super::row::{Outcome, Row};
-use super::sinks::Sink;
+use super::sinks::{Sink, Used};
 use super::unanswered::Asked;
 use super::{AnswersFile, Policy, Requests, Results, unreadable};
-use crate::dialects::{Answer, ReadAnswers};
+use crate::dialects::{Answer, ReadAnswers, Tokens};
 use crate::error::Error;
 use crate::requests::ids::Ids;
 use crate::requests::lines::{self, Block, LONGEST_ANSWER, Lines};
@@ -28,7 +28,7 @@ pub(crate) fn reconcile(
     mut sinks: Vec<Box<dyn Sink + '_>>,
 ) -> Result<Results, Error> {
     let mut rereader = Rereader::new(answers);
-    let (positions, held) = find(requests, answers, policy.reader, &mut rereader, &mut sinks)?;
+    let (positions, held) = find(requests, answers, policy, &mut rereader, &mut sinks)?;
     let (verdicts, mut gated) = (policy.gated(requests.ids), 0);
     let mut judge = Judge::new(requests, policy);
     let mut asked = Asked::new(requests.source, policy.reader);
@@ -43,7 +43,8 @@ pub(crate) fn reconcile(
             let line = policy.reader.absent(&id, absence.code(), absence.message());
             let line = Line::Ours(line.into_bytes());
             Row::new(index as u32, policy.unanswered(id, absence), line, offset, policy.reader)
-        };
+        }
+        .priced(policy.prices);
         if let Some(judge) = &mut judge {
             judge.row(&mut row)?;
         }
@@ -89,12 +90,12 @@ fn answered<'a>(
 fn find(
     requests: Requests<'_>,
     answers: &[AnswersFile],
-    reader: &dyn ReadAnswers,
+    policy: &Policy<'_>,
     rereader: &mut Rereader<'_>,
     sinks: &mut [Box<dyn Sink + '_>],
 ) -> Result<(Positions, Vec<Held>), Error> {
     let (holdings, positions) = (Holdings::new(answers, requests.total), Positions::new(requests.total)?);
-    let mut finder = Finder { ids: requests.ids, answers, reader, positions, holdings, sinks };
+    let mut finder = Finder { ids: requests.ids, answers, policy, positions, holdings, sinks };
     for (file, of) in finder.holdings.order() {
         let failed = |error| unreadable(of, error);
         let mut lines = Lines::new(File::open(&of.path).map_err(failed)?, LONGEST_ANSWER);
@@ -108,12 +109,12 @@ fn find(
     Ok((finder.positions, finder.holdings.into_held()))
 }
 
-/// What the first pass works with. Sinks see a success here, since it is paid for even where an answer
-/// to a later attempt replaces it; they see failures as rows, when it is certain that no success replaces them.
+/// What the first pass works with. Sinks see here what is paid for, since it is so even where an answer to a later
+/// attempt replaces it; they see failures as rows, when it is certain that no success replaces them.
 struct Finder<'a, 'b> {
     ids: &'a Ids,
     answers: &'a [AnswersFile],
-    reader: &'a dyn ReadAnswers,
+    policy: &'a Policy<'a>,
     positions: Positions,
     holdings: Holdings<'a>,
     sinks: &'a mut [Box<dyn Sink + 'b>],
@@ -126,13 +127,13 @@ impl Finder<'_, '_> {
         let (mut ids, mut lines) = (Vec::new(), Vec::new());
         for line in block.lines().filter(|line| !is_blank(line)) {
             let place = place(file, &line);
-            let mut answer = answer(of, &line, place, self.reader)?;
+            let mut answer = answer(of, &line, place, self.policy.reader)?;
             ids.push(answer.custom_id.take().unwrap_or_default());
             lines.push((place, answer));
         }
         let mut strays = Vec::new();
         for ((place, answer), index) in lines.into_iter().zip(self.ids.find_all(&ids)) {
-            self.holdings.line(file, index, answer.kind);
+            let mention = self.holdings.line(file, index, answer.kind);
             let before = index.and_then(|index| self.positions.get(index.into()));
             let Some(index) = index else {
                 strays.push(place);
@@ -142,8 +143,9 @@ impl Finder<'_, '_> {
             let attempt = self.attempt(before.as_ref(), of);
             let loser = self.positions.offer(line, index, attempt);
             let repeats = before.is_some_and(|before| before.succeeded) && attempt == Attempt::Same;
-            if line.succeeded && !repeats {
-                self.sinks.iter_mut().for_each(|sink| sink.success(of, answer.model.as_deref(), answer.tokens));
+            let is_paid = if line.succeeded { !repeats } else { states_usage(&answer) && mention == Mention::First };
+            if is_paid {
+                self.paid(of, &answer);
             }
             // A failure is expected beside another attempt's answer; an answer is kept, whoever replaces it.
             let lost = if loser == Some(place) { Some(line) } else { before };
@@ -152,11 +154,24 @@ impl Finder<'_, '_> {
         Ok(strays)
     }
 
+    /// Shows the sinks an answer that is paid for.
+    fn paid(&mut self, of: &AnswersFile, answer: &Answer<'_>) {
+        let (kind, model, tokens) = (answer.kind, answer.model.as_deref(), answer.tokens);
+        let priced = self.policy.prices.map(|prices| prices.price(of, model, &tokens));
+        let used = Used { kind, model, tokens, priced };
+        self.sinks.iter_mut().for_each(|sink| sink.paid(of, &used));
+    }
+
     /// Which attempt a line of this file is of, beside the line before it. Those of earlier attempts are read first.
     fn attempt(&self, before: Option<&Candidate>, of: &AnswersFile) -> Attempt {
         let known = before.and_then(|before| self.answers.get(before.place.file)).map(|of| of.attempt);
         if known.is_none_or(|known| known == of.attempt) { Attempt::Same } else { Attempt::Later }
     }
+}
+
+/// Whether a line says that something was used: a provider bills no other failures.
+fn states_usage(answer: &Answer<'_>) -> bool {
+    answer.tokens != Tokens::default()
 }
 
 /// What a line answers. One that is too long to hold is read from its file.
@@ -222,7 +237,15 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let (what, endpoint) = (if index == 0 { "output" } else { "error" }, endpoint.map(str::to_owned));
             let batch_id = "batch_1".to_owned();
-            answers.push(AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, work: None });
+            answers.push(AnswersFile {
+                path,
+                what,
+                attempt: 1,
+                batch: 0,
+                batch_id,
+                endpoint,
+                ..AnswersFile::default()
+            });
         }
         meddle(dir.path());
         let dialect = choose(Name::Openai).dialect;

@@ -9,9 +9,11 @@ use std::cell::OnceCell;
 use std::io::Write;
 
 use super::AnswersFile;
+use super::pricing::{PriceAnswers, Priced};
 use super::reread::Line;
 use crate::dialects::{Answer, Content, Ran, ReadAnswers, Reading, Suspicion, Tokens};
 use crate::error::Error;
+use crate::usd::Usd;
 
 /// The code of a request whose answer the gate fails.
 const GATE: &str = "gate";
@@ -34,6 +36,7 @@ pub(crate) struct Row<'a> {
     pub(crate) offset: u64,
     line: Line<'a>,
     reader: &'a dyn ReadAnswers,
+    prices: Option<&'a dyn PriceAnswers>,
     answer: OnceCell<Answer<'a>>,
     content: OnceCell<Content<'a>>,
 }
@@ -103,7 +106,12 @@ impl<'a> Row<'a> {
     pub(super) fn new(index: u32, outcome: Outcome, line: Line<'a>, offset: u64, reader: &'a dyn ReadAnswers) -> Self {
         let (file, reading, suspicion, retry) = (line.file(), Reading::Whole, None, Retry::Not);
         let (answer, content) = (OnceCell::new(), OnceCell::new());
-        Self { index, outcome, file, reading, suspicion, retry, offset, line, reader, answer, content }
+        Self { index, outcome, file, reading, suspicion, retry, offset, line, reader, prices: None, answer, content }
+    }
+
+    /// The row, whose answer has a price by these.
+    pub(super) fn priced(self, prices: Option<&'a dyn PriceAnswers>) -> Self {
+        Self { prices, ..self }
     }
 
     /// The row, of whose line so much could be read.
@@ -167,6 +175,18 @@ impl<'a> Row<'a> {
     /// Ends in exit 1 if the line cannot be read.
     pub(crate) fn tokens(&self) -> Result<Tokens, Error> {
         Ok(self.answer()?.tokens)
+    }
+
+    /// What its answer cost this run; none where that is not known, or an earlier run paid for it.
+    ///
+    /// # Errors
+    /// Ends in exit 1 if the line cannot be read.
+    pub(crate) fn cost(&self) -> Result<Option<Usd>, Error> {
+        let Some((prices, file)) = self.prices.zip(self.file.filter(|file| !file.is_kept())) else { return Ok(None) };
+        match prices.price(file, self.model()?, &self.tokens()?) {
+            Priced::At(cost) => Ok(Some(cost.batch)),
+            Priced::Unknown(_) => Ok(None),
+        }
     }
 
     /// Fails its request, if it has an answer that was not rejected before, as the gate wants. Whether it was.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::held::Held;
+use super::pricing::PriceAnswers;
 use super::row::{Failed, Outcome, Retry};
 use crate::dialects::{Failure, Fate, Ran, ReadAnswers, Suspicion};
 use crate::error::{Error, Exit};
@@ -49,12 +50,14 @@ pub(crate) struct Policy<'a> {
     pub expected: Option<&'a Expected>,
     /// The answers that the gate fails.
     pub gate: Option<&'a Verdicts>,
+    /// What answers cost; none where nobody asks.
+    pub prices: Option<&'a dyn PriceAnswers>,
 }
 
 impl<'a> Policy<'a> {
-    /// The default, with which nothing of the answers is judged.
+    /// The default, with which nothing of the answers is judged or priced.
     pub(crate) fn usual(reader: &'a dyn ReadAnswers, retry_on: &'a RetryOn) -> Self {
-        Self { reader, retry_on, absent: &NOBODY, expected: None, gate: None }
+        Self { reader, retry_on, absent: &NOBODY, expected: None, gate: None, prices: None }
     }
 }
 

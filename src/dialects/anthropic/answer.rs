@@ -215,6 +215,7 @@ impl Usage<'_> {
             output: count(&self.output),
             reasoning: count(&self.details.fields.thinking),
             web_searches: count(&self.server_tools.fields.web_searches),
+            tool_calls: 0,
             ..Tokens::default()
         }
     }

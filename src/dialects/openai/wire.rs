@@ -11,10 +11,11 @@ use serde::de::Error as _;
 use serde_json::{Error, Value};
 
 use super::codes;
-use crate::dialects::{Batch, BatchError, BatchErrors, Counts, File, Page, Status};
+use crate::dialects::{Batch, BatchError, BatchErrors, Counts, File, Page, Status, Tokens};
 use crate::json::bounded;
 use crate::json::object::{as_text, id, number, text, time};
 use crate::text::shorten_bytes;
+use crate::usd::Usd;
 
 /// How much is kept of each text of a reason, in bytes.
 const LONGEST_REASON: usize = 2_000;
@@ -86,6 +87,9 @@ fn batch_of(mut object: Value) -> Result<Batch, Error> {
         counts: object.get("request_counts").map(counts).unwrap_or_default(),
         created_at: object.get("created_at").and_then(time),
         ended_at: times.iter().find_map(|name| object.get(name).and_then(time)),
+        model: text(&object, "model"),
+        usage: object.get("usage").and_then(usage),
+        billed: object.get("cost_breakdown").and_then(billed),
         metadata: object.get("metadata").map(metadata).unwrap_or_default(),
     })
 }
@@ -115,6 +119,28 @@ fn status(value: &Value) -> Status {
 fn counts(value: &Value) -> Counts {
     let count = |name: &str| value.get(name).and_then(number);
     Counts { total: count("total"), completed: count("completed"), failed: count("failed") }
+}
+
+/// Reads what all answers used. Before there is any, OpenAI says nothing, and others say 0.
+fn usage(value: &Value) -> Option<Tokens> {
+    let count = |value: &Value, name: &str| value.get(name).and_then(number).unwrap_or(0);
+    let detail = |of: &str, name: &str| value.get(of).map_or(0, |details| count(details, name));
+    let usage = Tokens {
+        input: count(value, "input_tokens"),
+        cached: detail("input_tokens_details", "cached_tokens"),
+        output: count(value, "output_tokens"),
+        reasoning: detail("output_tokens_details", "reasoning_tokens"),
+        ..Tokens::default()
+    };
+    (usage != Tokens::default()).then_some(usage)
+}
+
+/// Reads what xAI says that a batch costs, in ticks. That a tick is 1e-10 dollars is taken from xAI's SDK and was not
+/// tried against the live service.
+fn billed(value: &Value) -> Option<Usd> {
+    const PICODOLLARS_A_TICK: u64 = 100;
+    let ticks = value.get("total_cost_usd_ticks").and_then(number).filter(|ticks| *ticks > 0)?;
+    Some(Usd::picodollars(PICODOLLARS_A_TICK).times(ticks))
 }
 
 fn metadata(value: &Value) -> BTreeMap<String, String> {
@@ -155,7 +181,7 @@ fn reason(entry: &Value) -> Option<BatchError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, BatchError, Counts, Status, page, status};
+    use super::{Batch, BatchError, Counts, Status, Tokens, Usd, page, status};
 
     fn batch(json: &str) -> Batch {
         super::batch(json.as_bytes()).unwrap()
@@ -190,6 +216,28 @@ mod tests {
         assert_eq!(batch.counts, Counts::of(9, 0, 9));
         assert_eq!(batch.ended_at, Some(1_700_000_600));
         assert_eq!(batch.metadata["batchstep_v"], "1");
+    }
+
+    #[test]
+    fn what_a_batch_used_and_costs_is_read_where_it_is_stated() {
+        let read = |members: &str| batch(&format!(r#"{{"id":"b","model":"m-2026","usage":{members}}}"#));
+        let usage = read(
+            r#"{"input_tokens":900,"input_tokens_details":{"cached_tokens":"400"},"output_tokens":70.0,
+            "output_tokens_details":{"reasoning_tokens":60},"total_tokens":970}"#,
+        );
+        let expected = Tokens { input: 900, cached: 400, output: 70, reasoning: 60, ..Tokens::default() };
+        assert_eq!((usage.usage, usage.model.as_deref(), usage.billed), (Some(expected), Some("m-2026"), None));
+        for nothing in ["null", "{}", r#"{"input_tokens":0,"output_tokens":0}"#, "7", r#"{"input_tokens":-1}"#] {
+            assert_eq!(read(nothing).usage, None, "{nothing}");
+        }
+        assert_eq!(read(r#"{"input_tokens":1e300}"#).usage.unwrap().input, u64::MAX);
+
+        let billed =
+            |ticks: &str| batch(&format!(r#"{{"id":"b","cost_breakdown":{{"total_cost_usd_ticks":{ticks}}}}}"#)).billed;
+        // 12,345,000,000 × 1e-10 dollars
+        assert_eq!(billed("12345000000"), Usd::dollars(1.2345));
+        assert_eq!(billed("\"1e300\""), Some(Usd::picodollars(u64::MAX)));
+        assert_eq!([billed("0"), billed("null"), billed("-5")], [None; 3]);
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use super::page::{Page, table};
 use super::quote::{code, link, prose};
 use super::{MOST_ROWS, asked_at};
+use crate::bill;
 use crate::dialects::Tokens;
 use crate::formats::took;
 use crate::report::{BatchReport, ModelUsage, Report, Sample, ShardReport};
 use crate::text::{counted, thousands};
+use crate::usd::Usd;
 
 /// A phase that takes less is not worth a line, in seconds.
 const WORTH_A_LINE: f64 = 0.05;
@@ -17,12 +19,14 @@ pub(super) fn fold(page: &mut Page, report: &Report) {
     inside.block(batches(report));
     inside.block(timeline(report));
     inside.block(tokens(report));
+    inside.block(estimated(report));
     inside.block(provider_files(report));
     inside.block(files(report));
     let tokens = report.tokens.input.saturating_add(report.tokens.output);
     let parts = [
         (!report.batches.is_empty()).then(|| counted(report.batches.len() as u64, "batch", "batches")),
         (tokens > 0).then(|| format!("{} tokens", thousands(tokens))),
+        report.cost.usd.map(|_| "costs".to_owned()),
         Some("time".to_owned()),
         report.files.report.is_some().then(|| "files".to_owned()),
     ];
@@ -46,7 +50,7 @@ fn batches(report: &Report) -> String {
         let mut row = batch.map_or_else(|| std::array::from_fn(|_| String::new()), batch_row);
         row[0] = (index + 1).to_string();
         row[2] = thousands(shard.requests);
-        row[6] = [Some(&shard.endpoint), shard.model.as_ref()]
+        row[7] = [Some(&shard.endpoint), shard.model.as_ref()]
             .into_iter()
             .flatten()
             .map(|it| code(it))
@@ -60,11 +64,12 @@ fn batches(report: &Report) -> String {
     let is_of_shard = |batch: &&BatchReport| report.shards.iter().any(|it| it.batch_id.as_ref() == Some(&batch.id));
     let shards = report.shards.iter().enumerate().map(shard);
     let others = report.batches.iter().filter(|batch| !is_of_shard(batch)).map(batch_row);
-    let columns = ["Shard:", "Batch", "Requests:", "Status", "Done:", "Took:", "Of", "Attached"];
+    let cost = cost_column(report);
+    let columns = ["Shard:", "Batch", "Requests:", "Status", "Done:", "Took:", cost, "Of", "Attached"];
     table(columns, shards.chain(others).collect(), MOST_ROWS)
 }
 
-fn batch_row(batch: &BatchReport) -> [String; 8] {
+fn batch_row(batch: &BatchReport) -> [String; 9] {
     let counts = batch.request_counts;
     let again = if batch.attempt > 1 { format!(" (try {})", batch.attempt) } else { String::new() };
     let took_seconds = batch.created_at.zip(batch.ended_at).map(|(from, to)| to.saturating_sub(from).max(0));
@@ -76,6 +81,7 @@ fn batch_row(batch: &BatchReport) -> [String; 8] {
         code(batch.status.word()),
         counts.done().map(thousands).unwrap_or_default(),
         took_seconds.map(|seconds| took(seconds as f64)).unwrap_or_default(),
+        sum(batch.provider_usd.or(batch.usd)),
         String::new(),
         attached.unwrap_or_default(),
     ]
@@ -102,6 +108,7 @@ fn tokens(report: &Report) -> String {
                 known.succeeded = known.succeeded.saturating_add(usage.succeeded);
                 known.failed = known.failed.saturating_add(usage.failed);
                 known.tokens.add(usage.tokens);
+                known.usd = known.usd.into_iter().chain(usage.usd).reduce(|sum, more| sum + more);
             }
             None => models.push(usage.clone()),
         }
@@ -112,11 +119,32 @@ fn tokens(report: &Report) -> String {
         let model = usage.model.as_deref().map(code).unwrap_or_default();
         let numbers = [usage.succeeded.saturating_add(usage.failed), input, cached, cache_written, output, reasoning];
         let [answers, input, cached, written, output, reasoning] = numbers.map(number);
-        [model, answers, input, cached, written, output, reasoning]
+        [model, answers, input, cached, written, output, reasoning, sum(usage.usd)]
     };
-    let columns = ["Model", "Answers:", "Input tokens:", "Cached:", "Cache written:", "Output tokens:", "Reasoning:"];
+    let cost = cost_column(report);
+    let columns =
+        ["Model", "Answers:", "Input tokens:", "Cached:", "Cache written:", "Output tokens:", "Reasoning:", cost];
     let rows: Vec<_> = models.iter().filter(|usage| usage.tokens != Tokens::default()).map(row).collect();
     table(columns, rows, MOST_ROWS)
+}
+
+/// A sum in a table.
+fn sum(usd: Option<Usd>) -> String {
+    usd.map(|usd| prose(&usd.to_string())).unwrap_or_default()
+}
+
+/// What the column of sums is called.
+fn cost_column(report: &Report) -> &'static str {
+    if report.simulated { "Would cost:" } else { "Cost:" }
+}
+
+/// What was expected before there was an answer, and what that relied on.
+fn estimated(report: &Report) -> String {
+    let expected = bill::expected(report).map(|expected| format!("Estimated cost: {expected}."));
+    // Where nothing was spent, that is in sight.
+    let expected = expected.filter(|_| bill::spent(report).is_some());
+    let sentences: Vec<String> = expected.into_iter().chain(bill::basis(report)).collect();
+    sentences.iter().map(|sentence| prose(sentence)).collect::<Vec<_>>().join(" ")
 }
 
 fn provider_files(report: &Report) -> String {

@@ -14,6 +14,7 @@ use self::page::{Alert, Page, list};
 use self::quote::{code, link, prose};
 pub(super) use self::short::{failure, paragraph, render_comment, render_runs};
 use super::simulated_note;
+use crate::bill;
 use crate::headline::{Headline, Sign};
 use crate::report::{Counts, Report};
 use crate::text::{counted, thousands};
@@ -40,6 +41,7 @@ pub(super) fn render_within(report: &Report, longest: usize) -> String {
     head(&mut page, report);
     failures::in_sight(&mut page, report, IN_SIGHT);
     page.block(asked(report));
+    page.block(costs(report));
     let mut more = Page::default();
     more.block(list(report.hints.get(1..).unwrap_or_default(), MOST_ROWS));
     page.fold("What else to do", more);
@@ -77,7 +79,10 @@ fn heading(report: &Report, headline: &Headline) -> String {
         headline.model.as_deref().map(|model| if models == 1 { code(model) } else { format!("{models} models") });
     let simulated = report.simulated.then(|| "🧪 SIMULATED".to_owned());
     let parts: Vec<String> =
-        [simulated, Some(prose(&headline.fared)), model, headline.took.clone()].into_iter().flatten().collect();
+        [simulated, Some(prose(&headline.fared)), model, headline.took.clone(), headline.cost.as_deref().map(prose)]
+            .into_iter()
+            .flatten()
+            .collect();
     format!("## {} {}", emoji(headline.sign), parts.join(" · "))
 }
 
@@ -148,6 +153,16 @@ fn asked(report: &Report) -> String {
         format!("{} sent again, {} kept from an earlier run", thousands(earlier.sent), thousands(earlier.kept))
     }));
     parts.join(" · ")
+}
+
+/// What it cost, or what is expected of that, in a line.
+fn costs(report: &Report) -> String {
+    let spent = bill::spent(report).map(|spent| format!("Cost: {spent}."));
+    let expected = bill::expected(report).filter(|_| spent.is_none()).map(|it| format!("Estimated cost: {it}."));
+    let budget = bill::budget(report).map(|budget| format!("Budget: {budget}."));
+    let sum = spent.or(expected).into_iter().chain(bill::left_out(report));
+    let sentences: Vec<String> = sum.chain(bill::prices(report)).chain(budget).collect();
+    sentences.iter().map(|sentence| prose(sentence)).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the provider answers, as a sentence; nothing if it was not asked.

@@ -2,7 +2,7 @@
 
 use super::page::{Alert, Page, table};
 use super::quote::{code, prose};
-use super::{IN_SIGHT, LONGEST, MOST_ROWS, MOST_SAMPLES, asked, emoji, failures, head};
+use super::{IN_SIGHT, LONGEST, MOST_ROWS, MOST_SAMPLES, asked, costs, emoji, failures, head};
 use crate::error::{Exit, Outcome};
 use crate::formats::SIMULATED;
 use crate::headline::{self, Sign};
@@ -24,6 +24,7 @@ pub(in crate::formats) fn render_comment(report: &Report, longest: usize) -> Str
     head(&mut page, report);
     failures::in_sight(&mut page, report, MOST_KINDS);
     page.block(asked(report));
+    page.block(costs(report));
     page.text(longest)
 }
 

@@ -1,6 +1,7 @@
 //! Reports for the tests of formats and hosts: one of each kind, and one whose
 //! every untrusted text is hostile.
 
+mod costs;
 mod states;
 
 pub(crate) use self::states::states;
@@ -13,6 +14,7 @@ use crate::report::{
     Report, Sample, VERSION,
 };
 use crate::requests::Fault;
+use crate::usd::Usd;
 use crate::values::SchemaMode;
 
 /// Text that tries to break out of where it is shown.
@@ -86,6 +88,8 @@ pub(crate) fn succeeded() -> Report {
             request_counts: counts,
             created_at: Some(1_767_323_050),
             ended_at: Some(1_767_323_400),
+            usd: Usd::dollars(0.318),
+            provider_usd: None,
             errors: Vec::new(),
             error_count: 0,
         }],
@@ -109,9 +113,10 @@ pub(crate) fn succeeded() -> Report {
             succeeded: 1200,
             failed: 0,
             tokens: Tokens { input: 1_234_567, cached: 1_024, output: 89_012, reasoning: 640, ..Tokens::default() },
-            ..ModelUsage::default()
+            usd: Usd::dollars(0.318),
+            standard_usd: Usd::dollars(0.636),
         }],
-        cost: crate::report::CostReport::default(),
+        cost: costs::of(0.318, 0.636),
         failures: Vec::new(),
         samples: Vec::new(),
         suspects: Vec::new(),
@@ -201,10 +206,17 @@ pub(crate) fn failure(code: &str, message: &str, count: u64, ids: &[&str]) -> Fa
     FailureGroup { code, status, message, count, custom_ids, prospect, advice, examples }
 }
 
-fn nothing_collected(report: &mut Report) {
-    report.counts = Counts::default();
+/// No answer states what it used.
+fn nothing_spent(report: &mut Report) {
     report.tokens = Tokens::default();
     report.usage.clear();
+    report.batches[0].usd = None;
+    (report.cost.usd, report.cost.standard_usd) = (None, None);
+}
+
+fn nothing_collected(report: &mut Report) {
+    report.counts = Counts::default();
+    nothing_spent(report);
     report.files.results = None;
 }
 
@@ -287,6 +299,7 @@ pub(crate) fn hostile(text: &str) -> Report {
     report.schema = Some(schema(text, text, text));
     report.gate = Some(GateReport { command: own(), failed: None });
     (report.usage[0].model, report.usage[0].batch_id) = (Some(own()), own());
+    report.cost = costs::hostile(text);
     report.failures = vec![failure(text, text, 3, &[text, text])];
     report.failures[0].examples.iter_mut().for_each(|example| example.file = Some(own()));
     report.failures[0].advice = own();
@@ -341,7 +354,9 @@ fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
     match json {
         Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
         Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
-        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode"].contains(&name) => {
+        Value::String(own)
+            if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode", "lacking"].contains(&name) =>
+        {
             text.clone_into(own);
         }
         Value::Number(number) => {

@@ -1,13 +1,14 @@
 //! How runs end: one report of each kind, as a run makes it.
 
 use super::{
-    AGAIN, failed_validation, failure, invalid, nothing_collected, partial, phase, schema, set_verdict, simulated,
-    succeeded, suspects,
+    AGAIN, costs, failed_validation, failure, invalid, nothing_collected, nothing_spent, partial, phase, schema,
+    set_verdict, simulated, succeeded, suspects,
 };
 use crate::attachment::{Attachment, By, Owner};
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
 use crate::report::{BatchReport, Continued, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
+use crate::usd::Usd;
 
 /// Each kind of end by its name.
 pub(crate) fn states() -> Vec<(&'static str, Report)> {
@@ -32,6 +33,8 @@ pub(crate) fn states() -> Vec<(&'static str, Report)> {
         ("only-failed", only_failed()),
         ("skipped", skipped()),
         ("simulated", simulated()),
+        ("checked", checked()),
+        ("budget", budget()),
     ]
 }
 
@@ -88,8 +91,7 @@ fn some_failed() -> Report {
 fn all_failed() -> Report {
     let mut report = succeeded();
     counted(&mut report, 0, 240, 0);
-    report.usage.clear();
-    report.tokens = crate::dialects::Tokens::default();
+    nothing_spent(&mut report);
     let message =
         "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
     let advice = "Remove from these requests what the model does not support.";
@@ -120,6 +122,7 @@ fn only_failed() -> Report {
 fn refused() -> Report {
     let mut report = succeeded();
     nothing_collected(&mut report);
+    report.cost = crate::report::CostReport::default();
     report.batches.clear();
     report.input_file_id = None;
     report.phases.truncate(1);
@@ -137,8 +140,7 @@ fn refused() -> Report {
 fn expired() -> Report {
     let mut report = succeeded();
     counted(&mut report, 0, 0, 1_200);
-    report.usage.clear();
-    report.tokens = crate::dialects::Tokens::default();
+    nothing_spent(&mut report);
     report.ended_at = "2026-01-03T03:04:41Z".to_owned();
     report.batches[0].status = Status::Expired;
     report.batches[0].ended_at = Some(1_767_409_450);
@@ -216,6 +218,7 @@ fn pending() -> Report {
         "Submitted: batch batch_1 is in_progress.",
         &["Collect the answers with `batchstep collect batch_1`, on any machine."],
     );
+    report.cost.estimate = Some(costs::estimate());
     report
 }
 
@@ -308,9 +311,15 @@ fn several() -> Report {
     let second = crate::report::ModelUsage {
         model: Some("gpt-4.1".to_owned()),
         batch_id: "batch_2".to_owned(),
+        usd: Usd::dollars(1.59),
+        standard_usd: Usd::dollars(3.18),
         ..report.usage[0].clone()
     };
     report.usage.push(second);
+    for (batch, dollars) in report.batches.iter_mut().zip([0.302, 1.59, 0.016]) {
+        batch.usd = Usd::dollars(dollars);
+    }
+    report.cost = costs::with_all(costs::of(1.908, 3.816));
     report.warnings = vec![
         "The retry did not end well: time was up.".to_owned(),
         "The list of batches was not readable; `reuse` relied on the journal.".to_owned(),
@@ -342,6 +351,35 @@ fn skipped() -> Report {
         Exit::Ok,
         "There is no `api-key`, so nothing was done, as `skip-without-key` asks.",
         &["Workflows for pull requests from forks get no secrets; this one runs where it has them."],
+    );
+    report
+}
+
+/// What `check` says.
+fn checked() -> Report {
+    let mut report = refused();
+    report.origin.clear();
+    hinted(&mut report, Outcome::Succeeded, Exit::Ok, "1200 requests are valid.", &[]);
+    report.cost = costs::of(0.0, 0.0);
+    (report.cost.usd, report.cost.standard_usd) = (None, None);
+    report.cost.estimate = Some(costs::without_ceiling());
+    report
+}
+
+/// A run that a budget stopped.
+fn budget() -> Report {
+    let mut report = several();
+    report.warnings.clear();
+    report.batches.truncate(2);
+    report.cost = costs::of(1.908, 3.816);
+    report.cost.estimate = Some(costs::estimate());
+    report.cost.budget = Some(costs::budget());
+    hinted(
+        &mut report,
+        Outcome::Refused,
+        Exit::Refused,
+        "80 requests were not sent: they could exceed the $2.00 that `max-cost` allows.",
+        &["`batchstep run requests.jsonl --only-failed --max-cost 1.50` sends the rest, which would cost $1.10."],
     );
     report
 }

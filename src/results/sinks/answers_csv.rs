@@ -13,12 +13,13 @@ use super::summary_line::SummaryLine;
 use super::{Output, Row, Sink};
 use crate::error::Error;
 use crate::results::{Results, unwritable};
+use crate::usd::Usd;
 
 /// Its name in the output directory.
 pub(crate) const NAME: &str = "answers.csv";
 
 /// The first line.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "custom_id",
     "outcome",
     "code",
@@ -31,6 +32,7 @@ const COLUMNS: [&str; 12] = [
     "output_tokens",
     "reasoning_tokens",
     "suspect",
+    "cost_usd",
 ];
 
 /// Writes the file.
@@ -47,7 +49,7 @@ impl<'a> AnswersCsv<'a> {
     }
 
     /// Writes a record with one call: the file is watched by the line.
-    fn record(&mut self, cells: &[Cow<'_, str>; 12]) -> Result<(), Error> {
+    fn record(&mut self, cells: &[Cow<'_, str>; 13]) -> Result<(), Error> {
         let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
         writer.write_record(cells.iter().map(|cell| cell.as_bytes())).map_err(|error| unwritable(error.into()))?;
         let record = writer.into_inner().map_err(|error| unwritable(error.into_error()))?;
@@ -75,6 +77,7 @@ impl Sink for AnswersCsv<'_> {
             count(|tokens| tokens.output),
             count(|tokens| tokens.reasoning),
             line.suspect.unwrap_or_default().into(),
+            line.cost_usd.map(Usd::decimal).unwrap_or_default().into(),
         ])
     }
 

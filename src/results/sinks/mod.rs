@@ -22,19 +22,20 @@ pub(crate) use self::answers_csv::NAME as ANSWERS_CSV;
 pub(crate) use self::results_jsonl::NAME as RESULTS_JSONL;
 pub(crate) use self::selection::KEPT_JSONL;
 
+use super::pricing::Priced;
 use super::reread::Line;
 use super::row::Row;
 use super::{AnswersFile, Results};
-use crate::dialects::Tokens;
+use crate::dialects::{Kind, Tokens};
 use crate::error::Error;
 use crate::values::AnswerFiles;
 
 /// What is made of the rows. A sink implements what it needs.
 pub(crate) trait Sink {
-    /// An answer that will be its request's row, since nothing replaces a success. Called
-    /// while the answers are read, in their order and before any row, so that sums over
-    /// all successes need not read them again.
-    fn success(&mut self, _file: &AnswersFile, _model: Option<&str>, _tokens: Tokens) {}
+    /// An answer that is paid for: a success, or a failure that states what it used, whether it is
+    /// its request's row in the end or not. Called while the answers are read, in their order and
+    /// before any row, so that sums over all of them need not read them again.
+    fn paid(&mut self, _file: &AnswersFile, _used: &Used<'_>) {}
 
     /// A line that is nobody's row: it repeats an answer, names no request of ours, or
     /// cannot be read. Called while the answers are read.
@@ -58,6 +59,19 @@ pub(crate) trait Sink {
     /// # Errors
     /// A file cannot be written.
     fn finish(self: Box<Self>, results: &mut Results) -> Result<(), Error>;
+}
+
+/// What an answer used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used<'a> {
+    /// How it answers.
+    pub(crate) kind: Kind,
+    /// The model, if it names it.
+    pub(crate) model: Option<&'a str>,
+    /// The tokens that it says were used.
+    pub(crate) tokens: Tokens,
+    /// What they cost; none where nobody asks.
+    pub(crate) priced: Option<Priced>,
 }
 
 /// A file that a sink writes.

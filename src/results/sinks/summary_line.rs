@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{RESULTS_JSONL, Row};
 use crate::dialects::{Suspicion, Tokens};
 use crate::error::Error;
+use crate::usd::Usd;
 
 /// A line of these files.
 #[derive(Debug, Serialize)]
@@ -27,6 +28,8 @@ pub(super) struct SummaryLine<'a> {
     pub(super) model: Option<&'a str>,
     /// What it used; none without a line of the provider's.
     pub(super) tokens: Option<Tokens>,
+    /// What it cost this run; none where that is not known.
+    pub(super) cost_usd: Option<Usd>,
 }
 
 /// A part of a file beside this one.
@@ -59,6 +62,7 @@ impl<'a> SummaryLine<'a> {
             finish_reason: content.finish_reason.as_deref(),
             model: row.model()?,
             tokens: if row.file.is_some() { Some(row.tokens()?) } else { None },
+            cost_usd: row.cost()?,
         })
     }
 }
@@ -91,7 +95,8 @@ mod tests {
         std::fs::write(&path, answers).unwrap();
         let endpoint = Some("/v1/chat/completions".to_owned());
         let batch_id = "batch_1".to_owned();
-        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, work: None };
+        let file =
+            AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
         let dialect = choose(Name::Openai).dialect;
         let retry_on = RetryOn::default();
         let policy = Policy::usual(dialect.answers(), &retry_on);

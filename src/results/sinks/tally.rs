@@ -1,8 +1,8 @@
 //! The tally: how many requests succeeded, failed and are missing, which of them to
-//! retry, and what the answers of each batch used, by model.
+//! retry, and what the answers of each batch used and cost, by model.
 
-use super::{Line, Row, Sink};
-use crate::dialects::{Ran, Reading, Tokens};
+use super::{Line, Row, Sink, Used};
+use crate::dialects::{Kind, Ran, Reading};
 use crate::error::Error;
 use crate::report::Counts;
 use crate::results::row::{Failed, Outcome, Retry};
@@ -22,13 +22,14 @@ pub(super) struct Tally {
 }
 
 impl Sink for Tally {
-    fn success(&mut self, file: &AnswersFile, model: Option<&str>, tokens: Tokens) {
+    fn paid(&mut self, file: &AnswersFile, used: &Used<'_>) {
+        // What an earlier run left, it paid for.
         if file.is_kept() {
             return;
         }
-        let used = self.usage.of(file, model);
-        used.succeeded += 1;
-        used.tokens.add(tokens);
+        let sums = self.usage.of(file, used.model);
+        sums.usage.succeeded += u64::from(used.kind == Kind::Success);
+        sums.add(used);
     }
 
     fn stray(&mut self, _line: &Line<'_>) -> Result<(), Error> {
@@ -44,7 +45,6 @@ impl Sink for Tally {
                 self.counts.succeeded += 1;
                 self.retryable.extend((row.retry == Retry::Worth).then_some(row.index));
             }
-            // What it used was counted with the other successes of its batch.
             Outcome::Rejected(failed) => {
                 self.counts.failed += 1;
                 self.rejected += 1;
@@ -68,7 +68,8 @@ impl Sink for Tally {
         results.warnings.extend(warnings);
         let Self { counts, usage, retryable, missing, never_ran, rejected } = *self;
         let schema_violations = results.schema.as_ref().map_or(0, |schema| schema.violations);
-        (results.counts, results.usage) = (Counts { schema_violations, ..counts }, usage.into_entries());
+        results.counts = Counts { schema_violations, ..counts };
+        (results.usage, results.unpriced) = usage.into_parts();
         results.rejected = rejected;
         (results.retryable, results.missing, results.never_ran) = (retryable, missing, never_ran);
         Ok(())
@@ -82,9 +83,7 @@ impl Tally {
             self.retryable.push(row.index);
         }
         if let Some(file) = row.file.filter(|file| !file.is_kept()) {
-            let used = self.usage.of(file, row.model()?);
-            used.failed += 1;
-            used.tokens.add(row.tokens()?);
+            self.usage.of(file, row.model()?).usage.failed += 1;
         }
         Ok(())
     }

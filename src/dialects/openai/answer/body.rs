@@ -199,7 +199,8 @@ impl<'de> Loose<'de, Body<'de>> {
             reasoning: tokens(&output.reasoning),
             output_audio: tokens(&output.audio),
             output_image: tokens(&output.image),
-            web_searches: 0,
+            web_searches: self.fields.output.fields.web_searches,
+            tool_calls: self.fields.output.fields.tool_calls,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Chat and text completions say it in each choice: `finish_reason`, `message.refusal`, `message.tool_calls`. Responses
 //! say it in `status` and `incomplete_details`, and in the items of `output`. Of several choices or items the first
 //! that is suspect counts. Source: OpenAI's API reference, the objects `chat.completion` and `response`; Mistral's, for
-//! `model_length` and `error`; vLLM's, for `abort`.
+//! `model_length` and `error`; vLLM's, for `abort`. Calls of the vendor's own tools are counted on the way.
 
 use serde::de::{MapAccess, SeqAccess};
 
@@ -26,12 +26,30 @@ const CALLS: [&str; 7] = [
 pub(super) struct Listed<T> {
     /// Why the first that is suspect is so.
     pub(super) suspicion: Option<Suspicion>,
+    /// Searches of the web among them.
+    pub(super) web_searches: u64,
+    /// Calls of other tools of the vendor's that are billed by the call.
+    pub(super) tool_calls: u64,
     of: std::marker::PhantomData<T>,
 }
 
-/// What says of itself whether it is suspect.
+/// What says of itself whether it is suspect, and whether it is a call of a tool.
 pub(super) trait Suspect {
     fn suspicion(&self) -> Option<Suspicion>;
+
+    /// The tool of the vendor's that was called.
+    fn tool(&self) -> Option<Tool> {
+        None
+    }
+}
+
+/// A tool of the vendor's that it bills beside the tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tool {
+    /// Searches of the web.
+    WebSearch,
+    /// File search and the code interpreter.
+    Other,
 }
 
 impl<'de, T: Fields<'de> + Suspect> Fields<'de> for Listed<T> {
@@ -43,6 +61,11 @@ impl<'de, T: Fields<'de> + Suspect> Fields<'de> for Listed<T> {
         let mut len = 0;
         while let Some(element) = seq.next_element::<Loose<'de, T>>()? {
             self.suspicion = self.suspicion.or_else(|| element.fields.suspicion());
+            match element.fields.tool() {
+                Some(Tool::WebSearch) => self.web_searches += 1,
+                Some(Tool::Other) => self.tool_calls += 1,
+                None => {}
+            }
             len += 1;
         }
         Ok(Seen::Array { len, of_numbers: false })
@@ -160,6 +183,14 @@ impl Suspect for Item<'_> {
             _ => self.content.fields.suspicion,
         }
     }
+
+    fn tool(&self) -> Option<Tool> {
+        match self.kind.text()? {
+            "web_search_call" => Some(Tool::WebSearch),
+            "file_search_call" | "code_interpreter_call" => Some(Tool::Other),
+            _ => None,
+        }
+    }
 }
 
 impl Suspect for Part<'_> {
@@ -245,6 +276,18 @@ mod tests {
         ] {
             assert_eq!(body(output, more), expected, "{output}{more}");
         }
+    }
+
+    #[test]
+    fn calls_of_the_vendors_tools_are_counted() {
+        let kinds =
+            ["web_search_call", "reasoning", "file_search_call", "web_search_call", "code_interpreter_call", "x"];
+        let items: Vec<String> = kinds.iter().map(|kind| format!(r#"{{"type":"{kind}"}}"#)).collect();
+        let body = format!(r#"{{"object":"response","output":[7,{}],"usage":{{"input_tokens":5}}}}"#, items.join(","));
+        let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
+        let tokens = read(line.as_bytes(), Shape::Unknown).tokens;
+        assert_eq!((tokens.input, tokens.web_searches, tokens.tool_calls), (5, 2, 2));
+        assert_eq!(scan(line.as_bytes(), Shape::Unknown).unwrap().tokens, tokens);
     }
 
     #[test]
