@@ -51,7 +51,8 @@ mod api;
 mod client;
 mod simulator;
 mod retry;
-// The requests, and the vendors' dialects: a family too.
+// The requests, what they will use, and the vendors' dialects: a family too.
+mod estimate;
 mod requests;
 mod dialects;
 // What everything stands on.

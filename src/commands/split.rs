@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::batch::{Ended, Progress};
+use crate::dialects::Rules;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Event;
@@ -37,6 +38,8 @@ pub(super) struct Sender<'a> {
     pub(super) source: &'a Source,
     pub(super) journal: &'a Journal,
     pub(super) events: &'a Events<'a>,
+    /// How its lines are read.
+    pub(super) rules: &'a Rules,
     /// How many are under way at a time.
     pub(super) at_once: usize,
 }
@@ -121,8 +124,8 @@ impl Sender<'_> {
         let failed = |error: std::io::Error| {
             Error::new(Exit::Invalid, "A batch that is too large could not be split.").because(error)
         };
-        let (source, shard) = (self.source.clone(), piece.shard.clone());
-        let halving = tokio::task::spawn_blocking(move || halve(&source, &shard)).await;
+        let (source, shard, rules) = (self.source.clone(), piece.shard.clone(), self.rules.clone());
+        let halving = tokio::task::spawn_blocking(move || halve(&source, &shard, &rules)).await;
         let [first, second] = halving.map_err(std::io::Error::other).and_then(|halves| halves).map_err(failed)?;
         let pieces =
             piece.part.piece.halves().ok_or_else(|| failed(std::io::Error::other("it was split too often")))?;

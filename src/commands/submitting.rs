@@ -61,7 +61,7 @@ impl Submitting<'_> {
         };
         let (journal, origin) = (&self.dir.journal, self.connected.api.origin());
         let (events, at_once) = (&self.connected.session.events, self.plan.max_in_flight);
-        let sender = Sender { source: self.source, journal, events, at_once };
+        let sender = Sender { source: self.source, journal, events, rules: &self.plan.rules, at_once };
         let key = |shard: &Shard, part: Part| key(self.plan, shard, part.attempt);
         let is_halved = |key: &str| matches!(life::left(&self.dir.earlier, &origin, key), State::Halved);
         let all = sender.send(pieces, key, is_halved, drive).await;
