@@ -6,12 +6,13 @@
 //! and are never refused: they are paid for anyway.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 
 use crate::error::{Error, Exit, Kind};
+use crate::report::BudgetReport;
 use crate::text::{requests_count, thousands};
 use crate::usd::Usd;
 
@@ -51,9 +52,17 @@ pub(crate) enum Settling {
 pub(crate) struct Budget {
     limits: Limits,
     settling: Settling,
+    /// How many batches may be under way at a time.
+    at_once: usize,
     /// The batches, by the keys of their work.
     batches: RefCell<BTreeMap<String, Entry>>,
-    /// Wakes those that wait whenever a batch is settled.
+    /// Work of which it is not known yet whether there is a batch. Nothing is granted before that.
+    unknown: RefCell<BTreeSet<String>>,
+    /// Work that is under way.
+    running: RefCell<BTreeSet<String>>,
+    /// So many may look for their batch at the same time.
+    looks: Semaphore,
+    /// Wakes those that wait whenever something of this changes.
     changed: Notify,
 }
 
@@ -87,14 +96,18 @@ pub(crate) struct Claim<'a> {
 }
 
 /// What was not sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotSent {
-    /// Batches.
-    pub(crate) batches: u64,
+    /// How many batches.
+    pub(crate) batches: usize,
+    /// Of how many.
+    pub(crate) of: usize,
     /// What they may need at most.
     pub(crate) needs: Sum,
     /// What the other batches have cost, or may cost.
-    pub(crate) spent: Sum,
+    spent: Sum,
+    /// What they would exceed.
+    limit: Limit,
 }
 
 impl Limits {
@@ -141,6 +154,37 @@ impl fmt::Display for Limit {
     }
 }
 
+impl NotSent {
+    /// What limit it was, as `` `max-cost` is $2.00``.
+    pub(crate) fn limit(&self) -> String {
+        self.limit.to_string()
+    }
+
+    /// What the batches that were not sent may need, of what is limited.
+    pub(crate) fn needs(&self) -> String {
+        self.limit.of(self.needs)
+    }
+
+    /// What the others have used, or may use; none where there are no others.
+    pub(crate) fn spent(&self) -> Option<String> {
+        (self.spent != Sum::default()).then(|| self.limit.of(self.spent))
+    }
+
+    /// The flag of a run of nothing but what was not sent, with a space before it.
+    pub(crate) fn flag(&self) -> String {
+        match self.limit {
+            Limit::Cost(_) => format!(" --max-cost {}", self.needs.cost.rounded_up()),
+            Limit::Tokens(_) => format!(" --max-tokens {}", self.needs.tokens),
+            Limit::Requests(_) => format!(" --max-total-requests {}", self.needs.requests),
+        }
+    }
+
+    /// The same for all requests.
+    pub(crate) fn flag_of_all(&self) -> String {
+        Self { needs: self.needs.and(self.spent), ..*self }.flag()
+    }
+}
+
 impl Sum {
     /// Both together.
     pub(crate) fn and(self, more: Self) -> Self {
@@ -153,9 +197,28 @@ impl Sum {
 }
 
 impl Budget {
-    /// With nothing spent.
-    pub(crate) fn new(limits: Limits, settling: Settling) -> Self {
-        Self { limits, settling, batches: RefCell::default(), changed: Notify::new() }
+    /// With nothing spent, and room for so many batches at a time.
+    pub(crate) fn new(limits: Limits, settling: Settling, at_once: usize) -> Self {
+        let (batches, unknown, running) = Default::default();
+        let (looks, changed) = (Semaphore::new(at_once), Notify::new());
+        Self { limits, settling, at_once, batches, unknown, running, looks, changed }
+    }
+
+    /// Announces work: a batch of it may exist, which counts before anything is granted.
+    pub(crate) fn expect(&self, keys: impl Iterator<Item = String>) {
+        self.unknown.borrow_mut().extend(keys);
+    }
+
+    /// Waits for its turn to look for a batch that exists. The turn ends when what is returned is dropped.
+    pub(crate) async fn look(&self) -> Option<SemaphorePermit<'_>> {
+        self.looks.acquire().await.ok()
+    }
+
+    /// Notes that nobody works on this any more, however it ended.
+    pub(crate) fn leave(&self, key: &str) {
+        self.unknown.borrow_mut().remove(key);
+        self.running.borrow_mut().remove(key);
+        self.changed.notify_waiters();
     }
 
     /// Reserves what a batch may cost at most, once it fits. It may wait until others are over; `waits` is called
@@ -165,23 +228,41 @@ impl Budget {
     /// It does not fit, and nothing under way can make room: exit 4.
     pub(crate) async fn reserve(&self, key: &str, needs: Sum, waits: impl FnOnce()) -> Result<(), Error> {
         let mut waits = Some(waits);
+        self.found(key);
         loop {
-            // Before the decision, so that no settling is missed.
+            // Before the decision, so that no change is missed.
             let changed = self.changed.notified();
-            match self.decide(key, needs) {
-                Decision::Granted => return Ok(()),
-                Decision::Refused => return Err(self.refusal(key, needs)),
-                Decision::Wait => {
-                    waits.take().into_iter().for_each(|waits| waits());
-                    changed.await;
+            if self.has_room(key) {
+                match self.decide(key, needs) {
+                    Decision::Granted => break,
+                    Decision::Refused => return Err(self.refusal(key, needs)),
+                    Decision::Wait => waits.take().into_iter().for_each(|waits| waits()),
                 }
             }
+            changed.await;
         }
+        self.running.borrow_mut().insert(key.to_owned());
+        Ok(())
+    }
+
+    /// It is known now whether there is a batch of this work.
+    fn found(&self, key: &str) {
+        if self.unknown.borrow_mut().remove(key) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Whether all batches are known that exist, and one more may be under way.
+    fn has_room(&self, key: &str) -> bool {
+        let running = self.running.borrow();
+        self.unknown.borrow().is_empty() && (running.contains(key) || running.len() < self.at_once)
     }
 
     /// Counts a batch that exists already: it is under way, whether it fits or not.
     pub(crate) fn count(&self, key: &str, needs: Sum) {
         self.batches.borrow_mut().entry(key.to_owned()).or_insert(Entry::Reserved(needs));
+        self.running.borrow_mut().insert(key.to_owned());
+        self.found(key);
     }
 
     /// Replaces what was reserved for a batch by what it did cost.
@@ -196,17 +277,30 @@ impl Budget {
         self.changed.notify_waiters();
     }
 
-    /// What was not sent, if anything was not.
-    pub(crate) fn not_sent(&self) -> Option<NotSent> {
+    /// What was not sent of the work with these keys, if anything was not. The run has so many batches.
+    pub(crate) fn not_sent(&self, keys: &[&str], of: usize) -> Option<NotSent> {
         let batches = self.batches.borrow();
         let refused =
-            batches.values().filter_map(|entry| if let Entry::Refused(sum) = entry { Some(*sum) } else { None });
-        let not_sent = refused.fold(NotSent::default(), |all, needs| NotSent {
-            batches: all.batches + 1,
-            needs: all.needs.and(needs),
-            spent: all.spent,
-        });
-        (not_sent.batches > 0).then(|| NotSent { spent: self.committed(None), ..not_sent })
+            |key: &&str| if let Some(Entry::Refused(needs)) = batches.get(*key) { Some(*needs) } else { None };
+        let refused: Vec<Sum> = keys.iter().filter_map(refused).collect();
+        let needs = refused.iter().fold(Sum::default(), |all, needs| all.and(*needs));
+        drop(batches);
+        let spent = self.committed(None);
+        let limit = self.limits.exceeded(spent.and(needs)).filter(|_| !refused.is_empty())?;
+        Some(NotSent { batches: refused.len(), of, needs, spent, limit })
+    }
+
+    /// What the report says of it; nothing where there is no limit.
+    pub(crate) fn report(&self, not_sent: Option<&NotSent>) -> Option<BudgetReport> {
+        let Limits { cost, tokens, requests } = self.limits;
+        let needs = not_sent.map(|not_sent| not_sent.needs);
+        self.limits.are_set().then(|| BudgetReport {
+            max_cost_usd: cost,
+            max_tokens: tokens,
+            max_total_requests: requests,
+            not_sent: needs.map_or(0, |needs| needs.requests),
+            not_sent_usd: needs.map(|needs| needs.cost).filter(|cost| *cost > Usd::ZERO),
+        })
     }
 
     /// What the batches have cost, and may still cost; without the one that is named.
@@ -263,7 +357,7 @@ mod tests {
     use proptest::prelude::*;
     use tokio::task::LocalSet;
 
-    use super::{Budget, Decision, Limits, NotSent, Settling, Sum};
+    use super::{Budget, Decision, Limits, Settling, Sum};
     use crate::usd::Usd;
 
     fn dollars(dollars: u64) -> Sum {
@@ -272,7 +366,7 @@ mod tests {
 
     fn budget(dollars: u64, settling: Settling) -> Budget {
         let cost = Some(Usd::picodollars(dollars * 1_000_000_000_000));
-        Budget::new(Limits { cost, ..Limits::default() }, settling)
+        Budget::new(Limits { cost, ..Limits::default() }, settling, 8)
     }
 
     #[test]
@@ -287,12 +381,11 @@ mod tests {
         assert_eq!(budget.decide("d", dollars(1)), Decision::Wait);
         budget.settle("b", dollars(6));
         assert_eq!(budget.decide("d", dollars(1)), Decision::Refused);
-        let not_sent = NotSent {
-            batches: 2,
-            needs: Sum { requests: 2, ..dollars(12) },
-            spent: Sum { requests: 2, ..dollars(10) },
-        };
-        assert_eq!(budget.not_sent(), Some(not_sent));
+        let not_sent = budget.not_sent(&["a", "c", "d"], 4).unwrap();
+        assert_eq!((not_sent.batches, not_sent.of), (2, 4));
+        assert_eq!((not_sent.limit(), not_sent.needs()), ("`max-cost` is $10.00".to_owned(), "$12.00".to_owned()));
+        assert_eq!((not_sent.spent(), not_sent.flag()), (Some("$10.00".to_owned()), " --max-cost 12.00".to_owned()));
+        assert_eq!(not_sent.flag_of_all(), " --max-cost 22.00");
     }
 
     #[test]
@@ -302,7 +395,7 @@ mod tests {
         assert_eq!(budget.decide("b", dollars(1)), Decision::Wait);
         budget.settle("a", dollars(9));
         assert_eq!(budget.decide("b", dollars(1)), Decision::Granted);
-        assert_eq!(budget.not_sent(), None);
+        assert_eq!(budget.not_sent(&["a", "b"], 2), None);
     }
 
     #[test]
@@ -324,7 +417,7 @@ mod tests {
     #[test]
     fn each_limit_holds_and_is_named() {
         let refusal = |limits: Limits| {
-            let budget = Budget::new(limits, Settling::AsTheyEnd);
+            let budget = Budget::new(limits, Settling::AsTheyEnd, 8);
             budget.settle("a", Sum { tokens: 900, ..dollars(2) });
             let needs = Sum { tokens: 200, requests: 3, ..dollars(1) };
             assert_eq!(budget.decide("b", needs), Decision::Refused);
@@ -334,6 +427,19 @@ mod tests {
         insta::assert_snapshot!(refusal(Limits { cost: Usd::dollars(2.5), ..limits }), @"A batch of 3 requests was not sent: it may need $1.00 beside $2.00 for the other batches, and `max-cost` is $2.50.");
         insta::assert_snapshot!(refusal(Limits { tokens: Some(1_000), ..limits }), @"A batch of 3 requests was not sent: it may need 200 tokens beside 900 tokens for the other batches, and `max-tokens` is 1,000.");
         insta::assert_snapshot!(refusal(Limits { requests: Some(3), ..limits }), @"A batch of 3 requests was not sent: it may need 3 requests beside 1 request for the other batches, and `max-total-requests` is 3.");
+    }
+
+    #[test]
+    fn nothing_is_granted_before_it_is_known_what_exists_nor_beyond_what_may_run() {
+        let budget = Budget::new(Limits::default(), Settling::AsTheyEnd, 1);
+        budget.expect(["a", "b", "c"].map(str::to_owned).into_iter());
+        budget.found("b");
+        assert!(!budget.has_room("b"), "`a` and `c` may have batches");
+        budget.count("a", dollars(1));
+        budget.leave("c");
+        assert!(!budget.has_room("b"), "`a` is under way");
+        budget.leave("a");
+        assert!(budget.has_room("b"));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use clap::ValueEnum as _;
 
 use crate::api::Api;
 use crate::dialects::{self, Name};
-use crate::inputs::{Connection, OUTPUT_DIR, Work};
+use crate::inputs::{Connection, OUTPUT_DIR, Typed, Work};
 use crate::text::shell_word;
 use crate::values::Reuse;
 
@@ -46,8 +46,10 @@ pub(crate) struct Requests {
     paths: Vec<String>,
     /// The flags that say what they must keep to, each with a space before it.
     flags: String,
-    /// All flags that a run of them repeats, likewise.
+    /// All flags that a run of them repeats, likewise, but for its limits.
     repeated: String,
+    /// What the run may spend, likewise.
+    limits: String,
     /// The flag of the provider, unless it is the default.
     provider: String,
 }
@@ -190,10 +192,15 @@ impl Invocation {
 
     /// The command that sends only what failed of the same requests, and keeps the other answers.
     pub(crate) fn only_failed(&self) -> Option<String> {
+        self.only_failed_within(&self.requests.as_ref()?.limits)
+    }
+
+    /// The same, within other limits: flags, each with a space before it.
+    pub(crate) fn only_failed_within(&self, limits: &str) -> Option<String> {
         let requests = self.requests.as_ref()?;
         // A sandbox in the next process does for one in this: nothing at the provider is needed.
         let connection = self.connection.as_ref().unwrap_or(&requests.provider);
-        let flags = format!(" --only-failed{}{}{connection}", requests.repeated, self.output_dir_flag());
+        let flags = format!(" --only-failed{}{limits}{}{connection}", requests.repeated, self.output_dir_flag());
         Some(requests.command("run", &flags))
     }
 
@@ -243,13 +250,13 @@ impl Requests {
         let flags = endpoint + &number("max-requests", work.max_requests) + &number("max-bytes", work.max_bytes);
         let provider = provider.filter(|name| *name != Name::Openai).and_then(|name| name.to_possible_value());
         let provider = provider.map(|name| format!(" --provider {}", name.get_name())).unwrap_or_default();
-        Some(Self { paths: work.requests.clone(), repeated: flags.clone(), flags, provider })
+        Some(Self { paths: work.requests.clone(), repeated: flags.clone(), limits: String::new(), flags, provider })
     }
 
-    /// The same, of a run that was given these flags, each with a space before it.
+    /// The same, of a run that was given these flags.
     #[must_use]
-    pub(crate) fn repeating(self, flags: String) -> Self {
-        Self { repeated: flags, ..self }
+    pub(crate) fn repeating(self, Typed { flags, limits }: Typed) -> Self {
+        Self { repeated: flags, limits, ..self }
     }
 
     /// The same, without secrets in what is repeated.

@@ -32,6 +32,9 @@ mod identity;
 mod part;
 mod retry_loop;
 mod oversize;
+mod quote;
+mod budget;
+mod past;
 mod results;
 mod report;
 mod judgement;
@@ -40,7 +43,6 @@ mod gate;
 mod schemas;
 mod own_files;
 mod guard;
-mod budget;
 // What happens, and who hears of it.
 mod emitter;
 mod log_lines;
@@ -53,9 +55,9 @@ mod api;
 mod client;
 mod simulator;
 mod retry;
-// The requests, what they cost, and the vendors' dialects: a family too.
+// The requests, what they will use, and the vendors' dialects: a family too.
+mod estimate;
 mod requests;
-#[cfg_attr(not(test), expect(dead_code, reason = "the estimate, the budget and the report will use it"))]
 mod prices;
 mod dialects;
 // What everything stands on.

@@ -68,6 +68,15 @@ pub(crate) const MOST_ATTEMPTS: u32 = 10;
 /// The default of `retries`.
 pub(crate) const RETRIES: u32 = 1;
 
+// Estimates.
+
+/// How many tokens an answer is assumed to have where neither the request nor an earlier report says: a page of text.
+pub(crate) const ASSUMED_OUTPUT: u64 = 1_000;
+/// How many times as long answers may be, on average, as that.
+pub(crate) const ASSUMED_OUTPUT_UP_TO: u64 = 4;
+/// Of how many parts answers may be one longer or shorter, on average, than those of an earlier run.
+pub(crate) const OUTPUT_VARIES: u64 = 5;
+
 // Looking for batches.
 
 /// How far back a batch of the same requests may have been created that still runs: this long beyond its

@@ -52,6 +52,13 @@ impl Usd {
         Self(self.0.saturating_mul(count))
     }
 
+    /// In dollars, rounded up to cents, or below a dollar to two digits after the zeros: `1.25`, `0.0013`.
+    pub(crate) fn rounded_up(self) -> String {
+        let decimals = if self.0 >= DOLLAR { 2 } else { (13 - self.0.max(1).ilog10()).clamp(2, 12) };
+        let unit = 10_u64.pow(12 - decimals);
+        Self(self.0.div_ceil(unit).saturating_mul(unit)).decimal()
+    }
+
     /// What is left of it after `spent`: nothing, if that is more.
     #[must_use]
     pub(crate) const fn less(self, spent: Self) -> Self {
@@ -161,6 +168,13 @@ mod tests {
         ] {
             assert_eq!(Usd::picodollars(picodollars).decimal(), text);
         }
+    }
+
+    #[test]
+    fn what_is_rounded_up_is_no_less() {
+        let rounded = |dollars: f64| Usd::dollars(dollars).unwrap().rounded_up();
+        assert_eq!([0.0, 1e-12, 0.001_21, 0.999].map(rounded), ["0", "0.000000000001", "0.0013", "1"]);
+        assert_eq!([1.0, 1.001, 12.345].map(rounded), ["1", "1.01", "12.35"]);
     }
 
     #[test]

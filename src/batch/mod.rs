@@ -129,6 +129,10 @@ impl Driver<'_> {
         let submitter = self.submitter(progress);
         if work.reuse != Reuse::Never {
             self.phases.begin(Phase::Attach);
+            let _turn = match work.claim {
+                Some(claim) => self.guard.guard(claim.budget.look()).await?,
+                None => None,
+            };
             Box::pin(submitter.attach(work)).await?;
         }
         self.claim(work, progress).await?;

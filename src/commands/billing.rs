@@ -1,8 +1,9 @@
 //! What answers are priced with when they are gathered, and how the provider's own count of what was used is compared.
 
 use crate::api::Api;
+use crate::clock::Clock;
 use crate::dialects::{Batch, Tokens, Vendor};
-use crate::prices::{Prices, Seller, regional_surcharge};
+use crate::prices::{Prices, Rate, Seller, regional_surcharge};
 use crate::report::ModelUsage;
 use crate::results::{self, Pricing, Results};
 use crate::session::Connected;
@@ -23,11 +24,24 @@ pub(super) struct Billing {
 }
 
 impl Billing {
-    /// That of the provider.
-    pub(super) fn of(connected: &Connected<'_>) -> Self {
-        let now = u64::try_from(connected.session.world.clock.unix()).unwrap_or_default();
-        let (vendor, origin) = (connected.api.vendor(), connected.api.origin());
-        Self { prices: Prices::built_in(), vendor, origin, now }
+    /// At these prices, of the provider that is connected.
+    pub(super) fn of(connected: &Connected<'_>, prices: Prices) -> Self {
+        Self::new(prices, connected.api.vendor(), connected.api.origin(), connected.session.world.clock)
+    }
+
+    /// At these prices, of a vendor at an address, which is empty where it is not known.
+    pub(super) fn new(prices: Prices, vendor: &'static Vendor, origin: String, clock: Clock) -> Self {
+        Self { prices, vendor, origin, now: u64::try_from(clock.unix()).unwrap_or_default() }
+    }
+
+    /// What a model costs now, if that is known.
+    pub(super) fn rate(&self, model: &str) -> Option<Rate<'_>> {
+        self.prices.seller(self.vendor, Some(&self.origin))?.rate(model, self.now)
+    }
+
+    /// The date and the source of the prices.
+    pub(super) fn provenance(&self) -> (String, String) {
+        (self.prices.date().to_owned(), self.prices.source().to_owned())
     }
 
     /// Prices answers.

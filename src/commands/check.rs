@@ -1,5 +1,9 @@
 //! `batchstep check`: what `run` does before it touches the network.
 
+use std::path::Path;
+
+use super::billing::Billing;
+use super::estimating::{self, Estimator};
 use crate::dialects::{self, Name, Rules};
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
@@ -24,18 +28,25 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
     let vendor = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {
         let rules = plan::rules(&inputs.work, &plan::headers(&inputs.headers, vendor)?, vendor)?;
+        let prices = plan::prices(&inputs.pricing)?;
         let source = source::resolve(&plan::patterns(inputs.work.requests)).await?;
         let checked = check_requests(&source, rules, &session.events).await?;
+        let mut report = Report::begin(vendor, String::new(), world.clock);
+        report.asked(&source, &checked);
         let verdict = match checked.fault_count {
             0 => {
                 log_plan(&checked.shards, &session.events);
+                let origin = inputs.base_url.clone().unwrap_or_default();
+                let billing = Billing::new(prices, vendor, origin, world.clock);
+                let last = estimating::last_report(Path::new(inputs::OUTPUT_DIR));
+                let estimator = Estimator { billing: &billing, dialect: vendor.dialect, last: last.as_ref() };
+                let quotes = estimator.quotes(&source, &checked.shards).await?;
+                estimating::show(&quotes, &billing, &mut report, &session.events);
                 Verdict::valid()
             }
             faults => Verdict::invalid(&checked.faults, faults, None),
         };
         let exit = verdict.exit;
-        let mut report = Report::begin(vendor, String::new(), world.clock);
-        report.asked(&source, &checked);
         report.warnings = session.events.warnings();
         verdict.record(&mut report);
         session.link(&mut report).await;

@@ -261,7 +261,7 @@ impl<'a> Collection<'a> {
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
             shown: self.plan.showing.shown(),
-            billing: Billing::of(self.connected),
+            billing: Billing::of(self.connected, self.plan.prices.clone()),
             env: &self.connected.session.world.env,
         };
         let attempt = |batch: &Batch| Seen::of(batch).part.map_or(1, |part| part.attempt);

@@ -18,8 +18,8 @@ use super::recording;
 use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::Downloader;
-use crate::batch::promise::{Files, Finding};
-use crate::dialects::{Batch, Intake, ReadAnswers};
+use crate::batch::promise::{FileState, Files, Finding};
+use crate::dialects::{Batch, Counts, Intake, ReadAnswers};
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::Error;
@@ -32,7 +32,7 @@ use crate::policy::{BEFORE_BATCH, FIRST_REFETCH, LONGEST_REFETCH};
 use crate::requests::ids::Ids;
 use crate::requests::source::Source;
 use crate::results::sinks::{self, Output, Shown};
-use crate::results::{self, Absence, Absent, AnswersFile, Held, OwnIds, Policy, Requests, Results};
+use crate::results::{self, Absence, Absent, AnswersFile, Held, OwnIds, Policy, Requests, Results, Spent};
 use crate::schemas::Expected;
 use crate::text::counted;
 use crate::values::{AnswerFiles, RetryOn};
@@ -221,6 +221,29 @@ impl Gatherer<'_> {
         Ok(came)
     }
 
+    /// What a batch that is over did cost, by its answers; none if they are not whole yet.
+    pub(super) async fn bill(&self, wanted: Wanted<'_>, answers: &mut Answers) -> Result<Option<Spent>, Stop> {
+        let (dir, id) = (self.make_dir()?, wanted.batch.id.clone());
+        let promised = promised(wanted.batch);
+        self.take(wanted, answers)?;
+        let limit = self.guard.deadline.max(Instant::now() + BEFORE_BATCH);
+        let downloader = Downloader { api: self.api, guard: self.guard, dir: &dir };
+        let Some(fetched) = answers.all.iter_mut().find(|fetched| fetched.batch.id == id) else { return Ok(None) };
+        for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
+            downloader.fetch(copy, limit).await?;
+            if !matches!(copy.state(), FileState::Whole { .. }) {
+                return Ok(None);
+            }
+        }
+        let mut files = self.files(answers)?;
+        files.retain(|file| file.batch_id == id);
+        let (reader, billing) = (self.api.vendor().dialect.answers(), self.billing.clone());
+        let adding = tokio::task::spawn_blocking(move || results::spent(&files, reader, &billing.pricing()));
+        let spent = self.guard.unless_signalled(adding).await?;
+        let spent = spent.map_err(|error| Error::internal("Adding up costs stopped.").because(error))??;
+        Ok(Some(spent).filter(|spent| spent.lines >= promised))
+    }
+
     /// Reconciles what is here, and examines each batch's account. Rows whose answers
     /// turn out to be gone are written anew, as what they are.
     async fn settle(&self, answers: &mut Answers, order: &Arc<Order>) -> Result<Results, Stop> {
@@ -350,6 +373,12 @@ impl Gatherer<'_> {
             .map_err(|error| Error::internal("The reconciliation stopped unexpectedly.").because(error))?
             .map_err(|error: Error| error.hint(format!("The answers as received are in `{}`.", dir.display())))?)
     }
+}
+
+/// How many answers the provider counts.
+fn promised(batch: &Batch) -> u64 {
+    let Counts { completed, failed, .. } = batch.counts;
+    completed.unwrap_or(0).saturating_add(failed.unwrap_or(0))
 }
 
 /// The answers with the ids that users gave their requests, and a warning of those that cannot be known.

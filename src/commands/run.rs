@@ -3,16 +3,21 @@
 use std::io;
 use std::sync::Arc;
 
+use tokio::sync::Mutex;
+
 use super::billing::Billing;
 use super::check::{check_requests, log_plan};
+use super::estimating::{self, Estimator};
 use super::fetched::Answers;
 use super::gather::{Gathered, Gatherer, Order};
 use super::gating;
 use super::only_failed::{self, Earlier};
 use super::recording;
+use super::spending::{self, Spending};
 use super::submitted::{self, Submitted};
 use super::submitting::{Submitting, key};
 use super::{describe, on_signal};
+use crate::budget::{Budget, NotSent, Settling, Sum};
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -25,7 +30,8 @@ use crate::journal::Record;
 use crate::phases::Phase;
 use crate::plan::{Plan, Server};
 use crate::policy::{BEFORE_BATCH, MOST_ATTEMPTS};
-use crate::report::Continued;
+use crate::quote::Quote;
+use crate::report::{Continued, Report};
 use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
@@ -91,6 +97,14 @@ struct Run<'a> {
     fingerprint: String,
     /// The run that this one continues.
     earlier: Option<Earlier>,
+    /// What models cost.
+    billing: Billing,
+    /// The report of the last run in the same directory, which says how far its estimate was off.
+    last: Option<Report>,
+    /// What it may spend, and did.
+    budget: Budget,
+    /// What its shards may need, by their digests.
+    quoted: Vec<(blake3::Hash, Sum)>,
 }
 
 /// What came of fetching the answers.
@@ -110,6 +124,13 @@ impl<'a> Run<'a> {
     /// Gets everything ready that can be wrong without the network.
     fn begin(mut plan: Plan, requests: Option<Requests>, connected: &'a Connected<'a>) -> Result<Self, Error> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
+        let last = estimating::last_report(&plan.output_dir);
+        let billing = Billing::of(connected, plan.money.prices.clone());
+        let budget = Budget::new(
+            plan.money.limits,
+            if plan.waits { Settling::AsTheyEnd } else { Settling::Never },
+            plan.max_in_flight,
+        );
         connected.announce();
         dir.show_cases(plan.showing.junit.as_ref())?;
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
@@ -122,7 +143,18 @@ impl<'a> Run<'a> {
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
         let requests = requests.map(|requests| requests.shown(&|text| connected.api.shown(text)));
         dir.how = dir.how.of_run(plan.reuse, requests).of_workflow(connected.session.host.identity().run.as_deref());
-        Ok(Self { plan, connected, dir, check: None, fingerprint: String::new(), earlier })
+        Ok(Self {
+            plan,
+            connected,
+            dir,
+            check: None,
+            fingerprint: String::new(),
+            earlier,
+            billing,
+            last,
+            budget,
+            quoted: Vec::new(),
+        })
     }
 
     /// Runs all stages, judges, and writes the report.
@@ -172,6 +204,10 @@ impl<'a> Run<'a> {
             self.plan.extras.push(earlier.extra());
         }
         log_plan(&shards, &session.events);
+        let quotes = guard.guard(self.estimator().quotes(&source, &shards)).await??;
+        self.quoted = shards.iter().map(|shard| shard.digest).zip(quotes.iter().map(Quote::needs)).collect();
+        estimating::show(&quotes, &self.billing, &mut self.dir.report, &session.events);
+        spending::admit(&quotes, self.plan.money.limits, self.plan.money.mode)?;
         self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
         let key = identity::key_of_all(&keys);
@@ -197,20 +233,25 @@ impl<'a> Run<'a> {
         guard: &Guard<'_>,
         source: &Source,
         shards: Vec<Shard>,
-        mut answers: Answers,
+        answers: Answers,
         order: Arc<Order>,
     ) -> (Vec<Submitted>, Option<Result<Gathered, Stop>>) {
-        let (submitting, gatherer) = (self.submitting(guard, source), self.gatherer(guard));
+        let (gatherer, estimator) = (self.gatherer(guard), self.estimator());
+        let answers = Mutex::new(answers);
+        let (budget, quoted) = (&self.budget, &self.quoted[..]);
+        let spending = Spending { budget, estimator: &estimator, gatherer: &gatherer, answers: &answers, quoted };
+        let submitting = self.submitting(guard, source, Some(spending).filter(|_| self.plan.money.limits.are_set()));
         let mut all = self.send(&submitting, shards, 1).await;
-        let mut collected = self.collect(&gatherer, &all, &mut answers, &order).await;
+        answers.lock().await.not_sent = submitted::not_sent(&all);
+        let mut collected = self.collect(&gatherer, &all, &answers, &order).await;
         let mut retries = self.plan.retries;
         for attempt in 2..=MOST_ATTEMPTS {
             let Some(Ok(gathered)) = &collected else { break };
             if retries == 0 || all.iter().any(|it| it.ended.stop.is_some()) || self.is_uncollected(gathered) {
                 break;
             }
-            let from = all.iter().filter(|it| it.is_worth_retrying(&answers)).map(|it| it.shard.clone());
-            let shards = match self.worth_retrying(guard, source, from.collect(), gathered, attempt).await {
+            let from = submitted::worth_retrying(&all, &*answers.lock().await);
+            let shards = match self.worth_retrying(guard, source, from, gathered, attempt).await {
                 Ok(Some(shards)) => shards,
                 Ok(None) => break,
                 Err(stop) => {
@@ -222,7 +263,7 @@ impl<'a> Run<'a> {
             // A batch of an earlier run does not count as a retry of this one.
             retries -= u32::from(again.iter().any(|it| it.ended.progress.attached().is_none()));
             all.extend(again);
-            match self.collect(&gatherer, &all, &mut answers, &order).await {
+            match self.collect(&gatherer, &all, &answers, &order).await {
                 Some(Err(stop @ Stop::Signal(_))) => collected = Some(Err(stop)),
                 Some(Err(stop)) => {
                     self.warn(format!("The answers to the retry were not collected: {}", describe(&stop)));
@@ -234,10 +275,10 @@ impl<'a> Run<'a> {
         if let (Some(gate), Some(Ok(gathered))) = (&self.plan.gate, &mut collected)
             && !self.is_uncollected(gathered)
         {
-            gating::pass(&gatherer, gate, gathered, &mut answers, &order).await;
+            gating::pass(&gatherer, gate, gathered, &mut *answers.lock().await, &order).await;
         }
         gatherer.tidy_up();
-        answers.update(all.iter_mut().filter_map(Submitted::batch_mut));
+        answers.lock().await.update(all.iter_mut().filter_map(Submitted::batch_mut));
         (all, collected)
     }
 
@@ -288,7 +329,16 @@ impl<'a> Run<'a> {
         !gathered.doubtful.is_empty() && !pays_again
     }
 
-    fn submitting<'r>(&'r self, guard: &'r Guard<'r>, source: &'r Source) -> Submitting<'r> {
+    fn estimator(&self) -> Estimator<'_> {
+        Estimator { billing: &self.billing, dialect: self.plan.rules.dialect, last: self.last.as_ref() }
+    }
+
+    fn submitting<'r>(
+        &'r self,
+        guard: &'r Guard<'r>,
+        source: &'r Source,
+        spending: Option<Spending<'r>>,
+    ) -> Submitting<'r> {
         Submitting {
             plan: &self.plan,
             connected: self.connected,
@@ -297,6 +347,7 @@ impl<'a> Run<'a> {
             source,
             check: self.check.as_deref(),
             fingerprint: &self.fingerprint,
+            spending,
         }
     }
 
@@ -311,7 +362,7 @@ impl<'a> Run<'a> {
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
             shown: self.plan.showing.shown(),
-            billing: Billing::of(self.connected),
+            billing: self.billing.clone(),
             env: &self.connected.session.world.env,
         }
     }
@@ -322,17 +373,19 @@ impl<'a> Run<'a> {
         &self,
         gatherer: &Gatherer<'_>,
         all: &[Submitted],
-        answers: &mut Answers,
+        answers: &Mutex<Answers>,
         order: &Arc<Order>,
     ) -> Option<Result<Gathered, Stop>> {
         let is_ended = |it: &Submitted| matches!(it.ended.stop, Some(Stop::Signal(_) | Stop::Detached(_)));
         let wanted = submitted::wanted(all);
-        // Where nothing had to be sent, what an earlier run left is all there is.
-        if !self.plan.waits || wanted.is_empty() && !all.is_empty() || all.iter().any(is_ended) {
+        // Where nothing had to be sent, what an earlier run left is all there is; where nothing was sent, there are
+        // lines that say so.
+        let is_nothing = wanted.is_empty() && !all.is_empty() && !all.iter().any(Submitted::is_over_budget);
+        if !self.plan.waits || is_nothing || all.iter().any(is_ended) {
             return None;
         }
         self.dir.phases.begin(Phase::Collect);
-        Some(gatherer.gather(wanted, answers, Arc::clone(order)).await)
+        Some(gatherer.gather(wanted, &mut *answers.lock().await, Arc::clone(order)).await)
     }
 
     fn warn(&self, warning: String) {
@@ -354,8 +407,13 @@ impl<'a> Run<'a> {
         self.report_batches(all, places);
         self.warn_of_retries(all);
         let collected = self.report_answers(collected, places);
-        let ends = ends(all, &collected);
+        let (ends, not_sent) = (ends(all, &collected), self.not_sent(all));
+        self.dir.report.cost.budget = self.budget.report(not_sent.as_ref());
         let verdict = self.judge(all, &ends, &collected);
+        let verdict = match &not_sent {
+            Some(not_sent) => verdict::over_budget(verdict, not_sent, &self.dir.how),
+            None => verdict,
+        };
         self.warn_of_what_goes_on(all);
         self.settle(all);
         self.dir.closing = self.closing(all, &ends, &collected, &verdict);
@@ -364,7 +422,9 @@ impl<'a> Run<'a> {
 
     fn warn_of_retries(&self, all: &[Submitted]) {
         for late in all.iter().filter(|it| !it.is_first() && !it.end().is_signalled()) {
-            if let Some(stop) = &late.ended.stop {
+            if let Some(Stop::Failed(error)) = late.ended.stop.as_ref().filter(|_| late.is_over_budget()) {
+                self.warn(format!("Nothing more was retried. {}", error.sentence()));
+            } else if let Some(stop) = &late.ended.stop {
                 self.warn(format!("The retry did not end well: {}", describe(stop)));
             }
         }
@@ -407,6 +467,15 @@ impl<'a> Run<'a> {
         verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &how)
     }
 
+    /// What the limits kept from being sent.
+    fn not_sent(&self, all: &[Submitted]) -> Option<NotSent> {
+        let firsts = all.iter().filter(|it| it.is_first() && it.is_over_budget());
+        self.budget.not_sent(
+            &firsts.map(|it| it.key.as_str()).collect::<Vec<_>>(),
+            all.iter().filter(|it| it.is_first()).count(),
+        )
+    }
+
     fn warn_of_what_goes_on(&self, all: &[Submitted]) {
         for left in all.iter().filter(|it| matches!(it.ended.stop, Some(Stop::HandedOver(_)))) {
             let id = left.batch().map(|batch| batch.id.as_str()).unwrap_or_default();
@@ -430,7 +499,8 @@ impl<'a> Run<'a> {
         // What was refused may work the next time, which then pays for nothing that is here already.
         let is_refused = ends.iter().any(|end| matches!(end.stop, Some(Stop::Failed(_))));
         let is_here = all.iter().all(|it| it.is_closed() && it.is_fetched(&collected.here));
-        if self.plan.waits && !is_refused && collected.doubtful.is_empty() && is_here {
+        let is_all_sent = !all.iter().any(Submitted::is_over_budget);
+        if self.plan.waits && !is_refused && is_all_sent && collected.doubtful.is_empty() && is_here {
             return vec![Record::Closed { outcome: verdict.outcome.word().to_owned() }];
         }
         submitted::dropped(all)
@@ -440,8 +510,9 @@ impl<'a> Run<'a> {
 /// How the first attempt at each shard ended, and whichever retry a signal ended.
 /// If fetching the answers was broken off, that is how all of them ended.
 fn ends<'e>(all: &'e [Submitted], collected: &'e Collected) -> Vec<End<'e>> {
-    let mut ends: Vec<End<'_>> = all.iter().filter(|it| it.is_first()).map(Submitted::end).collect();
-    ends.extend(all.iter().filter(|it| !it.is_first()).map(Submitted::end).filter(End::is_signalled));
+    let sent = || all.iter().filter(|it| !it.is_over_budget());
+    let mut ends: Vec<End<'_>> = sent().filter(|it| it.is_first()).map(Submitted::end).collect();
+    ends.extend(sent().filter(|it| !it.is_first()).map(Submitted::end).filter(End::is_signalled));
     if let Some(stop) = &collected.stop {
         ends.iter_mut().for_each(|end| end.stop = Some(stop));
     }

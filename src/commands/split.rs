@@ -12,6 +12,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use crate::batch::{Ended, Progress};
+use crate::dialects::Rules;
 use crate::emitter::Events;
 use crate::error::{Error, Exit, Kind};
 use crate::events::Event;
@@ -37,6 +38,8 @@ pub(super) struct Sender<'a> {
     pub(super) source: &'a Source,
     pub(super) journal: &'a Journal,
     pub(super) events: &'a Events<'a>,
+    /// How its lines are read.
+    pub(super) rules: &'a Rules,
     /// How many are under way at a time.
     pub(super) at_once: usize,
 }
@@ -60,12 +63,12 @@ impl Sender<'_> {
     /// halves. However one ends, the others go on; after a signal or the deadline
     /// none is begun. They come back in the order of the plan.
     ///
-    /// `drive` brings one to its end, `key` names the work of a new one, and
+    /// `drive` brings one to its end, `halves` makes pieces of the halves of one, and
     /// `is_halved` says whether an earlier run sent the halves of that work.
     pub(super) async fn send(
         &self,
         pieces: Vec<Piece>,
-        key: impl Fn(&Shard, Part) -> String,
+        halves: impl Fn(&Piece, [(Shard, Part); 2]) -> [Piece; 2],
         is_halved: impl Fn(&str) -> bool,
         drive: impl AsyncFn(&Piece) -> Ended,
     ) -> Vec<(Piece, Ended)> {
@@ -90,11 +93,9 @@ impl Sender<'_> {
             let Some((piece, fate)) = under_way.next().await else { break };
             match fate {
                 Fate::Ended(ended) => done.push((piece, *ended)),
-                Fate::Halved(halves) => {
+                Fate::Halved(both) => {
                     count += 1;
-                    for (shard, part) in (*halves).into_iter().rev() {
-                        waiting.push_front(Piece { key: key(&shard, part), shard, part });
-                    }
+                    halves(&piece, *both).into_iter().rev().for_each(|half| waiting.push_front(half));
                 }
             }
         }
@@ -121,8 +122,8 @@ impl Sender<'_> {
         let failed = |error: std::io::Error| {
             Error::new(Exit::Invalid, "A batch that is too large could not be split.").because(error)
         };
-        let (source, shard) = (self.source.clone(), piece.shard.clone());
-        let halving = tokio::task::spawn_blocking(move || halve(&source, &shard)).await;
+        let (source, shard, rules) = (self.source.clone(), piece.shard.clone(), self.rules.clone());
+        let halving = tokio::task::spawn_blocking(move || halve(&source, &shard, &rules)).await;
         let [first, second] = halving.map_err(std::io::Error::other).and_then(|halves| halves).map_err(failed)?;
         let pieces =
             piece.part.piece.halves().ok_or_else(|| failed(std::io::Error::other("it was split too often")))?;
@@ -151,6 +152,7 @@ fn refusal(ended: &Ended) -> Option<String> {
     }
 }
 
-fn stopped(key: &str, error: Error) -> Ended {
+/// The end of a piece that could not be begun.
+pub(super) fn stopped(key: &str, error: Error) -> Ended {
     Ended { progress: Progress::of(key, None), stop: Some(Stop::Failed(error)) }
 }

@@ -1,10 +1,13 @@
 //! What a run has submitted: the shards of each attempt, and how each ended.
 
+use std::ops::Range;
+
 use super::fetched::Answers;
 use super::gather::Wanted;
 use crate::attachment::Owner;
 use crate::batch::Ended;
 use crate::dialects::{Batch, Status};
+use crate::error::Kind;
 use crate::guard::Stop;
 use crate::identity::Part;
 use crate::journal::Record;
@@ -37,11 +40,14 @@ impl Submitted {
         self.ended.progress.batch_mut()
     }
 
-    /// The batch, if it is over and there is anybody left to collect for: not
-    /// after a signal or a failure.
+    /// The batch, if it is over and there is anybody left to collect for.
     pub(super) fn to_collect(&self) -> Option<&Batch> {
-        let may_collect = matches!(self.ended.stop, None | Some(Stop::Deadline(_)));
-        self.batch().filter(|batch| may_collect && batch.status.is_terminal())
+        to_collect(&self.ended)
+    }
+
+    /// Whether it was not sent because of the run's limits.
+    pub(super) fn is_over_budget(&self) -> bool {
+        matches!(&self.ended.stop, Some(Stop::Failed(error)) if error.kind == Kind::OverBudget)
     }
 
     /// Whether what failed of it is worth a retry: not where all of it was refused, or cancelled.
@@ -57,11 +63,7 @@ impl Submitted {
 
     /// Its batch to collect, with what is known of its requests.
     fn wanted(&self) -> Option<Wanted<'_>> {
-        // What a retry lacks, an earlier attempt may still have answered.
-        let rows = if self.is_first() { self.shard.rows() } else { Vec::new() };
-        let (requests, endpoint) = (Some(self.shard.requests), self.endpoint.clone());
-        let (attempt, key, model) = (self.part.attempt, Some(self.key.clone()), self.shard.model.clone());
-        Some(Wanted { batch: self.to_collect()?, attempt, requests, rows, endpoint, key, model })
+        wanted_of(&self.shard, self.part, &self.key, self.endpoint.clone(), &self.ended)
     }
 
     pub(super) fn end(&self) -> End<'_> {
@@ -97,6 +99,27 @@ impl Submitted {
     }
 }
 
+/// The batch, if it is over and there is anybody left to collect for: not after a signal or a failure.
+fn to_collect(ended: &Ended) -> Option<&Batch> {
+    let may_collect = matches!(ended.stop, None | Some(Stop::Deadline(_)));
+    ended.progress.batch().filter(|batch| may_collect && batch.status.is_terminal())
+}
+
+/// The batch to collect of a shard that was submitted, with what is known of its requests.
+pub(super) fn wanted_of<'e>(
+    shard: &Shard,
+    part: Part,
+    key: &str,
+    endpoint: Option<String>,
+    ended: &'e Ended,
+) -> Option<Wanted<'e>> {
+    // What a retry lacks, an earlier attempt may still have answered.
+    let rows = if part.attempt == 1 { shard.rows() } else { Vec::new() };
+    let (requests, attempt, key, model) =
+        (Some(shard.requests), part.attempt, Some(key.to_owned()), shard.model.clone());
+    Some(Wanted { batch: to_collect(ended)?, attempt, requests, rows, endpoint, key, model })
+}
+
 /// Whether it is known what became of the create of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Create {
@@ -125,6 +148,19 @@ pub(super) fn is_closed(stop: Option<&Stop>, batch: Option<&Batch>, create: Crea
 /// The batches to collect, with what is known of their requests.
 pub(super) fn wanted(all: &[Submitted]) -> Vec<Wanted<'_>> {
     all.iter().filter_map(Submitted::wanted).collect()
+}
+
+/// The shards of which a retry of some requests is worth it.
+pub(super) fn worth_retrying(all: &[Submitted], answers: &Answers) -> Vec<Shard> {
+    all.iter().filter(|it| it.is_worth_retrying(answers)).map(|it| it.shard.clone()).collect()
+}
+
+/// The requests that were not sent, as ranges of indices in order.
+pub(super) fn not_sent(all: &[Submitted]) -> Vec<Range<u32>> {
+    let mut rows: Vec<Range<u32>> =
+        all.iter().filter(|it| it.is_over_budget()).flat_map(|it| it.shard.rows()).collect();
+    rows.sort_unstable_by_key(|range| range.start);
+    rows
 }
 
 /// The batches for the report, in the order in which they were submitted.

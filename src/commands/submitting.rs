@@ -1,10 +1,13 @@
 //! Submitting the shards of one attempt: each becomes a batch and, unless the
 //! run does not wait, is seen to its end.
 
-use super::split::{Piece, Sender};
-use super::submitted::Submitted;
+use super::spending::Spending;
+use super::split::{self, Piece, Sender};
+use super::submitted::{self, Submitted};
 use crate::batch::submit::Submission;
 use crate::batch::{Driver, Ended, Room};
+use crate::budget::{Claim, Sum};
+use crate::error::Error;
 use crate::guard::Guard;
 use crate::identity::{self, Part};
 use crate::life::{self, State};
@@ -27,6 +30,8 @@ pub(super) struct Submitting<'a> {
     pub(super) check: Option<&'a str>,
     /// The digest of all requests that are sent, which distinguishes them from others.
     pub(super) fingerprint: &'a str,
+    /// What the budget is kept with; none where there is no limit.
+    pub(super) spending: Option<Spending<'a>>,
 }
 
 impl Submitting<'_> {
@@ -39,8 +44,9 @@ impl Submitting<'_> {
         };
         let pieces = shards.into_iter().enumerate().map(piece).collect();
         let all = Box::pin(self.drive(pieces)).await;
-        let submitted = |(Piece { shard, part, key }, ended): (Piece, Ended)| {
-            let endpoint = self.plan.rules.answers_of(&shard.endpoint).map(str::to_owned);
+        let submitted = |(piece, ended): (Piece, Ended)| {
+            let endpoint = self.endpoint(&piece);
+            let Piece { shard, part, key } = piece;
             Submitted { shard, part, key, endpoint, ended }
         };
         all.into_iter().map(submitted).collect()
@@ -51,20 +57,43 @@ impl Submitting<'_> {
         let own = Phases::default();
         let (alone, among_others) = (self.driver(&self.dir.phases), self.driver(&own));
         let drive = async |piece: &Piece| {
-            let work = self.submission(piece);
+            let needs = match self.needs(piece).await {
+                Ok(needs) => needs,
+                Err(error) => {
+                    self.spending.iter().for_each(|spending| spending.budget.leave(&piece.key));
+                    return split::stopped(&piece.key, error);
+                }
+            };
+            let work = self.submission(piece, needs);
             let is_alone = piece.part.of == 1 && piece.part.piece == part::Piece::WHOLE;
             if !is_alone {
                 self.dir.phases.begin(Phase::Batches);
             }
             let driver = if is_alone { &alone } else { &among_others };
-            if self.plan.waits { driver.drive(&work).await } else { driver.submit(&work).await }
+            let ended = if self.plan.waits { driver.drive(&work).await } else { driver.submit(&work).await };
+            if let Some((spending, needs)) = self.spending.as_ref().zip(needs) {
+                self.settle(spending, needs, piece, &ended).await;
+            }
+            ended
         };
         let (journal, origin) = (&self.dir.journal, self.connected.api.origin());
         let (events, at_once) = (&self.connected.session.events, self.plan.max_in_flight);
-        let sender = Sender { source: self.source, journal, events, at_once };
-        let key = |shard: &Shard, part: Part| key(self.plan, shard, part.attempt);
+        // With a budget, each finds its batch before any is created, and the budget says how many run.
+        let at_once = self.spending.as_ref().map_or(at_once, |spending| {
+            spending.budget.expect(pieces.iter().map(|piece| piece.key.clone()));
+            usize::MAX
+        });
+        let sender = Sender { source: self.source, journal, events, rules: &self.plan.rules, at_once };
+        let halves = |whole: &Piece, halves: [(Shard, Part); 2]| {
+            let halves = halves.map(|(shard, part)| Piece { key: key(self.plan, &shard, part.attempt), shard, part });
+            if let Some(Spending { budget, .. }) = &self.spending {
+                budget.expect(halves.iter().map(|half| half.key.clone()));
+                budget.leave(&whole.key);
+            }
+            halves
+        };
         let is_halved = |key: &str| matches!(life::left(&self.dir.earlier, &origin, key), State::Halved);
-        let all = sender.send(pieces, key, is_halved, drive).await;
+        let all = sender.send(pieces, halves, is_halved, drive).await;
         if self.plan.waits {
             return all;
         }
@@ -86,7 +115,30 @@ impl Submitting<'_> {
         }
     }
 
-    fn submission<'s>(&'s self, piece: &'s Piece) -> Submission<'s> {
+    /// Brings the budget up to date about a piece that nobody works on any more.
+    async fn settle(&self, spending: &Spending<'_>, needs: Sum, piece: &Piece, ended: &Ended) {
+        let wanted = submitted::wanted_of(&piece.shard, piece.part, &piece.key, self.endpoint(piece), ended);
+        // What is only submitted stays reserved.
+        if self.plan.waits || ended.progress.batch().is_none() {
+            spending.settle(&piece.key, needs, ended, wanted).await;
+        }
+        spending.budget.leave(&piece.key);
+    }
+
+    /// What the budget has to reserve for a piece, if there is one.
+    async fn needs(&self, piece: &Piece) -> Result<Option<Sum>, Error> {
+        match &self.spending {
+            Some(spending) => spending.needs(self.source, &piece.shard).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The endpoint that says what an answer has to contain.
+    fn endpoint(&self, piece: &Piece) -> Option<String> {
+        self.plan.rules.answers_of(&piece.shard.endpoint).map(str::to_owned)
+    }
+
+    fn submission<'s>(&'s self, piece: &'s Piece, needs: Option<Sum>) -> Submission<'s> {
         let identity = self.connected.session.host.identity();
         Submission {
             source: self.source,
@@ -109,7 +161,7 @@ impl Submitting<'_> {
                 OnExit::Cancel | OnExit::Detach => OnKill::Leave,
             },
             reuse: self.plan.reuse,
-            claim: None,
+            claim: self.spending.as_ref().zip(needs).map(|(spending, needs)| Claim { budget: spending.budget, needs }),
         }
     }
 }

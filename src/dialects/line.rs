@@ -26,6 +26,8 @@ pub(crate) struct RequestLine<'l> {
     pub model: Option<Cow<'l, str>>,
     /// How many inputs it has that the vendor counts across requests: texts to embed.
     pub inputs: u64,
+    /// How many tokens all its answers may have together; none where it sets no limit that the vendor is known to keep.
+    pub output_cap: Option<u64>,
     /// Whether it asks for an answer of a certain form.
     pub structured: Structured,
     /// What is wrong with it by itself.

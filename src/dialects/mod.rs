@@ -9,12 +9,14 @@
 mod anthropic;
 mod answer;
 mod batch;
+mod billed;
 mod call;
 mod capabilities;
 mod intake;
 mod line;
 pub(crate) mod openai;
 mod other_lines;
+mod pictures;
 mod refusal;
 mod rules;
 mod turns;
@@ -30,6 +32,7 @@ pub(crate) use self::answer::{
 };
 use self::anthropic::{Anthropic, VARIABLES as ANTHROPIC_VARIABLES};
 pub(crate) use self::batch::{AnswerPart, AnswerSource, Batch, BatchError, BatchErrors, Counts, File, Page, Status};
+pub(crate) use self::billed::{Billed, Interval, Uncounted};
 pub(crate) use self::call::{Body, Call, Form, Method, NewBatch, Target, UploadForm};
 pub(crate) use self::capabilities::{Capabilities, FoundBy, Retention, Support};
 pub(crate) use self::intake::{Complaint, Files, InCreate, Intake};
@@ -38,6 +41,7 @@ pub(crate) use self::line::{
 };
 use self::openai::{OpenAi, VARIABLES as OPENAI_VARIABLES};
 pub(crate) use self::other_lines::{Commands, Marks};
+pub(crate) use self::pictures::{data_of, fitted, pixels};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 pub(crate) use self::turns::{Notes, Sight, put_turns};
@@ -97,6 +101,9 @@ pub(crate) trait Dialect: Debug + Sync {
     /// # Errors
     /// What is wrong with a line that cannot be read as a request at all.
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding>;
+
+    /// What is billed as input of a line that was read without a fault, for a model.
+    fn billed<'l>(&self, line: &'l str, model: Option<&str>) -> Billed<'l>;
 
     /// The shell command that makes requests of a table, up to where the file's name comes.
     fn requests_of(&self, table: &Table) -> String;

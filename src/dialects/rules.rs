@@ -90,6 +90,12 @@ impl Rules {
         }
     }
 
+    /// How many tokens the answers to the request of a line may have; none where it sets no limit, or is no request.
+    pub(crate) fn output_cap(&self, line: &[u8]) -> Option<u64> {
+        let line = std::str::from_utf8(line).ok()?;
+        self.dialect.read_line(line, self).ok()?.output_cap
+    }
+
     /// The endpoint whose answers come back from a batch of this one. None where it
     /// was chosen for lines that may name another, as some servers want it.
     pub(crate) fn answers_of<'e>(&self, endpoint: &'e str) -> Option<&'e str> {

@@ -27,6 +27,7 @@ pub use self::groups::{
 };
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 pub use self::rendering::{Report, ReportFormat};
+pub use self::typed::Typed;
 use crate::dialects;
 use crate::env::Terminals;
 use crate::simulator;
@@ -171,9 +172,9 @@ pub struct Run {
     /// The sandbox.
     #[command(flatten)]
     pub simulation: Simulation,
-    /// The flags that a printed command about the same requests repeats, each with a space before it.
+    /// The flags that a printed command about the same requests repeats.
     #[arg(skip)]
-    pub typed: String,
+    pub typed: Typed,
 }
 
 /// What `submit` takes.
@@ -255,6 +256,9 @@ pub struct Check {
     /// The provider whose limits apply: openai, compatible (any OpenAI-style server), anthropic or sandbox [default: openai].
     #[arg(long, value_name = "NAME", help_heading = "Connection", hide_possible_values = true)]
     pub provider: Option<dialects::Name>,
+    /// The base URL that the run will have: prices depend on whose server it is [default: the provider's].
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub base_url: Option<String>,
     /// The headers that the run will have, as `Name: value`; some change what a request may hold, as `anthropic-version`.
     #[arg(long, value_name = "NAME: VALUE", help_heading = "Connection", value_parser = unchecked)]
     pub headers: Vec<Unchecked>,

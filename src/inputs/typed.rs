@@ -6,17 +6,31 @@ use clap::{Arg, ArgMatches, Command};
 use crate::text::shell_word;
 
 /// The headings whose inputs are repeated.
-const HEADINGS: [&str; 2] = ["Work", "Verdict"];
+const HEADINGS: [&str; 3] = ["Work", "Verdict", "Money"];
+/// The inputs among them that limit what a run spends.
+const LIMITS: [&str; 3] = ["max-cost", "max-tokens", "max-total-requests"];
 /// Other inputs that are: the files that the command is to write again.
 const FILES: [&str; 2] = ["csv", "junit"];
 /// The one that the command has anyway.
 const ONLY_FAILED: &str = "only-failed";
 
-/// The flags among those that were given, wherever they came from, each with a space before it.
-pub(super) fn repeated(command: &Command, given: &ArgMatches) -> String {
+/// Flags, each with a space before it.
+#[derive(Clone, Debug, Default)]
+pub struct Typed {
+    /// Those that decide, but for the limits.
+    pub flags: String,
+    /// Those that limit what the run spends.
+    pub limits: String,
+}
+
+/// The flags among those that were given, wherever they came from.
+pub(super) fn repeated(command: &Command, given: &ArgMatches) -> Typed {
     let args = command.get_arguments().filter(|arg| is_repeated(arg));
     let is_given = |arg: &&Arg| given.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-    args.filter(is_given).map(|arg| flags(arg, given)).collect()
+    let (limits, others): (Vec<&Arg>, Vec<&Arg>) =
+        args.filter(is_given).partition(|arg| arg.get_long().is_some_and(|long| LIMITS.contains(&long)));
+    let all = |args: Vec<&Arg>| args.into_iter().map(|arg| flags(arg, given)).collect();
+    Typed { flags: all(others), limits: all(limits) }
 }
 
 fn is_repeated(arg: &Arg) -> bool {
@@ -43,10 +57,10 @@ mod tests {
     #[test]
     fn what_decides_is_repeated_and_nothing_else() {
         let words = "batchstep run a.jsonl --endpoint /v1/x --max-failed 2% --schema check --csv --api-key k --timeout 1h \
-                     --retry-on 403,suspect --only-failed --takes 1s -o out";
+                     --retry-on 403,suspect --only-failed --takes 1s -o out --max-cost $2 --budget strict";
         let words = words.split(' ').map(Into::into).chain(["--gate".into(), "sh ./it".into()]).collect();
         let Command::Run(run) = Cli::read(words, Terminals::NotBoth).unwrap().command else { panic!() };
-        let expected = " --endpoint /v1/x --max-failed '2%' --retry-on 403 --retry-on suspect --schema check --gate 'sh ./it' --csv";
-        assert_eq!(run.typed, expected);
+        let expected = " --endpoint /v1/x --max-failed '2%' --retry-on 403 --retry-on suspect --schema check --gate 'sh ./it' --budget strict --csv";
+        assert_eq!((&*run.typed.flags, &*run.typed.limits), (expected, " --max-cost '$2'"));
     }
 }

@@ -3,31 +3,35 @@
 //! Inputs are what was typed; from here on nothing is optional that has a
 //! default, and everything that can be wrong before the network is.
 
+mod collecting;
 mod defaults;
 mod judging;
 mod showing;
 mod making;
+mod money;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use self::collecting::Collecting;
 use self::defaults::{on_abort, on_timeout, reuse};
 use self::judging::retry_on;
-use self::making::{extras, form, longest, routing_extras, unknown};
+use self::making::{extras, form, longest, unknown};
 pub(crate) use self::making::{rules, upload_form};
+pub(crate) use self::money::{Money, prices};
 pub(crate) use self::showing::Showing;
 use crate::client;
 use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
 use crate::env::Setting;
-use crate::error::{Error, Exit};
+use crate::error::Error;
 use crate::hosts::{self, Host, PublishOptions};
 use crate::identity::USER_PAIRS;
 use crate::inputs::{self, Making, Unchecked};
 use crate::policy::{FASTEST_POLL, IN_FLIGHT, POLL_INTERVAL, RETRIES, SIMULATED_POLLS};
 use crate::schemas::Expected;
 use crate::simulator::{Dialect, Simulator};
-use crate::values::{AnswerFiles, Header, MaxFailed, OnExit, OnlyFailed, Pair, RetryOn, Reuse, Secret};
+use crate::values::{AnswerFiles, Header, OnExit, OnlyFailed, Pair, RetryOn, Reuse, Secret};
 use crate::verdict::Allowed;
 
 /// The completion window where none is named and the vendor leaves it to its servers: all of them know this one.
@@ -83,6 +87,8 @@ pub(crate) struct Plan {
     pub answer_files: AnswerFiles,
     /// Which rows are shown one by one, and where.
     pub showing: Showing,
+    /// What the run may spend, and what models cost.
+    pub money: Money,
     /// Where results go.
     pub output_dir: PathBuf,
 }
@@ -132,6 +138,7 @@ impl Plan {
             max_in_flight: in_flight(run.making.max_in_flight)?,
             answer_files: run.reporting.csv.unwrap_or(AnswerFiles::Omit),
             showing: run.showing.into(),
+            money: Money::of(&run.money, &run.pricing)?,
             output_dir: output_dir(run.reporting.output_dir),
         };
         Ok((plan, server))
@@ -166,85 +173,8 @@ impl Plan {
             max_in_flight: in_flight(submit.making.max_in_flight)?,
             answer_files: AnswerFiles::Omit,
             showing: Showing::default(),
+            money: Money::of(&submit.money, &submit.pricing)?,
             output_dir: output_dir(submit.reporting.output_dir),
-        };
-        Ok((plan, server))
-    }
-}
-
-/// A collection, planned.
-pub(crate) struct Collecting {
-    /// The batches.
-    pub batch_ids: Vec<String>,
-    /// Whether all that this repository's checks wait for are meant.
-    pub pending: bool,
-    /// The requests' paths and globs as they were given; empty where only the usual file may be at hand.
-    pub requests: Vec<String>,
-    /// What else than the requests was part of the batches' keys, as far as it is known.
-    pub extras: Vec<(String, String)>,
-    /// How long to wait.
-    pub timeout: Duration,
-    /// The longest wait between polls.
-    pub poll_interval: Duration,
-    /// What the deadline does to the batches.
-    pub on_timeout: OnExit,
-    /// What a signal does to the batches.
-    pub on_abort: OnExit,
-    /// Whether it is a failure that a batch is not over.
-    pub fail_if_pending: bool,
-    /// How many may fail; none where that is for the batch's own mark to say.
-    pub max_failed: Option<MaxFailed>,
-    /// How many answers may be suspect; none where any number may.
-    pub max_suspect: Option<MaxFailed>,
-    /// What is expected of the answers' texts.
-    pub expected: Arc<Expected>,
-    /// The command that fails answers.
-    pub gate: Option<String>,
-    /// Whether the answers' texts are written to files of their own.
-    pub answer_files: AnswerFiles,
-    /// Which rows are shown one by one, and where.
-    pub showing: Showing,
-    /// Where results go.
-    pub output_dir: PathBuf,
-}
-
-impl Collecting {
-    /// The exit code while a batch is pending.
-    pub(crate) fn pending_exit(&self) -> Exit {
-        if self.fail_if_pending { Exit::Pending } else { Exit::Ok }
-    }
-
-    /// Plans a collection, and tells whom it talks to.
-    pub(crate) fn new(collect: inputs::Collect, host: &dyn Host) -> Result<(Self, Server), Error> {
-        let (pending, waiting) = (collect.pending.unwrap_or(false), collect.collecting);
-        if pending && !collect.reporting.check_run.unwrap_or(false) {
-            return Err(Error::usage(
-                "`pending` needs `check-run`: the checks on GitHub say which batches are waited for.",
-            )
-            .hint("Give `check-run: true` to both the submitting and the collecting step, or name the batches."));
-        }
-        if pending && !collect.batch_id.is_empty() {
-            return Err(Error::usage("`pending` and named batches exclude each other."));
-        }
-        let timeout = if pending { Duration::ZERO } else { longest(host, WINDOW) };
-        let server = Server::remote(collect.connection)?;
-        let plan = Self {
-            extras: routing_extras(&server.connection.headers, server.vendor),
-            batch_ids: collect.batch_id,
-            pending,
-            requests: collect.requests,
-            timeout: waiting.timeout.unwrap_or(timeout),
-            poll_interval: positive("poll-interval", waiting.poll_interval)?.unwrap_or(POLL_INTERVAL),
-            on_timeout: waiting.on_timeout.unwrap_or(OnExit::Detach),
-            on_abort: waiting.on_abort.unwrap_or(OnExit::Detach),
-            fail_if_pending: waiting.fail_if_pending.unwrap_or(false),
-            max_failed: waiting.max_failed,
-            max_suspect: collect.judging.max_suspect,
-            expected: judging::expected(&collect.judging)?,
-            gate: collect.judging.gate,
-            answer_files: collect.reporting.csv.unwrap_or(AnswerFiles::Omit),
-            showing: if pending { Showing::of_pending(collect.showing)? } else { collect.showing.into() },
-            output_dir: output_dir(collect.reporting.output_dir),
         };
         Ok((plan, server))
     }

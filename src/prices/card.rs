@@ -45,6 +45,12 @@ impl Card {
         Some(self.input_cost(tokens)? + self.output_cost(tokens)?)
     }
 
+    /// What so much text costs in requests of `each` tokens of input; none if the output has no price.
+    pub(super) fn expected(&self, input: u64, output: u64, each: u64) -> Option<Usd> {
+        let output = if output == 0 { Usd::ZERO } else { self.output?.at(each).times(output) };
+        Some(self.input.at(each).times(input) + output)
+    }
+
     /// A price that is named for what is cached needs one for what is not.
     pub(super) fn flaw(&self) -> Option<&'static str> {
         match self {

@@ -139,6 +139,14 @@ impl Rate<'_> {
     }
 }
 
+impl Rate<'_> {
+    /// What requests may cost in a batch that use so much together, and `each` tokens of input at most: nothing of it
+    /// from a cache. None if their output has no price.
+    pub(crate) fn expected(&self, input: u64, output: u64, each: u64) -> Option<Usd> {
+        self.batch.expected(input, output, each)
+    }
+}
+
 /// What tokens cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cost {

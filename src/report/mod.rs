@@ -10,9 +10,7 @@ mod runs;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::continued::Continued;
-pub(crate) use self::cost::{Band, CostReport, Estimate, Lacking, Unpriced};
-#[cfg(test)]
-pub(crate) use self::cost::{BudgetReport, ModelEstimate};
+pub(crate) use self::cost::{Band, BudgetReport, CostReport, Estimate, Lacking, ModelEstimate, Unpriced};
 pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;

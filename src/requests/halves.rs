@@ -7,6 +7,8 @@ use std::io::{self, Read};
 
 use super::shards::{Range, Shard};
 use super::source::Source;
+use super::survey::Survey;
+use crate::dialects::Rules;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -16,7 +18,7 @@ const CHUNK: usize = 256 * 1024;
 ///
 /// # Errors
 /// Fails if the requests cannot be read, or are not what they were.
-pub(crate) fn halve(source: &Source, shard: &Shard) -> io::Result<[Shard; 2]> {
+pub(crate) fn halve(source: &Source, shard: &Shard, rules: &Rules) -> io::Result<[Shard; 2]> {
     let middle = shard.requests.div_ceil(2);
     let mut reader = source.open_shard(shard);
     let mut whole = blake3::Hasher::new();
@@ -45,9 +47,15 @@ pub(crate) fn halve(source: &Source, shard: &Shard) -> io::Result<[Shard; 2]> {
         bytes,
         digest: digest.finalize(),
         ranges,
-        ..shard.clone()
+        survey: Survey::default(),
+        endpoint: shard.endpoint.clone(),
+        model: shard.model.clone(),
     };
-    Ok([half(middle, bytes, &first, before), half(shard.requests - middle, rest, &second, after)])
+    let mut halves = [half(middle, bytes, &first, before), half(shard.requests - middle, rest, &second, after)];
+    for half in &mut halves {
+        half.survey = Survey::of(source, half, rules)?;
+    }
+    Ok(halves)
 }
 
 /// Where in a chunk so many lines end; its own end if it has fewer.
@@ -86,8 +94,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Range, Shard, halve};
+    use super::{Range, Shard, Survey, halve};
     use crate::requests::source::testing::source;
+    use crate::requests::testing::rules;
 
     /// A shard of those lines of a text that are picked.
     fn shard(text: &str, picks: &[bool]) -> (Shard, Vec<u8>) {
@@ -108,17 +117,17 @@ mod tests {
         let requests = ranges.iter().map(|range| u64::from(range.lines)).sum();
         let (digest, length) = (blake3::hash(&bytes), bytes.len() as u64);
         let endpoint = "/v1/responses".to_owned();
-        (Shard { endpoint, model: None, requests, bytes: length, digest, ranges }, bytes)
+        (Shard { endpoint, model: None, requests, bytes: length, digest, ranges, survey: Survey::default() }, bytes)
     }
 
     #[test]
     fn changed_requests_are_not_halved() {
         let (source, dir) = source(&[("a", b"one\ntwo\nsix\n")]);
         let (whole, _) = shard("one\ntwo\nsix\n", &[true; 3]);
-        let [first, second] = halve(&source, &whole).unwrap();
+        let [first, second] = halve(&source, &whole, &rules()).unwrap();
         assert_eq!((first.requests, second.requests, first.digest), (2, 1, blake3::hash(b"one\ntwo\n")));
         std::fs::write(dir.path().join("a"), "one\nTWO\nsix\n").unwrap();
-        assert!(halve(&source, &whole).is_err());
+        assert!(halve(&source, &whole, &rules()).is_err());
     }
 
     proptest! {
@@ -133,7 +142,7 @@ mod tests {
             let (source, _dir) = source(&[("a", text.as_bytes())]);
             let (whole, bytes) = shard(&text, &picks);
             prop_assume!(whole.requests >= 2);
-            let [first, second] = halve(&source, &whole).unwrap();
+            let [first, second] = halve(&source, &whole, &rules()).unwrap();
             prop_assert_eq!(first.requests, whole.requests.div_ceil(2));
             prop_assert_eq!(first.requests + second.requests, whole.requests);
             let mut read = Vec::new();

@@ -140,6 +140,7 @@ mod tests {
     use crate::requests::outgoing::Outgoing;
     use crate::requests::shards::{Range, Shard};
     use crate::requests::source::testing::source;
+    use crate::requests::survey::Survey;
 
     const BODY: InCreate = InCreate {
         before: "{\"requests\":[",
@@ -159,7 +160,15 @@ mod tests {
             at += line.len() as u64;
         }
         let (requests, digest, length) = (ranges.len() as u64, blake3::hash(&bytes), bytes.len() as u64);
-        Shard { endpoint: String::new(), model: None, requests, bytes: length, digest, ranges }
+        Shard {
+            endpoint: String::new(),
+            model: None,
+            requests,
+            bytes: length,
+            digest,
+            ranges,
+            survey: Survey::default(),
+        }
     }
 
     async fn sent(outgoing: Outgoing) -> (Vec<u8>, bool) {

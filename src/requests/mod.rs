@@ -18,6 +18,7 @@ pub(crate) mod places;
 mod ranged;
 pub(crate) mod shards;
 pub(crate) mod source;
+pub(crate) mod survey;
 
 pub(crate) use self::fault::Fault;
 

@@ -100,6 +100,7 @@ mod tests {
     use crate::requests::check;
     use crate::requests::shards::Range;
     use crate::requests::source::testing::source;
+    use crate::requests::survey::Survey;
     use crate::requests::testing::rules;
 
     /// What was sent, and whether the stream ended well.
@@ -191,7 +192,7 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             let (digest, bytes) = (blake3::hash(&expected), expected.len() as u64);
             let requests = ranges.len() as u64;
-            let shard = Shard { endpoint: String::new(), model: None, requests, bytes, digest, ranges };
+            let shard = Shard { endpoint: String::new(), model: None, requests, bytes, digest, ranges, survey: Survey::default() };
             let outgoing = super::send(source.open_shard(&shard), digest, bytes, chunk);
             prop_assert_eq!(runtime.block_on(send(outgoing)), (expected, true));
         }

@@ -183,7 +183,9 @@ impl<'a> Pass<'a> {
         }
         if self.planner.count() <= MOST_SHARDS {
             let (model, inputs, offset) = (request.model.as_deref(), request.inputs, line.offset);
-            self.planner.add(&Request { endpoint, model, offset, length, index, sent, inputs }, &limits);
+            let output_cap = request.output_cap;
+            let request = Request { endpoint, model, offset, length, index, sent, inputs, output_cap };
+            self.planner.add(&request, &limits);
         }
     }
 

@@ -11,6 +11,7 @@ use std::io;
 
 use super::lines::{LONGEST_REQUEST, Lines};
 use super::source::Source;
+use super::survey::{Place, Survey};
 use crate::dialects::{Limits, Rules};
 
 /// The longest a range can be. A longer one is two.
@@ -31,6 +32,8 @@ pub struct Shard {
     pub digest: blake3::Hash,
     /// Where they are.
     pub ranges: Vec<Range>,
+    /// What an estimate has to know of them.
+    pub survey: Survey,
 }
 
 /// Lines that stand side by side.
@@ -61,6 +64,8 @@ pub(crate) struct Request<'a> {
     pub(crate) sent: u64,
     /// The inputs that an embeddings request has.
     pub(crate) inputs: u64,
+    /// How many tokens all its answers may have together, if it sets a limit.
+    pub(crate) output_cap: Option<u64>,
 }
 
 /// The plan, as far as it has come.
@@ -101,6 +106,9 @@ impl Planner {
         *inputs += request.inputs;
         *sent += request.sent;
         shard.extend(request);
+        // A line is far shorter than this can be.
+        let place = Place { offset: request.offset, length: request.length as u32 };
+        shard.survey.add(place, request.output_cap);
         let (from, to) = (request.offset, request.offset + request.length);
         match self.unhashed.last_mut() {
             Some(run) if run.shard == at && run.to == from => run.to = to,
@@ -171,6 +179,7 @@ impl Growing {
             bytes: 0,
             digest: blake3::hash(b""),
             ranges: Vec::new(),
+            survey: Survey::default(),
         };
         Self { shard, hasher: blake3::Hasher::new(), inputs: 0, sent: 0 }
     }
@@ -261,8 +270,11 @@ pub(crate) fn pick(source: &Source, rows: &[u32], from: &[Shard], rules: &Rules)
         if let Some((_, shard)) = ranges.peek().filter(|(range, _)| range.offset <= line.offset) {
             let length = (line.length + 1).min(source.bytes() - line.offset);
             let (endpoint, model, offset) = (shard.endpoint.as_str(), shard.model.as_deref(), line.offset);
-            let (index, sent) = (*wanted, rules.sent_bytes(line.bytes.unwrap_or_default(), length, *wanted));
-            planner.add(&Request { endpoint, model, offset, length, index, sent, inputs: 0 }, &rules.limits);
+            let bytes = line.bytes.unwrap_or_default();
+            let (index, sent) = (*wanted, rules.sent_bytes(bytes, length, *wanted));
+            let output_cap = rules.output_cap(bytes);
+            let request = Request { endpoint, model, offset, length, index, sent, inputs: 0, output_cap };
+            planner.add(&request, &rules.limits);
         }
     }
     planner.unhashed.clear();
@@ -292,9 +304,8 @@ mod tests {
         let (mut planner, mut offset, mut begun) = (Planner::default(), 0, 0);
         for (index, (endpoint, model, length, inputs)) in lines.iter().enumerate() {
             let (endpoint, model, inputs, index) = (*endpoint, Some(*model), *inputs, index as u32);
-            let (offset_of, length_of) = (offset as u64, *length as u64);
-            let request =
-                Request { endpoint, model, offset: offset_of, length: length_of, index, sent: length_of, inputs };
+            let (at, sent, output_cap) = (offset as u64, *length as u64, None);
+            let request = Request { endpoint, model, offset: at, length: sent, index, sent, inputs, output_cap };
             planner.add(&request, &limits());
             offset += length;
             if offset - begun >= block {

@@ -9,12 +9,14 @@ mod allowed;
 mod answers;
 mod handed_over;
 mod next;
+mod over_budget;
 mod rows;
 mod signals;
 mod unfetched;
 
 pub(crate) use self::allowed::Allowed;
 use self::answers::{ended, fared, send_again};
+pub(crate) use self::over_budget::over_budget;
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};

@@ -5,6 +5,7 @@
 mod answer_files;
 mod architecture;
 mod attach;
+mod budget;
 mod cancel;
 mod chance;
 mod collect;

@@ -5,6 +5,7 @@
 //! `types/messages`), the limits those of its documentation (2026-11).
 
 mod answer;
+mod billed;
 mod conversions;
 mod error;
 mod fields;
@@ -13,8 +14,8 @@ mod structured;
 mod wire;
 
 use super::{
-    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Dialect, Finding, InCreate, Intake, Method, NewBatch, Page,
-    Parsed, ReadAnswers, RequestLine, Rules, Table, Variable, quoted,
+    AnswerPart, AnswerSource, ApiError, Batch, Billed, Body, Call, Dialect, Finding, InCreate, Intake, Method,
+    NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, Table, Variable, quoted,
 };
 use crate::error::Error;
 use crate::marked_id::Grammar;
@@ -63,6 +64,10 @@ impl Dialect for Anthropic {
 
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
         row::read(line, rules)
+    }
+
+    fn billed<'l>(&self, line: &'l str, _: Option<&str>) -> Billed<'l> {
+        billed::billed(line)
     }
 
     fn requests_of(&self, table: &Table) -> String {

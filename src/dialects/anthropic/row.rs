@@ -54,6 +54,10 @@ pub(super) fn read<'l>(line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l
             request.findings.extend(refused_block(line));
         }
     }
+    request.output_cap = match &row.params.fields.max_tokens {
+        Seen::Number(most) => most.as_u64(),
+        _ => None,
+    };
     request.structured = row.params.fields.formats.structured();
     request.model = row.params.fields.model.take_text();
     request.custom_id = row.custom_id.take_text();

@@ -2,6 +2,7 @@
 
 use serde::de::MapAccess;
 
+use super::caps::Caps;
 use super::endpoints::{Content, Model};
 use super::fields::{Looks, VOCABULARY};
 use super::structured::Formats;
@@ -20,6 +21,8 @@ pub(super) struct Body<'de> {
     prompt: Seen<'de>,
     image: Seen<'de>,
     images: Seen<'de>,
+    /// How much its answers may have.
+    caps: Caps<'de>,
     /// The forms that it asks its answer to have.
     pub(super) formats: Formats<'de>,
     /// What its fields look like.
@@ -38,6 +41,11 @@ impl<'de> Fields<'de> for Body<'de> {
             "prompt" => put(&mut self.prompt, map)?,
             "image" => put(&mut self.image, map)?,
             "images" => put(&mut self.images, map)?,
+            "n" => put(&mut self.caps.n, map)?,
+            "best_of" => put(&mut self.caps.best_of, map)?,
+            "max_tokens" => put(&mut self.caps.max_tokens, map)?,
+            "max_completion_tokens" => put(&mut self.caps.max_completion_tokens, map)?,
+            "max_output_tokens" => put(&mut self.caps.max_output_tokens, map)?,
             "messages" => put_turns(&mut self.messages, &mut self.of_messages, map)?,
             "input" => put_turns(&mut self.input, &mut self.of_input, map)?,
             "response_format" => put_fields(&mut self.formats.of_chat, map)?,
@@ -91,6 +99,11 @@ impl<'de> Body<'de> {
             (Content::Messages, seen) => matches!(seen, Seen::Array { len: 1.., .. }),
             (_, seen) => !seen.is_nothing(),
         }
+    }
+
+    /// The tokens that all its answers may have together, at an endpoint.
+    pub(super) fn output_cap(&self, endpoint: &str) -> Option<u64> {
+        self.caps.output(endpoint, &self.prompt)
     }
 
     /// How many inputs an embeddings request has: a text is one, a list of

@@ -55,6 +55,38 @@ pub(super) struct Endpoint {
     pub(super) model: Model,
 }
 
+/// What an endpoint does, as its path ends: compatible servers put other things before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It answers messages.
+    Chat,
+    /// It answers an input.
+    Responses,
+    /// It continues a prompt.
+    Completions,
+    /// It embeds an input.
+    Embeddings,
+    /// It judges an input.
+    Moderations,
+    /// It makes images or videos, or nothing that is known here.
+    Other,
+}
+
+impl Kind {
+    /// What an endpoint does.
+    pub(super) fn of(path: &str) -> Self {
+        let ends = |end: &str| path.trim_end_matches('/').ends_with(end);
+        match () {
+            () if ends("/chat/completions") => Self::Chat,
+            () if ends("/responses") => Self::Responses,
+            () if ends("/completions") => Self::Completions,
+            () if ends("/embeddings") => Self::Embeddings,
+            () if ends("/moderations") => Self::Moderations,
+            () => Self::Other,
+        }
+    }
+}
+
 /// Whose inputs are counted, and limited, across requests.
 pub(super) const EMBEDDINGS: &str = "/v1/embeddings";
 

@@ -4,12 +4,15 @@
 //! `openapi.yaml` of 2026-08.
 
 mod answer;
+mod billed;
 mod body;
+mod caps;
 pub(crate) mod codes;
 mod conversions;
 mod endpoints;
 pub(crate) mod error;
 mod fields;
+mod images;
 pub(crate) mod row;
 mod structured;
 mod unready;
@@ -20,8 +23,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{
-    AnswerPart, AnswerSource, ApiError, Batch, Body, Call, Complaint, Dialect, File, Files, Finding, Form, Intake,
-    Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, Table, UploadForm, Variable, quoted,
+    AnswerPart, AnswerSource, ApiError, Batch, Billed, Body, Call, Complaint, Dialect, File, Files, Finding, Form,
+    Intake, Method, NewBatch, Page, Parsed, ReadAnswers, RequestLine, Rules, Table, UploadForm, Variable, quoted,
 };
 use crate::error::Error;
 use crate::values::Secret;
@@ -90,6 +93,10 @@ impl Dialect for OpenAi {
 
     fn read_line<'l>(&self, line: &'l str, rules: &'l Rules) -> Result<RequestLine<'l>, Finding> {
         row::read(line, rules)
+    }
+
+    fn billed<'l>(&self, line: &'l str, model: Option<&str>) -> Billed<'l> {
+        billed::billed(line, model)
     }
 
     fn requests_of(&self, table: &Table) -> String {

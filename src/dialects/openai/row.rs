@@ -64,6 +64,7 @@ fn check<'l>(row: &mut Row<'l>, rules: &'l Rules, request: &mut RequestLine<'l>)
     };
     let body = &mut row.body.fields;
     request.inputs = if request.endpoint.as_deref() == Some(EMBEDDINGS) { body.embedding_inputs() } else { 0 };
+    request.output_cap = request.endpoint.as_deref().and_then(|endpoint| body.output_cap(endpoint));
     request.model = body.model.take_text();
 }
 

@@ -1,0 +1,93 @@
+//! The tokens of one request.
+
+use std::borrow::Cow;
+
+use super::fit::Fit;
+use crate::dialects::Billed;
+
+/// How many bytes of a long text are counted in one piece.
+const CHUNK: usize = 1024;
+/// How far a cut may move to the next space, in bytes: at a space it splits no token.
+const NEAR: usize = 64;
+/// How far the tokens of tools and schemas may be off, down and up: vendors do not publish the form that they write
+/// them in.
+const REWRITTEN: [f64; 2] = [0.6, 1.3];
+
+/// How many tokens the input of a request has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Tokens {
+    pub(super) low: f64,
+    pub(super) likely: f64,
+    pub(super) high: f64,
+    /// The variance of `likely` where only pieces of the text were counted.
+    pub(super) variance: f64,
+    /// What was not counted, a bit for each.
+    pub(super) uncounted: u8,
+}
+
+impl Tokens {
+    /// Counts what is billed, but not more than about so many bytes of its text.
+    pub(super) fn count(billed: &Billed<'_>, fit: &Fit, quota: u64) -> Self {
+        let (texts, variance) = count(&billed.texts, fit, quota);
+        let (rewritten, also) = count(&billed.rewritten, fit, quota);
+        let (texts, rewritten) = (texts + billed.tokens as f64, rewritten + billed.frames as f64);
+        let media = billed.media;
+        let [less, more] = REWRITTEN;
+        Self {
+            low: (texts + rewritten * less) * fit.low + media.low as f64,
+            likely: (texts + rewritten) * fit.likely + media.likely as f64,
+            high: (texts + rewritten * more) * fit.high + media.high as f64,
+            variance: (variance + also) * fit.likely * fit.likely,
+            uncounted: billed.uncounted(),
+        }
+    }
+}
+
+/// The tokens of texts and the variance of their number, by counting all or evenly spread pieces.
+fn count(texts: &[Cow<'_, str>], fit: &Fit, quota: u64) -> (f64, f64) {
+    let bytes: u64 = texts.iter().map(|text| text.len() as u64).sum();
+    if bytes <= quota.max(CHUNK as u64) {
+        return (texts.iter().map(|text| fit.encoding.count(text) as f64).sum(), 0.0);
+    }
+    let pieces = pieces(texts, bytes, quota);
+    let (read, number) = (pieces.iter().map(|piece| piece.len() as f64).sum::<f64>().max(1.0), pieces.len() as f64);
+    let counts: Vec<f64> = pieces.iter().map(|piece| fit.encoding.count(piece) as f64).collect();
+    let ratio = counts.iter().sum::<f64>() / read;
+    let squares: f64 =
+        pieces.iter().zip(&counts).map(|(piece, count)| (count - ratio * piece.len() as f64).powi(2)).sum();
+    let scale = bytes as f64 / read;
+    (ratio * bytes as f64, squares * number / (number - 1.0).max(1.0) * scale * scale)
+}
+
+/// Pieces of texts that are read as one, evenly spread, of about so many bytes together.
+fn pieces<'t>(texts: &'t [Cow<'_, str>], bytes: u64, quota: u64) -> Vec<&'t str> {
+    let number = (quota / CHUNK as u64).max(1);
+    let cell = bytes as f64 / number as f64;
+    let mut random = fastrand::Rng::with_seed(bytes);
+    let mut starts = (0..number).map(|at| {
+        let start = (at as f64 + random.f64()) * cell;
+        (start as u64).min(bytes - CHUNK as u64)
+    });
+    let (mut pieces, mut next, mut before) = (Vec::new(), starts.next(), 0);
+    for text in texts {
+        let end = before + text.len() as u64;
+        while let Some(start) = next.filter(|start| *start < end) {
+            let from = boundary(text, start.saturating_sub(before) as usize);
+            pieces.push(&text[from..boundary(text, from + CHUNK).max(from)]);
+            next = starts.next();
+        }
+        before = end;
+    }
+    pieces.retain(|piece| !piece.is_empty());
+    pieces
+}
+
+/// Where a text may be cut from `at` on: before a space nearby, or else between characters.
+fn boundary(text: &str, at: usize) -> usize {
+    if at == 0 || at >= text.len() {
+        return at.min(text.len());
+    }
+    let near = &text.as_bytes()[at..text.len().min(at + NEAR)];
+    let space = near.iter().position(|byte| *byte == b' ').map(|space| at + space);
+    space.unwrap_or_else(|| (at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len()))
+}

@@ -1,0 +1,54 @@
+//! The verdict where limits of the run kept requests from being sent.
+
+use super::Verdict;
+use crate::budget::NotSent;
+use crate::error::{Exit, Outcome};
+use crate::invocation::Invocation;
+use crate::text::{counted, requests_count};
+
+/// The verdict unless something outranks that requests were not sent; then it says so beside.
+pub(crate) fn over_budget(verdict: Verdict, not_sent: &NotSent, how: &Invocation) -> Verdict {
+    let outranks =
+        matches!(verdict.exit, Exit::Signal(_) | Exit::Internal | Exit::Usage | Exit::Invalid | Exit::Refused);
+    if outranks {
+        let reason = format!("{} {}", verdict.reason, sentence(not_sent));
+        return Verdict { reason, ..verdict };
+    }
+    let still_running = verdict.hints.into_iter().filter(|_| verdict.outcome == Outcome::Pending);
+    let refused = Verdict::new(Outcome::Refused, Exit::Refused, sentence(not_sent));
+    let refused = still_running.fold(refused, Verdict::hint);
+    refused.hint(rest(verdict.outcome, not_sent, how))
+}
+
+fn sentence(not_sent: &NotSent) -> String {
+    let NotSent { batches, of, needs, .. } = not_sent;
+    let requests = requests_count(needs.requests);
+    let were = |count: u64| if count == 1 { "was" } else { "were" };
+    let which = match (batches, of) {
+        (_, 1) => format!("{requests} {} not sent: that", were(needs.requests)),
+        (batches, of) => {
+            let of = counted(*of as u64, "batch", "batches");
+            format!("{batches} of {of} {} not sent, with {requests}: that", were(*batches as u64))
+        }
+    };
+    let spent = not_sent.spent().map(|spent| format!(" beside {spent} for the others")).unwrap_or_default();
+    format!("{which} may need {}{spent}, and {}.", not_sent.needs(), not_sent.limit())
+}
+
+/// How to send the rest.
+fn rest(outcome: Outcome, not_sent: &NotSent, how: &Invocation) -> String {
+    if outcome == Outcome::Pending {
+        let all = not_sent.flag_of_all();
+        return format!("Submit the same requests with `{}` to send the rest; that attaches to what runs.", all.trim());
+    }
+    let needs = not_sent.needs();
+    match how.only_failed_within(&not_sent.flag()) {
+        Some(again) => {
+            format!("The rest may need {needs}: `{again}` sends it, keeps the answers, and buys nothing twice.")
+        }
+        None => format!(
+            "The rest may need {needs}: a run with `only-failed: true`, this `output-dir` and a larger limit sends it, \
+             keeps the answers, and buys nothing twice."
+        ),
+    }
+}
