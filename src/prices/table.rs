@@ -151,7 +151,7 @@ pub(super) struct Day {
     /// As `2026-10-26`.
     pub(super) text: String,
     /// When it begins, in seconds since the Unix epoch.
-    seconds: u64,
+    pub(super) seconds: u64,
 }
 
 impl TryFrom<String> for Day {
