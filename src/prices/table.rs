@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn the_documented_format_can_be_read() {
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md")).unwrap();
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md"))
+            .unwrap()
+            .replace("\r\n", "\n");
         let example = page.split("```").find_map(|block| block.strip_prefix("json\n")).unwrap();
         let table = Table::parse(example).unwrap();
         assert!(table.vendor("openai").unwrap().model("gpt-6-sol-2026-09-22").is_some());
