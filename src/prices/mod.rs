@@ -152,8 +152,8 @@ pub(crate) struct Cost {
 
 /// A sentence if a batch may cost more at this address than the prices say.
 ///
-/// OpenAI bills models that it released since March 2026 at 10 % more where data stays in a region, which has a host of
-/// its own, such as `eu.api.openai.com` (its pages on data residency and pricing).
+/// OpenAI bills models that it released since 2026-03-05 at 10 % more where data stays in a region, which has a host of
+/// its own, such as `eu.api.openai.com` (its page on data residency).
 pub(crate) fn regional_surcharge(origin: Option<&str>) -> Option<&'static str> {
     host(origin?)?.ends_with(".api.openai.com").then_some(
         "The address is one of OpenAI's regions, where some models cost 10 % more. The prices do not include that.",
