@@ -60,6 +60,11 @@ impl Card {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn prices_audio(&self) -> bool {
+        self.input_audio.is_some()
+    }
+
     /// Counts tell what is sent by its kind, and by what the cache did with it, but not by both: how much of the audio
     /// was cached is known only where all or nothing is audio, or all or nothing was cached.
     fn input_cost(&self, tokens: &Tokens) -> Option<Usd> {
@@ -201,4 +206,93 @@ fn per_token<E: de::Error>(dollars: f64) -> Result<Usd, E> {
         return Err(E::custom("a price has at most six decimals"));
     }
     Ok(Usd::picodollars(whole as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Card;
+    use crate::dialects::Tokens;
+    use crate::usd::Usd;
+
+    fn card(text: &str) -> Card {
+        serde_json::from_str(text).unwrap()
+    }
+
+    /// A card with a price for everything.
+    fn whole() -> Card {
+        card(
+            r#"{ "input": 1, "cached": 0.1, "cache_write": 1.25, "cache_write_1h": 2, "input_audio": 4,
+                 "cached_audio": 0.4, "input_image": 3, "cached_image": 0.3, "output": 10,
+                 "output_audio": { "base": 20, "above": 9, "price": 30 }, "output_image": 40 }"#,
+        )
+    }
+
+    fn cost(tokens: Tokens) -> Option<u64> {
+        whole().cost(&tokens).map(|sum| (sum.as_dollars() * 1e12).round() as u64)
+    }
+
+    #[test]
+    fn what_the_cache_did_with_audio_is_known_where_it_did_the_same_with_all() {
+        let input = Tokens { input: 9, input_audio: 2, input_image: 3, ..Tokens::default() };
+        assert_eq!(cost(input), Some(4 * 1_000_000 + 2 * 4_000_000 + 3 * 3_000_000));
+        assert_eq!(cost(Tokens { cached: 9, ..input }), Some(4 * 100_000 + 2 * 400_000 + 3 * 300_000));
+        // Five of nine were cached: how many of the two, and of the three?
+        assert_eq!(cost(Tokens { cached: 5, ..input }), None);
+        assert_eq!(cost(Tokens { cache_written: 9, ..input }), None);
+        // All is audio.
+        let audio = Tokens { input: 9, input_audio: 9, ..Tokens::default() };
+        assert_eq!(cost(Tokens { cached: 5, ..audio }), Some(4 * 4_000_000 + 5 * 400_000));
+        assert_eq!(cost(Tokens { cache_written: 5, ..audio }), None);
+    }
+
+    #[test]
+    fn output_is_text_audio_and_images() {
+        let output = Tokens { output: 9, output_audio: 2, output_image: 3, ..Tokens::default() };
+        assert_eq!(cost(output), Some(4 * 10_000_000 + 2 * 20_000_000 + 3 * 40_000_000));
+        // A tier goes by the input, for output too.
+        let long = Tokens { input: 10, ..output };
+        let sum = 10 * 1_000_000 + 4 * 10_000_000 + 2 * 30_000_000 + 3 * 40_000_000;
+        assert_eq!(cost(long), Some(sum));
+    }
+
+    #[test]
+    fn tokens_without_a_price_have_no_cost() {
+        let embeddings = card(r#"{ "input": 0.01 }"#);
+        let input = Tokens { input: 1, ..Tokens::default() };
+        assert_eq!(embeddings.cost(&input), Some(Usd::picodollars(10_000)));
+        assert_eq!(embeddings.cost(&Tokens { output: 1, ..input }), None);
+        assert_eq!(embeddings.cost(&Tokens { input_audio: 1, ..input }), None);
+    }
+
+    #[test]
+    fn absurd_counts_neither_panic_nor_wrap() {
+        let most = u64::MAX;
+        let input = Tokens { input: most, ..Tokens::default() };
+        // As much as a sum of money can be.
+        assert_eq!(whole().cost(&input), Some(Usd::picodollars(most)));
+        assert_eq!(whole().cost(&Tokens { output: most, ..input }), Some(Usd::picodollars(most)));
+        for contradiction in [
+            Tokens { cached: 2, input: 1, ..Tokens::default() },
+            Tokens { cached: most, cache_written: most, ..input },
+            Tokens { input_audio: most, input_image: most, ..input },
+            Tokens { cache_written: 1, cache_written_1h: 2, ..input },
+            Tokens { output: 1, output_image: 2, ..input },
+            Tokens { output: 1, reasoning: 2, ..input },
+        ] {
+            assert_eq!(whole().cost(&contradiction), None, "{contradiction:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_counts_panic(counts in any::<[u64; 10]>(), shift in 0_u32..64) {
+            let [input, cached, cache_written, cache_written_1h, input_audio, input_image, ..] = counts;
+            let [.., output, reasoning, output_audio, output_image] = counts.map(|count| count >> shift);
+            let tokens = Tokens { input, cached, cache_written, cache_written_1h, input_audio, input_image, output,
+                reasoning, output_audio, output_image, web_searches: 0 };
+            let _ = whole().cost(&tokens);
+        }
+    }
 }

@@ -151,7 +151,7 @@ pub(super) struct Day {
     /// As `2026-10-26`.
     pub(super) text: String,
     /// When it begins, in seconds since the Unix epoch.
-    seconds: u64,
+    pub(super) seconds: u64,
 }
 
 impl TryFrom<String> for Day {
@@ -162,5 +162,28 @@ impl TryFrom<String> for Day {
         let since = begin.ok().and_then(|begin| begin.duration_since(UNIX_EPOCH).ok());
         let since = since.ok_or_else(|| format!("`{text}` is not a date such as 2026-10-26"))?;
         Ok(Self { text, seconds: since.as_secs() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Card, Table};
+
+    #[test]
+    fn the_documented_format_can_be_read() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/cost.md"))
+            .unwrap()
+            .replace("\r\n", "\n");
+        let example = page.split("```").find_map(|block| block.strip_prefix("json\n")).unwrap();
+        let table = Table::parse(example).unwrap();
+        assert!(table.vendor("openai").unwrap().model("gpt-6-sol-2026-09-22").is_some());
+        assert!(table.vendor("acme").unwrap().model("llama-5-70b").is_some());
+
+        let (_, kinds) = page.split_once("| kind | what it is | if it has no price |\n|---|---|---|\n").unwrap();
+        let kinds: Vec<&str> = kinds.lines().map_while(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        let card = kinds.iter().map(|kind| format!("\"{kind}\": 1")).collect::<Vec<_>>().join(", ");
+        let card: Card = serde_json::from_str(&format!("{{ {card} }}")).unwrap();
+        // A kind that is not documented would have no price.
+        assert!(!format!("{card:?}").contains("None,") && kinds.len() == 11, "{card:?}");
     }
 }

@@ -16,7 +16,7 @@ pub(crate) fn sources() -> Vec<(String, String)> {
         text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
     };
     // These are compiled for tests only.
-    let test_only = ["commands/another_host.rs", "formats/samples.rs"];
+    let test_only = ["commands/another_host.rs", "formats/samples.rs", "prices/oracle.rs"];
     let all = files("src", ".rs").into_iter().map(|path| (name(&path), product(&path)));
     all.filter(|(name, _)| !test_only.contains(&name.as_str())).collect()
 }
