@@ -62,7 +62,15 @@ fn answers(dir: &TempDir, rows: usize, shuffled: bool) -> AnswersFile {
     let path: PathBuf = dir.path().join(format!("answers-{shuffled}.jsonl"));
     std::fs::write(&path, order.into_iter().map(line).collect::<String>()).expect("the answers are written");
     let endpoint = Some("/v1/chat/completions".to_owned());
-    AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id: "batch_1".to_owned(), endpoint, ..AnswersFile::default() }
+    AnswersFile {
+        path,
+        what: "output",
+        attempt: 1,
+        batch: 0,
+        batch_id: "batch_1".to_owned(),
+        endpoint,
+        ..AnswersFile::default()
+    }
 }
 
 fn reconciling(criterion: &mut Criterion) {

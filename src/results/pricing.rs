@@ -83,7 +83,12 @@ impl PriceAnswers for Pricing<'_> {
 }
 
 /// What the answers cost together, as reports say it. `surcharge` says what the address adds.
-pub(crate) fn cost(results: &Results, prices: &Prices, seller: Option<&Seller<'_>>, surcharge: Option<&str>) -> CostReport {
+pub(crate) fn cost(
+    results: &Results,
+    prices: &Prices,
+    seller: Option<&Seller<'_>>,
+    surcharge: Option<&str>,
+) -> CostReport {
     let sum = |one: fn(&crate::report::ModelUsage) -> Option<crate::usd::Usd>| {
         let sums: Vec<_> = results.usage.iter().filter_map(one).collect();
         (!sums.is_empty()).then(|| sums.into_iter().sum())
@@ -109,8 +114,11 @@ fn not_included(tokens: Tokens, surcharge: Option<&str>) -> Vec<String> {
         (count > 0).then(|| format!("{}, which the provider bills by the call.", counted(count, what.0, what.1)))
     };
     let tools = ("call of file search or the code interpreter", "calls of file search or the code interpreter");
-    let sentences =
-        [calls(tokens.web_searches, ("web search", "web searches")), calls(tokens.tool_calls, tools), surcharge.map(str::to_owned)];
+    let sentences = [
+        calls(tokens.web_searches, ("web search", "web searches")),
+        calls(tokens.tool_calls, tools),
+        surcharge.map(str::to_owned),
+    ];
     sentences.into_iter().flatten().collect()
 }
 
@@ -150,7 +158,9 @@ mod tests {
     }
 
     fn with_body(id: &str, members: &str) -> String {
-        format!(r#"{{"custom_id":"{id}","response":{{"status_code":200,"body":{{"object":"chat.completion",{members}}}}}}}"#)
+        format!(
+            r#"{{"custom_id":"{id}","response":{{"status_code":200,"body":{{"object":"chat.completion",{members}}}}}}}"#
+        )
     }
 
     /// What these answers to requests `a` to `d` come to, and the table of them.
@@ -204,9 +214,8 @@ mod tests {
 
     #[test]
     fn the_tier_is_that_of_each_request_and_never_of_the_sum() {
-        let long = |id: &str, input| {
-            with_body(id, &format!(r#""model":"gpt-6-sol","choices":[{{}}],{}"#, usage(input, 0)))
-        };
+        let long =
+            |id: &str, input| with_body(id, &format!(r#""model":"gpt-6-sol","choices":[{{}}],{}"#, usage(input, 0)));
         // Together they are far above 272,000 tokens; only the last one is by itself.
         let (results, table) = come_to(first(vec![long("a", 200_000), long("b", 272_000), long("c", 272_001)]));
         assert_eq!(table, ["0.2", "0.272", "0.544002", ""]);
@@ -228,7 +237,8 @@ mod tests {
     #[test]
     fn an_answer_that_names_no_model_is_of_the_one_that_was_asked() {
         let nameless = with_body("a", &format!(r#""choices":[{{}}],{}"#, usage(8, 2)));
-        let of = |model| come_to(vec![Answers { attempt: 1, model, lines: vec![nameless.clone()], created_at: None }]).0;
+        let of =
+            |model| come_to(vec![Answers { attempt: 1, model, lines: vec![nameless.clone()], created_at: None }]).0;
         let known = of(Some("gpt-5-mini"));
         assert_eq!((known.cost.usd, known.usage[0].model.as_deref()), (micro(3.0), None));
         let unpriced = |model: Option<&str>| {
@@ -267,7 +277,10 @@ mod tests {
         let by_batch: Vec<_> = results.usage.iter().map(|usage| (usage.batch_id.as_str(), usage.usd)).collect();
         assert_eq!(by_batch, [("batch_0", micro(6.0)), ("batch_1", micro(13.0))]);
         // What an earlier run paid for costs this one nothing.
-        assert_eq!((table, results.counts.succeeded), (vec!["0.00001".to_owned(), "0.000003".into(), "".into(), "".into()], 3));
+        assert_eq!(
+            (table, results.counts.succeeded),
+            (vec!["0.00001".to_owned(), "0.000003".into(), "".into(), "".into()], 3)
+        );
     }
 
     #[test]
@@ -319,7 +332,7 @@ mod tests {
         let tokens = Tokens { web_searches: 1, tool_calls: 2_000, ..Tokens::default() };
         insta::assert_snapshot!(not_included(tokens, Some("It costs more here.")).join("\n"), @r"
         1 web search, which the provider bills by the call.
-        2,000 calls of file search or the code interpreter, which the provider bills by the call.
+        2000 calls of file search or the code interpreter, which the provider bills by the call.
         It costs more here.
         ");
         assert_eq!(not_included(Tokens::default(), None), Vec::<String>::new());

@@ -237,7 +237,15 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let (what, endpoint) = (if index == 0 { "output" } else { "error" }, endpoint.map(str::to_owned));
             let batch_id = "batch_1".to_owned();
-            answers.push(AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() });
+            answers.push(AnswersFile {
+                path,
+                what,
+                attempt: 1,
+                batch: 0,
+                batch_id,
+                endpoint,
+                ..AnswersFile::default()
+            });
         }
         meddle(dir.path());
         let dialect = choose(Name::Openai).dialect;

@@ -232,7 +232,8 @@ mod tests {
         }
         assert_eq!(read(r#"{"input_tokens":1e300}"#).usage.unwrap().input, u64::MAX);
 
-        let billed = |ticks: &str| batch(&format!(r#"{{"id":"b","cost_breakdown":{{"total_cost_usd_ticks":{ticks}}}}}"#)).billed;
+        let billed =
+            |ticks: &str| batch(&format!(r#"{{"id":"b","cost_breakdown":{{"total_cost_usd_ticks":{ticks}}}}}"#)).billed;
         // 12,345,000,000 × 1e-10 dollars
         assert_eq!(billed("12345000000"), Usd::dollars(1.2345));
         assert_eq!(billed("\"1e300\""), Some(Usd::picodollars(u64::MAX)));

@@ -283,6 +283,13 @@ pub(crate) fn simulated() -> Report {
     report
 }
 
+/// A report with all that can be said of costs.
+pub(crate) fn with_costs() -> Report {
+    let mut report = partial();
+    report.cost = costs::with_all(report.cost);
+    report
+}
+
 /// A report that quotes `text` wherever it quotes anything.
 pub(crate) fn hostile(text: &str) -> Report {
     let mut report = partial();
@@ -354,7 +361,9 @@ fn overwrite(json: &mut serde_json::Value, name: &str, text: &str) {
     match json {
         Value::Array(list) => list.iter_mut().for_each(|value| overwrite(value, name, text)),
         Value::Object(members) => members.iter_mut().for_each(|(name, value)| overwrite(value, name, text)),
-        Value::String(own) if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode", "lacking"].contains(&name) => {
+        Value::String(own)
+            if !["outcome", "coverage", "prospect", "by", "owner", "kind", "mode", "lacking"].contains(&name) =>
+        {
             text.clone_into(own);
         }
         Value::Number(number) => {

@@ -1,14 +1,14 @@
 //! How runs end: one report of each kind, as a run makes it.
 
 use super::{
-    AGAIN, costs, failed_validation, failure, invalid, nothing_collected, nothing_spent, partial, phase, schema, set_verdict, simulated,
-    succeeded, suspects,
+    AGAIN, costs, failed_validation, failure, invalid, nothing_collected, nothing_spent, partial, phase, schema,
+    set_verdict, simulated, succeeded, suspects,
 };
 use crate::attachment::{Attachment, By, Owner};
 use crate::dialects::{Counts as BatchCounts, Status, Suspicion};
 use crate::error::{Exit, Outcome};
-use crate::usd::Usd;
 use crate::report::{BatchReport, Continued, Counts, FailureGroup, FilePage, Prospect, Report, ShardReport};
+use crate::usd::Usd;
 
 /// Each kind of end by its name.
 pub(crate) fn states() -> Vec<(&'static str, Report)> {

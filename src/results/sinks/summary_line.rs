@@ -95,7 +95,8 @@ mod tests {
         std::fs::write(&path, answers).unwrap();
         let endpoint = Some("/v1/chat/completions".to_owned());
         let batch_id = "batch_1".to_owned();
-        let file = AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
+        let file =
+            AnswersFile { path, what: "output", attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
         let dialect = choose(Name::Openai).dialect;
         let retry_on = RetryOn::default();
         let policy = Policy::usual(dialect.answers(), &retry_on);

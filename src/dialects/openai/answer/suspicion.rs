@@ -280,7 +280,8 @@ mod tests {
 
     #[test]
     fn calls_of_the_vendors_tools_are_counted() {
-        let kinds = ["web_search_call", "reasoning", "file_search_call", "web_search_call", "code_interpreter_call", "x"];
+        let kinds =
+            ["web_search_call", "reasoning", "file_search_call", "web_search_call", "code_interpreter_call", "x"];
         let items: Vec<String> = kinds.iter().map(|kind| format!(r#"{{"type":"{kind}"}}"#)).collect();
         let body = format!(r#"{{"object":"response","output":[7,{}],"usage":{{"input_tokens":5}}}}"#, items.join(","));
         let line = format!(r#"{{"custom_id":"a","response":{{"status_code":200,"body":{body}}}}}"#);
