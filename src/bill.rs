@@ -4,11 +4,15 @@
 
 use crate::error::Outcome;
 use crate::report::{Band, CostReport, Estimate, Lacking, Report, Unpriced};
-use crate::text::{counted, requests_count, thousands};
+use crate::text::{counted, flat, requests_count, thousands};
 use crate::usd::Usd;
 
 /// How many models without a price are named.
 const NAMED: usize = 3;
+/// The longest name of a model that is shown, in characters.
+const LONGEST_MODEL: usize = 60;
+/// The longest text of a report that is shown in a sentence, in characters.
+const LONGEST_TEXT: usize = 200;
 
 /// The cost in as few words as the first line has room for: `$1.24`, or before there is any, `likely $1.20`.
 pub(crate) fn briefly(report: &Report) -> Option<String> {
@@ -29,7 +33,7 @@ pub(crate) fn spent(report: &Report) -> Option<String> {
     let cost = &report.cost;
     let sum = total(cost)?;
     let sum = match (report.simulated, cost.provider_usd, cost.usd) {
-        (true, ..) => format!("would have cost {sum} (made-up answers)"),
+        (true, ..) => format!("nothing, the answers are made up; real ones would have cost {sum}"),
         (false, Some(_), Some(ours)) => format!("{sum} by the provider's account, {ours} by what the answers used"),
         (false, Some(_), None) => format!("{sum} by the provider's account"),
         (false, None, _) => sum,
@@ -46,7 +50,7 @@ pub(crate) fn prices(report: &Report) -> Option<String> {
     let cost = &report.cost;
     let shows_sum = cost.usd.is_some() || cost.estimate.as_ref().is_some_and(|it| it.floor_usd.is_some());
     (shows_sum && !cost.prices_date.is_empty())
-        .then(|| format!("Prices of {}: {}.", cost.prices_date, cost.prices_source))
+        .then(|| format!("Prices of {}: {}.", short(&cost.prices_date), short(&cost.prices_source)))
 }
 
 /// What is in no sum, a sentence each.
@@ -63,13 +67,14 @@ pub(crate) fn left_out(report: &Report) -> Vec<String> {
         sentences.push(format!("In no sum either: {} of other models.", counted(more, "answer", "answers")));
     }
     let is_priced = total(cost).is_some();
-    sentences.extend(cost.not_included.iter().filter(|_| is_priced).map(|what| format!("Not included: {what}")));
+    sentences
+        .extend(cost.not_included.iter().filter(|_| is_priced).map(|what| format!("Not included: {}", short(what))));
     sentences
 }
 
 /// Why answers are in no sum.
 fn lacks(Unpriced { model, answers, lacking }: &Unpriced) -> String {
-    let of = model.as_deref().map(|model| format!("`{}`", model.replace('`', "'")));
+    let of = model.as_deref().map(quoted);
     let answers = counted(*answers, "answer", "answers");
     match (lacking, of) {
         (Lacking::Price, Some(model)) => format!("The batch price of {model} is not known ({answers})."),
@@ -113,19 +118,19 @@ fn ceiling(estimate: &Estimate) -> String {
 /// What an estimate relies on, a sentence each.
 pub(crate) fn basis(report: &Report) -> Vec<String> {
     let Some(estimate) = &report.cost.estimate else { return Vec::new() };
-    let unpriced = |model: &String| format!("The batch price of `{}` is not known.", model.replace('`', "'"));
+    let unpriced = |model: &String| format!("The batch price of {} is not known.", quoted(model));
     let mut sentences: Vec<String> = estimate.unpriced_models.iter().take(NAMED).map(unpriced).collect();
     let Band { low, likely, high } = estimate.input_tokens;
     if likely > 0 {
         let [low, likely, high] = [low, likely, high].map(thousands);
-        let sampled = format!("{} of {} counted", thousands(estimate.sampled), requests_count(estimate.requests));
-        let basis = if estimate.basis.is_empty() { String::new() } else { format!(", {}", estimate.basis) };
+        let sampled = format!("{} of {} requests counted", thousands(estimate.sampled), thousands(estimate.requests));
+        let basis = if estimate.basis.is_empty() { String::new() } else { format!(", {}", short(&estimate.basis)) };
         sentences.push(format!("Estimated input: {likely} tokens ({low} to {high}; {sampled}{basis})."));
     }
     if estimate.likely_output_tokens > 0 {
         let why = if estimate.likely_because.is_empty() { "" } else { ", " };
         let tokens = thousands(estimate.likely_output_tokens);
-        sentences.push(format!("A likely answer: {tokens} tokens{why}{}.", estimate.likely_because));
+        sentences.push(format!("A likely answer: {tokens} tokens{why}{}.", short(&estimate.likely_because)));
     }
     sentences
 }
@@ -154,6 +159,16 @@ fn total(cost: &CostReport) -> Option<String> {
         (None, Some(usd)) => Some(format!("at least {usd}")),
         (None, None) => None,
     }
+}
+
+/// A model's name, which may be anybody's text.
+fn quoted(model: &str) -> String {
+    format!("`{}`", flat(model, LONGEST_MODEL).replace('`', "'"))
+}
+
+/// A text of a report, which may be from anywhere.
+fn short(text: &str) -> String {
+    flat(text, LONGEST_TEXT)
 }
 
 /// A sum with its error band, if that can be seen in what is shown of it.
@@ -224,7 +239,7 @@ mod tests {
         The batch price of `new'x` is not known (3 answers).
         The model of 1 answer is not named, so that the price is not known.
         What 2 answers of `b` used is not stated.
-        In no sum either: 18,446,744,073,709,551,615 answers of other models.
+        In no sum either: 18446744073709551615 answers of other models.
         Not included: 2 web searches, which the provider bills by the call.
         ");
         (report.cost.usd, report.cost.standard_usd) = (None, None);
@@ -250,7 +265,10 @@ mod tests {
         let mut report = costing(0.12, 0.24);
         report.simulated = true;
         assert_eq!(briefly(&report).unwrap(), "would have cost $0.12");
-        assert_eq!(spent(&report).unwrap(), "would have cost $0.12 (made-up answers), $0.12 less than without a batch");
+        assert_eq!(
+            spent(&report).unwrap(),
+            "nothing, the answers are made up; real ones would have cost $0.12, $0.12 less than without a batch"
+        );
     }
 
     #[test]
@@ -269,7 +287,7 @@ mod tests {
             ceiling_usd: of(4.0, 4.0, 4.0),
             ..Estimate::default()
         };
-        report.cost.estimate = Some(estimate);
+        report.cost = CostReport { estimate: Some(estimate), ..CostReport::default() };
         assert_eq!(
             expected(&report).unwrap(),
             "$0.41 ($0.40 to $0.42) for the input alone, likely $1.20 ($1.00 to $1.50), at most $4.00"

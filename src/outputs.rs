@@ -89,6 +89,7 @@ mod tests {
     use crate::dialects::Status;
     use crate::formats::samples;
     use crate::report::Report;
+    use crate::usd::Usd;
 
     #[test]
     fn outputs_of_one_batch_of_several_and_of_none() {
@@ -112,6 +113,8 @@ mod tests {
         schema-violations=3
         input-tokens=1234567
         output-tokens=89012
+        cost-usd=0.318
+        estimated-cost-usd=
         runs=
         "###);
         let mut several = samples::partial();
@@ -149,8 +152,27 @@ mod tests {
         schema-violations=
         input-tokens=
         output-tokens=
+        cost-usd=
+        estimated-cost-usd=
         runs=
         "###);
+    }
+
+    #[test]
+    fn a_cost_is_a_plain_number_or_nothing() {
+        let costs = |report: &Report| {
+            let pairs: BTreeMap<_, _> = outputs(report).into_iter().collect();
+            [pairs["cost-usd"].clone(), pairs["estimated-cost-usd"].clone()]
+        };
+        let mut report = samples::with_costs();
+        // Some answers have no price.
+        assert_eq!(costs(&report), ["", "0.324"]);
+        report.cost.unpriced.clear();
+        assert_eq!(costs(&report), ["0.318", "0.324"]);
+        report.cost.provider_usd = Usd::dollars(0.000_001);
+        assert_eq!(costs(&report)[0], "0.000001");
+        report.simulated = true;
+        assert_eq!(costs(&report), ["", ""]);
     }
 
     fn shown(report: &Report) -> String {

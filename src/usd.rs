@@ -14,7 +14,7 @@ const DOLLAR: u64 = 1_000_000_000_000;
 
 /// A sum in US dollars. It is never negative, and stops growing at 18 million dollars.
 ///
-/// In JSON it is a number of dollars. For people it has two decimals, and more where those would say nothing: see
+/// In JSON it is a number of dollars, exact up to a thousand dollars and to fifteen digits beyond. For people it has two decimals, and more where those would say nothing: see
 /// [`fmt::Display`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Usd(u64);
@@ -86,15 +86,15 @@ impl fmt::Display for Usd {
         if *self == Self::ZERO {
             return f.write_str("$0.00");
         }
-        if self.0 >= DOLLAR / 10 {
+        // Two significant digits. The unit is that of the second one; nothing is smaller than a picodollar.
+        let unit = 10_u64.pow(self.0.ilog10().saturating_sub(1));
+        let rounded = self.0.saturating_add(unit / 2) / unit * unit;
+        if rounded >= DOLLAR / 10 {
             let cents = self.0.saturating_add(DOLLAR / 200) / (DOLLAR / 100);
             return write!(f, "${}.{:02}", crate::text::thousands(cents / 100), cents % 100);
         }
-        // Two significant digits. Nothing is smaller than a picodollar, so there are at most twelve decimals.
-        let mut decimals = 12 - self.0.ilog10() as usize + 1;
-        decimals = decimals.min(12);
-        let shown = format!("{:.decimals$}", self.as_dollars());
-        write!(f, "${shown}")
+        let decimals = (13 - rounded.ilog10() as usize).min(12);
+        write!(f, "${:.decimals$}", Self(rounded).as_dollars())
     }
 }
 
@@ -147,6 +147,7 @@ mod tests {
             (0.000_012_34, "$0.000012"),
             (0.005_6, "$0.0056"),
             (0.012_5, "$0.013"),
+            (0.009_96, "$0.010"),
             (0.099_6, "$0.10"),
             (0.124_9, "$0.12"),
             (0.995, "$1.00"),
@@ -200,10 +201,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_keeps_a_sum(cents in 0_u64..100_000_000_00) {
-            let sum = Usd::picodollars(cents * 10_000_000_000);
-            let back: Usd = serde_json::from_str(&serde_json::to_string(&sum).unwrap()).unwrap();
-            prop_assert_eq!(back, sum);
+        fn json_keeps_a_sum_to_fifteen_digits(sum in any::<u64>(), small in 0_u64..1_000_000_000_000_000) {
+            let back = |sum| -> Usd { serde_json::from_str(&serde_json::to_string(&sum).unwrap()).unwrap() };
+            prop_assert_eq!(back(Usd::picodollars(small)), Usd::picodollars(small));
+            prop_assert!(back(Usd::picodollars(sum)).0.abs_diff(sum) <= sum / 1_000_000_000_000_000 + 1);
         }
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::listed_costs::ListedCosts;
 use super::stopped;
 use crate::api::Api;
 use crate::batch::search;
@@ -13,6 +14,7 @@ use crate::error::Error;
 use crate::identity::Seen;
 use crate::inert_json::inert;
 use crate::policy::{BEFORE_BATCH, LISTING_LOOK_BACK};
+use crate::prices::Prices;
 use crate::session::Session;
 use crate::text::{one_line, safe, short_key, shorten};
 use crate::world::World;
@@ -44,23 +46,27 @@ pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(),
     let is_ours = |batch: &Batch| Seen::of(batch).key.is_some();
     let mut found = search::list(api, &guard, since, is_ours).await.map_err(stopped)?;
     found.reverse();
-    let lines = match output {
-        Output::Json => vec![inert(&api.shown_json(as_array(&found).as_bytes()))],
+    let prices = Prices::built_in();
+    let costs = ListedCosts::new(&prices, api.vendor(), &api.origin(), world.clock.unix());
+    let effects = match output {
+        Output::Json => vec![Effect::Command(inert(&api.shown_json(as_array(&found, &costs).as_bytes())))],
         Output::Table => {
             let table = table(&found, world.clock.unix(), world.out_columns());
-            table.iter().map(|line| safe(&api.shown(line))).collect()
+            let rows = table.iter().map(|line| Effect::Command(safe(&api.shown(line))));
+            // Not among the rows: whoever reads them counts lines.
+            rows.chain(costs.lines(&found).iter().map(|line| Effect::Log(api.shown(line)))).collect()
         }
     };
-    world.apply(lines.into_iter().map(Effect::Command).collect());
+    world.apply(effects);
     Ok(())
 }
 
-fn as_array(batches: &[Batch]) -> String {
+fn as_array(batches: &[Batch], costs: &ListedCosts<'_>) -> String {
     let entry = |batch: &Batch| {
         let seen = Seen::of(batch);
         json!({
             "id": batch.id, "status": batch.status, "created_at": batch.created_at, "request_counts": batch.counts,
-            "repository": seen.repo, "run": seen.run, "key": seen.key, "check": seen.check,
+            "repository": seen.repo, "run": seen.run, "key": seen.key, "check": seen.check, "least_cost_usd": costs.least(batch),
         })
     };
     json!(batches.iter().map(entry).collect::<Vec<_>>()).to_string()
@@ -124,8 +130,8 @@ fn number(number: Option<u64>) -> String {
 mod tests {
     use batchstep_test_support::github_runner as runner;
 
-    use super::{Batch, as_array, inert, safe, table};
-    use crate::dialects::{Counts, Status};
+    use super::{Batch, ListedCosts, Prices, as_array, inert, safe, table};
+    use crate::dialects::{Counts, Name, Status, choose};
     use crate::formats::samples::HOSTILE;
     use crate::text::deceives;
 
@@ -181,7 +187,9 @@ mod tests {
             assert_eq!(lines.len(), 2);
             assert!(lines.iter().all(|line| runner::command(line).is_none()), "{lines:?}");
             assert!(!lines.iter().any(|line| line.chars().any(deceives)), "{lines:?}");
-            let json = inert(&as_array(&batches));
+            let prices = Prices::built_in();
+            let costs = ListedCosts::new(&prices, choose(Name::Openai), "https://api.openai.com", 0);
+            let json = inert(&as_array(&batches, &costs));
             assert!(json.lines().all(|line| runner::command(line).is_none()), "{json}");
             let parsed: serde_json::Value = serde_json::from_str(&json).unwrap();
             assert_eq!((&parsed[0]["id"], &parsed[0]["repository"]), (&(*text).into(), &(*text).into()));

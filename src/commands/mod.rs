@@ -16,6 +16,7 @@ mod finished;
 mod gather;
 mod gating;
 pub(crate) mod list;
+mod listed_costs;
 mod named;
 mod only_failed;
 pub(crate) mod operations;

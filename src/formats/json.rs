@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_field_is_documented() {
-        let (mut report, failed) = (samples::partial(), samples::failed_validation());
+        let (mut report, failed) = (samples::with_costs(), samples::failed_validation());
         report.faults = samples::invalid().faults;
         let batch = &mut report.batches[0];
         batch.errors.clone_from(&failed.batches[0].errors);

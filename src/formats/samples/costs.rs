@@ -20,6 +20,7 @@ pub(super) fn with_all(cost: CostReport) -> CostReport {
         estimate: Some(estimate()),
         unpriced: vec![unpriced("gpt-4.1-nano", 3)],
         not_included: vec!["12 web searches, which the provider bills by the call.".to_owned()],
+        budget: Some(BudgetReport { not_sent: 0, not_sent_usd: None, ..budget() }),
         ..cost
     }
 }

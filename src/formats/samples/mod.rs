@@ -283,6 +283,13 @@ pub(crate) fn simulated() -> Report {
     report
 }
 
+/// A report with all that can be said of costs.
+pub(crate) fn with_costs() -> Report {
+    let mut report = partial();
+    report.cost = costs::with_all(report.cost);
+    report
+}
+
 /// A report that quotes `text` wherever it quotes anything.
 pub(crate) fn hostile(text: &str) -> Report {
     let mut report = partial();

@@ -69,7 +69,7 @@ mod tests {
         }
         for block in [
             "## ❌ An input is wrong",
-            "## ⚠️ 13 of 1,200 failed or missing, 7 suspect · `gpt-4.1-mini` · 6 min",
+            "## ⚠️ 13 of 1,200 failed or missing, 7 suspect · `gpt-4.1-mini` · 6 min · &#36;0.32",
             "Batch `b` is cancelled.",
         ] {
             let at = lines.iter().position(|line| *line == block).unwrap();
