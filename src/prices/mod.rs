@@ -222,6 +222,7 @@ mod tests {
         output_audio: 0,
         output_image: 0,
         web_searches: 0,
+        tool_calls: 0,
     };
 
     #[test]
