@@ -36,12 +36,13 @@ impl Billing {
 
     /// What a model costs now, if that is known.
     pub(super) fn rate(&self, model: &str) -> Option<Rate<'_>> {
-        self.prices.seller(self.vendor, Some(&self.origin))?.rate(model, self.now)
+        self.seller()?.rate(model, self.now)
     }
 
-    /// The date and the source of the prices.
-    pub(super) fn provenance(&self) -> (String, String) {
-        (self.prices.date().to_owned(), self.prices.source().to_owned())
+    /// The date of the prices, and whose they are and where they are from.
+    pub(super) fn provenance(&self) -> Option<(String, String)> {
+        let seller = self.seller()?;
+        Some((self.prices.date().to_owned(), seller.provenance(&self.prices)))
     }
 
     /// Prices answers.

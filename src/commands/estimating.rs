@@ -52,8 +52,8 @@ impl Estimator<'_> {
 /// Puts what requests are expected to cost into the report and the log.
 pub(super) fn show(quotes: &[Quote], billing: &Billing, report: &mut Report, events: &Events<'_>) {
     let estimate = quote::estimate(quotes);
-    if estimate.floor_usd.is_some() {
-        (report.cost.prices_date, report.cost.prices_source) = billing.provenance();
+    if let Some(provenance) = billing.provenance().filter(|_| estimate.floor_usd.is_some()) {
+        (report.cost.prices_date, report.cost.prices_source) = provenance;
     }
     report.cost.estimate = Some(estimate);
     bill::expected(report).into_iter().chain(bill::basis(report)).for_each(|it| events.emit(Event::Estimated(it)));

@@ -40,11 +40,6 @@ impl Submitted {
         self.ended.progress.batch_mut()
     }
 
-    /// The batch, if it is over and there is anybody left to collect for.
-    pub(super) fn to_collect(&self) -> Option<&Batch> {
-        to_collect(&self.ended)
-    }
-
     /// Whether it was not sent because of the run's limits.
     pub(super) fn is_over_budget(&self) -> bool {
         matches!(&self.ended.stop, Some(Stop::Failed(error)) if error.kind == Kind::OverBudget)

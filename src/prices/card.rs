@@ -291,7 +291,7 @@ mod tests {
             let [input, cached, cache_written, cache_written_1h, input_audio, input_image, ..] = counts;
             let [.., output, reasoning, output_audio, output_image] = counts.map(|count| count >> shift);
             let tokens = Tokens { input, cached, cache_written, cache_written_1h, input_audio, input_image, output,
-                reasoning, output_audio, output_image, web_searches: 0, tool_calls: 0 };
+                reasoning, output_audio, output_image, ..Tokens::default() };
             let _ = whole().cost(&tokens);
         }
     }

@@ -103,8 +103,13 @@ impl<'a> Seller<'a> {
         self.vendors.first().map_or("", |vendor| &vendor.id)
     }
 
+    /// Whose the prices are and where they are from, as `xAI, by genai-prices 0.2.1`.
+    pub(crate) fn provenance(&self, prices: &Prices) -> String {
+        format!("{}, by {}", self.name(), prices.source())
+    }
+
     /// What people call it, as `xAI`.
-    pub(crate) fn name(&self) -> &'a str {
+    fn name(&self) -> &'a str {
         self.vendors.iter().find_map(|vendor| vendor.name.as_deref()).unwrap_or(self.id())
     }
 

@@ -107,7 +107,7 @@ pub(crate) fn cost(
         (!sums.is_empty()).then(|| sums.into_iter().sum())
     };
     let (date, source) = match seller {
-        Some(_) => (prices.date().to_owned(), prices.source().to_owned()),
+        Some(seller) => (prices.date().to_owned(), seller.provenance(prices)),
         None => Default::default(),
     };
     CostReport {
