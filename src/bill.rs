@@ -12,7 +12,7 @@ const NAMED: usize = 3;
 /// The longest name of a model that is shown, in characters.
 const LONGEST_MODEL: usize = 60;
 /// The longest text of a report that is shown in a sentence, in characters.
-const LONGEST_TEXT: usize = 200;
+const LONGEST_TEXT: usize = 300;
 
 /// The cost in as few words as the first line has room for: `$1.24`, or before there is any, `likely $1.20`.
 pub(crate) fn briefly(report: &Report) -> Option<String> {
@@ -123,10 +123,11 @@ pub(crate) fn basis(report: &Report) -> Vec<String> {
     let Band { low, likely, high } = estimate.input_tokens;
     if likely > 0 {
         let [low, likely, high] = [low, likely, high].map(thousands);
-        let sampled = format!("{} of {} requests counted", thousands(estimate.sampled), thousands(estimate.requests));
-        let basis = if estimate.basis.is_empty() { String::new() } else { format!(", {}", short(&estimate.basis)) };
-        sentences.push(format!("Estimated input: {likely} tokens ({low} to {high}; {sampled}{basis})."));
+        let (sampled, all) = (thousands(estimate.sampled), thousands(estimate.requests));
+        sentences
+            .push(format!("Estimated input: {likely} tokens ({low} to {high}), {sampled} of {all} requests counted."));
     }
+    sentences.extend((!estimate.basis.is_empty()).then(|| short(&estimate.basis)));
     if estimate.likely_output_tokens > 0 {
         let why = if estimate.likely_because.is_empty() { "" } else { ", " };
         let tokens = thousands(estimate.likely_output_tokens);
@@ -281,7 +282,7 @@ mod tests {
             input_tokens: Band { low: 1_200_000, likely: 1_230_000, high: 1_260_000 },
             likely_output_tokens: 75,
             likely_because: "as in the last report".to_owned(),
-            basis: "o200k, ±2 %".to_owned(),
+            basis: "Counted with o200k, ±2 %.".to_owned(),
             floor_usd: of(0.4, 0.41, 0.42),
             likely_usd: of(1.0, 1.2, 1.5),
             ceiling_usd: of(4.0, 4.0, 4.0),
@@ -293,7 +294,8 @@ mod tests {
             "$0.41 ($0.40 to $0.42) for the input alone, likely $1.20 ($1.00 to $1.50), at most $4.00"
         );
         insta::assert_snapshot!(basis(&report).join("\n"), @r"
-        Estimated input: 1,230,000 tokens (1,200,000 to 1,260,000; 500 of 1,200 requests counted, o200k, ±2 %).
+        Estimated input: 1,230,000 tokens (1,200,000 to 1,260,000), 500 of 1,200 requests counted.
+        Counted with o200k, ±2 %.
         A likely answer: 75 tokens, as in the last report.
         ");
         for (outcome, said) in [

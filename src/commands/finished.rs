@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 
+use super::billing::Billing;
+use crate::clock::Clock;
 use crate::dialects::{self, ReadAnswers};
 use crate::error::Error;
 use crate::formats;
 use crate::inputs::OUTPUT_DIR;
 use crate::own_files;
+use crate::prices::Prices;
 use crate::report::Report;
 use crate::results::AnswersFile;
 use crate::results::sinks::RESULTS_JSONL;
@@ -70,5 +73,19 @@ impl Finished {
         let (what, batch_id, endpoint) = ("results", String::new(), requests.endpoint.clone());
         let results = AnswersFile { path, what, attempt: 0, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
         Ok((results, dialects::choose(name).dialect.answers()))
+    }
+    /// What its answers were priced with. None where that is not known any more: it had other prices, or kept answers
+    /// that an earlier run paid for.
+    pub(super) fn billing(&self, clock: Clock) -> Option<Billing> {
+        let Report { provider, origin, cost, continued, .. } = &self.report;
+        let (prices, name) = (Prices::built_in(), dialects::Name::from_str(provider, false).ok()?);
+        let is_same = (&*cost.prices_date, &*cost.prices_source) == (prices.date(), prices.source());
+        (is_same && continued.is_none()).then(|| Billing::new(prices, dialects::choose(name), origin.clone(), clock))
+    }
+
+    /// Its results as the answers of its batches, which are of one time, and of one model if the requests name one.
+    pub(super) fn with_its_batches(&self, results: AnswersFile) -> AnswersFile {
+        let created_at = self.report.batches.iter().find_map(|batch| batch.created_at);
+        AnswersFile { attempt: 1, created_at, model: self.report.requests.model.clone(), ..results }
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tokio::sync::mpsc;
 
+use super::billing::Billing;
 use super::finished::Finished;
 use crate::effects::Effect;
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::formats::{self, Format};
 use crate::inputs::{self, OUTPUT_DIR, ReportFormat};
 use crate::own_files;
 use crate::results::sinks::{self, ANSWERS_CSV, Output, Shown, TestCases};
-use crate::results::{self, Case};
+use crate::results::{self, Case, PriceAnswers};
 use crate::values::SchemaMode;
 use crate::world::World;
 
@@ -55,7 +56,7 @@ impl Run {
         let (results, reader) = self.0.results()?;
         let reading = tokio::task::spawn_blocking(move || {
             let sinks = sinks::shown(Shown { cases: TestCases::Keep, samples: 0 });
-            Ok(results::read_back(&results, reader, sinks)?.cases)
+            Ok(results::read_back(&results, reader, None, sinks)?.cases)
         });
         reading.await.map_err(stopped)?
     }
@@ -70,11 +71,14 @@ impl Run {
             return Err(Error::usage("The run rejected answers, and its results do not say which.")
                 .hint("With `csv: true` a run writes the table itself."));
         } else {
-            let (results, reader) = self.0.results()?;
+            let ((results, reader), billing) = (self.0.results()?, self.0.billing(world.clock));
+            let results = self.0.with_its_batches(results);
             tokio::task::spawn_blocking(move || {
+                let pricing = billing.as_ref().map(Billing::pricing);
+                let prices = pricing.as_ref().map(|pricing| pricing as &dyn PriceAnswers);
                 let open =
                     |_| -> Result<Box<dyn Output>, Error> { Ok(Box::new(Pipe { to: to.clone(), held: Vec::new() })) };
-                results::read_back(&results, reader, sinks::table(open)?).map(drop)
+                results::read_back(&results, reader, prices, sinks::table(open)?).map(drop)
             })
         };
         while let Some(piece) = pieces.recv().await {

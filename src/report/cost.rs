@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialects::Tokens;
 use crate::usd::Usd;
 
 /// What the requests cost, at the provider's batch prices.
@@ -87,6 +88,27 @@ pub struct ModelEstimate {
     pub requests: u64,
     /// Their input tokens, as counted: the next run compares them with what this one used.
     pub input_tokens: u64,
+}
+
+/// What the answers of a batch by one model used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct ModelUsage {
+    /// The model, as the answers name it; none where they do not.
+    pub model: Option<String>,
+    /// The batch.
+    pub batch_id: String,
+    /// Requests that the batch answered well, also where another attempt's answer counts in the end.
+    pub succeeded: u64,
+    /// Requests that failed with an answer.
+    pub failed: u64,
+    /// The tokens of both, and of failures that a retry replaced.
+    pub tokens: Tokens,
+    /// What they cost in US dollars, each at its own tier; none where that is not known of any.
+    pub usd: Option<Usd>,
+    /// What the same usage costs without a batch.
+    pub standard_usd: Option<Usd>,
 }
 
 /// Answers of which it is not known what they cost.

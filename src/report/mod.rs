@@ -10,7 +10,7 @@ mod runs;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::continued::Continued;
-pub(crate) use self::cost::{Band, BudgetReport, CostReport, Estimate, Lacking, ModelEstimate, Unpriced};
+pub(crate) use self::cost::{Band, BudgetReport, CostReport, Estimate, Lacking, ModelEstimate, ModelUsage, Unpriced};
 pub(crate) use self::runs::{RunEntry, ShownAt};
 
 use crate::attachment::Attachment;
@@ -242,27 +242,6 @@ pub enum Coverage {
     Requests,
     /// Only their number, from the provider's counts: those that are missing have no line.
     Counted,
-}
-
-/// What the answers of a batch by one model used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(default)]
-pub struct ModelUsage {
-    /// The model, as the answers name it; none where they do not.
-    pub model: Option<String>,
-    /// The batch.
-    pub batch_id: String,
-    /// Requests that the batch answered well, also where another attempt's answer counts in the end.
-    pub succeeded: u64,
-    /// Requests that failed with an answer.
-    pub failed: u64,
-    /// The tokens of both, and of failures that a retry replaced.
-    pub tokens: Tokens,
-    /// What they cost in US dollars, each at its own tier; none where that is not known of any.
-    pub usd: Option<Usd>,
-    /// What the same usage costs without a batch.
-    pub standard_usd: Option<Usd>,
 }
 
 /// Failed requests that share a code, a status and a message, but for ids and numbers in it.

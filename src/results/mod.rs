@@ -41,7 +41,7 @@ pub(crate) use self::held::FileHeld;
 pub(crate) use self::held::Held;
 pub(crate) use self::last_line::ends_whole;
 pub(crate) use self::own_ids::OwnIds;
-pub(crate) use self::pricing::{Pricing, cost};
+pub(crate) use self::pricing::{PriceAnswers, Pricing, cost};
 pub(crate) use self::read_back::read_back;
 pub(crate) use self::reconcile::reconcile;
 pub(crate) use self::secret_watch::Watch;

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::{AnswersFile, Results};
-use crate::dialects::Tokens;
+use crate::dialects::{Kind, Tokens};
 use crate::prices::{Cost, Prices, Rate, Seller};
 use crate::report::{CostReport, Lacking};
 use crate::text::counted;
@@ -30,6 +30,19 @@ pub(crate) enum Priced {
     At(Cost),
     /// That is not known, for want of this.
     Unknown(Lacking),
+}
+
+/// What an answer used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used<'a> {
+    /// How it answers.
+    pub(crate) kind: Kind,
+    /// The model, if it names it.
+    pub(crate) model: Option<&'a str>,
+    /// The tokens that it says were used.
+    pub(crate) tokens: Tokens,
+    /// What they cost; none where nobody asks.
+    pub(crate) priced: Option<Priced>,
 }
 
 /// Prices answers by the usage that they state. A model is looked up once, and not for each row.

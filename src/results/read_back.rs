@@ -2,6 +2,7 @@
 
 use std::fs::File;
 
+use super::pricing::PriceAnswers;
 use super::reconcile::{answer, is_blank, place};
 use super::reread::Line;
 use super::row::{Failed, Outcome, Retry, Row};
@@ -20,6 +21,7 @@ use crate::requests::lines::{LONGEST_ANSWER, Lines};
 pub(crate) fn read_back(
     of: &AnswersFile,
     reader: &dyn ReadAnswers,
+    prices: Option<&dyn PriceAnswers>,
     mut sinks: Vec<Box<dyn Sink + '_>>,
 ) -> Result<Results, Error> {
     let failed = |error| unreadable(of, error);
@@ -49,7 +51,7 @@ pub(crate) fn read_back(
                 None => Row::new(index, outcome, line, place.offset, reader).with(answer),
             }
         };
-        let row = row.read(reading).suspected(suspicion, Retry::Not);
+        let row = row.priced(prices).read(reading).suspected(suspicion, Retry::Not);
         for sink in &mut sinks {
             sink.row(&row)?;
         }
@@ -75,7 +77,7 @@ mod tests {
         std::fs::write(&path, lines).unwrap();
         let (what, batch_id, endpoint) = ("results", String::new(), None);
         let of = AnswersFile { path, what, attempt: 1, batch: 0, batch_id, endpoint, ..AnswersFile::default() };
-        read_back(&of, choose(name).dialect.answers(), shown(Shown { cases: TestCases::Keep, samples })).unwrap()
+        read_back(&of, choose(name).dialect.answers(), None, shown(Shown { cases: TestCases::Keep, samples })).unwrap()
     }
 
     const GOOD: &str = r#"{"custom_id":"a","response":{"status_code":200,"body":{"choices":[{"message":{"content":"Hi"},"finish_reason":"stop"}]}}}"#;

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::AnswersFile;
-use super::pricing::Priced;
-use super::sinks::Used;
+use super::pricing::{Priced, Used};
 use crate::report::{Lacking, ModelUsage, Unpriced};
 use crate::text::shorten;
 use crate::usd::Usd;

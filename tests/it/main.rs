@@ -10,6 +10,7 @@ mod cancel;
 mod chance;
 mod collect;
 mod completions;
+mod costs;
 mod contract;
 mod duplicates;
 mod evidence;

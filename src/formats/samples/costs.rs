@@ -44,7 +44,7 @@ pub(super) fn estimate() -> Estimate {
         uncapped: 0,
         likely_output_tokens: 80,
         likely_because: "as in the last run of these requests".to_owned(),
-        basis: "by the tokenizer o200k".to_owned(),
+        basis: "Counted with o200k_base, the model's own tokenizer.".to_owned(),
         floor_usd: band(0.242, 0.247, 0.252),
         likely_usd: band(0.29, 0.324, 0.36),
         ceiling_usd: band(0.734, 0.738, 0.743),

@@ -22,11 +22,10 @@ pub(crate) use self::answers_csv::NAME as ANSWERS_CSV;
 pub(crate) use self::results_jsonl::NAME as RESULTS_JSONL;
 pub(crate) use self::selection::KEPT_JSONL;
 
-use super::pricing::Priced;
+use super::pricing::Used;
 use super::reread::Line;
 use super::row::Row;
 use super::{AnswersFile, Results};
-use crate::dialects::{Kind, Tokens};
 use crate::error::Error;
 use crate::values::AnswerFiles;
 
@@ -59,19 +58,6 @@ pub(crate) trait Sink {
     /// # Errors
     /// A file cannot be written.
     fn finish(self: Box<Self>, results: &mut Results) -> Result<(), Error>;
-}
-
-/// What an answer used.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Used<'a> {
-    /// How it answers.
-    pub(crate) kind: Kind,
-    /// The model, if it names it.
-    pub(crate) model: Option<&'a str>,
-    /// The tokens that it says were used.
-    pub(crate) tokens: Tokens,
-    /// What they cost; none where nobody asks.
-    pub(crate) priced: Option<Priced>,
 }
 
 /// A file that a sink writes.
