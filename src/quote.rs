@@ -155,6 +155,9 @@ pub(crate) fn estimate(quotes: &[Quote]) -> Estimate {
 
 fn because(quotes: &[Quote]) -> &'static str {
     match quotes.iter().filter(|quote| quote.is_output_known).count() {
+        0 if quotes.iter().all(|quote| quote.output.likely == quote.forecast.output_cap) => {
+            "as long as the requests allow, since no earlier report says how long answers are"
+        }
         0 => "assumed, since no earlier report says how long answers are",
         known if known == quotes.len() => "as long as in the last run",
         _ => "as long as in the last run, or assumed for models that it did not ask",

@@ -1,6 +1,7 @@
 //! `batchstep check`: what `run` does before it touches the network.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::billing::Billing;
 use super::estimating::{self, Estimator};
@@ -39,7 +40,12 @@ pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
                 let origin = inputs.base_url.clone().unwrap_or_default();
                 let billing = Billing::new(prices, vendor, origin, world.clock);
                 let last = estimating::last_report(Path::new(inputs::OUTPUT_DIR));
-                let estimator = Estimator { billing: &billing, dialect: vendor.dialect, last: last.as_ref() };
+                let estimator = Estimator {
+                    billing: &billing,
+                    dialect: vendor.dialect,
+                    last: last.as_ref(),
+                    tokenizers: Arc::default(),
+                };
                 let quotes = estimator.quotes(&source, &checked.shards).await?;
                 estimating::show(&quotes, &billing, &mut report, &session.events);
                 Verdict::valid()

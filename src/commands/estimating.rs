@@ -1,6 +1,7 @@
 //! Estimates: what requests will use and cost, before anything is sent.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::billing::Billing;
 use super::finished::Finished;
@@ -8,7 +9,7 @@ use crate::bill;
 use crate::dialects::Dialect;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
-use crate::estimate::{self, Effort};
+use crate::estimate::{self, Effort, Tokenizers};
 use crate::events::Event;
 use crate::past::Past;
 use crate::quote::{self, Quote};
@@ -22,6 +23,8 @@ pub(super) struct Estimator<'a> {
     pub(super) billing: &'a Billing,
     /// How the requests are read.
     pub(super) dialect: &'static dyn Dialect,
+    /// What tokens are counted with, once they are loaded.
+    pub(super) tokenizers: Arc<Tokenizers>,
     /// The last report, if there is one.
     pub(super) last: Option<&'a Report>,
 }
@@ -33,8 +36,11 @@ impl Estimator<'_> {
     /// Ends in exit 3 if the requests cannot be read.
     pub(super) async fn quotes(&self, source: &Source, shards: &[Shard]) -> Result<Vec<Quote>, Error> {
         let (source, owned, dialect) = (source.clone(), shards.to_vec(), self.dialect);
+        let tokenizers = Arc::clone(&self.tokenizers);
         let counting = tokio::task::spawn_blocking(move || {
-            let one = |shard: &Shard| estimate::forecast(&source, shard, dialect, Effort::for_one(shard, &owned));
+            let one = |shard: &Shard| {
+                estimate::forecast(&source, shard, dialect, Effort::for_one(shard, &owned), &tokenizers)
+            };
             owned.iter().map(one).collect::<std::io::Result<Vec<_>>>()
         });
         let forecasts = counting.await.map_err(std::io::Error::other).and_then(|forecasts| forecasts);
@@ -56,7 +62,8 @@ pub(super) fn show(quotes: &[Quote], billing: &Billing, report: &mut Report, eve
         (report.cost.prices_date, report.cost.prices_source) = provenance;
     }
     report.cost.estimate = Some(estimate);
-    bill::expected(report).into_iter().chain(bill::basis(report)).for_each(|it| events.emit(Event::Estimated(it)));
+    let costs = bill::expected(report).map(|costs| format!("Estimate: {costs}"));
+    costs.into_iter().chain(bill::basis(report)).for_each(|it| events.emit(Event::Estimated(it)));
 }
 
 /// The report that the last run left in this directory, if it can be read as one.

@@ -1,6 +1,7 @@
 //! The commands: what is particular to each. What they have in common is in
 //! `session/`.
 
+mod accounts;
 #[cfg(test)]
 mod another_host;
 mod at_hand;

@@ -5,19 +5,17 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::billing::Billing;
+use super::accounts::Accounts;
 use super::check::{check_requests, log_plan};
-use super::estimating::{self, Estimator};
 use super::fetched::Answers;
 use super::gather::{Gathered, Gatherer, Order};
 use super::gating;
 use super::only_failed::{self, Earlier};
 use super::recording;
-use super::spending::{self, Spending};
+use super::spending::Spending;
 use super::submitted::{self, Submitted};
 use super::submitting::{Submitting, key};
 use super::{describe, on_signal};
-use crate::budget::{Budget, NotSent, Settling, Sum};
 use crate::dialects::Batch;
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -30,8 +28,7 @@ use crate::journal::Record;
 use crate::phases::Phase;
 use crate::plan::{Plan, Server};
 use crate::policy::{BEFORE_BATCH, MOST_ATTEMPTS};
-use crate::quote::Quote;
-use crate::report::{Continued, Report};
+use crate::report::Continued;
 use crate::requests::Checked;
 use crate::requests::places::Places;
 use crate::requests::shards::{self, Shard};
@@ -97,14 +94,8 @@ struct Run<'a> {
     fingerprint: String,
     /// The run that this one continues.
     earlier: Option<Earlier>,
-    /// What models cost.
-    billing: Billing,
-    /// The report of the last run in the same directory, which says how far its estimate was off.
-    last: Option<Report>,
-    /// What it may spend, and did.
-    budget: Budget,
-    /// What its shards may need, by their digests.
-    quoted: Vec<(blake3::Hash, Sum)>,
+    /// What it costs, and may cost.
+    accounts: Accounts,
 }
 
 /// What came of fetching the answers.
@@ -124,13 +115,7 @@ impl<'a> Run<'a> {
     /// Gets everything ready that can be wrong without the network.
     fn begin(mut plan: Plan, requests: Option<Requests>, connected: &'a Connected<'a>) -> Result<Self, Error> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
-        let last = estimating::last_report(&plan.output_dir);
-        let billing = Billing::of(connected, plan.money.prices.clone());
-        let budget = Budget::new(
-            plan.money.limits,
-            if plan.waits { Settling::AsTheyEnd } else { Settling::Never },
-            plan.max_in_flight,
-        );
+        let accounts = Accounts::open(&plan, connected);
         connected.announce();
         dir.show_cases(plan.showing.junit.as_ref())?;
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
@@ -143,18 +128,7 @@ impl<'a> Run<'a> {
         dir.report.max_suspect = plan.allowed.suspect.map(|most| most.to_string());
         let requests = requests.map(|requests| requests.shown(&|text| connected.api.shown(text)));
         dir.how = dir.how.of_run(plan.reuse, requests).of_workflow(connected.session.host.identity().run.as_deref());
-        Ok(Self {
-            plan,
-            connected,
-            dir,
-            check: None,
-            fingerprint: String::new(),
-            earlier,
-            billing,
-            last,
-            budget,
-            quoted: Vec::new(),
-        })
+        Ok(Self { plan, connected, dir, check: None, fingerprint: String::new(), earlier, accounts })
     }
 
     /// Runs all stages, judges, and writes the report.
@@ -204,10 +178,8 @@ impl<'a> Run<'a> {
             self.plan.extras.push(earlier.extra());
         }
         log_plan(&shards, &session.events);
-        let quotes = guard.guard(self.estimator().quotes(&source, &shards)).await??;
-        self.quoted = shards.iter().map(|shard| shard.digest).zip(quotes.iter().map(Quote::needs)).collect();
-        estimating::show(&quotes, &self.billing, &mut self.dir.report, &session.events);
-        spending::admit(&quotes, self.plan.money.limits, self.plan.money.mode)?;
+        let (rules, report) = (&self.plan.rules, &mut self.dir.report);
+        guard.guard(self.accounts.estimate(&source, &shards, rules, report, &session.events)).await??;
         self.fingerprint = identity::fingerprint(digest);
         let keys: Vec<String> = shards.iter().map(|shard| key(&self.plan, shard, 1)).collect();
         let key = identity::key_of_all(&keys);
@@ -236,11 +208,9 @@ impl<'a> Run<'a> {
         answers: Answers,
         order: Arc<Order>,
     ) -> (Vec<Submitted>, Option<Result<Gathered, Stop>>) {
-        let (gatherer, estimator) = (self.gatherer(guard), self.estimator());
-        let answers = Mutex::new(answers);
-        let (budget, quoted) = (&self.budget, &self.quoted[..]);
-        let spending = Spending { budget, estimator: &estimator, gatherer: &gatherer, answers: &answers, quoted };
-        let submitting = self.submitting(guard, source, Some(spending).filter(|_| self.plan.money.limits.are_set()));
+        let (gatherer, answers) = (self.gatherer(guard), Mutex::new(answers));
+        let spending = self.accounts.spending(&self.plan.rules, &gatherer, &answers);
+        let submitting = self.submitting(guard, source, spending);
         let mut all = self.send(&submitting, shards, 1).await;
         answers.lock().await.not_sent = submitted::not_sent(&all);
         let mut collected = self.collect(&gatherer, &all, &answers, &order).await;
@@ -329,10 +299,6 @@ impl<'a> Run<'a> {
         !gathered.doubtful.is_empty() && !pays_again
     }
 
-    fn estimator(&self) -> Estimator<'_> {
-        Estimator { billing: &self.billing, dialect: self.plan.rules.dialect, last: self.last.as_ref() }
-    }
-
     fn submitting<'r>(
         &'r self,
         guard: &'r Guard<'r>,
@@ -362,7 +328,7 @@ impl<'a> Run<'a> {
             expected: Arc::clone(&self.plan.expected),
             answer_files: self.plan.answer_files,
             shown: self.plan.showing.shown(),
-            billing: self.billing.clone(),
+            billing: self.accounts.billing.clone(),
             env: &self.connected.session.world.env,
         }
     }
@@ -407,8 +373,8 @@ impl<'a> Run<'a> {
         self.report_batches(all, places);
         self.warn_of_retries(all);
         let collected = self.report_answers(collected, places);
-        let (ends, not_sent) = (ends(all, &collected), self.not_sent(all));
-        self.dir.report.cost.budget = self.budget.report(not_sent.as_ref());
+        let (ends, not_sent) = (ends(all, &collected), self.accounts.not_sent(all));
+        self.dir.report.cost.budget = self.accounts.report(not_sent.as_ref());
         let verdict = self.judge(all, &ends, &collected);
         let verdict = match &not_sent {
             Some(not_sent) => verdict::over_budget(verdict, not_sent, &self.dir.how),
@@ -465,15 +431,6 @@ impl<'a> Run<'a> {
         let how = self.dir.how.clone();
         let how = if all.iter().all(Submitted::is_closed) { how } else { how.while_open() };
         verdict::judge_all(ends, collected.rows, &collected.doubtful, self.plan.allowed, &how)
-    }
-
-    /// What the limits kept from being sent.
-    fn not_sent(&self, all: &[Submitted]) -> Option<NotSent> {
-        let firsts = all.iter().filter(|it| it.is_first() && it.is_over_budget());
-        self.budget.not_sent(
-            &firsts.map(|it| it.key.as_str()).collect::<Vec<_>>(),
-            all.iter().filter(|it| it.is_first()).count(),
-        )
     }
 
     fn warn_of_what_goes_on(&self, all: &[Submitted]) {

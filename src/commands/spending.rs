@@ -6,23 +6,21 @@ use super::estimating::Estimator;
 use super::fetched::Answers;
 use super::gather::{Gatherer, Wanted};
 use crate::batch::Ended;
-use crate::budget::{Budget, Limits, Sum};
-use crate::error::{Error, Exit};
+use crate::budget::{Budget, Sum};
+use crate::error::Error;
 use crate::events::Event;
 use crate::guard::Stop;
 use crate::quote::Quote;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::results::Spent;
-use crate::text::requests_count;
-use crate::values::BudgetMode;
 
 /// What the budget is kept with.
 pub(super) struct Spending<'a> {
     /// The account.
     pub(super) budget: &'a Budget,
     /// What batches may need.
-    pub(super) estimator: &'a Estimator<'a>,
+    pub(super) estimator: Estimator<'a>,
     /// Fetches the answers that say what a batch did cost.
     pub(super) gatherer: &'a Gatherer<'a>,
     /// The answers that are here. Batches add theirs one after another.
@@ -75,30 +73,4 @@ impl Spending<'_> {
             self.gatherer.events.emit(Event::Warned(sentence));
         }
     }
-}
-
-/// Refuses requests whose cost has no limit or no price, if the budget needs one.
-///
-/// # Errors
-/// Ends in exit 4 if there are such requests.
-pub(super) fn admit(quotes: &[Quote], limits: Limits, mode: BudgetMode) -> Result<(), Error> {
-    if limits.cost.is_some()
-        && let Some(model) = quotes.iter().find_map(Quote::unpriced)
-    {
-        let message = format!("`max-cost` cannot be kept to: the price of `{model}` in a batch is not known.");
-        return Err(Error::new(Exit::Refused, message).hint(
-            "Give its price in a file with `prices`, as docs/cost.md describes, or limit the run with `max-tokens` or \
-             `max-total-requests`.",
-        ));
-    }
-    let uncapped: u64 = quotes.iter().map(Quote::uncapped).sum();
-    if mode == BudgetMode::Strict && (limits.cost.is_some() || limits.tokens.is_some()) && uncapped > 0 {
-        let requests = requests_count(uncapped);
-        let message = format!("`budget: strict` refuses {requests} without a limit on the answer: nothing was sent.");
-        return Err(Error::new(Exit::Refused, message).hint(
-            "Add `max_completion_tokens` (chat), `max_output_tokens` (responses) or `max_tokens` to each, or use \
-             `budget: likely`.",
-        ));
-    }
-    Ok(())
 }

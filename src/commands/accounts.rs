@@ -1,0 +1,129 @@
+//! What a run keeps about money: prices, the estimate, and the budget.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use super::billing::Billing;
+use super::estimating::{self, Estimator};
+use super::fetched::Answers;
+use super::gather::Gatherer;
+use super::spending::Spending;
+use super::submitted::Submitted;
+use crate::budget::{Budget, Limits, NotSent, Settling, Sum};
+use crate::dialects::Rules;
+use crate::emitter::Events;
+use crate::error::{Error, Exit};
+use crate::estimate::Tokenizers;
+use crate::plan::Plan;
+use crate::quote::Quote;
+use crate::report::{BudgetReport, Report};
+use crate::requests::shards::Shard;
+use crate::requests::source::Source;
+use crate::session::Connected;
+use crate::text::requests_count;
+use crate::values::BudgetMode;
+
+/// What a run keeps about money.
+pub(super) struct Accounts {
+    /// What models cost.
+    pub(super) billing: Billing,
+    /// The report of the last run in the same directory, which says how far its estimate was off.
+    last: Option<Report>,
+    tokenizers: Arc<Tokenizers>,
+    limits: Limits,
+    mode: BudgetMode,
+    budget: Budget,
+    /// What its shards may need, by their digests.
+    quoted: Vec<(blake3::Hash, Sum)>,
+}
+
+impl Accounts {
+    /// Those of a run that begins. Reads the last report before it is moved away.
+    pub(super) fn open(plan: &Plan, connected: &Connected<'_>) -> Self {
+        let settling = if plan.waits { Settling::AsTheyEnd } else { Settling::Never };
+        let limits = plan.money.limits;
+        Self {
+            billing: Billing::of(connected, plan.money.prices.clone()),
+            last: estimating::last_report(&plan.output_dir),
+            tokenizers: Arc::default(),
+            limits,
+            mode: plan.money.mode,
+            budget: Budget::new(limits, settling, plan.max_in_flight),
+            quoted: Vec::new(),
+        }
+    }
+
+    /// Estimates these shards, and refuses them if the budget cannot be kept to with them.
+    ///
+    /// # Errors
+    /// Ends in exit 4 if it refuses them, in exit 3 if the requests cannot be read.
+    pub(super) async fn estimate(
+        &mut self,
+        source: &Source,
+        shards: &[Shard],
+        rules: &Rules,
+        report: &mut Report,
+        events: &Events<'_>,
+    ) -> Result<(), Error> {
+        let quotes = self.estimator(rules).quotes(source, shards).await?;
+        estimating::show(&quotes, &self.billing, report, events);
+        admit(&quotes, self.limits, self.mode)?;
+        self.quoted = shards.iter().map(|shard| shard.digest).zip(quotes.iter().map(Quote::needs)).collect();
+        Ok(())
+    }
+
+    /// What the budget is kept with; none where there is no limit.
+    pub(super) fn spending<'a>(
+        &'a self,
+        rules: &Rules,
+        gatherer: &'a Gatherer<'a>,
+        answers: &'a Mutex<Answers>,
+    ) -> Option<Spending<'a>> {
+        let (budget, estimator, quoted) = (&self.budget, self.estimator(rules), &self.quoted[..]);
+        self.limits.are_set().then_some(Spending { budget, estimator, gatherer, answers, quoted })
+    }
+
+    /// What the limits kept from being sent at all.
+    pub(super) fn not_sent(&self, all: &[Submitted]) -> Option<NotSent> {
+        let firsts = || all.iter().filter(|it| it.is_first());
+        let keys: Vec<&str> = firsts().filter(|it| it.is_over_budget()).map(|it| it.key.as_str()).collect();
+        self.budget.not_sent(&keys, firsts().count())
+    }
+
+    /// What the report says of the budget; nothing where there is no limit.
+    pub(super) fn report(&self, not_sent: Option<&NotSent>) -> Option<BudgetReport> {
+        self.budget.report(not_sent)
+    }
+
+    fn estimator(&self, rules: &Rules) -> Estimator<'_> {
+        let (dialect, tokenizers) = (rules.dialect, Arc::clone(&self.tokenizers));
+        Estimator { billing: &self.billing, dialect, tokenizers, last: self.last.as_ref() }
+    }
+}
+
+/// Refuses requests whose cost has no limit or no price, if the budget needs one.
+///
+/// # Errors
+/// Ends in exit 4 if there are such requests.
+fn admit(quotes: &[Quote], limits: Limits, mode: BudgetMode) -> Result<(), Error> {
+    if limits.cost.is_some()
+        && let Some(model) = quotes.iter().find_map(Quote::unpriced)
+    {
+        let message = format!("`max-cost` cannot be kept to: the price of `{model}` in a batch is not known.");
+        return Err(Error::new(Exit::Refused, message).hint(
+            "Give its price in a file with `prices`, as docs/cost.md describes, or limit the run with `max-tokens` or \
+             `max-total-requests`.",
+        ));
+    }
+    let uncapped: u64 = quotes.iter().map(Quote::uncapped).sum();
+    if mode == BudgetMode::Strict && (limits.cost.is_some() || limits.tokens.is_some()) && uncapped > 0 {
+        let requests = requests_count(uncapped);
+        let message = format!("`budget: strict` refuses {requests} without a limit on the answer: nothing was sent.");
+        return Err(Error::new(Exit::Refused, message).hint(
+            "Add `max_completion_tokens` (chat), `max_output_tokens` (responses) or `max_tokens` to each, or use \
+             `budget: likely`.",
+        ));
+    }
+    Ok(())
+}
