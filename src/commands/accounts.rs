@@ -14,6 +14,7 @@ use crate::budget::{Budget, Limits, NotSent, Settling, Sum};
 use crate::dialects::Rules;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
+use crate::events::Event;
 use crate::estimate::Tokenizers;
 use crate::plan::Plan;
 use crate::quote::Quote;
@@ -69,6 +70,9 @@ impl Accounts {
         let quotes = self.estimator(rules).quotes(source, shards).await?;
         estimating::show(&quotes, &self.billing, report, events);
         admit(&quotes, self.limits, self.mode)?;
+        if self.limits.cost.is_some() || self.limits.tokens.is_some() {
+            events.emit(Event::Estimated(reserved(&quotes)));
+        }
         self.quoted = shards.iter().map(|shard| shard.digest).zip(quotes.iter().map(Quote::needs)).collect();
         Ok(())
     }
@@ -99,6 +103,20 @@ impl Accounts {
     fn estimator(&self, rules: &Rules) -> Estimator<'_> {
         let (dialect, tokenizers) = (rules.dialect, Arc::clone(&self.tokenizers));
         Estimator { billing: &self.billing, dialect, tokenizers, last: self.last.as_ref() }
+    }
+}
+
+/// What the budget counts before a batch is over, a sentence.
+fn reserved(quotes: &[Quote]) -> String {
+    match quotes.iter().map(Quote::uncapped).sum() {
+        0 => "Budget: a batch that is not over counts with the most that it may cost".to_owned(),
+        uncapped => format!(
+            "Budget: a batch that is not over counts with its likely cost: {} no cap, so it may cost more",
+            match requests_count(uncapped) {
+                one if uncapped == 1 => format!("{one} has"),
+                several => format!("{several} have"),
+            }
+        ),
     }
 }
 

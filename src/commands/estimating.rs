@@ -62,8 +62,8 @@ pub(super) fn show(quotes: &[Quote], billing: &Billing, report: &mut Report, eve
         (report.cost.prices_date, report.cost.prices_source) = provenance;
     }
     report.cost.estimate = Some(estimate);
-    let costs = bill::expected(report).map(|costs| format!("Estimate: {costs}"));
-    costs.into_iter().chain(bill::basis(report)).for_each(|it| events.emit(Event::Estimated(it)));
+    let costs = bill::expected(report).or_else(|| bill::basis(report).into_iter().next());
+    costs.into_iter().for_each(|costs| events.emit(Event::Estimated(format!("Estimate: {costs}"))));
 }
 
 /// The report that the last run left in this directory, if it can be read as one.
