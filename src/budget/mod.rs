@@ -263,8 +263,8 @@ mod tests {
         let not_sent = budget.not_sent(&["a", "c", "d"], 4).unwrap();
         assert_eq!((not_sent.batches, not_sent.of), (2, 4));
         assert_eq!((not_sent.limit(), not_sent.needs()), ("`max-cost` is $10.00".to_owned(), "$12.00".to_owned()));
-        assert_eq!((not_sent.spent(), not_sent.flag()), (Some("$10.00".to_owned()), " --max-cost 12.00".to_owned()));
-        assert_eq!(not_sent.flag_of_all(), " --max-cost 22.00");
+        assert_eq!((not_sent.spent(), not_sent.flag()), (Some("$10.00".to_owned()), " --max-cost 12".to_owned()));
+        assert_eq!(not_sent.flag_of_all(), " --max-cost 22");
     }
 
     #[test]

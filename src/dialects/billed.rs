@@ -37,7 +37,7 @@ pub(crate) struct Billed<'l> {
     /// Tokens of what is not text.
     pub(crate) media: Interval,
     /// What is not in the line, or cannot be counted: a bit for each [`Uncounted`].
-    uncounted: u8,
+    pub(crate) uncounted: u8,
 }
 
 /// What is billed and not counted.
@@ -85,18 +85,6 @@ impl<'l> Billed<'l> {
     pub(crate) fn leave_out(&mut self, what: Uncounted, most: u64) {
         self.uncounted |= what as u8;
         self.media += Interval { low: 0, likely: 0, high: most };
-    }
-
-    /// What is not counted, a bit for each.
-    pub(crate) fn uncounted(&self) -> u8 {
-        self.uncounted
-    }
-}
-
-impl Interval {
-    /// A number that is certain.
-    pub(crate) fn exactly(number: u64) -> Self {
-        Self { low: number, likely: number, high: number }
     }
 }
 

@@ -64,3 +64,31 @@ impl Fit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Encoding, Fit, Kinship};
+
+    #[test]
+    fn a_model_has_the_tokenizer_of_its_family() {
+        for (model, encoding, kinship) in [
+            ("gpt-4o-mini", Encoding::O200k, Kinship::Own),
+            ("ft:gpt-4o-2024-08-06:acme::x", Encoding::O200k, Kinship::Own),
+            ("openai/gpt-5-mini", Encoding::O200k, Kinship::Own),
+            ("o3", Encoding::O200k, Kinship::Own),
+            ("gpt-4", Encoding::Cl100k, Kinship::Own),
+            ("gpt-4-turbo", Encoding::Cl100k, Kinship::Own),
+            ("gpt-3.5-turbo", Encoding::Cl100k, Kinship::Own),
+            ("text-embedding-3-small", Encoding::Cl100k, Kinship::Own),
+            ("gpt-6-sol", Encoding::O200k, Kinship::Vendor),
+            ("claude-sonnet-5", Encoding::O200k, Kinship::Claude),
+            ("anthropic/claude-3-haiku", Encoding::O200k, Kinship::Claude),
+            ("llama-4", Encoding::O200k, Kinship::Other),
+            ("", Encoding::O200k, Kinship::Other),
+        ] {
+            let fit = Fit::of(Some(model));
+            assert_eq!((fit.encoding, fit.kinship), (encoding, kinship), "{model}");
+            assert!(fit.low <= fit.likely && fit.likely <= fit.high);
+        }
+    }
+}

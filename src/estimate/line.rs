@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::fit::Fit;
+use super::tokenizer::Tokenizers;
 use crate::dialects::Billed;
 
 /// How many bytes of a long text are counted in one piece.
@@ -27,9 +28,10 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// Counts what is billed, but not more than about so many bytes of its text.
-    pub(super) fn count(billed: &Billed<'_>, fit: &Fit, quota: u64) -> Self {
-        let (texts, variance) = count(&billed.texts, fit, quota);
-        let (rewritten, also) = count(&billed.rewritten, fit, quota);
+    pub(super) fn count(billed: &Billed<'_>, fit: &Fit, tokenizers: &Tokenizers, quota: u64) -> Self {
+        let count = |texts: &[Cow<'_, str>]| count(texts, |text| tokenizers.count(fit.encoding, text) as f64, quota);
+        let (texts, variance) = count(&billed.texts);
+        let (rewritten, also) = count(&billed.rewritten);
         let (texts, rewritten) = (texts + billed.tokens as f64, rewritten + billed.frames as f64);
         let media = billed.media;
         let [less, more] = REWRITTEN;
@@ -38,20 +40,20 @@ impl Tokens {
             likely: (texts + rewritten) * fit.likely + media.likely as f64,
             high: (texts + rewritten * more) * fit.high + media.high as f64,
             variance: (variance + also) * fit.likely * fit.likely,
-            uncounted: billed.uncounted(),
+            uncounted: billed.uncounted,
         }
     }
 }
 
 /// The tokens of texts and the variance of their number, by counting all or evenly spread pieces.
-fn count(texts: &[Cow<'_, str>], fit: &Fit, quota: u64) -> (f64, f64) {
+fn count(texts: &[Cow<'_, str>], tokens: impl Fn(&str) -> f64, quota: u64) -> (f64, f64) {
     let bytes: u64 = texts.iter().map(|text| text.len() as u64).sum();
     if bytes <= quota.max(CHUNK as u64) {
-        return (texts.iter().map(|text| fit.encoding.count(text) as f64).sum(), 0.0);
+        return (texts.iter().map(|text| tokens(text)).sum(), 0.0);
     }
     let pieces = pieces(texts, bytes, quota);
     let (read, number) = (pieces.iter().map(|piece| piece.len() as f64).sum::<f64>().max(1.0), pieces.len() as f64);
-    let counts: Vec<f64> = pieces.iter().map(|piece| fit.encoding.count(piece) as f64).collect();
+    let counts: Vec<f64> = pieces.iter().map(|piece| tokens(piece)).collect();
     let ratio = counts.iter().sum::<f64>() / read;
     let squares: f64 =
         pieces.iter().zip(&counts).map(|(piece, count)| (count - ratio * piece.len() as f64).powi(2)).sum();
@@ -90,4 +92,55 @@ fn boundary(text: &str, at: usize) -> usize {
     let near = &text.as_bytes()[at..text.len().min(at + NEAR)];
     let space = near.iter().position(|byte| *byte == b' ').map(|space| at + space);
     space.unwrap_or_else(|| (at..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::{CHUNK, Tokens, pieces};
+    use crate::dialects::{Billed, Interval};
+    use crate::estimate::fit::Fit;
+    use crate::estimate::tokenizer::Tokenizers;
+
+    #[test]
+    fn pieces_of_a_long_text_stand_for_all_of_it() {
+        let words = ["some", "words", "größer", "数字", "x"];
+        let text: String = (0..60_000).map(|at| format!("{} ", words[at * at % 97 % words.len()])).collect();
+        let (tokenizers, fit) = (Tokenizers::default(), Fit::of(Some("gpt-4o")));
+        let billed = Billed { texts: vec![Cow::Borrowed(text.as_str()); 2], ..Billed::default() };
+        let whole = Tokens::count(&billed, &fit, &tokenizers, u64::MAX);
+        let part = Tokens::count(&billed, &fit, &tokenizers, 32 * 1024);
+        assert_eq!(whole.variance, 0.0);
+        let error = (part.likely - whole.likely).abs();
+        assert!(
+            error < 0.02 * whole.likely && error < 3.0 * part.variance.sqrt().max(0.005 * whole.likely),
+            "{part:?} {whole:?}"
+        );
+    }
+
+    #[test]
+    fn pieces_cut_no_character_and_reach_everywhere() {
+        let texts = ["é", "人"].map(|letter| Cow::Owned(letter.repeat(5_000)));
+        let bytes = texts.iter().map(|text: &Cow<'_, str>| text.len() as u64).sum();
+        let pieces = pieces(&texts, bytes, 8 * CHUNK as u64);
+        assert!((7..=8).contains(&pieces.len()));
+        assert!(pieces.iter().all(|piece| piece.len() <= CHUNK + 3));
+        assert!(pieces[0].starts_with('é') && pieces[pieces.len() - 1].starts_with('人'));
+    }
+
+    #[test]
+    fn the_band_is_the_fits_and_wider_where_the_form_is_not_known() {
+        let (tokenizers, fit) = (Tokenizers::default(), Fit::of(Some("gpt-4o")));
+        let count = |billed: &Billed<'_>| Tokens::count(billed, &fit, &tokenizers, u64::MAX);
+        let text = || vec![Cow::Borrowed("one two three four five six seven eight nine ten")];
+        let plain = count(&Billed { texts: text(), tokens: 10, ..Billed::default() });
+        assert_eq!((plain.likely, plain.low, plain.high), (20.0, 20.0 * fit.low, 20.0 * fit.high));
+        let tools = count(&Billed { rewritten: text(), frames: 10, ..Billed::default() });
+        assert_eq!(tools.likely, 20.0);
+        assert!(tools.low < 13.0 && tools.high > 26.0);
+        let media = Interval { low: 1, likely: 5, high: 9 };
+        let image = count(&Billed { media, ..Billed::default() });
+        assert_eq!((image.low, image.likely, image.high), (1.0, 5.0, 9.0));
+    }
 }

@@ -2,18 +2,22 @@
 //!
 //! The dialect finds what is billed in a line (`dialects/billed.rs`), and its tokens are counted. The whole is told
 //! from the sample with a confidence interval, which is widened by how well the tokenizer fits the model. Prices are
-//! somebody else's business. Nothing is loaded before the first forecast.
+//! somebody else's business. No vocabulary is read before the first forecast needs it.
 
 mod fit;
 mod line;
+mod merge;
+mod pieces;
 mod sampling;
 mod tokenizer;
+mod vocabulary;
 
 use std::io;
 
 use self::fit::Fit;
 use self::line::Tokens;
 use self::sampling::{Total, read};
+pub(crate) use self::tokenizer::Tokenizers;
 use crate::dialects::{Dialect, Interval, Uncounted};
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
@@ -81,12 +85,13 @@ pub(crate) fn forecast(
     shard: &Shard,
     dialect: &'static dyn Dialect,
     effort: Effort,
+    tokenizers: &Tokenizers,
 ) -> io::Result<Forecast> {
     let fit = Fit::of(shard.model.as_deref());
     let survey = &shard.survey;
     let count = |line: &[u8], quota: u64| {
         let line = std::str::from_utf8(line).unwrap_or_default();
-        Tokens::count(&dialect.billed(line, shard.model.as_deref()), &fit, quota)
+        Tokens::count(&dialect.billed(line, shard.model.as_deref()), &fit, tokenizers, quota)
     };
     let (total, sampled) = sampling::forecast(source, survey, effort, &count)?;
     let longest = survey.longest.map(|longest| read(source, &[longest], |line, _| count(line, sampling::QUOTA * 4)));
@@ -153,14 +158,16 @@ impl Basis {
 
 #[cfg(test)]
 mod tests {
-    use super::{Effort, Forecast, forecast};
-    use crate::dialects::Interval;
+    use insta::assert_snapshot;
+
+    use super::{Effort, Forecast, Tokenizers, forecast};
+    use crate::dialects::{Interval, Name, choose};
     use crate::requests::check;
     use crate::requests::source::testing::source;
     use crate::requests::testing::rules;
 
     /// The forecast for chat requests of these bodies, without their model.
-    fn of(model: &str, bodies: &[&str]) -> Forecast {
+    fn of(model: &str, bodies: &[&str], effort: Effort) -> Forecast {
         let line = |(id, body): (usize, &&str)| {
             let body = format!(r#"{{"model":"{model}",{body}}}"#);
             format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#)
@@ -169,17 +176,91 @@ mod tests {
         let (source, _dir) = source(&[("a", lines.join("\n").as_bytes())]);
         let checked = check(&source, &rules()).unwrap();
         assert_eq!((checked.fault_count, checked.shards.len()), (0, 1), "{:?}", checked.faults);
-        forecast(&source, &checked.shards[0], rules().dialect, Effort::WHOLE).unwrap()
+        forecast(&source, &checked.shards[0], rules().dialect, effort, &Tokenizers::default()).unwrap()
     }
 
     #[test]
     fn a_small_file_is_counted_whole() {
         let hi = r#""messages":[{"role":"user","content":"hi"}]"#;
         let capped = format!(r#"{hi},"max_completion_tokens":100,"n":2"#);
-        let forecast = of("gpt-4o", &[hi, &capped]);
+        let forecast = of("gpt-4o", &[hi, &capped], Effort::WHOLE);
         // Three around the message, the role, the text, three before the answer.
         assert_eq!(forecast.input, Interval { low: 15, likely: 16, high: 17 });
         assert_eq!((forecast.requests, forecast.sampled, forecast.largest_input), (2, 2, 9));
         assert_eq!((forecast.output_cap, forecast.uncapped), (200, 1));
+    }
+
+    #[test]
+    fn a_large_file_is_told_from_a_sample_that_is_always_the_same() {
+        let words = ["alpha", "beta", "gamma", "数字", "12345"];
+        let text = |at: usize| (0..at % 230).map(|word| words[(at + word * word) % 5]).collect::<Vec<_>>().join(" ");
+        let bodies: Vec<String> =
+            (0..900).map(|at| format!(r#""messages":[{{"role":"user","content":"{}"}}]"#, text(at))).collect();
+        let bodies: Vec<&str> = bodies.iter().map(String::as_str).collect();
+        let truth = of("gpt-4o", &bodies, Effort { text: u64::MAX, lines: u64::MAX });
+        let sampled = of("gpt-4o", &bodies, Effort { text: 100_000, lines: 1_000_000 });
+        assert_eq!((truth.sampled, sampled.requests), (900, 900));
+        assert!(sampled.sampled < 200, "{}", sampled.sampled);
+        assert!(sampled.input.low <= truth.input.likely && truth.input.likely <= sampled.input.high);
+        assert!(sampled.input.high - sampled.input.low < truth.input.likely / 5, "{:?}", sampled.input);
+        assert_eq!(sampled, of("gpt-4o", &bodies, Effort { text: 100_000, lines: 1_000_000 }));
+        assert_eq!(sampled.largest_input, truth.largest_input, "the longest line is always counted");
+    }
+
+    #[test]
+    fn a_calibrated_forecast_has_the_band_of_calibration() {
+        let hi = r#""messages":[{"role":"user","content":"hi"}]"#;
+        let forecast = of("claude-sonnet-5", &[hi; 100], Effort::WHOLE);
+        let Interval { low, likely, high } = forecast.input;
+        assert_eq!((low, likely, high), (760, 1000, 1200));
+        let calibrated = forecast.clone().calibrated(1.1);
+        assert_eq!(calibrated.input, Interval { low: 1045, likely: 1100, high: 1155 });
+        assert_eq!(calibrated.basis.reason(), "Counted with o200k_base, times 1.100 by the last report.");
+        assert_eq!(forecast.clone().calibrated(0.0), forecast);
+        assert_eq!(forecast.clone().calibrated(f64::NAN), forecast);
+    }
+
+    #[test]
+    fn the_reason_names_what_was_not_counted() {
+        let file = r#""messages":[{"role":"user","content":[{"type":"file","file":{"file_data":"AAAA"}}]}]"#;
+        let reason = of("gpt-6-sol", &[file], Effort::WHOLE).basis.reason();
+        assert_snapshot!(reason, @"Counted with o200k_base; which tokenizer the model has is not published; not counted: PDFs.");
+        let none = of("qwen3", &[r#""messages":[{"role":"user","content":"hi"}]"#], Effort::WHOLE).basis.reason();
+        assert_snapshot!(none, @"Counted with o200k_base, which is not the model's own tokenizer.");
+    }
+
+    #[test]
+    fn several_shards_share_the_effort() {
+        let bodies = [r#""messages":[{"role":"user","content":"hi"}]"#; 10];
+        let line = |at: usize| {
+            let body = bodies[at];
+            format!(
+                r#"{{"custom_id":"{at}","method":"POST","url":"/v1/chat/completions","body":{{"model":"{at}",{body}}}}}"#
+            )
+        };
+        let lines: Vec<String> = (0..10).map(line).collect();
+        let (source, _dir) = source(&[("a", lines.join("\n").as_bytes())]);
+        let shards = check(&source, &rules()).unwrap().shards;
+        let effort = Effort::for_one(&shards[0], &shards);
+        assert!(effort.text < Effort::WHOLE.text / 9 && effort.lines >= 256 * 1024, "{effort:?}");
+    }
+
+    /// Estimates the files that `bench/estimates.sh` makes, which compares the numbers with the truth.
+    #[test]
+    #[ignore = "bench/estimates.sh makes the files"]
+    fn a_corpus() {
+        let dir = std::env::var("BATCHSTEP_CORPUS").unwrap();
+        let tokenizers = Tokenizers::default();
+        for line in std::fs::read_to_string(format!("{dir}/truth.tsv")).unwrap().lines() {
+            let name = line.split('\t').next().unwrap();
+            let bytes = std::fs::read(format!("{dir}/{name}.jsonl")).unwrap();
+            let rules = choose(Name::Openai).rules();
+            let (source, _dir) = source(&[(name, &bytes)]);
+            let checked = check(&source, &rules).unwrap();
+            let shard = &checked.shards[0];
+            let Forecast { input, sampled, requests, .. } =
+                forecast(&source, shard, rules.dialect, Effort::WHOLE, &tokenizers).unwrap();
+            println!("estimate {name} {} {} {} {sampled} {requests}", input.low, input.likely, input.high);
+        }
     }
 }

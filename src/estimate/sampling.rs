@@ -162,3 +162,61 @@ impl Total {
         self.uncounted |= other.uncounted;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Counted, Tokens, mean, sum};
+
+    fn line(length: f64, draws: f64, tokens: f64) -> Counted {
+        Counted { length, draws, tokens: Tokens { low: tokens, likely: tokens, high: tokens, ..Tokens::default() } }
+    }
+
+    #[test]
+    fn the_interval_covers_the_truth_of_skewed_files() {
+        let mut random = fastrand::Rng::with_seed(1);
+        for (name, share_of_heavy, spread) in
+            [("a few long", 0.02, 40.0), ("many long", 0.3, 10.0), ("all alike", 0.0, 1.0)]
+        {
+            // Lines differ in length, and in tokens per byte: those of one kind have a quarter, of the other a half.
+            let lines: Vec<(f64, f64)> = (0..4_000)
+                .map(|_| {
+                    let length =
+                        100.0 / (random.f64() + 0.01) * if random.f64() < share_of_heavy { spread } else { 1.0 };
+                    let dense = if random.f64() < 0.1 { 0.5 } else { 0.25 };
+                    (length, length * dense * (0.8 + 0.4 * random.f64()))
+                })
+                .collect();
+            let (bytes, truth) = lines.iter().fold((0.0, 0.0), |(bytes, all), line| (bytes + line.0, all + line.1));
+            let trials = 1_000;
+            let covered = (0..trials).filter(|_| {
+                let draws = 64;
+                let mut points: Vec<f64> =
+                    (0..draws).map(|at| (f64::from(at) + random.f64()) * bytes / f64::from(draws)).collect();
+                points.reverse();
+                let (mut at, mut counted) = (0.0, Vec::new());
+                for (length, tokens) in &lines {
+                    at += length;
+                    let mut times = 0.0;
+                    while points.pop_if(|point| *point < at).is_some() {
+                        times += 1.0;
+                    }
+                    if times > 0.0 {
+                        counted.push(line(*length, times, *tokens));
+                    }
+                }
+                let (total, half) = mean(&counted, bytes);
+                (total.likely - truth).abs() <= half
+            });
+            let covered = covered.count();
+            assert!(covered * 100 >= trials * 93, "{name}: {covered} of {trials}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_uncertain_where_all_was_counted() {
+        let (total, half) = sum(&[line(10.0, 1.0, 3.0), line(20.0, 2.0, 9.0)]);
+        assert_eq!((total.likely, total.largest, half), (12.0, 9.0, 0.0));
+        let (total, half) = mean(&[line(10.0, 2.0, 3.0), line(20.0, 1.0, 6.0)], 300.0);
+        assert!((total.likely - 90.0).abs() < 1e-9 && half < 1e-9, "{total:?} {half}");
+    }
+}

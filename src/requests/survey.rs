@@ -168,3 +168,85 @@ impl Sample {
 fn halved(places: &[Place], random: &mut fastrand::Rng) -> Vec<Place> {
     places.chunks(2).filter_map(|pair| pair.get(random.usize(..2)).copied()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, Place, Survey};
+    use crate::requests::halves::halve;
+    use crate::requests::shards::pick;
+    use crate::requests::source::testing::source;
+    use crate::requests::testing::{checked, rules};
+
+    /// A survey of lines with these lengths.
+    fn survey(lengths: impl IntoIterator<Item = u32>) -> Survey {
+        let (mut survey, mut offset) = (Survey::default(), 0);
+        for length in lengths {
+            survey.add(Place { offset, length }, Some(1));
+            offset += u64::from(length);
+        }
+        survey
+    }
+
+    #[test]
+    fn few_lines_are_all_there() {
+        let survey = survey(vec![9; MOST]);
+        assert!(survey.short.is_whole());
+        assert_eq!((survey.short.places.len(), survey.short.bytes), (MOST, 9 * MOST as u64));
+        assert_eq!((survey.output_cap, survey.uncapped, survey.long.lines), (MOST as u64, 0, 0));
+        assert_eq!(survey.longest, Some(Place { offset: 0, length: 9 }));
+    }
+
+    #[test]
+    fn lines_are_drawn_by_their_length_however_many_they_are() {
+        for lines in [MOST as u32 + 1, 3 * MOST as u32, 40 * MOST as u32, 333_333] {
+            // Every third line has ten times the length.
+            let length = |line: u32| if line.is_multiple_of(3) { 1000 } else { 100 };
+            let survey = survey((0..lines).map(length));
+            let (sample, points) = (&survey.short, survey.short.places.len());
+            assert!(!sample.is_whole() && (MOST / 2 - 1..=MOST).contains(&points), "{lines}: {points}");
+            assert!(sample.places.is_sorted(), "in order");
+            let long = sample.places.iter().filter(|place| place.length == 1000).count() as f64;
+            let expected = 10.0 / 12.0 * points as f64;
+            assert!((long - expected).abs() < 0.06 * expected, "{lines}: {long} of {points}");
+            // Evenly from all of the file.
+            let half = sample.places.iter().filter(|place| place.offset < sample.bytes / 2).count() as f64;
+            assert!((half - points as f64 / 2.0).abs() < 3.0, "{lines}: {half} of {points}");
+            let fewer = sample.drawn(100);
+            assert!((50..=100).contains(&fewer.len()) && fewer.is_sorted(), "{}", fewer.len());
+        }
+    }
+
+    #[test]
+    fn one_long_line_leaves_points_to_the_others() {
+        let survey = survey((0..10_000).map(|line| if line == 5_000 { 50_000_000 } else { 200 }));
+        assert_eq!((survey.long.lines, survey.short.lines), (1, 9_999));
+        assert!(survey.short.places.len() >= MOST / 2);
+        assert_eq!(survey.longest.map(|place| place.length), Some(50_000_000));
+        assert_eq!(survey.long.drawn(64).len(), 64, "as often as it is drawn");
+    }
+
+    #[test]
+    fn halves_and_picked_requests_have_their_own_caps() {
+        let line = |id: u64| {
+            let cap = if id.is_multiple_of(4) { String::new() } else { format!(r#","max_output_tokens":{id}"#) };
+            format!(
+                r#"{{"custom_id":"{id}","method":"POST","url":"/v1/responses","body":{{"model":"m","input":"x"{cap}}}}}"#
+            )
+        };
+        let text = (0..9).map(line).collect::<Vec<_>>().join("\n");
+        let whole = checked(&[("a", &text)], &rules()).shards.remove(0);
+        let caps = |survey: &Survey| (survey.output_cap, survey.uncapped);
+        assert_eq!(caps(&whole.survey), (1 + 2 + 3 + 5 + 6 + 7, 3));
+        let (source, _dir) = source(&[("a", text.as_bytes())]);
+        let [first, second] = halve(&source, &whole, &rules()).unwrap();
+        assert_eq!((caps(&first.survey), caps(&second.survey)), ((1 + 2 + 3, 2), (5 + 6 + 7, 1)));
+        let picked = pick(&source, &[1, 4, 7, 8], &[whole], &rules()).unwrap().remove(0);
+        assert_eq!(caps(&picked.survey), (1 + 7, 2));
+        for shard in [&first, &second, &picked] {
+            let lines = u64::try_from(shard.survey.short.places.len()).unwrap();
+            assert_eq!((lines, shard.survey.short.bytes), (shard.requests, shard.bytes));
+        }
+        assert_eq!(second.survey.short.places[0].offset, second.ranges[0].offset);
+        assert_eq!(picked.survey.short.places[1].offset, picked.ranges[1].offset);
+    }
+}

@@ -135,3 +135,88 @@ fn document<'l>(billed: &mut Billed<'l>, source: &Tree<'l>) {
         _ => billed.leave_out(Uncounted::StoredFiles, 0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialects::pictures::testing::png;
+    use crate::dialects::{Billed, Interval, Name, Uncounted, choose};
+
+    fn of(params: &str, look: impl FnOnce(&Billed<'_>)) {
+        let line = format!(r#"{{"custom_id":"not billed","params":{{"model":"m","max_tokens":9,{params}}}}}"#);
+        look(&choose(Name::Anthropic).dialect.billed(&line, Some("m")));
+    }
+
+    fn block(block: &str) -> String {
+        format!(r#""messages":[{{"role":"user","content":[{block}]}}]"#)
+    }
+
+    #[test]
+    fn texts_are_billed_wherever_they_are() {
+        for (params, texts) in [
+            (r#""system":"s","messages":[{"role":"user","content":"\u4eba"}]"#.to_owned(), "人|s"),
+            (
+                r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[]"#
+                    .to_owned(),
+                "s",
+            ),
+            (
+                block(
+                    r#"{"type":"document","title":"t","context":"c","source":{"type":"text","media_type":"text/plain","data":"d"}}"#,
+                ),
+                "t|c|d",
+            ),
+            (block(r#"{"type":"document","source":{"type":"content","content":[{"type":"text","text":"d"}]}}"#), "d"),
+            (block(r#"{"type":"tool_use","id":"i","name":"f","input":{"a": [1, "x"]}}"#), r#"f|{"a":[1,"x"]}"#),
+            (block(r#"{"type":"tool_result","tool_use_id":"i","content":[{"type":"text","text":"r"}]}"#), "r"),
+            (block(r#"{"type":"tool_result","tool_use_id":"i","content":"r"}"#), "r"),
+            (
+                block(r#"{"type":"search_result","title":"t","source":"u","content":[{"type":"text","text":"r"}]}"#),
+                "t|u|r",
+            ),
+        ] {
+            of(&params, |billed| {
+                assert_eq!((billed.texts.join("|").as_str(), billed.uncounted), (texts, 0), "{params}");
+            });
+        }
+    }
+
+    #[test]
+    fn tools_bring_a_prompt_with_them() {
+        let tools = r#""messages":[],"tools":[{"name":"f","description":"does","input_schema":{"type":"object","properties":{"a":{"type":"string"}}}}]"#;
+        of(tools, |billed| {
+            assert_eq!((billed.rewritten.join("|").as_str(), billed.frames), ("f:does|a:string:", 346 + 12 + 3));
+        });
+        let schema = r#""messages":[],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}"#;
+        of(schema, |billed| assert_eq!(billed.rewritten.join("|"), r#"{"type":"object"}"#));
+        of(r#""messages":[],"tools":[{"type":"web_search_20260101","name":"w"}]"#, |billed| {
+            assert_eq!(billed.uncounted, Uncounted::VendorTools as u8);
+        });
+    }
+
+    #[test]
+    fn an_image_has_a_token_for_750_pixels_up_to_a_limit() {
+        let image = |width, height| {
+            let data = png(width, height, 0);
+            block(&format!(
+                r#"{{"type":"image","source":{{"type":"base64","media_type":"image/png","data":"{data}"}}}}"#
+            ))
+        };
+        of(&image(1000, 750), |billed| assert_eq!(billed.media, Interval { low: 900, likely: 1000, high: 1100 }));
+        // 4000 by 2000 is fitted into 1568 by 784; a model that sees more gets 2576 by 1288.
+        of(&image(4000, 2000), |billed| {
+            assert_eq!((billed.media.likely, billed.media.high), (1600, 4_423 + 442));
+        });
+        of(&block(r#"{"type":"image","source":{"type":"url","url":"u"}}"#), |billed| {
+            assert_eq!((billed.media.low, billed.media.likely), (1, 1600));
+        });
+    }
+
+    #[test]
+    fn documents_that_are_not_read_widen_the_band() {
+        let pdf = format!(r#"{{"type":"document","source":{{"type":"base64","data":"{}"}}}}"#, "A".repeat(400));
+        of(&block(&pdf), |billed| {
+            assert_eq!(billed.uncounted, Uncounted::Documents as u8);
+            assert_eq!(billed.media, Interval { low: 0, likely: 0, high: 100 });
+        });
+    }
+}

@@ -197,3 +197,121 @@ impl<'l> Reader<'l> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::dialects::{Billed, Name, choose};
+
+    /// What is billed of a request with this body: its texts, those that are rewritten, tokens, and what is left out.
+    fn of(body: &str) -> (String, String, u64, u64, u8) {
+        let line = format!(r#"{{"custom_id":"not billed","method":"POST","url":"/v1/x","body":{body}}}"#);
+        let billed: Billed<'_> = choose(Name::Openai).dialect.billed(&line, Some("gpt-4o"));
+        let (texts, rewritten) = (billed.texts.join("|"), billed.rewritten.join("|"));
+        (texts, rewritten, billed.tokens, billed.media.likely, billed.uncounted)
+    }
+
+    fn texts(body: &str) -> (String, u64) {
+        let (texts, rewritten, tokens, media, uncounted) = of(body);
+        assert_eq!((rewritten.as_str(), media, uncounted), ("", 0, 0), "{body}");
+        (texts, tokens)
+    }
+
+    #[test]
+    fn texts_are_decoded_and_the_envelope_is_not_billed() {
+        for (body, expected, tokens) in [
+            (r#"{"model":"m","user":"u","metadata":{"a":"b"},"input":"\u4eba \"x\""}"#, "人 \"x\"", 0),
+            (
+                r#"{"messages":[{"role":"system","content":"a"},{"role":"user","name":"bo","content":"b"}]}"#,
+                "system|a|user|bo|b",
+                10,
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}]}"#,
+                "user|a|b",
+                6,
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"r"}]}"#,
+                "assistant|f|{}|tool|r",
+                12,
+            ),
+            (
+                r#"{"messages":[{"role":"assistant","refusal":"no","function_call":{"name":"f","arguments":"{}"}}]}"#,
+                "assistant|no|f|{}",
+                9,
+            ),
+            (r#"{"input":["a","b"]}"#, "a|b", 0),
+            (r#"{"input":[1,2,3]}"#, "", 3),
+            (r#"{"input":[[1,2],[3]]}"#, "", 3),
+            (r#"{"prompt":["a","b"],"suffix":"s"}"#, "a|b|s", 0),
+            (r#"{"prompt":[[1,2],[3]]}"#, "", 3),
+            (r#"{"query":"q","documents":["d",{"text":"e"}]}"#, "q|d|e", 0),
+            (
+                r#"{"instructions":"i","input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"message","role":"assistant","content":[{"type":"output_text","text":"b"}]}]}"#,
+                "user|a|assistant|b|i",
+                9,
+            ),
+            (
+                r#"{"input":[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":"r"}]}"#,
+                "f|{}|r",
+                13,
+            ),
+        ] {
+            assert_eq!(texts(body), (expected.to_owned(), tokens), "{body}");
+        }
+    }
+
+    #[test]
+    fn tools_and_schemas_are_billed_in_a_form_of_their_own() {
+        let schema = r#"{"type":"object","properties":{"city":{"type":"string","description":"where."},"in":{"type":"object","properties":{"unit":{"type":"string","enum":["C","F"]}}}}}"#;
+        let written = r#"f:does.|city:string:where|in:object:|unit:string:|"C"|"F""#.replace("does.", "does");
+        let function = format!(r#"{{"name":"f","description":"does.","parameters":{schema}}}"#);
+        for body in [
+            format!(r#"{{"tools":[{{"type":"function","function":{function}}}]}}"#),
+            format!(r#"{{"tools":[{}]}}"#, function.replacen('{', r#"{"type":"function","#, 1)),
+            format!(r#"{{"functions":[{function}]}}"#),
+        ] {
+            let (texts, rewritten, ..) = of(&body);
+            assert_eq!((texts.as_str(), rewritten), ("", written.clone()), "{body}");
+        }
+        for body in [
+            format!(r#"{{"response_format":{{"type":"json_schema","json_schema":{{"name":"n","schema":{schema}}}}}}}"#),
+            format!(r#"{{"text":{{"format":{{"type":"json_schema","name":"n","schema":{schema}}}}}}}"#),
+        ] {
+            let (texts, rewritten, ..) = of(&body);
+            assert_eq!((texts.as_str(), rewritten.as_str()), ("n", schema), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_counted_by_its_rule_or_named() {
+        let names = |body: &str| {
+            let (.., uncounted) = of(body);
+            crate::dialects::Uncounted::ALL
+                .iter()
+                .filter(|(what, _)| uncounted & *what as u8 != 0)
+                .map(|(_, name)| *name)
+                .collect::<Vec<_>>()
+                .join("|")
+        };
+        let part = |part: &str| format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+        let (pdf, audio) = ("A".repeat(4_000), "A".repeat(40_000));
+        for (body, name) in [
+            (part(&format!(r#"{{"type":"file","file":{{"file_data":"{pdf}"}}}}"#)), "PDFs"),
+            (part(&format!(r#"{{"type":"input_audio","input_audio":{{"data":"{audio}"}}}}"#)), "audio"),
+            (part(r#"{"type":"video_url","video_url":{"url":"u"}}"#), "video"),
+            (part(r#"{"type":"file","file":{"file_id":"f"}}"#), "files stored at the provider"),
+            (r#"{"prompt":{"id":"p"}}"#.to_owned(), "prompts and conversations stored at the provider"),
+            (r#"{"previous_response_id":"r"}"#.to_owned(), "prompts and conversations stored at the provider"),
+            (r#"{"tools":[{"type":"web_search"}]}"#.to_owned(), "what tools that the provider runs add"),
+            (format!(r#"{{"input":{}{}}}"#, "[".repeat(500), "]".repeat(500)), "deeply nested requests"),
+        ] {
+            assert_eq!(names(&body), name, "{body}");
+        }
+        let image = r#"{"type":"image_url","image_url":{"url":"https://x/a.png","detail":"low"}}"#;
+        let (texts, _, tokens, media, uncounted) = of(&part(image));
+        assert_eq!((texts.as_str(), tokens, media, uncounted), ("user", 6, 85, 0));
+        let image = r#"{"input":[{"role":"user","content":[{"type":"input_image","image_url":"https://x/a.png"}]}]}"#;
+        assert_eq!(of(image).3, 85 + 4 * 170);
+    }
+}

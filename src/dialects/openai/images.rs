@@ -89,11 +89,20 @@ impl Rule {
         }
     }
 
-    /// The most that an image may have: a square has the most patches, the longest that is not narrowed has the most
-    /// tiles.
+    /// The most that an image may have.
     fn most(self, detail: &str) -> u64 {
-        let largest = u64::from(u16::MAX);
-        [(largest, largest), (768, 2_048)].into_iter().map(|size| self.tokens(size, detail)).max().unwrap_or(0)
+        match self {
+            Self::Patches { factor, most, original, auto, .. } => {
+                let patches = match Detail::of(detail).unwrap_or(auto) {
+                    Detail::Low => 256,
+                    Detail::High => most,
+                    Detail::Original => original,
+                };
+                (patches * factor).div_ceil(100)
+            }
+            // A long picture that is not narrowed has the most tiles.
+            _ => self.tokens((768, 2_048), detail),
+        }
     }
 
     fn tokens(self, size: (u64, u64), detail: &str) -> u64 {
