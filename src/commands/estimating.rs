@@ -8,7 +8,7 @@ use crate::bill;
 use crate::dialects::Dialect;
 use crate::emitter::Events;
 use crate::error::{Error, Exit};
-use crate::estimate::{self, Effort};
+use crate::estimate::{self, Effort, Tokenizers};
 use crate::events::Event;
 use crate::past::Past;
 use crate::quote::{self, Quote};
@@ -34,7 +34,9 @@ impl Estimator<'_> {
     pub(super) async fn quotes(&self, source: &Source, shards: &[Shard]) -> Result<Vec<Quote>, Error> {
         let (source, owned, dialect) = (source.clone(), shards.to_vec(), self.dialect);
         let counting = tokio::task::spawn_blocking(move || {
-            let one = |shard: &Shard| estimate::forecast(&source, shard, dialect, Effort::for_one(shard, &owned));
+            let tokenizers = Tokenizers::default();
+            let effort = |shard: &Shard| Effort::for_one(shard, &owned);
+            let one = |shard: &Shard| estimate::forecast(&source, shard, dialect, effort(shard), &tokenizers);
             owned.iter().map(one).collect::<std::io::Result<Vec<_>>>()
         });
         let forecasts = counting.await.map_err(std::io::Error::other).and_then(|forecasts| forecasts);
