@@ -113,7 +113,7 @@ mod tests {
         schema-violations=3
         input-tokens=1234567
         output-tokens=89012
-        cost-usd=0.318
+        cost-usd=0.3180206
         estimated-cost-usd=
         runs=
         "###);
@@ -168,7 +168,7 @@ mod tests {
         // Some answers have no price.
         assert_eq!(costs(&report), ["", "0.324"]);
         report.cost.unpriced.clear();
-        assert_eq!(costs(&report), ["0.318", "0.324"]);
+        assert_eq!(costs(&report), ["0.3180206", "0.324"]);
         report.cost.provider_usd = Usd::dollars(0.000_001);
         assert_eq!(costs(&report)[0], "0.000001");
         report.simulated = true;

@@ -87,6 +87,6 @@ pub(super) fn hostile(text: &str) -> CostReport {
         unpriced: vec![unpriced(text, 3)],
         not_included: vec![own()],
         budget: Some(budget()),
-        ..of(0.318, 0.636)
+        ..of(0.318_020_6, 0.635_938_8)
     }
 }
