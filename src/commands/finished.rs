@@ -78,9 +78,10 @@ impl Finished {
     /// that an earlier run paid for.
     pub(super) fn billing(&self, clock: Clock) -> Option<Billing> {
         let Report { provider, origin, cost, continued, .. } = &self.report;
-        let (prices, name) = (Prices::built_in(), dialects::Name::from_str(provider, false).ok()?);
-        let is_same = (&*cost.prices_date, &*cost.prices_source) == (prices.date(), prices.source());
-        (is_same && continued.is_none()).then(|| Billing::new(prices, dialects::choose(name), origin.clone(), clock))
+        let vendor = dialects::choose(dialects::Name::from_str(provider, false).ok()?);
+        let billing = Billing::new(Prices::built_in(), vendor, origin.clone(), clock);
+        let theirs = Some((cost.prices_date.clone(), cost.prices_source.clone()));
+        Some(billing).filter(|billing| continued.is_none() && billing.provenance() == theirs)
     }
 
     /// Its results as the answers of its batches, which are of one time, and of one model if the requests name one.
