@@ -326,7 +326,7 @@ mod tests {
         let budget = std::rc::Rc::new(budget(10, Settling::AsTheyEnd));
         budget.count("a", dollars(10));
         let local = LocalSet::new();
-        let waiting = budget.clone();
+        let waiting = std::rc::Rc::clone(&budget);
         let waiter = local.spawn_local(async move { waiting.reserve("b", dollars(5), || {}).await });
         local
             .run_until(async {
@@ -377,9 +377,7 @@ mod tests {
                     Step::End { key, share } => if let Some(needs) = under_way.get(&key) {
                         budget.settle(&key.to_string(), dollars(needs * share / 100));
                     },
-                    Step::Release { key } => if under_way.remove(&key).is_some() {
-                        budget.release(&key.to_string());
-                    },
+                    Step::Release { key } if under_way.remove(&key).is_some() => budget.release(&key.to_string()),
                     _ => {}
                 }
             }

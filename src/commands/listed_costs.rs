@@ -163,7 +163,7 @@ mod tests {
         octo/a: 2 batches cost at least $3.00; of 1 more that is not known.
         octo/b: 1 batch cost at least $1.00.
         Without a repository: 1 batch cost at least $0.0000090.
-        By the provider's own counts, without surcharges for long prompts and without tools. Prices of 2026-10-26: genai-prices 0.2.1 and OpenAI's pricing page.
+        By the provider's own counts, without surcharges for long prompts and without tools. Prices of 2026-10-26: genai-prices 0.2.1.
         ");
         assert_eq!(costs(Name::Openai).lines(&batches[2..3]), Vec::<String>::new());
         let simulated = costs(Name::Sandbox).lines(&batches[..1]);

@@ -86,7 +86,7 @@ fn cut() -> Result<String, Failed> {
             models.join(",\n")
         ));
     }
-    let source = format!("genai-prices {version} and OpenAI's pricing page");
+    let source = format!("genai-prices {version}");
     Ok(format!(
         "{{\n  \"date\": {},\n  \"source\": \"{source}\",\n  \"vendors\": [\n{}\n  ]\n}}\n",
         supplement["date"],
