@@ -39,6 +39,7 @@ pub(super) struct Body<'de> {
 struct Usage<'de> {
     input: Seen<'de>,
     output: Seen<'de>,
+    total: Seen<'de>,
     input_details: Loose<'de, Details<'de>>,
     output_details: Loose<'de, Details<'de>>,
 }
@@ -86,8 +87,10 @@ impl<'de> Fields<'de> for Body<'de> {
 impl<'de> Fields<'de> for Usage<'de> {
     fn take<A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
-            "input_tokens" | "prompt_tokens" => self.input = map.next_value()?,
-            "output_tokens" | "completion_tokens" => self.output = map.next_value()?,
+            // The last of each is how Gemini's OpenAI-shaped batches write it.
+            "input_tokens" | "prompt_tokens" | "promptTokens" => self.input = map.next_value()?,
+            "output_tokens" | "completion_tokens" | "completionTokens" => self.output = map.next_value()?,
+            "total_tokens" | "totalTokens" => self.total = map.next_value()?,
             "input_tokens_details" | "prompt_tokens_details" => map.next_value_seed(Fill(&mut self.input_details))?,
             "output_tokens_details" | "completion_tokens_details" => {
                 map.next_value_seed(Fill(&mut self.output_details))?;
@@ -188,14 +191,18 @@ impl<'de> Loose<'de, Body<'de>> {
     fn tokens(&self) -> Tokens {
         let usage = &self.fields.usage.fields;
         let (input, output) = (&usage.input_details.fields, &usage.output_details.fields);
+        let total = tokens(&usage.total);
+        // Some servers say of embeddings only the total.
+        let sent = if usage.input.is_nothing() { total } else { tokens(&usage.input) };
         Tokens {
-            input: tokens(&usage.input),
+            input: sent,
             cached: tokens(&input.cached),
             cache_written: tokens(&input.cache_written),
             cache_written_1h: 0,
             input_audio: tokens(&input.audio),
             input_image: tokens(&input.image),
-            output: tokens(&usage.output),
+            // xAI and Gemini leave reasoning out of the output, and bill it: then the total says more.
+            output: tokens(&usage.output).max(total.saturating_sub(sent)),
             reasoning: tokens(&output.reasoning),
             output_audio: tokens(&output.audio),
             output_image: tokens(&output.image),

@@ -297,6 +297,16 @@ mod tests {
                 assert_eq!(read(line.as_bytes(), Shape::Unknown).model.as_deref(), Some("m"), "{line}");
             }
         }
+        let used = |usage: &str| {
+            let line = format!(r#"{{"response":{{"status_code":200,"body":{{"usage":{usage}}}}}}}"#);
+            let tokens = read(line.as_bytes(), Shape::Unknown).tokens;
+            (tokens.input, tokens.output)
+        };
+        let reasoning = r#"{"prompt_tokens":9,"completion_tokens":7,"total_tokens":20}"#;
+        assert_eq!(used(reasoning), (9, 11), "reasoning is billed, and not in the output");
+        assert_eq!(used(r#"{"promptTokens":9,"totalTokens":20}"#), (9, 11));
+        assert_eq!(used(r#"{"total_tokens":20}"#), (20, 0), "embeddings");
+        assert_eq!(used(r#"{"prompt_tokens":9,"completion_tokens":7,"total_tokens":3}"#), (9, 7));
         let odd = read(br#"{"response":{"body":{"usage":{"input_tokens":-4,"output_tokens":[]}}}}"#, Shape::Unknown);
         assert_eq!((odd.tokens.input, odd.tokens.output), (0, 0));
     }
