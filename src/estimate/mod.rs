@@ -63,7 +63,7 @@ pub(crate) struct Effort {
 
 impl Effort {
     /// What all shards of a run may cost together.
-    pub(crate) const WHOLE: Self = Self { text: 1024 * 1024, lines: 48 * 1024 * 1024 };
+    pub(crate) const WHOLE: Self = Self { text: 768 * 1024, lines: 48 * 1024 * 1024 };
 
     /// The part for one of several shards, by its bytes, but enough to say anything.
     pub(crate) fn for_one(shard: &Shard, of: &[Shard]) -> Self {
@@ -212,7 +212,7 @@ mod tests {
         let hi = r#""messages":[{"role":"user","content":"hi"}]"#;
         let forecast = of("claude-sonnet-5", &[hi; 100], Effort::WHOLE);
         let Interval { low, likely, high } = forecast.input;
-        assert_eq!((low, likely, high), (760, 1000, 1200));
+        assert_eq!((low, likely, high), (760, 1000, 1400));
         let calibrated = forecast.clone().calibrated(1.1);
         assert_eq!(calibrated.input, Interval { low: 1045, likely: 1100, high: 1155 });
         assert_eq!(calibrated.basis.reason(), "Counted with o200k_base, times 1.100 by the last report.");

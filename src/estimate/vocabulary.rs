@@ -45,16 +45,23 @@ impl Vocabulary {
         let (shared, rest) = rest.split_at_checked(count)?;
         let (own, rest) = rest.split_at_checked(count)?;
         let (packed, mut rest) = rest.split_at_checked((count * RANK_BITS) / 8 + 4)?;
-        let (mut bytes, mut starts, mut ranks) = (Vec::new(), vec![0], Vec::with_capacity(count));
-        let mut before = 0..0;
+        let total = shared.iter().chain(own).map(|length| usize::from(*length)).sum();
+        let (mut bytes, mut starts, mut ranks) = (vec![0; total], vec![0], Vec::with_capacity(count));
+        let (mut before, mut end) = (0, 0);
         for (at, (shared, own)) in shared.iter().zip(own).enumerate() {
-            let start = bytes.len();
-            bytes.extend_from_within(before.start..before.start + usize::from(*shared));
             let (mine, others) = rest.split_at_checked((*own).into())?;
-            bytes.extend_from_slice(mine);
-            rest = others;
-            before = start..bytes.len();
-            starts.push(u32::try_from(bytes.len()).ok()?);
+            let start = end;
+            // A few bytes each: calls that copy them would take most of the time.
+            for from in before..before + usize::from(*shared) {
+                bytes[end] = bytes[from];
+                end += 1;
+            }
+            for byte in mine {
+                bytes[end] = *byte;
+                end += 1;
+            }
+            (before, rest) = (start, others);
+            starts.push(u32::try_from(end).ok()?);
             let bit = at * RANK_BITS;
             let word = u32::from_le_bytes(*packed.get(bit / 8..)?.first_chunk()?);
             ranks.push(word >> (bit % 8) & ((1 << RANK_BITS) - 1));
@@ -106,7 +113,7 @@ impl Vocabulary {
         loop {
             let entry = self.table[slot];
             let place = (entry & PLACE).checked_sub(1)? as usize;
-            if entry & !PLACE == tag(hash) && self.token(place) == token {
+            if entry & !PLACE == tag(hash) && self.token(place).iter().eq(token) {
                 return Some(self.ranks[place]);
             }
             slot = (slot + 1) & (self.table.len() - 1);
@@ -132,8 +139,7 @@ fn hash(bytes: &[u8]) -> u64 {
     for word in words {
         hash = mix(hash, u64::from_le_bytes(*word));
     }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    hash = mix(hash, u64::from_le_bytes(last));
+    let last = rest.iter().fold(0, |last, byte| last << 8 | u64::from(*byte));
+    hash = mix(hash, last);
     hash ^ hash >> 29
 }
