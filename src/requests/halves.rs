@@ -5,9 +5,10 @@
 
 use std::io::{self, Read};
 
+use super::lines::{LONGEST_REQUEST, Lines};
 use super::shards::{Range, Shard};
 use super::source::Source;
-use super::survey::Survey;
+use super::survey::{Place, Survey};
 use crate::dialects::Rules;
 
 /// How much is read at a time.
@@ -53,9 +54,28 @@ pub(crate) fn halve(source: &Source, shard: &Shard, rules: &Rules) -> io::Result
     };
     let mut halves = [half(middle, bytes, &first, before), half(shard.requests - middle, rest, &second, after)];
     for half in &mut halves {
-        half.survey = Survey::of(source, half, rules)?;
+        half.survey = survey(source, half, rules)?;
     }
     Ok(halves)
+}
+
+/// What an estimate has to know of a shard whose lines were not checked as its own. Blocks while it reads.
+fn survey(source: &Source, shard: &Shard, rules: &Rules) -> io::Result<Survey> {
+    let mut survey = Survey::default();
+    let mut ranges = shard.ranges.iter();
+    let (mut at, mut end) = (0, 0);
+    let mut lines = Lines::new(source.open_shard(shard), LONGEST_REQUEST);
+    while let Some(line) = lines.next()? {
+        if at == end {
+            let Some(range) = ranges.next() else { break };
+            (at, end) = (range.offset, range.end());
+        }
+        let length = (line.length + 1).min(end - at);
+        let cap = line.bytes.and_then(|bytes| rules.output_cap(bytes));
+        survey.add(Place { offset: at, length: u32::try_from(length).unwrap_or(u32::MAX) }, cap);
+        at += length;
+    }
+    Ok(survey)
 }
 
 /// Where in a chunk so many lines end; its own end if it has fewer.

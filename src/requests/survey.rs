@@ -8,13 +8,6 @@
 //! requests always give the same sample. Long lines have a sample of their own: a few with images would take all the
 //! points otherwise, and nearly all the text is in the others.
 
-use std::io;
-
-use super::lines::{LONGEST_REQUEST, Lines};
-use super::shards::Shard;
-use super::source::Source;
-use crate::dialects::Rules;
-
 /// From this length on, in bytes, a line is among the long ones.
 const LONG: u32 = 64 * 1024;
 /// The most lines, or points, that are remembered of a sample.
@@ -74,28 +67,6 @@ impl Survey {
         if self.longest.is_none_or(|longest| longest.length < place.length) {
             self.longest = Some(place);
         }
-    }
-
-    /// Reads a shard again, where it came about otherwise than by checking its lines. Blocks while it reads.
-    ///
-    /// # Errors
-    /// Fails if the requests cannot be read.
-    pub(crate) fn of(source: &Source, shard: &Shard, rules: &Rules) -> io::Result<Self> {
-        let mut survey = Self::default();
-        let mut ranges = shard.ranges.iter();
-        let (mut at, mut end) = (0, 0);
-        let mut lines = Lines::new(source.open_shard(shard), LONGEST_REQUEST);
-        while let Some(line) = lines.next()? {
-            if at == end {
-                let Some(range) = ranges.next() else { break };
-                (at, end) = (range.offset, range.end());
-            }
-            let length = (line.length + 1).min(end - at);
-            let cap = line.bytes.and_then(|bytes| rules.output_cap(bytes));
-            survey.add(Place { offset: at, length: u32::try_from(length).unwrap_or(u32::MAX) }, cap);
-            at += length;
-        }
-        Ok(survey)
     }
 }
 
