@@ -131,7 +131,7 @@ async fn a_kill_in_the_middle_of_the_settlement_leaves_one_batch() {
 
 #[tokio::test(start_paused = true)]
 async fn trouble_while_looking_for_duplicates_ends_no_run() {
-    for trouble in ["get-file 403", "get-file 503 for=20m", "list 403 after=4", "list 503 after=2 for=20m"] {
+    for trouble in ["get-file 403", "get-file 503 for=20m", "list 403 after=4", "list 503 after=3 for=20m"] {
         let lab = Lab::new(HOUR, &format!("{trouble}\nbatch no-metadata")).await;
         let (one, two) = (lab.neighbour(), lab.neighbour());
         let ran = tokio::join!(one.run(&[]), two.run(&[]));
