@@ -75,9 +75,9 @@ impl Uncounted {
 
 impl<'l> Billed<'l> {
     /// Adds a text as the model gets it.
-    pub(crate) fn text(&mut self, text: &Cow<'l, str>) {
+    pub(crate) fn text(&mut self, text: Cow<'l, str>) {
         if !text.is_empty() {
-            self.texts.push(text.clone());
+            self.texts.push(text);
         }
     }
 

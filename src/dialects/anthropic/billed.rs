@@ -68,7 +68,7 @@ fn tool<'l>(billed: &mut Billed<'l>, tool: &Tree<'l>) {
 /// A text, or blocks.
 fn content<'l>(billed: &mut Billed<'l>, content: &Tree<'l>) {
     match content {
-        Tree::Text(text) => billed.text(text),
+        Tree::Text(text) => billed.text(text.clone()),
         blocks => blocks.list().iter().for_each(|one| block(billed, one)),
     }
 }
@@ -76,7 +76,7 @@ fn content<'l>(billed: &mut Billed<'l>, content: &Tree<'l>) {
 fn block<'l>(billed: &mut Billed<'l>, block: &Tree<'l>) {
     let mut text = |name: &str| {
         if let Some(text) = block.get(name).text() {
-            billed.text(text);
+            billed.text(text.clone());
         }
     };
     let source = block.get("source");

@@ -79,7 +79,7 @@ impl<'l> Reader<'l> {
     /// Texts, and tokens as numbers.
     fn plain(&mut self, value: &Tree<'l>) {
         match value {
-            Tree::Text(text) => self.billed.text(text),
+            Tree::Text(text) => self.billed.text(text.clone()),
             Tree::Number(_) => self.billed.tokens += 1,
             Tree::List(list) => list.iter().for_each(|value| self.plain(value)),
             Tree::Object(members) => members.iter().for_each(|(_, value)| self.plain(value)),
@@ -120,7 +120,7 @@ impl<'l> Reader<'l> {
         self.plain(message.get("role"));
         if let Some(name) = message.get("name").text() {
             self.billed.tokens += NAME;
-            self.billed.text(name);
+            self.billed.text(name.clone());
         }
         self.content(message.get("content"));
         self.plain(message.get("refusal"));
@@ -142,7 +142,7 @@ impl<'l> Reader<'l> {
 
     fn content(&mut self, content: &Tree<'l>) {
         match content {
-            Tree::Text(text) => self.billed.text(text),
+            Tree::Text(text) => self.billed.text(text.clone()),
             parts => parts.list().iter().for_each(|part| self.part(part)),
         }
     }
@@ -155,7 +155,7 @@ impl<'l> Reader<'l> {
                 self.billed.media += self.rule.image("", detail);
             }
             "image_url" | "input_image" => {
-                let url = image.text().map_or_else(|| image.get("url").word(), |url| url);
+                let url = image.text().map_or_else(|| image.get("url").word(), AsRef::as_ref);
                 let detail = if detail.is_empty() { image.get("detail").word() } else { detail };
                 self.billed.media += self.rule.image(url, detail);
             }
