@@ -56,7 +56,6 @@ mod client;
 mod simulator;
 mod retry;
 // The requests, what they will use, and the vendors' dialects: a family too.
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that print a forecast are still to come"))]
 mod estimate;
 mod requests;
 mod prices;
