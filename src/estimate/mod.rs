@@ -244,24 +244,4 @@ mod tests {
         let effort = Effort::for_one(&shards[0], &shards);
         assert!(effort.text < Effort::WHOLE.text / 9 && effort.lines >= 256 * 1024, "{effort:?}");
     }
-
-    /// Estimates the files that `bench/estimates.sh` makes, which compares the numbers with the truth.
-    #[test]
-    #[ignore = "bench/estimates.sh makes the files"]
-    #[expect(clippy::disallowed_methods, reason = "the script says where they are")]
-    fn a_corpus() {
-        let dir = std::env::var("BATCHSTEP_CORPUS").unwrap();
-        let tokenizers = Tokenizers::default();
-        for line in std::fs::read_to_string(format!("{dir}/truth.tsv")).unwrap().lines() {
-            let name = line.split('\t').next().unwrap();
-            let bytes = std::fs::read(format!("{dir}/{name}.jsonl")).unwrap();
-            let rules = choose(Name::Openai).rules();
-            let (source, _dir) = source(&[(name, &bytes)]);
-            let checked = check(&source, &rules).unwrap();
-            let shard = &checked.shards[0];
-            let Forecast { input, sampled, requests, .. } =
-                forecast(&source, shard, rules.dialect, Effort::WHOLE, &tokenizers).unwrap();
-            println!("estimate {name} {} {} {} {sampled} {requests}", input.low, input.likely, input.high);
-        }
-    }
 }
