@@ -161,7 +161,7 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::{Effort, Forecast, Tokenizers, forecast};
-    use crate::dialects::{Interval, Name, choose};
+    use crate::dialects::Interval;
     use crate::requests::check;
     use crate::requests::source::testing::source;
     use crate::requests::testing::rules;
