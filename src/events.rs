@@ -320,7 +320,7 @@ impl Event {
             }
             Self::Estimated(sentence) => sentence.clone(),
             Self::AwaitingBudget { requests } => {
-                format!("A batch of {} waits until those under way show what they cost", requests_count(*requests))
+                format!("A batch of {} waits for the budget until those under way are over", requests_count(*requests))
             }
             Self::Uploading { .. } => return None,
             Self::Uploaded { file_id, bytes, took } => {

@@ -46,6 +46,21 @@ impl Usd {
         exact.trim_end_matches('0').trim_end_matches('.').to_owned()
     }
 
+    /// For people, exactly: a limit is not rounded.
+    pub(crate) fn exact(self) -> String {
+        let decimal = self.decimal();
+        match decimal.split_once('.') {
+            Some((_, decimals)) if decimals.len() > 1 => format!("${decimal}"),
+            Some(_) => format!("${decimal}0"),
+            None => format!("${decimal}.00"),
+        }
+    }
+
+    /// One of so many equal shares, rounded up to a picodollar.
+    pub(crate) const fn shared(self, among: u64) -> Self {
+        Self(self.0.div_ceil(if among == 0 { 1 } else { among }))
+    }
+
     /// So many times the sum.
     #[must_use]
     pub(crate) const fn times(self, count: u64) -> Self {
@@ -169,6 +184,12 @@ mod tests {
         ] {
             assert_eq!(Usd::picodollars(picodollars).decimal(), text);
         }
+    }
+
+    #[test]
+    fn a_limit_is_shown_as_it_is() {
+        let shown = |dollars: f64| Usd::dollars(dollars).unwrap().exact();
+        assert_eq!([3.0, 0.5, 0.001_75].map(shown), ["$3.00", "$0.50", "$0.00175"]);
     }
 
     #[test]

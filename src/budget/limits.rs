@@ -38,6 +38,8 @@ pub(crate) struct NotSent {
     pub(crate) needs: Sum,
     /// What the other batches have cost, or may cost.
     pub(super) spent: Sum,
+    /// What the requests may need that were sent and have no good answer: a run that continues sends them, too.
+    pub(super) again: Sum,
     /// What they would exceed.
     pub(super) limit: Limit,
 }
@@ -79,7 +81,7 @@ impl Limit {
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Cost(limit) => write!(f, "`max-cost` is {limit}"),
+            Self::Cost(limit) => write!(f, "`max-cost` is {}", limit.exact()),
             Self::Tokens(limit) => write!(f, "`max-tokens` is {}", thousands(*limit)),
             Self::Requests(limit) => write!(f, "`max-total-requests` is {}", thousands(*limit)),
         }
@@ -102,22 +104,44 @@ impl NotSent {
         (self.spent != Sum::default()).then(|| self.limit.of(self.spent))
     }
 
-    /// The flag of a run of nothing but what was not sent, with a space before it.
-    pub(crate) fn flag(&self) -> String {
-        match self.limit {
-            Limit::Cost(_) => format!(" --max-cost {}", self.needs.cost.rounded_up()),
-            Limit::Tokens(_) => format!(" --max-tokens {}", self.needs.tokens),
-            Limit::Requests(_) => format!(" --max-total-requests {}", self.needs.requests),
-        }
+    /// The same, where so many requests that were sent have no good answer, of which each may need so much.
+    #[must_use]
+    pub(crate) fn with_failed(self, requests: u64, each: Sum) -> Self {
+        let again = Sum { cost: each.cost.times(requests), tokens: each.tokens.saturating_mul(requests), requests };
+        Self { again, ..self }
     }
 
-    /// The same for all requests.
+    /// What a run that continues may need, of what is limited.
+    pub(crate) fn rest(&self) -> String {
+        self.limit.of(self.needs.and(self.again))
+    }
+
+    /// The flag of a run that continues, with a space before it.
+    pub(crate) fn flag(&self) -> String {
+        self.flag_for(self.needs.and(self.again))
+    }
+
+    /// The same of a run of all requests.
     pub(crate) fn flag_of_all(&self) -> String {
-        Self { needs: self.needs.and(self.spent), ..*self }.flag()
+        self.flag_for(self.needs.and(self.spent))
+    }
+
+    fn flag_for(&self, sum: Sum) -> String {
+        match self.limit {
+            Limit::Cost(_) => format!(" --max-cost {}", sum.cost.rounded_up()),
+            Limit::Tokens(_) => format!(" --max-tokens {}", sum.tokens),
+            Limit::Requests(_) => format!(" --max-total-requests {}", sum.requests),
+        }
     }
 }
 
 impl Sum {
+    /// What one of the requests needs on average, rounded up.
+    pub(crate) fn each(self) -> Self {
+        let Self { cost, tokens, requests } = self;
+        Self { cost: cost.shared(requests), tokens: tokens.div_ceil(requests.max(1)), requests: 1 }
+    }
+
     /// Both together.
     pub(crate) fn and(self, more: Self) -> Self {
         Self {

@@ -7,7 +7,7 @@
 
 mod limits;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
@@ -42,6 +42,8 @@ pub(crate) struct Budget {
     running: RefCell<BTreeSet<String>>,
     /// So many may look for their batch at the same time.
     looks: Semaphore,
+    /// Whether anybody was told that a batch waits. The others would say the same.
+    told: Cell<bool>,
     /// Wakes those that wait whenever something of this changes.
     changed: Notify,
 }
@@ -80,7 +82,7 @@ impl Budget {
     pub(crate) fn new(limits: Limits, settling: Settling, at_once: usize) -> Self {
         let (batches, unknown, running) = Default::default();
         let (looks, changed) = (Semaphore::new(at_once), Notify::new());
-        Self { limits, settling, at_once, batches, unknown, running, looks, changed }
+        Self { limits, settling, at_once, batches, unknown, running, looks, told: Cell::new(false), changed }
     }
 
     /// Announces work: a batch of it may exist, which counts before anything is granted.
@@ -101,12 +103,12 @@ impl Budget {
     }
 
     /// Reserves what a batch may cost at most, once it fits. It may wait until others are over; `waits` is called
-    /// once before that.
+    /// before that, for the first that does.
     ///
     /// # Errors
     /// It does not fit, and nothing under way can make room: exit 4.
     pub(crate) async fn reserve(&self, key: &str, needs: Sum, waits: impl FnOnce()) -> Result<(), Error> {
-        let mut waits = Some(waits);
+        let mut waits = Some(waits).filter(|_| !self.told.get());
         self.found(key);
         loop {
             // Before the decision, so that no change is missed.
@@ -115,7 +117,10 @@ impl Budget {
                 match self.decide(key, needs) {
                     Decision::Granted => break,
                     Decision::Refused => return Err(self.refusal(key, needs)),
-                    Decision::Wait => waits.take().into_iter().for_each(|waits| waits()),
+                    Decision::Wait => {
+                        self.told.set(true);
+                        waits.take().into_iter().for_each(|waits| waits());
+                    }
                 }
             }
             changed.await;
@@ -166,7 +171,7 @@ impl Budget {
         drop(batches);
         let spent = self.committed(None);
         let limit = self.limits.exceeded(spent.and(needs)).filter(|_| !refused.is_empty())?;
-        Some(NotSent { batches: refused.len(), of, needs, spent, limit })
+        Some(NotSent { batches: refused.len(), of, needs, spent, again: Sum::default(), limit })
     }
 
     /// What the report says of it; nothing where there is no limit.

@@ -24,6 +24,7 @@ use crate::requests::source::Source;
 use crate::session::Connected;
 use crate::text::requests_count;
 use crate::values::BudgetMode;
+use crate::verdict::Rows;
 
 /// What a run keeps about money.
 pub(super) struct Accounts {
@@ -88,11 +89,22 @@ impl Accounts {
         self.limits.are_set().then_some(Spending { budget, estimator, gatherer, answers, quoted })
     }
 
-    /// What the limits kept from being sent at all.
-    pub(super) fn not_sent(&self, all: &[Submitted]) -> Option<NotSent> {
+    /// What the limits kept from being sent at all, beside what was sent and has no good answer.
+    pub(super) fn not_sent(&self, all: &[Submitted], rows: Option<Rows>) -> Option<NotSent> {
         let firsts = || all.iter().filter(|it| it.is_first());
         let keys: Vec<&str> = firsts().filter(|it| it.is_over_budget()).map(|it| it.key.as_str()).collect();
-        self.budget.not_sent(&keys, firsts().count())
+        let not_sent = self.budget.not_sent(&keys, firsts().count())?;
+        let to_send = rows.map_or(0, |rows| (rows.counts.failed + rows.counts.missing).saturating_sub(rows.paid));
+        Some(not_sent.with_failed(to_send.saturating_sub(not_sent.needs.requests), self.dearest()))
+    }
+
+    /// What a request may need where they need the most.
+    fn dearest(&self) -> Sum {
+        self.quoted.iter().map(|(_, needs)| needs.each()).fold(Sum::default(), |most, each| Sum {
+            cost: most.cost.max(each.cost),
+            tokens: most.tokens.max(each.tokens),
+            requests: 1,
+        })
     }
 
     /// What the report says of the budget; nothing where there is no limit.

@@ -11,7 +11,7 @@ use crate::text::thousands;
 
 /// How far the provider's count may be from the answers' own, as a share of it. Less would move no sum of money that
 /// anybody looks at, and a provider may count an answer that it did not deliver.
-const ONE_IN: u64 = 100;
+pub(super) const ONE_IN: u64 = 100;
 
 /// The prices, and whose hold.
 #[derive(Clone)]

@@ -373,7 +373,7 @@ impl<'a> Run<'a> {
         self.report_batches(all, places);
         self.warn_of_retries(all);
         let collected = self.report_answers(collected, places);
-        let (ends, not_sent) = (ends(all, &collected), self.accounts.not_sent(all));
+        let (ends, not_sent) = (ends(all, &collected), self.accounts.not_sent(all, collected.rows));
         self.dir.report.cost.budget = self.accounts.report(not_sent.as_ref());
         let verdict = self.judge(all, &ends, &collected);
         let verdict = match &not_sent {

@@ -2,11 +2,13 @@
 
 use tokio::sync::Mutex;
 
+use super::billing::ONE_IN;
 use super::estimating::Estimator;
 use super::fetched::Answers;
 use super::gather::{Gatherer, Wanted};
 use crate::batch::Ended;
 use crate::budget::{Budget, Sum};
+use crate::dialects::Batch;
 use crate::error::Error;
 use crate::events::Event;
 use crate::guard::Stop;
@@ -14,6 +16,20 @@ use crate::quote::Quote;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 use crate::results::Spent;
+
+/// What a batch that is over counts for: what its answers cost, or more if the provider says so. Where an answer does
+/// not tell, what was reserved may still be what it did cost.
+fn settled(spent: Spent, needs: Sum, batch: Option<&Batch>) -> Sum {
+    let stated = batch.and_then(|batch| batch.usage).map_or(0, |usage| usage.input.saturating_add(usage.output));
+    let is_known = spent.unknown == 0 && stated <= spent.tokens.saturating_add(spent.tokens / ONE_IN);
+    let billed = batch.and_then(|batch| batch.billed).unwrap_or_default();
+    let ours = if is_known { Sum::default() } else { needs };
+    Sum {
+        cost: spent.cost.max(ours.cost).max(billed),
+        tokens: spent.tokens.max(ours.tokens).max(stated),
+        requests: needs.requests,
+    }
+}
 
 /// What the budget is kept with.
 pub(super) struct Spending<'a> {
@@ -48,11 +64,7 @@ impl Spending<'_> {
         if let Some(wanted) = wanted {
             let mut answers = self.answers.lock().await;
             match self.gatherer.bill(wanted, &mut answers).await {
-                Ok(Some(Spent { cost, tokens, unpriced, .. })) => {
-                    // Where a price is missing, what was reserved may still be what it did cost.
-                    let cost = if unpriced > 0 { cost.max(needs.cost) } else { cost };
-                    self.budget.settle(key, Sum { cost, tokens, requests: needs.requests });
-                }
+                Ok(Some(spent)) => self.budget.settle(key, settled(spent, needs, ended.progress.batch())),
                 Ok(None) => self.budget.settle(key, needs),
                 Err(stop) => {
                     self.budget.settle(key, needs);
@@ -72,5 +84,32 @@ impl Spending<'_> {
             let sentence = format!("What a batch did cost is not known yet: {}", error.sentence());
             self.gatherer.events.emit(Event::Warned(sentence));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Spent, Sum, settled};
+    use crate::dialects::Tokens;
+    use crate::usd::Usd;
+
+    #[test]
+    fn what_is_not_known_counts_as_reserved_and_what_the_provider_says_counts_if_it_is_more() {
+        let usd = |dollars: f64| Usd::dollars(dollars).unwrap();
+        let needs = Sum { cost: usd(5.0), tokens: 5_000, requests: 10 };
+        let of = |cost: f64, tokens, unknown| Spent { lines: 10, tokens, cost: usd(cost), unknown };
+        let known = settled(of(1.0, 1_000, 0), needs, None);
+        assert_eq!(known, Sum { cost: usd(1.0), tokens: 1_000, requests: 10 });
+        // Half of the answers do not say what they used.
+        assert_eq!(settled(of(1.0, 1_000, 5), needs, None), needs);
+        // More than was reserved, beside answers that do not say it.
+        assert_eq!(settled(of(7.0, 9_000, 1), needs, None).cost, usd(7.0));
+        let states =
+            |input, output| Batch { usage: Some(Tokens { input, output, ..Tokens::default() }), ..Batch::default() };
+        assert_eq!(settled(of(1.0, 1_000, 0), needs, Some(&states(800, 205))).cost, usd(1.0), "within 1 %");
+        assert_eq!(settled(of(1.0, 1_000, 0), needs, Some(&states(6_000, 3_000))).tokens, 9_000);
+        assert_eq!(settled(of(1.0, 1_000, 0), needs, Some(&states(6_000, 3_000))).cost, usd(5.0));
+        let billed = Batch { billed: Some(usd(10.0)), ..Batch::default() };
+        assert_eq!(settled(of(1.0, 1_000, 0), needs, Some(&billed)).cost, usd(10.0));
     }
 }

@@ -43,7 +43,10 @@ impl Prices {
     /// Ends in exit 2 if the file cannot be read or used.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let name = path.display();
-        let unread = |error| Error::usage(format!("`prices` {name} cannot be read.")).because(error);
+        let unread = |error| {
+            let error = Error::usage(format!("`prices` {name} cannot be read.")).because(error);
+            error.hint("It is the path of a JSON file, as docs/cost.md describes it.")
+        };
         let text = std::fs::read_to_string(path).map_err(unread)?;
         let own = Table::parse(text.trim_start_matches('\u{feff}')).map_err(|error| {
             Error::usage(format!("`prices` {name} cannot be used: {error}.")).hint("docs/cost.md describes the format.")

@@ -5,7 +5,7 @@ use std::fs::File;
 use super::pricing::{PriceAnswers, Priced};
 use super::reconcile::{answer, is_blank, place};
 use super::{AnswersFile, unreadable};
-use crate::dialects::{ReadAnswers, Tokens};
+use crate::dialects::{Kind, ReadAnswers, Tokens};
 use crate::error::Error;
 use crate::requests::lines::{LONGEST_ANSWER, Lines};
 use crate::usd::Usd;
@@ -19,8 +19,8 @@ pub(crate) struct Spent {
     pub(crate) tokens: u64,
     /// What those cost of which that is known.
     pub(crate) cost: Usd,
-    /// Lines that used something of which it is not known what it costs.
-    pub(crate) unpriced: u64,
+    /// Lines of which it is not known what they used, or what that costs.
+    pub(crate) unknown: u64,
 }
 
 /// Adds up the lines of these files, each as often as it is there: too much rather than too little.
@@ -44,12 +44,11 @@ pub(crate) fn spent(
             let tokens = answer.tokens;
             spent.lines += 1;
             spent.tokens = spent.tokens.saturating_add(tokens.input).saturating_add(tokens.output);
-            if tokens == Tokens::default() {
-                continue;
-            }
             match prices.price(file, answer.model.as_deref(), &tokens) {
                 Priced::At(cost) => spent.cost = spent.cost + cost.batch,
-                Priced::Unknown(_) => spent.unpriced += 1,
+                // A request that failed may have used nothing.
+                Priced::Unknown(_) if tokens == Tokens::default() && answer.kind != Kind::Success => {}
+                Priced::Unknown(_) => spent.unknown += 1,
             }
         }
     }

@@ -24,15 +24,16 @@ fn sentence(not_sent: &NotSent) -> String {
     let NotSent { batches, of, needs, .. } = not_sent;
     let requests = requests_count(needs.requests);
     let were = |count: u64| if count == 1 { "was" } else { "were" };
+    let they = |count: u64| if count == 1 { "it" } else { "they" };
     let which = match (batches, of) {
-        (_, 1) => format!("{requests} {} not sent: that", were(needs.requests)),
+        (_, 1) => format!("{requests} {} not sent: {}", were(needs.requests), they(needs.requests)),
         (batches, of) => {
             let of = counted(*of as u64, "batch", "batches");
-            format!("{batches} of {of} {} not sent, with {requests}: that", were(*batches as u64))
+            format!("{batches} of {of} {} not sent, with {requests}: {}", were(*batches as u64), they(*batches as u64))
         }
     };
     let spent = not_sent.spent().map(|spent| format!(" beside {spent} for the others")).unwrap_or_default();
-    format!("{which} may need {}{spent}, and {}.", not_sent.needs(), not_sent.limit())
+    format!("{which} may need up to {}{spent}, and {}.", not_sent.needs(), not_sent.limit())
 }
 
 /// How to send the rest.
@@ -41,13 +42,13 @@ fn rest(outcome: Outcome, not_sent: &NotSent, how: &Invocation) -> String {
         let all = not_sent.flag_of_all();
         return format!("Submit the same requests with `{}` to send the rest; that attaches to what runs.", all.trim());
     }
-    let needs = not_sent.needs();
+    let needs = not_sent.rest();
     match how.only_failed_within(&not_sent.flag()) {
         Some(again) => {
-            format!("The rest may need {needs}: `{again}` sends it, keeps the answers, and buys nothing twice.")
+            format!("The rest may need up to {needs}: `{again}` sends it, keeps the answers, and buys nothing twice.")
         }
         None => format!(
-            "The rest may need {needs}: a run with `only-failed: true`, this `output-dir` and a larger limit sends it, \
+            "The rest may need up to {needs}: a run with `only-failed: true`, this `output-dir` and a larger limit sends it, \
              keeps the answers, and buys nothing twice."
         ),
     }

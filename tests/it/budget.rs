@@ -43,7 +43,7 @@ async fn batches_wait_for_each_other_where_only_their_ceilings_exceed_the_budget
     created.dedup();
     assert_eq!(created.len(), 4, "one after the other");
     assert!(
-        ran.text().contains("A batch of 5 requests waits until those under way show what they cost"),
+        ran.text().contains("A batch of 5 requests waits for the budget until those under way are over"),
         "{}",
         ran.text()
     );
@@ -70,7 +70,7 @@ async fn what_does_not_fit_is_not_sent_and_the_hint_sends_the_rest() {
         let reason = ran.report["reason"].as_str().unwrap();
         assert_eq!(
             reason,
-            "2 of 4 batches were not sent, with 10 requests: that may need 10 requests beside 10 requests for the \
+            "2 of 4 batches were not sent, with 10 requests: they may need up to 10 requests beside 10 requests for the \
              others, and `max-total-requests` is 12."
         );
         assert!(
@@ -107,7 +107,7 @@ async fn nothing_at_all_is_sent_where_nothing_fits() {
     let ran = lab.run(&["--max-cost", "2"]).await;
     assert_eq!((ran.exit, ran.outcome(), lab.tally().uploads), (4, "refused", 0), "{}", ran.text());
     assert_eq!(not_sent(&ran), 3);
-    assert_eq!(ran.report["reason"], "3 requests were not sent: that may need $2.40, and `max-cost` is $2.00.");
+    assert_eq!(ran.report["reason"], "3 requests were not sent: they may need up to $2.40, and `max-cost` is $2.00.");
     assert!(hint(&ran).contains(" --max-cost 2.41 "), "{}", hint(&ran));
     assert_eq!(lab.run(&["--only-failed", "--max-cost", "2.41"]).await.exit, 0);
 }

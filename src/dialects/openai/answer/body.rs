@@ -192,8 +192,10 @@ impl<'de> Loose<'de, Body<'de>> {
         let usage = &self.fields.usage.fields;
         let (input, output) = (&usage.input_details.fields, &usage.output_details.fields);
         let total = tokens(&usage.total);
-        // Some servers say of embeddings only the total.
-        let sent = if usage.input.is_nothing() { total } else { tokens(&usage.input) };
+        // Some servers say of embeddings only the total. Of a text it says too little.
+        let is_embedding = matches!(self.fields.data, Seen::Array { .. });
+        let sent = if usage.input.is_nothing() && is_embedding { total } else { tokens(&usage.input) };
+        let total = if usage.input.is_nothing() && !is_embedding { 0 } else { total };
         Tokens {
             input: sent,
             cached: tokens(&input.cached),

@@ -298,7 +298,8 @@ mod tests {
             }
         }
         let used = |usage: &str| {
-            let line = format!(r#"{{"response":{{"status_code":200,"body":{{"usage":{usage}}}}}}}"#);
+            let data = if usage.starts_with(r#"{"total"#) { r#""data":[1],"# } else { "" };
+            let line = format!(r#"{{"response":{{"status_code":200,"body":{{{data}"usage":{usage}}}}}}}"#);
             let tokens = read(line.as_bytes(), Shape::Unknown).tokens;
             (tokens.input, tokens.output)
         };
