@@ -38,6 +38,10 @@ pub(crate) struct Budget {
     batches: RefCell<BTreeMap<String, Entry>>,
     /// Work of which it is not known yet whether there is a batch. Nothing is granted before that.
     unknown: RefCell<BTreeSet<String>>,
+    /// The places of the work in the plan.
+    places: RefCell<BTreeMap<String, usize>>,
+    /// The places of the work that waits to be granted: the first has its turn.
+    waiting: RefCell<BTreeSet<usize>>,
     /// Work that is under way.
     running: RefCell<BTreeSet<String>>,
     /// So many may look for their batch at the same time.
@@ -81,13 +85,24 @@ impl Budget {
     /// With nothing spent, and room for so many batches at a time.
     pub(crate) fn new(limits: Limits, settling: Settling, at_once: usize) -> Self {
         let (batches, unknown, running) = Default::default();
+        let (places, waiting, told) = Default::default();
         let (looks, changed) = (Semaphore::new(at_once), Notify::new());
-        Self { limits, settling, at_once, batches, unknown, running, looks, told: Cell::new(false), changed }
+        Self { limits, settling, at_once, batches, unknown, places, waiting, running, looks, told, changed }
     }
 
-    /// Announces work: a batch of it may exist, which counts before anything is granted.
+    /// Announces work, in the order of the plan: a batch of it may exist, which counts before anything is granted.
     pub(crate) fn expect(&self, keys: impl Iterator<Item = String>) {
-        self.unknown.borrow_mut().extend(keys);
+        for key in keys {
+            self.place(&key);
+            self.unknown.borrow_mut().insert(key);
+        }
+    }
+
+    /// The place of this work in the plan: behind all others, if it is new.
+    fn place(&self, key: &str) -> usize {
+        let mut places = self.places.borrow_mut();
+        let next = places.len();
+        *places.entry(key.to_owned()).or_insert(next)
     }
 
     /// Waits for its turn to look for a batch that exists. The turn ends when what is returned is dropped.
@@ -98,25 +113,28 @@ impl Budget {
     /// Notes that nobody works on this any more, however it ended.
     pub(crate) fn leave(&self, key: &str) {
         self.unknown.borrow_mut().remove(key);
+        self.waiting.borrow_mut().remove(&self.place(key));
         self.running.borrow_mut().remove(key);
         self.changed.notify_waiters();
     }
 
-    /// Reserves what a batch may cost at most, once it fits. It may wait until others are over; `waits` is called
-    /// before that, for the first that does.
+    /// Reserves what a batch may cost at most, once it is its turn and it fits. It may wait until others are over;
+    /// `waits` is called before that, for the first that does.
     ///
     /// # Errors
     /// It does not fit, and nothing under way can make room: exit 4.
     pub(crate) async fn reserve(&self, key: &str, needs: Sum, waits: impl FnOnce()) -> Result<(), Error> {
-        let mut waits = Some(waits).filter(|_| !self.told.get());
+        let (mut waits, place) = (Some(waits), self.place(key));
+        self.waiting.borrow_mut().insert(place);
         self.found(key);
-        loop {
+        let granted = loop {
             // Before the decision, so that no change is missed.
             let changed = self.changed.notified();
-            if self.has_room(key) {
+            if self.has_room(key) && self.waiting.borrow().first() == Some(&place) {
                 match self.decide(key, needs) {
-                    Decision::Granted => break,
-                    Decision::Refused => return Err(self.refusal(key, needs)),
+                    Decision::Granted => break Ok(()),
+                    Decision::Refused => break Err(self.refusal(key, needs)),
+                    Decision::Wait if self.told.get() => {}
                     Decision::Wait => {
                         self.told.set(true);
                         waits.take().into_iter().for_each(|waits| waits());
@@ -124,9 +142,13 @@ impl Budget {
                 }
             }
             changed.await;
+        };
+        if granted.is_ok() {
+            self.running.borrow_mut().insert(key.to_owned());
         }
-        self.running.borrow_mut().insert(key.to_owned());
-        Ok(())
+        self.waiting.borrow_mut().remove(&place);
+        self.changed.notify_waiters();
+        granted
     }
 
     /// It is known now whether there is a batch of this work.
@@ -338,6 +360,30 @@ mod tests {
                 tokio::task::yield_now().await;
                 budget.settle("a", dollars(5));
                 waiter.await.unwrap().unwrap();
+            })
+            .await;
+    }
+
+    #[tokio::test]
+    async fn the_first_of_the_plan_has_its_turn_first() {
+        let budget = std::rc::Rc::new(budget(10, Settling::AsTheyEnd));
+        budget.expect(["z", "m", "a"].map(str::to_owned).into_iter());
+        let local = LocalSet::new();
+        let all = ["a", "m", "z"].map(|key| {
+            let budget = std::rc::Rc::clone(&budget);
+            local.spawn_local(async move { budget.reserve(key, dollars(5), || {}).await.is_ok() })
+        });
+        local
+            .run_until(async {
+                for _ in 0..9 {
+                    tokio::task::yield_now().await;
+                }
+                let running: Vec<String> = budget.running.borrow().iter().cloned().collect();
+                assert_eq!(running, ["m", "z"], "`a` is the last of the plan");
+                ["m", "z"].iter().for_each(|key| budget.settle(key, dollars(5)));
+                ["m", "z"].iter().for_each(|key| budget.leave(key));
+                let [a, m, z] = all;
+                assert_eq!([a.await.unwrap(), m.await.unwrap(), z.await.unwrap()], [false, true, true]);
             })
             .await;
     }
