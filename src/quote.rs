@@ -107,12 +107,13 @@ impl Amounts {
                 high: rate.expected(input.high, output.high, longest)?,
             })
         };
-        let cap = forecast.output_cap;
+        let (cap, writes) = (forecast.output_cap, forecast.basis.cache_writes());
+        let at_most = |output: u64| rate.at_most(input.high, output, longest, writes);
         Some(Self {
             floor: band(Band::default())?,
             likely: band(output)?,
-            ceiling: band(Band { low: cap, likely: cap, high: cap })?,
-            reserved: rate.expected(input.high, reserved_output, longest)?,
+            ceiling: Band { high: at_most(cap)?, ..band(Band { low: cap, likely: cap, high: cap })? },
+            reserved: at_most(reserved_output)?,
         })
     }
 }
@@ -187,4 +188,103 @@ fn models(quotes: &[Quote]) -> Vec<ModelEstimate> {
         of.input_tokens = of.input_tokens.saturating_add(*counted);
     }
     models
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ASSUMED_OUTPUT, Past, Quote, estimate};
+    use crate::dialects::{Name, choose};
+    use crate::estimate::{Effort, Forecast, Tokenizers, forecast};
+    use crate::prices::Prices;
+    use crate::requests::source::testing::source;
+    use crate::usd::Usd;
+
+    /// When prices of all models below are known.
+    const NOW: u64 = 1_800_000_000;
+
+    /// What these lines will use at a vendor.
+    fn forecast_of(name: Name, lines: &[String]) -> Forecast {
+        let rules = choose(name).rules();
+        let (source, _dir) = source(&[("a", lines.join("\n").as_bytes())]);
+        let checked = crate::requests::check(&source, &rules).unwrap();
+        assert_eq!(checked.fault_count, 0, "{:?}", checked.faults);
+        forecast(&source, &checked.shards[0], rules.dialect, Effort::WHOLE, &Tokenizers::default()).unwrap()
+    }
+
+    fn chat(model: &str, id: u32, cap: Option<u64>) -> String {
+        let cap = cap.map(|cap| format!(r#""max_completion_tokens":{cap},"#)).unwrap_or_default();
+        let body = format!(r#"{{"model":"{model}",{cap}"messages":[{{"role":"user","content":"hi"}}]}}"#);
+        format!(r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{body}}}"#)
+    }
+
+    fn quote(name: Name, model: &str, forecast: &Forecast, past: Past) -> Quote {
+        let prices = Prices::built_in();
+        let seller = prices.seller(choose(name), None);
+        let rate = seller.as_ref().and_then(|seller| seller.rate(model, NOW));
+        Quote::new(Some(model), forecast.clone(), past, rate)
+    }
+
+    /// So much for each of so many tokens, in dollars a million.
+    fn at(price: f64, tokens: u64) -> Usd {
+        Usd::dollars(price / 1e6).unwrap().times(tokens)
+    }
+
+    #[test]
+    fn caps_are_reserved_and_where_there_is_none_what_is_likely() {
+        let forecast = forecast_of(Name::Openai, &[chat("gpt-4.1-mini", 1, Some(100)), chat("gpt-4.1-mini", 2, None)]);
+        let known = Past { factor: None, output: Some(30) };
+        let usual = quote(Name::Openai, "gpt-4.1-mini", &forecast, Past::default());
+        let input = forecast.input.high;
+        assert_eq!(usual.needs().cost, at(0.2, input) + at(0.8, 100 + ASSUMED_OUTPUT));
+        assert_eq!((usual.needs().tokens, usual.needs().requests), (input + 100 + ASSUMED_OUTPUT, 2));
+        // The cap holds although answers were shorter: they need not be again.
+        let seen = quote(Name::Openai, "gpt-4.1-mini", &forecast, known);
+        assert_eq!(seen.needs().cost, at(0.2, input) + at(0.8, 100 + 30));
+        let all = estimate(&[seen]);
+        assert_eq!(
+            (all.uncapped, all.ceiling_usd, all.output_cap_tokens, all.likely_output_tokens),
+            (1, None, 100, 30)
+        );
+        assert_eq!(all.likely_usd.unwrap().likely, at(0.2, forecast.input.likely) + at(0.8, 60));
+        assert_eq!(all.floor_usd.unwrap().likely, at(0.2, forecast.input.likely));
+    }
+
+    #[test]
+    fn a_price_that_is_not_known_gives_no_sum_for_any() {
+        let forecast = forecast_of(Name::Openai, &[chat("gpt-4.1-mini", 1, Some(100))]);
+        let quotes = ["gpt-4.1-mini", "my-model"].map(|model| quote(Name::Openai, model, &forecast, Past::default()));
+        let all = estimate(&quotes);
+        assert_eq!((all.floor_usd, all.likely_usd, all.ceiling_usd), (None, None, None));
+        assert_eq!((all.unpriced_models, all.requests), (vec!["my-model".to_owned()], 2));
+        assert_eq!(quotes[1].needs().cost, Usd::ZERO);
+    }
+
+    #[test]
+    fn one_long_request_may_make_all_of_them_dear() {
+        let forecast = forecast_of(Name::Openai, &[chat("gpt-6-sol", 1, Some(100))]);
+        let input = forecast.input.high;
+        // At most, since this vendor writes to its cache by itself: 1.25 instead of 1, and 2.5 in a long request.
+        let short = quote(Name::Openai, "gpt-6-sol", &forecast, Past::default());
+        assert_eq!(short.needs().cost, at(1.25, input) + at(5.0, 100));
+        let long = Forecast { largest_input: 272_001, ..forecast };
+        let long = quote(Name::Openai, "gpt-6-sol", &long, Past::default());
+        assert_eq!(long.needs().cost, at(2.5, input) + at(7.5, 100));
+        assert_eq!(estimate(&[long]).ceiling_usd.unwrap().high, at(2.5, input) + at(7.5, 100));
+    }
+
+    #[test]
+    fn what_is_written_to_a_cache_costs_more_at_most() {
+        let message = |cache: &str| {
+            let text = format!(r#"{{"type":"text","text":"hi"{cache}}}"#);
+            let messages = format!(r#"[{{"role":"user","content":[{text}]}}]"#);
+            let params = format!(r#"{{"model":"claude-haiku-4-5","max_tokens":10,"messages":{messages}}}"#);
+            forecast_of(Name::Anthropic, &[format!(r#"{{"custom_id":"a","params":{params}}}"#)])
+        };
+        let needs =
+            |forecast: &Forecast| quote(Name::Anthropic, "claude-haiku-4-5", forecast, Past::default()).needs().cost;
+        let plain = message("");
+        assert_eq!(needs(&plain), at(0.5, plain.input.high) + at(2.5, 10));
+        let cached = message(r#","cache_control":{"type":"ephemeral","ttl":"1h"}"#);
+        assert_eq!(needs(&cached), at(1.0, cached.input.high) + at(2.5, 10), "an hour costs twice as much");
+    }
 }

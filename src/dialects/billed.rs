@@ -58,11 +58,13 @@ pub(crate) enum Uncounted {
     VendorTools = 32,
     /// Requests nested so deeply that they were not looked into.
     Unread = 64,
+    /// What it costs beside the input that the request has parts of it written to a cache.
+    CacheWrites = 128,
 }
 
 impl Uncounted {
     /// All of them, with what they are called.
-    pub(crate) const ALL: [(Self, &'static str); 7] = [
+    pub(crate) const ALL: [(Self, &'static str); 8] = [
         (Self::Documents, "PDFs"),
         (Self::Audio, "audio"),
         (Self::Video, "video"),
@@ -70,6 +72,7 @@ impl Uncounted {
         (Self::StoredPrompts, "prompts and conversations stored at the provider"),
         (Self::VendorTools, "what tools that the provider runs add"),
         (Self::Unread, "deeply nested requests"),
+        (Self::CacheWrites, "what writing to a cache costs more"),
     ];
 }
 

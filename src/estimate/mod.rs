@@ -19,6 +19,7 @@ use self::line::Tokens;
 use self::sampling::{Total, read};
 pub(crate) use self::tokenizer::Tokenizers;
 use crate::dialects::{Dialect, Interval, Uncounted};
+use crate::prices::CacheWrites;
 use crate::requests::shards::Shard;
 use crate::requests::source::Source;
 
@@ -140,6 +141,11 @@ impl Basis {
     pub(crate) fn uncounted(&self) -> Vec<&'static str> {
         let there = Uncounted::ALL.iter().filter(|(what, _)| self.uncounted & *what as u8 != 0);
         there.map(|(_, name)| *name).collect()
+    }
+
+    /// Whether requests ask for parts of them to be written to a cache.
+    pub(crate) fn cache_writes(&self) -> CacheWrites {
+        if self.uncounted & Uncounted::CacheWrites as u8 == 0 { CacheWrites::Unasked } else { CacheWrites::Asked }
     }
 
     /// Why the band is as wide as it is, in a sentence for people.

@@ -6,6 +6,7 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
+use super::CacheWrites;
 use crate::dialects::Tokens;
 use crate::usd::Usd;
 
@@ -49,6 +50,16 @@ impl Card {
     pub(super) fn expected(&self, input: u64, output: u64, each: u64) -> Option<Usd> {
         let output = if output == 0 { Usd::ZERO } else { self.output?.at(each).times(output) };
         Some(self.input.at(each).times(input) + output)
+    }
+
+    /// The same at most, where what is sent may be written to a cache. A vendor that sells a place for an hour has the
+    /// request ask for either; others write to the cache by themselves.
+    pub(super) fn at_most(&self, input: u64, output: u64, each: u64, writes: CacheWrites) -> Option<Usd> {
+        let may_be = writes == CacheWrites::Asked || self.cache_write_1h.is_none();
+        let written = [self.cache_write, self.cache_write_1h].into_iter().flatten().filter(|_| may_be);
+        let dearest = written.map(|price| price.at(each)).fold(self.input.at(each), Usd::max);
+        let more = dearest.less(self.input.at(each)).times(input);
+        Some(self.expected(input, output, each)? + more)
     }
 
     /// A price that is named for what is cached needs one for what is not.

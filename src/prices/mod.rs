@@ -149,7 +149,22 @@ impl Rate<'_> {
     }
 }
 
+/// Whether requests ask for parts of their input to be written to a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CacheWrites {
+    /// They do not; the vendor may do so by itself.
+    Unasked,
+    /// They do, and may ask for it to stay for an hour.
+    Asked,
+}
+
 impl Rate<'_> {
+    /// The most that requests cost in a batch that use so much text together, and `each` tokens of input at most: all
+    /// of it written to a cache where that is possible. None if their output has no price.
+    pub(crate) fn at_most(&self, input: u64, output: u64, each: u64, writes: CacheWrites) -> Option<Usd> {
+        self.batch.at_most(input, output, each, writes)
+    }
+
     /// What requests may cost in a batch that use so much together, and `each` tokens of input at most: nothing of it
     /// from a cache. None if their output has no price.
     pub(crate) fn expected(&self, input: u64, output: u64, each: u64) -> Option<Usd> {

@@ -21,6 +21,9 @@ const BILLED: [&str; 7] = ["messages", "system", "tools", "output_config", "outp
 pub(super) fn billed(line: &str) -> Billed<'_> {
     let mut billed = Billed::default();
     billed.tokens += REQUEST;
+    if line.contains("\"cache_control\"") {
+        billed.leave_out(Uncounted::CacheWrites, 0);
+    }
     let [params] = members(line, ["params"]);
     for (name, json) in BILLED.into_iter().zip(members_of(params, BILLED)) {
         let Some(json) = json else { continue };
@@ -154,11 +157,7 @@ mod tests {
     fn texts_are_billed_wherever_they_are() {
         for (params, texts) in [
             (r#""system":"s","messages":[{"role":"user","content":"\u4eba"}]"#.to_owned(), "人|s"),
-            (
-                r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[]"#
-                    .to_owned(),
-                "s",
-            ),
+            (r#""system":[{"type":"text","text":"s"}],"messages":[]"#.to_owned(), "s"),
             (
                 block(
                     r#"{"type":"document","title":"t","context":"c","source":{"type":"text","media_type":"text/plain","data":"d"}}"#,
@@ -178,6 +177,13 @@ mod tests {
                 assert_eq!((billed.texts.join("|").as_str(), billed.uncounted), (texts, 0), "{params}");
             });
         }
+    }
+
+    #[test]
+    fn a_request_that_writes_to_a_cache_says_so() {
+        of(r#""system":[{"type":"text","text":"s","cache_control":{"type":"ephemeral"}}],"messages":[]"#, |billed| {
+            assert_eq!((billed.texts.join("|").as_str(), billed.uncounted), ("s", Uncounted::CacheWrites as u8));
+        });
     }
 
     #[test]
