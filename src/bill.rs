@@ -72,6 +72,14 @@ pub(crate) fn left_out(report: &Report) -> Vec<String> {
     sentences
 }
 
+/// That the price of a model is not known, or of requests that name none.
+pub(crate) fn unpriced(model: &str) -> String {
+    match model {
+        "" => "The batch price of requests that name no model is not known.".to_owned(),
+        model => format!("The batch price of {} is not known.", quoted(model)),
+    }
+}
+
 /// Why answers are in no sum.
 fn lacks(Unpriced { model, answers, lacking }: &Unpriced) -> String {
     let of = model.as_deref().map(quoted);
@@ -118,8 +126,7 @@ fn ceiling(estimate: &Estimate) -> String {
 /// What an estimate relies on, a sentence each.
 pub(crate) fn basis(report: &Report) -> Vec<String> {
     let Some(estimate) = &report.cost.estimate else { return Vec::new() };
-    let unpriced = |model: &String| format!("The batch price of {} is not known.", quoted(model));
-    let mut sentences: Vec<String> = estimate.unpriced_models.iter().take(NAMED).map(unpriced).collect();
+    let mut sentences: Vec<String> = estimate.unpriced_models.iter().take(NAMED).map(|model| unpriced(model)).collect();
     let Band { low, likely, high } = estimate.input_tokens;
     if likely > 0 {
         let [low, likely, high] = [low, likely, high].map(thousands);
@@ -204,7 +211,7 @@ mod tests {
         report
     }
 
-    fn unpriced(model: Option<&str>, answers: u64, lacking: Lacking) -> Unpriced {
+    fn lacking(model: Option<&str>, answers: u64, lacking: Lacking) -> Unpriced {
         Unpriced { model: model.map(str::to_owned), answers, lacking }
     }
 
@@ -228,11 +235,11 @@ mod tests {
     fn a_sum_without_all_answers_is_a_part() {
         let mut report = costing(1.24, 2.48);
         report.cost.unpriced = vec![
-            unpriced(Some("new`x"), 3, Lacking::Price),
-            unpriced(None, 1, Lacking::Price),
-            unpriced(Some("b"), 2, Lacking::Usage),
-            unpriced(Some("c"), u64::MAX, Lacking::TokenPrice),
-            unpriced(Some("d"), u64::MAX, Lacking::TokenPrice),
+            lacking(Some("new`x"), 3, Lacking::Price),
+            lacking(None, 1, Lacking::Price),
+            lacking(Some("b"), 2, Lacking::Usage),
+            lacking(Some("c"), u64::MAX, Lacking::TokenPrice),
+            lacking(Some("d"), u64::MAX, Lacking::TokenPrice),
         ];
         report.cost.not_included = vec!["2 web searches, which the provider bills by the call.".to_owned()];
         assert_eq!(briefly(&report).unwrap(), "at least $1.24");

@@ -73,7 +73,7 @@ impl Exit {
             Self::Usage => "Usage: a flag, an input or the environment is wrong.",
             Self::Invalid => "The requests file is invalid; nothing was uploaded.",
             Self::Refused => {
-                "The provider refused or was unreachable; or it may have been paid already: see `outcome` (`unknown`, `uncollected`)."
+                "The provider refused or was unreachable; a limit of the run, such as `max-cost`, kept requests back; or it may have been paid already: see `outcome` (`refused`, `unknown`, `uncollected`)."
             }
             Self::BatchFailed => "The batch failed, expired or was cancelled elsewhere, with nothing usable.",
             Self::TimedOut => "Time was up: the batch was cancelled, partial results are kept.",

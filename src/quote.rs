@@ -62,10 +62,9 @@ impl Quote {
         Sum { cost, tokens, requests: self.forecast.requests }
     }
 
-    /// The model, if its price is not known.
+    /// The model, if its price is not known; empty where the requests name none.
     pub(crate) fn unpriced(&self) -> Option<&str> {
-        let model = self.model.as_deref().unwrap_or("requests that name no model");
-        self.amounts.is_none().then_some(model)
+        self.amounts.is_none().then(|| self.model.as_deref().unwrap_or_default())
     }
 
     /// How many requests do not limit their answers.

@@ -10,6 +10,7 @@ use super::fetched::Answers;
 use super::gather::Gatherer;
 use super::spending::Spending;
 use super::submitted::Submitted;
+use crate::bill;
 use crate::budget::{Budget, Limits, NotSent, Settling, Sum};
 use crate::dialects::Rules;
 use crate::emitter::Events;
@@ -140,7 +141,7 @@ fn admit(quotes: &[Quote], limits: Limits, mode: BudgetMode) -> Result<(), Error
     if limits.cost.is_some()
         && let Some(model) = quotes.iter().find_map(Quote::unpriced)
     {
-        let message = format!("`max-cost` cannot be kept to: the price of `{model}` in a batch is not known.");
+        let message = format!("`max-cost` cannot be kept to. {}", bill::unpriced(model));
         return Err(Error::new(Exit::Refused, message).hint(
             "Give its price in a file with `prices`, as docs/cost.md describes, or limit the run with `max-tokens` or \
              `max-total-requests`.",

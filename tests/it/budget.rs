@@ -137,7 +137,7 @@ async fn a_strict_budget_wants_a_cap_and_any_wants_a_price() {
     let unpriced = lab.run(&["--max-cost", "100"]).await;
     assert_eq!((unpriced.exit, unpriced.outcome(), lab.tally().uploads), (4, "refused", 0));
     let reason = unpriced.report["reason"].as_str().unwrap();
-    assert_eq!(reason, "`max-cost` cannot be kept to: the price of `my-model` in a batch is not known.");
+    assert_eq!(reason, "`max-cost` cannot be kept to. The batch price of `my-model` is not known.");
     assert_eq!(lab.run(&["--max-tokens", "1000"]).await.exit, 0, "tokens need no price");
 
     let prices = lab.dir.path().join("prices.json");
