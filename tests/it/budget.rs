@@ -60,6 +60,58 @@ async fn batches_wait_for_each_other_where_only_their_ceilings_exceed_the_budget
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_budget_keeps_to_what_may_run_at_the_same_time() {
+    let lab = Lab::new(MINUTE, "").await;
+    let ran = lab.run(&[&FIVES[..], &["--max-total-requests", "20", "--max-in-flight", "1"]].concat()).await;
+    let created: Vec<u64> = lab.tally().batches.iter().map(|batch| batch.created_at).collect();
+    assert_eq!((ran.exit, created.len()), (0, 4), "{}", ran.text());
+    assert!(created.windows(2).all(|pair| pair[1] >= pair[0] + 30), "{created:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn halves_of_what_is_refused_as_too_large_have_their_share() {
+    let lab = Lab::new(MINUTE, "create too-many=5").await;
+    let ran = lab.run(&["--max-total-requests", "20"]).await;
+    assert_eq!((ran.exit, lab.tally().creates), (0, 4), "{}", ran.text());
+    // The journal says that there are halves: their batches are found before anything is granted.
+    let again = lab.run(&["--max-total-requests", "20", "--reuse", "finished"]).await;
+    assert_eq!((again.exit, lab.tally().creates), (0, 4), "{}", again.text());
+}
+
+/// Whether a batch was created, or what it did cost, is not always known: then what was reserved for it stays.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_known_stays_reserved() {
+    // Nobody knows whether the first create made a batch.
+    let lab = Lab::new(MINUTE, "create drop times=1\nlist 403").await;
+    let ran = lab.run(&[&FIVES[..], &["--max-total-requests", "10", "--max-in-flight", "1"]].concat()).await;
+    assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (4, "unknown", 2), "{}", ran.text());
+    // Answers that the provider counts are not delivered.
+    let lab = Lab::new(MINUTE, "rows missing share=20%").await;
+    lab.ask(&capped(20, 10_000));
+    let inputs = [&FIVES[..], &["--max-cost", "0.05", "--max-in-flight", "1", "--max-failed", "100%"]].concat();
+    let ran = lab.run(&inputs).await;
+    assert!((1..4).contains(&lab.tally().creates) && ran.exit == 4, "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_report_says_how_long_answers_are() {
+    let lab = Lab::new(MINUTE, "").await;
+    lab.ask(&bench::requests(20, &"word ".repeat(200)));
+    let first = lab.run(&[]).await;
+    let estimate = |ran: &Ran, name: &str| ran.report["cost"]["estimate"][name].clone();
+    assert_eq!(estimate(&first, "likely_output_tokens"), 1_000);
+    // As if real answers were in it: those of a sandbox say nothing.
+    let mut report = first.report.clone();
+    report["simulated"] = json!(false);
+    std::fs::write(lab.out().join("report.json"), report.to_string()).unwrap();
+    let second = lab.run(&["--reuse", "never"]).await;
+    let used = |kind: &str| first.report["tokens"][kind].as_u64().unwrap();
+    assert_eq!(estimate(&second, "likely_output_tokens"), used("output").div_ceil(20));
+    assert_eq!(estimate(&second, "input_tokens")["likely"], used("input"), "by what the first run used");
+    assert!(estimate(&second, "basis").as_str().unwrap().contains("by the last report"), "{}", second.report["cost"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_fit_is_not_sent_and_the_hint_sends_the_rest() {
     for dialect in [Dialect::Openai, Dialect::Anthropic] {
         let lab = Lab::speaking(dialect, MINUTE, "", 20).await;
