@@ -8,7 +8,7 @@ use super::stopped;
 use crate::api::Api;
 use crate::batch::search;
 use crate::clock::span;
-use crate::dialects::Batch;
+use crate::dialects::{Answers, Batch};
 use crate::effects::Effect;
 use crate::error::Error;
 use crate::identity::Seen;
@@ -47,7 +47,8 @@ pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(),
     let mut found = search::list(api, &guard, since, is_ours).await.map_err(stopped)?;
     found.reverse();
     let prices = Prices::built_in();
-    let costs = ListedCosts::new(&prices, api.vendor(), &api.origin(), world.clock.unix());
+    let answers = if api.is_simulated() { Answers::Simulated } else { Answers::Real };
+    let costs = ListedCosts::new(&prices, api.vendor(), &api.origin(), world.clock.unix()).of(answers);
     let effects = match output {
         Output::Json => vec![Effect::Command(inert(&api.shown_json(as_array(&found, &costs).as_bytes())))],
         Output::Table => {

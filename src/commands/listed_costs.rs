@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use crate::dialects::{Batch, Tokens, Vendor};
+use crate::dialects::{Answers, Batch, Tokens, Vendor};
 use crate::identity::Seen;
 use crate::prices::{Prices, Rate, Seller};
 use crate::text::{counted, one_line, shorten};
@@ -23,20 +23,31 @@ const NAME: usize = 80;
 pub(super) struct ListedCosts<'a> {
     prices: &'a Prices,
     seller: Option<Seller<'a>>,
-    vendor: &'static Vendor,
+    answers: Answers,
     /// Stands for the creation of batches that do not say when they were created, in seconds since the Unix epoch.
     now: u64,
 }
 
 impl<'a> ListedCosts<'a> {
     /// At these prices, of a vendor at an address, at a time in seconds since the Unix epoch.
-    pub(super) fn new(prices: &'a Prices, vendor: &'static Vendor, origin: &str, now: i64) -> Self {
+    pub(super) fn new(prices: &'a Prices, vendor: &Vendor, origin: &str, now: i64) -> Self {
         let now = u64::try_from(now).unwrap_or_default();
-        Self { prices, seller: prices.seller(vendor, Some(origin)), vendor, now }
+        Self { prices, seller: prices.seller(vendor, Some(origin)), answers: vendor.answers, now }
     }
 
-    /// The least that a batch cost; none where the provider says neither that nor what was used, or no price is known.
+    /// The same, of a server that says that its answers are made up, or does not.
+    #[must_use]
+    pub(super) fn of(self, answers: Answers) -> Self {
+        Self { answers, ..self }
+    }
+
+    /// The least that a batch cost; none where the provider says neither that nor what was used, no price is known, or
+    /// the answers are made up.
     pub(super) fn least(&self, batch: &Batch) -> Option<Usd> {
+        if self.answers == Answers::Simulated { None } else { self.priced(batch) }
+    }
+
+    fn priced(&self, batch: &Batch) -> Option<Usd> {
         batch.billed.or_else(|| {
             let (usage, model, seller) = (batch.usage?, batch.model.as_deref()?, self.seller.as_ref()?);
             let at = batch.created_at.and_then(|at| u64::try_from(at).ok()).unwrap_or(self.now);
@@ -65,7 +76,7 @@ impl<'a> ListedCosts<'a> {
         let mut sums: BTreeMap<&str, Sum> = BTreeMap::new();
         for batch in batches {
             let sum = sums.entry(Seen::of(batch).repo.unwrap_or_default()).or_default();
-            match self.least(batch) {
+            match self.priced(batch) {
                 Some(usd) => (sum.usd, sum.known) = (sum.usd + usd, sum.known + 1),
                 None => sum.unknown += 1,
             }
@@ -78,7 +89,7 @@ impl<'a> ListedCosts<'a> {
             "" => "Without a repository".to_owned(),
             repository => shorten(&one_line(repository), NAME),
         };
-        let verb = if self.vendor.is_simulated() { "would have cost (SIMULATED)" } else { "cost" };
+        let verb = if self.answers == Answers::Simulated { "would have cost (SIMULATED)" } else { "cost" };
         let unknown =
             if sum.unknown > 0 { format!("; of {} more that is not known", sum.unknown) } else { String::new() };
         format!("{of}: {} {verb} at least {}{unknown}.", counted(sum.known, "batch", "batches"), sum.usd)
@@ -167,6 +178,7 @@ mod tests {
         ");
         assert_eq!(costs(Name::Openai).lines(&batches[2..3]), Vec::<String>::new());
         let simulated = costs(Name::Sandbox).lines(&batches[..1]);
+        assert_eq!(costs(Name::Sandbox).least(&batches[0]), None);
         assert_eq!(simulated[0], "octo/b: 1 batch would have cost (SIMULATED) at least $1.00.");
     }
 

@@ -45,7 +45,7 @@ pub(crate) use self::pictures::{data_of, fitted, pixels};
 pub(crate) use self::refusal::{ApiError, Meaning};
 pub(crate) use self::rules::{Addressed, Endpoints, Limits, Rules, Scrutiny};
 pub(crate) use self::turns::{Notes, Sight, put_turns};
-pub(crate) use self::vendors::{Key, Variable, Vendor};
+pub(crate) use self::vendors::{Answers, Key, Variable, Vendor};
 pub(crate) use self::vocabulary::{Field, Noticed, Vocabulary, types};
 use crate::error::Error;
 use crate::values::Secret;
