@@ -19,7 +19,7 @@ use super::result_file::ResultFile;
 use crate::api::Api;
 use crate::batch::download::Downloader;
 use crate::batch::promise::{FileState, Files, Finding};
-use crate::dialects::{Batch, Counts, Intake, ReadAnswers};
+use crate::dialects::{Batch, Counts, Intake, ReadAnswers, Status};
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::Error;
@@ -224,13 +224,14 @@ impl Gatherer<'_> {
     /// What a batch that is over did cost, by its answers; none if they are not whole yet.
     pub(super) async fn bill(&self, wanted: Wanted<'_>, answers: &mut Answers) -> Result<Option<Spent>, Stop> {
         let (dir, id) = (self.make_dir()?, wanted.batch.id.clone());
-        let promised = promised(wanted.batch);
+        let (expected, mut is_told) = expected(wanted.batch, wanted.requests);
         self.take(wanted, answers)?;
         let limit = self.guard.deadline.max(Instant::now() + BEFORE_BATCH);
         let downloader = Downloader { api: self.api, guard: self.guard, dir: &dir };
         let Some(fetched) = answers.all.iter_mut().find(|fetched| fetched.batch.id == id) else { return Ok(None) };
         for copy in [&mut fetched.output, &mut fetched.error].into_iter().flatten() {
             downloader.fetch(copy, limit).await?;
+            is_told = true;
             if !matches!(copy.state(), FileState::Whole { .. }) {
                 return Ok(None);
             }
@@ -241,7 +242,7 @@ impl Gatherer<'_> {
         let adding = tokio::task::spawn_blocking(move || results::spent(&files, reader, &billing.pricing()));
         let spent = self.guard.unless_signalled(adding).await?;
         let spent = spent.map_err(|error| Error::internal("Adding up costs stopped.").because(error))??;
-        Ok(Some(spent).filter(|spent| spent.lines >= promised))
+        Ok(Some(spent).filter(|spent| is_told && spent.lines >= expected))
     }
 
     /// Reconciles what is here, and examines each batch's account. Rows whose answers
@@ -375,10 +376,13 @@ impl Gatherer<'_> {
     }
 }
 
-/// How many answers the provider counts.
-fn promised(batch: &Batch) -> u64 {
+/// How many lines the answers of a batch have if they are whole: as many as the provider counts, or as there are
+/// requests if it is complete. And whether the provider counts at all.
+fn expected(batch: &Batch, requests: Option<u64>) -> (u64, bool) {
     let Counts { completed, failed, .. } = batch.counts;
-    completed.unwrap_or(0).saturating_add(failed.unwrap_or(0))
+    let counted = completed.unwrap_or(0).saturating_add(failed.unwrap_or(0));
+    let all = requests.filter(|_| batch.status == Status::Completed).unwrap_or(0);
+    (counted.max(all), completed.is_some())
 }
 
 /// The answers with the ids that users gave their requests, and a warning of those that cannot be known.

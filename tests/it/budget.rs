@@ -86,11 +86,14 @@ async fn what_is_not_known_stays_reserved() {
     let ran = lab.run(&[&FIVES[..], &["--max-total-requests", "10", "--max-in-flight", "1"]].concat()).await;
     assert_eq!((ran.exit, ran.outcome(), lab.tally().creates), (4, "unknown", 2), "{}", ran.text());
     // Answers that the provider counts are not delivered.
-    let lab = Lab::new(MINUTE, "rows missing share=20%").await;
-    lab.ask(&capped(20, 10_000));
-    let inputs = [&FIVES[..], &["--max-cost", "0.05", "--max-in-flight", "1", "--max-failed", "100%"]].concat();
-    let ran = lab.run(&inputs).await;
-    assert!((1..4).contains(&lab.tally().creates) && ran.exit == 4, "{}", ran.text());
+    let late = "answers late=40s\nanswers uncounted";
+    for faults in ["rows missing share=20%", "rows missing share=20%\nanswers uncounted", late] {
+        let lab = Lab::new(MINUTE, faults).await;
+        lab.ask(&capped(20, 10_000));
+        let inputs = [&FIVES[..], &["--max-cost", "0.05", "--max-in-flight", "1", "--max-failed", "100%"]].concat();
+        let ran = lab.run(&inputs).await;
+        assert!((1..4).contains(&lab.tally().creates) && ran.exit == 4, "{faults}: {}", ran.text());
+    }
 }
 
 #[tokio::test(start_paused = true)]
