@@ -6,6 +6,7 @@
 mod card;
 #[cfg(test)]
 mod oracle;
+mod regions;
 mod table;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use crate::dialects::{Tokens, Vendor};
 use crate::error::Error;
 use crate::usd::Usd;
 use card::Card;
+pub(crate) use regions::regional_surcharge;
 use table::Table;
 
 /// The prices that the program brings.
@@ -181,21 +183,11 @@ pub(crate) struct Cost {
     pub(crate) standard: Usd,
 }
 
-/// A sentence if a batch may cost more at this address than the prices say.
-///
-/// OpenAI bills models that it released since 2026-03-05 at 10 % more where data stays in a region, which has a host of
-/// its own, such as `eu.api.openai.com` (its page on data residency).
-pub(crate) fn regional_surcharge(origin: Option<&str>) -> Option<&'static str> {
-    host(origin?)?.ends_with(".api.openai.com").then_some(
-        "The address is one of OpenAI's regions, where some models cost 10 % more. The prices do not include that.",
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
 
-    use super::{Cost, Prices, Seller, regional_surcharge};
+    use super::{Cost, Prices, Seller};
     use crate::dialects::{Name, Tokens, choose};
     use crate::error::Error;
     use crate::usd::Usd;
@@ -421,16 +413,6 @@ mod tests {
         assert_eq!(of(Name::Compatible, Some("https://eu.api.openai.com")), Some(("openai", "OpenAI")));
         for unknown in [None, Some("https://api.x.ai.example"), Some("https://gateway.example"), Some("x")] {
             assert_eq!(of(Name::Compatible, unknown), None, "{unknown:?}");
-        }
-    }
-
-    #[test]
-    fn a_region_may_cost_more() {
-        for region in ["https://eu.api.openai.com", "https://us.api.openai.com:443"] {
-            assert!(regional_surcharge(Some(region)).unwrap().contains("10 %"), "{region}");
-        }
-        for other in [None, Some("https://api.openai.com"), Some("https://eu.api.openai.com.example"), Some("x")] {
-            assert_eq!(regional_surcharge(other), None, "{other:?}");
         }
     }
 
