@@ -5,8 +5,8 @@
 //! terminal, or that a file must never be seen half written. Effects know
 //! nothing of what they say; hosts and formats do.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::bar::Bar;
 use crate::env::Env;
 use crate::error::Error;
+use crate::new_file::{NewFile, file_error};
 use crate::styled::{Line, Paint, Tone};
 
 /// Something to do in the outside world.
@@ -29,6 +30,10 @@ pub enum Effect {
     Data(String),
     /// A part of data for programs, on standard output and as it is: it need not be lines, nor harmless.
     Bytes(Vec<u8>),
+    /// A host's own mark in the log, on standard error, already escaped by the host.
+    Mark(String),
+    /// A file that appears whole, in place of the one that was there.
+    Write(PathBuf, String),
     /// Text added to the end of a file, in one write.
     Append(PathBuf, String),
     /// What the progress bar shows from now on.
@@ -164,6 +169,8 @@ impl Screen {
             Effect::Command(command) if self.output == Output::Data => self.print(Stream::Err, &command),
             Effect::Command(line) | Effect::Data(line) => self.print(Stream::Out, &line),
             Effect::Bytes(bytes) => self.put(Stream::Out, &bytes),
+            Effect::Mark(mark) => self.print(Stream::Err, &mark),
+            Effect::Write(path, text) => NewFile::write(path, text.as_bytes()),
             Effect::Append(path, text) => {
                 append(&path, &text).map_err(|error| file_error("could not be appended to", &path, error))
             }
@@ -267,104 +274,13 @@ fn ends_inside_a_line(path: &Path) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn file_error(what: &str, path: &Path, cause: io::Error) -> Error {
-    let kind = cause.kind();
-    let error = Error::internal(format!("`{}` {what}.", path.display())).because(cause);
-    match kind {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            error.hint("The disk is full: free some space, or let `output-dir` name a place on another disk.")
-        }
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            error.hint("Let `output-dir` name a place that this user may write to.")
-        }
-        _ => error,
-    }
-}
-
-/// A file that appears under its name only when it is whole. Until
-/// [`NewFile::finish`] it is written beside it as `NAME.part`, and removed if
-/// that never comes. What a killed run left there is replaced.
-pub struct NewFile {
-    path: PathBuf,
-    part: PathBuf,
-    file: Option<BufWriter<File>>,
-}
-
-impl NewFile {
-    /// Begins the file, and makes the directories above it.
-    pub fn create(path: impl Into<PathBuf>) -> Result<Self, Error> {
-        let path = path.into();
-        let mut part = path.clone().into_os_string();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let file = Self::open(&part).map_err(|error| file_error("could not be created", &path, error))?;
-        Ok(Self { path, part, file: Some(BufWriter::with_capacity(64 * 1024, file)) })
-    }
-
-    fn open(part: &Path) -> io::Result<File> {
-        if let Some(parent) = part.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        match fs::remove_file(part) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        OpenOptions::new().write(true).create_new(true).open(part)
-    }
-
-    /// Adds to the file.
-    pub fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.write_all(bytes).map_err(|error| file_error("could not be written", &self.path, error))
-    }
-
-    /// Gives the file its name, once all of it is on the disk.
-    pub fn finish(mut self) -> Result<(), Error> {
-        self.settle().map_err(|error| file_error("could not be written", &self.path, error))
-    }
-
-    fn settle(&mut self) -> io::Result<()> {
-        let Some(mut file) = self.file.take() else { return Ok(()) };
-        let settled = file
-            .flush()
-            .and_then(|()| file.get_ref().sync_all())
-            // Windows renames no file that is open.
-            .map(|()| drop(file.into_parts()))
-            .and_then(|()| fs::rename(&self.part, &self.path));
-        if settled.is_err() {
-            let _ = fs::remove_file(&self.part);
-        }
-        settled
-    }
-}
-
-impl Write for NewFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Ok(bytes.len()), |file| file.write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            // What is still buffered is not worth a write.
-            drop(file.into_parts());
-            let _ = fs::remove_file(&self.part);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::io::{self, ErrorKind, Write};
-    use std::path::Path;
     use std::sync::{Arc, Mutex};
 
-    use super::{Bar, Effect, Line, NewFile, Output, Paint, Screen, Tone, explain, file_error};
+    use super::{Bar, Effect, Line, Output, Paint, Screen, Tone};
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -465,31 +381,5 @@ mod tests {
         for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::FileTooLarge] {
             assert_eq!(failures(move || kind.into()), 2, "{kind:?}");
         }
-    }
-
-    #[test]
-    fn a_new_file_is_whole_or_absent() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("deep/results.jsonl");
-        let names = || fs::read_dir(path.parent().unwrap()).unwrap().count();
-        let mut file = NewFile::create(&path).unwrap();
-        file.put(b"half").unwrap();
-        drop(file);
-        assert_eq!(names(), 0);
-
-        fs::write(path.with_extension("jsonl.part"), "left by a killed run").unwrap();
-        let mut file = NewFile::create(&path).unwrap();
-        file.put(b"whole").unwrap();
-        assert!(!path.exists());
-        file.finish().unwrap();
-        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names()), ("whole", 1));
-    }
-
-    #[test]
-    fn a_full_disk_is_reported_with_advice() {
-        let error = file_error("could not be written", Path::new("r.jsonl"), ErrorKind::StorageFull.into());
-        let [Effect::Say(what), Effect::Say(hint)] = &explain(&error)[..] else { panic!("{error:?}") };
-        assert_eq!(what.text(), "error: `r.jsonl` could not be written: no storage space");
-        assert!(hint.text().starts_with("hint: The disk is full"), "{hint:?}");
     }
 }

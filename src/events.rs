@@ -25,6 +25,8 @@ pub(crate) enum Event {
         /// When that ends, as RFC 3339.
         deadline: String,
     },
+    /// The CI system does not tell when it ends the job that the run is a step of, and no `timeout` was chosen.
+    JobEndUntold,
     /// How the provider is reached, for whoever may have to end what this process leaves.
     Connecting {
         /// Inputs by their names, no secrets among them.
@@ -312,6 +314,11 @@ impl Event {
             Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; checking once, without waiting"),
             Self::Started { title, timeout, deadline } => {
                 format!("{title}; the deadline is in {} ({deadline})", span(*timeout))
+            }
+            Self::JobEndUntold => {
+                "This CI system does not say when it ends the job. Set `timeout` to half an hour less than the job may last: \
+                 what is cancelled in time keeps its answers"
+                    .to_owned()
             }
             Self::Checked { requests, bytes, endpoint, model } => {
                 let model = model.as_ref().map(|model| format!(", model {model}")).unwrap_or_default();

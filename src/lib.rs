@@ -23,6 +23,7 @@ mod verdict;
 mod invocation;
 pub mod inputs;
 pub mod effects;
+mod new_file;
 pub mod env;
 // The work on batches and their answers.
 mod batch;

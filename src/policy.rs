@@ -217,6 +217,8 @@ pub(crate) const REDRAW: Duration = Duration::from_millis(250);
 pub(crate) const MOST_TROUBLES: usize = 8;
 /// The default of `timeout` on GitHub, whose jobs end after six hours.
 pub(crate) const GITHUB_TIME_LIMIT: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
+/// How long before the end of a job a run ends, where the system tells when that is: a cancel and a download follow.
+pub(crate) const BEFORE_JOB_ENDS: Duration = Duration::from_secs(25 * 60);
 /// How long one try at a call to GitHub may take.
 pub(crate) const GITHUB_TRY: Duration = Duration::from_secs(9);
 /// How long to wait before the second try, and before looking for what a lost reply made.
@@ -272,6 +274,7 @@ mod tests {
     fn a_cancel_fits_between_the_deadline_and_the_jobs_limit() {
         assert!(CANCELLING >= CANCEL_TAKES + POLL_INTERVAL);
         assert!(GITHUB_TIME_LIMIT + LOST_AT_DEADLINE + CANCELLING + PUBLISHING < GITHUB_JOB);
+        assert!(CANCELLING + BEFORE_BATCH + GATE_AT_LEAST + PUBLISHING < BEFORE_JOB_ENDS);
         assert!(PROMPT_CANCEL < CANCELLING && CANCEL_POLL < CANCELLING);
         // The answers that a cancelled batch has are still fetched before the job's limit.
         assert!(GITHUB_TIME_LIMIT + CANCELLING + BEFORE_BATCH + GATE_AT_LEAST + PUBLISHING < GITHUB_JOB);

@@ -79,13 +79,17 @@ pub(crate) fn flat(text: &str, most: usize) -> String {
 const LONGEST_LINE: usize = 8_000;
 const CUT_NOTE: &str = " … (cut)";
 
+/// What a line of a log must not begin with: commands to GitHub, groups at Buildkite
+/// (<https://buildkite.com/docs/pipelines/configure/managing-log-output>).
+const STEERING: [&str; 5] = [":", "---", "+++", "~~~", "^^^"];
+
 /// Text as one harmless line of a log.
 ///
 /// Whatever could move a terminal's cursor, hide or reorder text becomes a
 /// visible escape. No two `#` are adjacent, since GitHub, Azure and TeamCity
 /// take `##[…]`, `##vso[…]` and `##teamcity[…]` for commands anywhere in a
 /// line, and the line never begins with a colon, since GitHub takes `::…::`
-/// there for one. GitHub's runner compares by the rules of a locale, which
+/// there for one, nor with what begins a group at Buildkite. GitHub's runner compares by the rules of a locale, which
 /// skip characters without a width: such characters between two `#` do not
 /// separate them.
 pub(crate) fn safe(text: &str) -> String {
@@ -103,7 +107,8 @@ pub(crate) fn safe(text: &str) -> String {
         }
         after_hash = c == '#' || (after_hash && has_no_width(c));
     }
-    if line.trim_start_matches(|c: char| c.is_whitespace() || has_no_width(c)).starts_with(':') {
+    let begins = line.trim_start_matches(|c: char| c.is_whitespace() || has_no_width(c));
+    if STEERING.iter().any(|mark| begins.starts_with(mark)) {
         line.insert_str(0, "| ");
     }
     if line.len() > LONGEST_LINE {

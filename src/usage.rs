@@ -6,20 +6,23 @@
 //! is the first one that a new user meets.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::ValueEnum as _;
 use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::clock::Clock;
 use crate::effects::{Effect, LogTarget, Screen, Stream};
 use crate::env::Env;
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts;
+use crate::hosts::{self, NamedFiles};
 use crate::inputs::UNBROKEN;
+use crate::own_files;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
-use crate::values::{Ci, Color, SummaryInput, Verbosity};
+use crate::values::{Ci, Color, OutputsFile, SummaryFile, SummaryInput, Verbosity};
 
 /// The longest wrong value that is quoted, in characters.
 const LONGEST: usize = 100;
@@ -53,7 +56,8 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
     let ci = wish(env, typed, "ci").and_then(|ci| Ci::from_str(&ci, false).ok()).unwrap_or_default();
     let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
     let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
-    let host = hosts::detect(env, ci, hosts::Options { summary, log: LogTarget::File, verbosity: Verbosity::Usual });
+    let (log, verbosity, clock) = (LogTarget::File, Verbosity::Usual, Clock::system());
+    let host = hosts::detect(env, ci, hosts::Options { summary, log, verbosity, clock }, files(env, typed));
     let mut effects = host.event(&Event::failed(&mistake));
     if place == Place::Typed {
         // clap's own text shows the usage, and the flag as it was typed.
@@ -64,6 +68,22 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
         effects.retain(|effect| !matches!(effect, Effect::Command(_)));
     }
     if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
+}
+
+/// The files that were named, unless the call names them twice: then one of them may hold requests.
+fn files(env: &Env, typed: &[OsString]) -> NamedFiles {
+    let requests = env.input("requests").into_iter().flat_map(str::lines).map(Path::new);
+    let words = typed.iter().filter_map(|word| word.to_str());
+    let values = words
+        .map(|word| word.strip_prefix("--").and_then(|flag| flag.split_once('=')).map_or(word, |(_, value)| value));
+    let named: Vec<&Path> = values.map(Path::new).chain(requests).collect();
+    let is_named_once = |path: &Path| named.iter().filter(|named| own_files::is_same(path, named)).count() <= 1;
+    let outputs = wish(env, typed, "outputs-file").and_then(|path| path.parse().ok());
+    let summary = wish(env, typed, "summary-file").and_then(|path| path.parse().ok());
+    NamedFiles {
+        outputs: outputs.filter(|file: &OutputsFile| is_named_once(&file.path)),
+        summary: summary.filter(|file: &SummaryFile| is_named_once(&file.0)),
+    }
 }
 
 /// A line of clap's own text in the tones that our errors have.

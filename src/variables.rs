@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 
 use crate::dialects::{self, Name, Vendor};
 use crate::env::Env;
-use crate::hosts::System;
+use crate::hosts::{is_action, is_plugin};
 use crate::inputs::{self, Connection, Unchecked};
 
 /// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
@@ -81,7 +81,7 @@ impl Env {
 
     /// The command that the environment names.
     fn command(&self) -> &str {
-        let fallback = if System::GitHub.is_shown(self) || System::Plugins.is_shown(self) { "run" } else { "" };
+        let fallback = if is_action(self) || is_plugin(self) { "run" } else { "" };
         self.find("command", &[]).map_or(fallback, |found| found.value)
     }
 
@@ -134,18 +134,17 @@ impl Env {
         let found = |variable: &str, written: &str, separators| {
             Some(Found { value: self.get(variable)?, separators, written: written.to_owned() })
         };
-        let input_value =
-            |name: &str| found(&format!("INPUT_{name}"), input, &['\n']).filter(|_| System::GitHub.is_shown(self));
+        let input_value = |name: &str| found(&format!("INPUT_{name}"), input, &['\n']).filter(|_| is_action(self));
         // Woodpecker and Drone join the items of a list with commas.
         let plugin = found(&format!("PLUGIN_{snake}"), &input.replace('-', "_"), &['\n', ',']);
-        let plugin = plugin.filter(|_| System::Plugins.is_shown(self));
+        let plugin = plugin.filter(|_| is_plugin(self));
         let own = format!("BATCHSTEP_{snake}");
         let own = found(&own, &own, &['\n']);
         // Vendors of one dialect share their variables.
         let mut names: Vec<&str> = vendors.iter().filter_map(|vendor| vendor.variable(input)).collect();
         names.dedup();
         let vendors = names.into_iter().map(|variable| found(variable, variable, &['\n']));
-        let github = found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && System::GitHub.is_shown(self));
+        let github = found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && is_action(self));
         // A shell drops names with a hyphen, so the launcher passes both.
         let kept = input_value(&snake).filter(|_| snake != upper);
         [input_value(&upper), kept, plugin, own].into_iter().chain(vendors).chain([github]).flatten().collect()

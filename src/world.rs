@@ -12,9 +12,10 @@ use crate::emitter::{Events, Shown};
 use crate::env::{Env, Setting};
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, Host};
-use crate::inputs::{Cli, Command};
+use crate::hosts::{self, Host, NamedFiles};
+use crate::inputs::{Cli, Command, Reporting};
 use crate::launcher::Launcher;
+use crate::plan;
 use crate::policy::REDRAW;
 use crate::shutdown::Shutdown;
 use crate::values::{Ci, SummaryInput, Verbosity};
@@ -84,11 +85,21 @@ impl World {
         }
     }
 
+    /// Finds the host of a command that reports. Files that may not be written are left out: the command ends for them.
+    pub(crate) fn reporting_host(&self, reporting: &Reporting, requests: &[String]) -> Box<dyn Host> {
+        let files = plan::named_files(reporting, requests).unwrap_or_default();
+        let options = hosts::Options { summary: reporting.summary.unwrap_or(SummaryInput::Write), ..self.options() };
+        hosts::detect(&self.env, reporting.ci.unwrap_or_default(), options, files)
+    }
+
     /// Finds the host.
-    pub(crate) fn host(&self, ci: Option<Ci>, summary: Option<SummaryInput>) -> Box<dyn Host> {
-        let (summary, log) = (summary.unwrap_or(SummaryInput::Write), self.log);
-        let options = hosts::Options { summary, log, verbosity: self.verbosity };
-        hosts::detect(&self.env, ci.unwrap_or_default(), options)
+    pub(crate) fn host(&self, ci: Option<Ci>) -> Box<dyn Host> {
+        hosts::detect(&self.env, ci.unwrap_or_default(), self.options(), NamedFiles::default())
+    }
+
+    fn options(&self) -> hosts::Options {
+        let (log, verbosity, clock) = (self.log, self.verbosity, self.clock);
+        hosts::Options { summary: SummaryInput::Write, log, verbosity, clock }
     }
 
     /// Who uses us, as far as defaults go: where a host was chosen, its ways count.
@@ -125,7 +136,7 @@ impl World {
 
     /// Warns of proxies that calls would silently go past. What their variables hold may be a password.
     pub(crate) fn warn_of_proxies(&self) {
-        let host = self.host(None, None);
+        let host = self.host(None);
         let events = self.events(host.as_ref());
         for name in self.env.unusable_proxies() {
             events.emit(Event::Warned(format!(

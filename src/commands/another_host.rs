@@ -52,9 +52,9 @@ impl Host for Another {
         Some(Duration::from_secs(3_600))
     }
 
-    fn publisher(&self, _: &Env, options: PublishOptions, _: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
+    fn publisher(&self, _: &Env, options: PublishOptions, _: Reach<'_>) -> Result<Option<Box<dyn Publisher>>, Error> {
         assert!(options.comment && options.check_run);
-        Ok(Box::new(Recorder { calls: Rc::clone(&self.calls), journal: self.journal.clone() }))
+        Ok(Some(Box::new(Recorder { calls: Rc::clone(&self.calls), journal: self.journal.clone() })))
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {

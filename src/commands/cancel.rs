@@ -27,7 +27,7 @@ const ON_SIGNAL: &str = "sending the remaining cancels, without waiting for the 
 
 /// Cancels batches by id, by the mark of their create, or all that this repository has running.
 pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
-    let host = world.host(inputs.ci, None);
+    let host = world.host(inputs.ci);
     let session = Session::begin(world, host.as_ref());
     let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, &session) } else { Ok(()) };
     let (check, token) = (inputs.check.clone().map(HostMark::from), hosts::token(inputs.github_token.as_ref()));

@@ -24,7 +24,7 @@ const MOST_LOGGED: usize = 10;
 
 /// Checks the requests; no network, no key.
 pub(crate) async fn check(inputs: inputs::Check, world: &World) -> Exit {
-    let host = world.host(inputs.ci, None);
+    let host = world.host(inputs.ci);
     let session = Session::begin(world, host.as_ref());
     let vendor = dialects::choose(inputs.provider.unwrap_or(Name::Openai));
     let done: Result<Exit, Error> = async {

@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// `batchstep collect`: wait, download, reconcile, report.
 pub(crate) async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
-    let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
+    let host = world.reporting_host(&inputs.reporting, &inputs.requests);
     collect_on(host.as_ref(), inputs, world).await
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn collect_on(host: &dyn Host, inputs: inputs::Collect, world: 
     let work = async |session: &Session<'_>| {
         let (plan, server) = Collecting::new(inputs, host)?;
         let connected = session.connect(server, &reported.connection, plan.timeout).await?;
-        connected.announce();
+        connected.announce(plan.job_end);
         let work = async {
             if plan.pending {
                 return Box::pin(pending::collect(&connected, &plan)).await;

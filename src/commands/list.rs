@@ -39,7 +39,7 @@ pub(super) enum Output {
 /// Lists them, newest first, as a table or as JSON.
 pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(), Error> {
     search::check_marks(api)?;
-    let host = world.host(None, None);
+    let host = world.host(None);
     let session = Session::begin(world, host.as_ref());
     let guard = session.guard(Instant::now() + BEFORE_BATCH);
     let since = world.clock.ago(LISTING_LOOK_BACK);

@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::effects::NewFile;
 use crate::error::Error;
+use crate::new_file::NewFile;
 use crate::results::Watch;
 use crate::results::sinks::Output;
 

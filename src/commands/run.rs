@@ -40,7 +40,7 @@ use crate::world::World;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
 pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
-    let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
+    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests);
     run_on(host.as_ref(), inputs, world).await
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn run_on(host: &dyn Host, inputs: inputs::Run, world: &World) 
 
 /// `batchstep submit`: check, attach or submit, and leave.
 pub(crate) async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
-    let host = world.host(inputs.reporting.ci, inputs.reporting.summary);
+    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests);
     let host = host.as_ref();
     let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
     let requests = Requests::typed(&inputs.work, inputs.connection.provider);
@@ -116,7 +116,7 @@ impl<'a> Run<'a> {
     fn begin(mut plan: Plan, requests: Option<Requests>, connected: &'a Connected<'a>) -> Result<Self, Error> {
         let mut dir = Directory::take(connected, &plan.output_dir, Warnings::All)?;
         let accounts = Accounts::open(&plan, connected);
-        connected.announce();
+        connected.announce(plan.job_end);
         dir.show_cases(plan.showing.junit.as_ref())?;
         let earlier = only_failed::take(&plan.only_failed, &dir, &connected.api)?;
         if earlier.is_some() {

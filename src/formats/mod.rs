@@ -94,6 +94,11 @@ pub(crate) fn markdown_failure(outcome: Outcome, sentence: &str, hints: &[String
     markdown::failure(outcome, sentence, hints)
 }
 
+/// A summary for readers of Markdown who know no alerts, which are GitHub's: each becomes a quotation with a title.
+pub(crate) fn without_alerts(markdown: &str) -> String {
+    markdown::without_alerts(markdown)
+}
+
 /// A sentence as a paragraph of Markdown, for a summary that has no report.
 pub(crate) fn markdown_paragraph(sentence: &str) -> String {
     markdown::paragraph(sentence)

@@ -5,13 +5,17 @@
 //! decides nothing about the run. What a host shows only through its API is a
 //! [`Publisher`]'s work, which makes the calls. Hosts do not know each other;
 //! this file alone knows their names.
+//!
+//! Most systems are spoken to in the log and in files: each is a `Language`, and
+//! `language.rs` says what when. GitHub and the terminal have more to do.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::clock::Clock;
 use crate::effects::{self, Effect, LogTarget};
 use crate::env::Env;
 use crate::error::Error;
@@ -23,12 +27,43 @@ use crate::styled::{Line, Tone};
 use crate::values::{Ci, SummaryInput, Verbosity};
 use crate::verdict::Verdict;
 
+mod annotation;
+mod azure;
+mod bitbucket;
+mod buildkite;
+mod circleci;
+mod detection;
+mod exported;
+mod files;
 mod github;
+mod gitlab;
+mod ids;
+mod jenkins;
+mod job;
+mod language;
 mod publisher;
+#[cfg(test)]
+mod samples;
+mod teamcity;
 mod terminal;
+mod woodpecker;
+mod workspace;
 
+use self::annotation::{Annotation, Subject, annotations};
+pub(crate) use self::detection::{is_action, is_plugin};
+use self::exported::{Outputs, lines, render, shell, variable};
+pub(crate) use self::files::NamedFiles;
+use self::ids::Ids;
+use self::job::{Job, JobLimit, Run, commit, repository};
+use self::language::{Language, Logged, Standing};
 pub(crate) use self::publisher::{ClaimedCheck, Claims, HostMark, PublishOptions, Publisher, Reach, Unclaimed, token};
 use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest};
+use self::workspace::in_workspace;
+
+/// The summary beside the results, for systems that take it from a file.
+const SUMMARY: &str = "summary.md";
+/// What hosts write beside the results: files of an earlier run are moved away with its results.
+pub(crate) const FILES: [&str; 3] = [SUMMARY, gitlab::CODE_QUALITY, gitlab::ANNOTATIONS];
 
 /// A CI system.
 pub(crate) trait Host {
@@ -38,14 +73,20 @@ pub(crate) trait Host {
     }
     /// Who runs.
     fn identity(&self) -> Identity;
-    /// How long a run may last here, with time left for a cancel; none where no limit is known.
+    /// How long a run may last here that begins now, with time left for a cancel. None where the system does not tell when
+    /// the job ends.
     fn time_limit(&self) -> Option<Duration>;
-    /// What shows runs through the host's API.
+    /// What shows runs through the host's API; none where nothing is to be shown there.
     ///
     /// # Errors
     /// Why nothing can be shown there: a sentence that nothing else depends on.
-    fn publisher(&self, _env: &Env, _options: PublishOptions, _reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
-        Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
+    fn publisher(
+        &self,
+        env: &Env,
+        options: PublishOptions,
+        reach: Reach<'_>,
+    ) -> Result<Option<Box<dyn Publisher>>, Error> {
+        no_publisher(env, options, reach)
     }
     /// The commit that it runs on, where the host shows files of it.
     fn commit(&self) -> Option<Commit> {
@@ -69,7 +110,7 @@ pub(crate) trait Host {
     fn publish(&self, report: &Report) -> Vec<Effect>;
     /// What to do about the runs that were collected together, and the verdict on all.
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        closing_runs(verdict, runs)
+        say(closing_runs(verdict, runs))
     }
 }
 
@@ -123,6 +164,8 @@ pub(crate) struct Options {
     pub log: LogTarget,
     /// How much it says.
     pub verbosity: Verbosity,
+    /// The time of day.
+    pub clock: Clock,
 }
 
 impl Options {
@@ -137,39 +180,56 @@ impl Options {
     }
 }
 
-/// A CI system that says in its variables that it runs this process. Nothing else tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum System {
-    /// GitHub Actions. Forgejo and Gitea set its variables too, in addition to their own.
-    GitHub,
-    /// Woodpecker or Drone, whose steps may be plugins. They have no host of their own.
-    Plugins,
-}
-
-impl System {
-    /// Whether the environment shows it.
-    pub(crate) fn is_shown(self, env: &Env) -> bool {
-        match self {
-            Self::GitHub => env.is_true("GITHUB_ACTIONS"),
-            Self::Plugins => env.get("CI") == Some("woodpecker") || env.is_true("DRONE"),
-        }
+/// Where nothing can be shown through an API.
+///
+/// # Errors
+/// Something was to be shown.
+fn no_publisher(_: &Env, options: PublishOptions, _: Reach<'_>) -> Result<Option<Box<dyn Publisher>>, Error> {
+    if options.is_empty() {
+        return Ok(None);
     }
+    Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
 }
 
-/// Finds the host.
-pub(crate) fn detect(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
+/// Finds the host, and has it write the files that the user named.
+pub(crate) fn detect(env: &Env, ci: Ci, options: Options, files: NamedFiles) -> Box<dyn Host> {
+    let host = system(env, if ci == Ci::Auto { detection::shown(env) } else { ci }, options);
+    if files.is_empty() { host } else { Box::new(files::WithFiles::new(host, files)) }
+}
+
+fn system(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
     match ci {
         Ci::GitHub => Box::new(github::GitHub::new(env, options)),
-        Ci::Auto if System::GitHub.is_shown(env) => Box::new(github::GitHub::new(env, options)),
+        Ci::Forgejo => Box::new(github::GitHub::forgejo(env, options)),
+        Ci::Gitea => Box::new(github::GitHub::gitea(env, options)),
+        Ci::GitLab => Box::new(Logged::new(gitlab::GitLab::new(env, options.clock), options)),
+        Ci::Azure => Box::new(Logged::new(azure::Azure::new(env, options.summary), options)),
+        Ci::Buildkite => Box::new(Logged::new(buildkite::Buildkite::new(env), options)),
+        Ci::Circle => Box::new(Logged::new(circleci::CircleCi::new(env), options)),
+        Ci::TeamCity => Box::new(Logged::new(teamcity::TeamCity::new(env), options)),
+        Ci::Bitbucket => Box::new(Logged::new(bitbucket::Bitbucket::new(env), options)),
+        Ci::Woodpecker => Box::new(Logged::new(woodpecker::Woodpecker::new(env), options)),
+        Ci::Drone => Box::new(Logged::new(woodpecker::Woodpecker::drone(env), options)),
+        Ci::Jenkins => Box::new(Logged::new(jenkins::Jenkins::new(env), options)),
         Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal::new(options)),
     }
 }
 
+/// A file beside the results, where there is a directory of them.
+fn beside_results(report: &Report, name: &str) -> Option<PathBuf> {
+    Some(Path::new(report.files.report.as_deref()?).parent()?.join(name))
+}
+
 /// The log line of an event, if the log shows it, and its hints below.
-fn log(lines: &mut LogLines, event: &Event) -> Vec<Effect> {
+fn log(lines: &mut LogLines, event: &Event) -> Vec<Line> {
     let hints: &[String] = if let Event::Failed { hints, .. } = event { hints } else { &[] };
     let line = lines.hear(event).map(|line| toned(event, line));
-    line.into_iter().chain(hints.iter().map(|hint| effects::hint(hint))).map(Effect::Say).collect()
+    line.into_iter().chain(hints.iter().map(|hint| effects::hint(hint))).collect()
+}
+
+/// These lines on the screen.
+fn say(lines: Vec<Line>) -> Vec<Effect> {
+    lines.into_iter().map(Effect::Say).collect()
 }
 
 /// An event's line in the tones that tell trouble from news.
@@ -190,19 +250,17 @@ fn toned(event: &Event, line: String) -> Line {
 }
 
 /// The lines that close the log.
-fn closing(report: &Report, verbosity: Verbosity) -> Vec<Effect> {
-    let lines = match verbosity {
+fn closing(report: &Report, verbosity: Verbosity) -> Vec<Line> {
+    match verbosity {
         Verbosity::Quiet => formats::closing_verdict(report),
         // An empty line sets them apart from the log.
         Verbosity::Usual | Verbosity::Verbose => [vec![Line::default()], formats::closing(report)].concat(),
-    };
-    lines.into_iter().map(Effect::Say).collect()
+    }
 }
 
 /// The lines that close the log of a collection.
-fn closing_runs(verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-    let lines = formats::closing_runs(verdict, runs).into_iter();
-    std::iter::once(Line::default()).chain(lines).map(Effect::Say).collect()
+fn closing_runs(verdict: &Verdict, runs: &[RunEntry]) -> Vec<Line> {
+    [vec![Line::default()], formats::closing_runs(verdict, runs)].concat()
 }
 
 /// The longest component of a run's name: five and their slashes stay below 512 characters.
@@ -232,22 +290,7 @@ fn component(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ci, LogTarget, Options, SummaryInput, Verbosity, component, detect, run_name};
-    use crate::env::Env;
-
-    #[test]
-    fn the_environment_or_the_ci_names_the_host() {
-        let is_ci = |pairs: &[(&str, &str)], ci| {
-            let env: Env = pairs.iter().copied().collect();
-            let (summary, log, verbosity) = (SummaryInput::Write, LogTarget::File, Verbosity::Usual);
-            detect(&env, ci, Options { summary, log, verbosity }).is_ci()
-        };
-        assert!(is_ci(&[("GITHUB_ACTIONS", "true")], Ci::Auto));
-        assert!(is_ci(&[("GITHUB_ACTIONS", "true"), ("FORGEJO_ACTIONS", "true")], Ci::Auto));
-        assert!(!is_ci(&[("GITHUB_ACTIONS", "1")], Ci::Auto));
-        assert!(!is_ci(&[("GITHUB_ACTIONS", "true")], Ci::Terminal));
-        assert!(is_ci(&[], Ci::GitHub));
-    }
+    use super::{component, run_name};
 
     #[test]
     fn a_runs_name_is_bounded_ascii_without_ambiguity() {

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::{Host, Identity, Options, closing, log};
+use super::{Host, Identity, Options, closing, log, say};
 use crate::effects::{Effect, LogTarget};
 use crate::events::Event;
 use crate::log_lines::LogLines;
@@ -43,7 +43,7 @@ impl Host for Terminal {
     }
 
     fn event(&self, event: &Event) -> Vec<Effect> {
-        let mut effects = log(&mut self.lines.borrow_mut(), event);
+        let mut effects = say(log(&mut self.lines.borrow_mut(), event));
         if self.has_bar() {
             effects.extend(self.lines.borrow().overview().bar().map(Effect::Progress));
         }
@@ -52,7 +52,7 @@ impl Host for Terminal {
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
         let clear = self.has_bar().then_some(Effect::ProgressEnd);
-        clear.into_iter().chain(closing(report, self.options.verbosity)).collect()
+        clear.into_iter().chain(say(closing(report, self.options.verbosity))).collect()
     }
 }
 
@@ -64,7 +64,7 @@ mod tests {
     use crate::bar::{Bar, Done, Unit};
     use crate::dialects::{Counts, Status};
     use crate::formats::samples::{self, HOSTILE};
-    use crate::values::SummaryInput;
+    use crate::hosts::samples::options;
 
     fn polled(done: u64) -> Event {
         let (status, counts, age) = (Status::InProgress, Counts::of(10, done, 1), Duration::from_secs(60));
@@ -72,7 +72,7 @@ mod tests {
     }
 
     fn terminal(log: LogTarget, verbosity: Verbosity) -> Terminal {
-        Terminal::new(Options { summary: SummaryInput::Write, log, verbosity })
+        Terminal::new(Options { log, verbosity, ..options() })
     }
 
     /// What is printed, line by line.

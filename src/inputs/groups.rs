@@ -227,6 +227,12 @@ pub struct Reporting {
     /// Write the job summary, if the CI system has one [default: true].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::SummaryInput>)]
     pub summary: Option<values::SummaryInput>,
+    /// Also write the job summary to this file, as Markdown: a `.md` file.
+    #[arg(long, value_name = "PATH", value_parser = str::parse::<values::SummaryFile>)]
+    pub summary_file: Option<values::SummaryFile>,
+    /// Also write the outputs to this file: `.env` (variables, as GitLab and Docker read them), `.json` or `.properties`.
+    #[arg(long, value_name = "PATH", value_parser = str::parse::<values::OutputsFile>)]
+    pub outputs_file: Option<values::OutputsFile>,
     /// Also write the texts of the answers as `answers.jsonl` and `answers.csv` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::AnswerFiles>)]
     pub csv: Option<values::AnswerFiles>,
@@ -239,7 +245,7 @@ pub struct Reporting {
     /// The token used for `comment` and `check-run` [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
-    /// The CI system to report to: auto, github or terminal [default: auto].
+    /// The CI system to report to: auto, github, forgejo, gitea, gitlab, azure, buildkite, circleci, jenkins, bitbucket, woodpecker, drone, teamcity or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub ci: Option<values::Ci>,
     /// Without a key, print a notice and succeed instead of failing: pull requests from forks get no secrets [default: false].

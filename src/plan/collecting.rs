@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::making::{longest, routing_extras};
+use super::making::{JobEnd, longest, routing_extras};
 use super::{Server, Showing, WINDOW, judging, output_dir, positive, prices};
 use crate::error::{Error, Exit};
 use crate::hosts::Host;
@@ -26,6 +26,8 @@ pub(crate) struct Collecting {
     pub extras: Vec<(String, String)>,
     /// How long to wait.
     pub timeout: Duration,
+    /// When the job ends.
+    pub job_end: JobEnd,
     /// The longest wait between polls.
     pub poll_interval: Duration,
     /// What the deadline does to the batches.
@@ -77,6 +79,7 @@ impl Collecting {
             batch_ids: collect.batch_id,
             pending,
             requests: collect.requests,
+            job_end: JobEnd::of(host, waiting.timeout.or(pending.then_some(timeout))),
             timeout: waiting.timeout.unwrap_or(timeout),
             poll_interval: positive("poll-interval", waiting.poll_interval)?.unwrap_or(POLL_INTERVAL),
             on_timeout: waiting.on_timeout.unwrap_or(OnExit::Detach),

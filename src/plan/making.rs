@@ -101,7 +101,25 @@ fn routes(headers: &[Header], vendor: &Vendor) -> Vec<(String, String)> {
 /// How long a run may take where nothing is said: what the host allows, else as
 /// long as the batch and something for both ends.
 pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
-    host.time_limit().unwrap_or_else(|| values::window(window) + TIMEOUT_BEYOND_WINDOW)
+    let longest = values::window(window) + TIMEOUT_BEYOND_WINDOW;
+    host.time_limit().map_or(longest, |limit| limit.min(longest))
+}
+
+/// When the job ends that a run is a step of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobEnd {
+    /// After the run, as far as the user or the CI system says. Nobody's job is a run at a terminal.
+    AfterRun,
+    /// Nobody says when: perhaps before the run.
+    Untold,
+}
+
+impl JobEnd {
+    /// That of this host's job, with the `timeout` that the user chose.
+    pub(super) fn of(host: &dyn Host, chosen: Option<Duration>) -> Self {
+        let is_untold = chosen.is_none() && host.is_ci() && host.time_limit().is_none();
+        if is_untold { Self::Untold } else { Self::AfterRun }
+    }
 }
 
 #[cfg(test)]

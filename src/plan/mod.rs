@@ -9,6 +9,7 @@ mod judging;
 mod showing;
 mod making;
 mod money;
+mod named_files;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use std::time::Duration;
 pub(crate) use self::collecting::Collecting;
 use self::defaults::{on_abort, on_timeout, reuse};
 use self::judging::retry_on;
+pub(crate) use self::making::{JobEnd, rules, upload_form};
 use self::making::{extras, form, longest, unknown};
-pub(crate) use self::making::{rules, upload_form};
 pub(crate) use self::money::{Money, prices};
+pub(crate) use self::named_files::named_files;
 pub(crate) use self::showing::Showing;
 use crate::client;
 use crate::dialects::{self, Intake, Key, Name, Rules, UploadForm, Vendor};
@@ -57,6 +59,8 @@ pub(crate) struct Plan {
     pub output_expires_after: Option<Duration>,
     /// How long the run may take.
     pub timeout: Duration,
+    /// When the job ends.
+    pub job_end: JobEnd,
     /// The longest wait between polls.
     pub poll_interval: Duration,
     /// Whether the run waits for the batch, or leaves it to somebody else.
@@ -117,6 +121,7 @@ impl Plan {
         let plan = Self {
             rules: rules(&run.work, &server.connection.headers, server.vendor)?,
             requests: patterns(run.work.requests),
+            job_end: JobEnd::of(host, run.waiting.timeout),
             timeout: positive("timeout", run.waiting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
@@ -152,6 +157,7 @@ impl Plan {
         let plan = Self {
             rules: rules(&submit.work, &server.connection.headers, server.vendor)?,
             requests: patterns(submit.work.requests),
+            job_end: JobEnd::AfterRun,
             timeout: positive("timeout", submit.submitting.timeout)?.unwrap_or_else(|| longest(host, &window)),
             window,
             metadata,
@@ -379,17 +385,18 @@ mod tests {
     use clap::Parser as _;
 
     use super::{Name, OnExit, Plan, Reuse};
+    use crate::clock::Clock;
     use crate::dialects::{choose, testing};
     use crate::effects::LogTarget;
     use crate::env::{Env, Setting};
-    use crate::hosts::{self, Options};
+    use crate::hosts::{self, NamedFiles, Options};
     use crate::inputs::{Cli, Command};
     use crate::values::{Ci, SummaryInput, Verbosity};
 
     fn plan(words: &[&str], setting: Setting) -> Plan {
         let (summary, log, verbosity) = (SummaryInput::Write, LogTarget::File, Verbosity::Usual);
-        let options = Options { summary, log, verbosity };
-        let host = hosts::detect(&Env::default(), Ci::Terminal, options);
+        let options = Options { summary, log, verbosity, clock: Clock::system() };
+        let host = hosts::detect(&Env::default(), Ci::Terminal, options, NamedFiles::default());
         let words = [&["batchstep"], words, &["--api-key", "sk-0123456789"]].concat();
         match Cli::try_parse_from(words).unwrap().command {
             Command::Run(inputs) => Plan::run(*inputs, host.as_ref(), setting).unwrap().0,

@@ -13,7 +13,7 @@ use crate::events::Event;
 use crate::guard::Guard;
 use crate::inputs;
 use crate::invocation::Invocation;
-use crate::plan::Server;
+use crate::plan::{JobEnd, Server};
 use crate::policy::BEFORE_BATCH;
 use crate::variables::unprinted;
 
@@ -52,13 +52,17 @@ impl<'a> Session<'a> {
 }
 
 impl Connected<'_> {
-    /// Logs what runs, against which provider, and until when: the log's first line.
-    pub(crate) fn announce(&self) {
+    /// Logs what runs, against which provider, and until when: the log's first line. Where the job may end before that, the
+    /// next line says so.
+    pub(crate) fn announce(&self, job_end: JobEnd) {
         let (name, origin) = (self.api.vendor().name, self.api.origin());
         let title = format!("batchstep {}, provider {name} at {origin}", env!("CARGO_PKG_VERSION"));
         let seconds = self.timeout.as_secs().try_into().unwrap_or(i64::MAX);
         let deadline = rfc3339(self.session.world.clock.unix().saturating_add(seconds));
         self.session.events.emit(Event::Started { title, timeout: self.timeout, deadline });
+        if job_end == JobEnd::Untold && !self.how.ends_with_process() {
+            self.session.events.emit(Event::JobEndUntold);
+        }
     }
 
     /// Guards what must be done when the command ends.

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Connected, REPORT, set_aside};
 use crate::clock::rfc3339;
-use crate::effects::NewFile;
 use crate::error::{Error, Exit, Outcome};
 use crate::formats::{self, Format};
 use crate::invocation::Invocation;
 use crate::journal::{JOURNAL, Journal, Line, Record};
+use crate::new_file::NewFile;
 use crate::own_files;
 use crate::phases::Phases;
 use crate::report::Report;
@@ -133,7 +133,7 @@ impl<'a> Directory<'a> {
     fn write_junit(&mut self, exit: Exit) -> Exit {
         let Some(path) = &self.junit else { return exit };
         let xml = formats::junit(&self.report, self.cases.as_deref());
-        match put(path, xml.as_bytes()) {
+        match NewFile::write(path, xml.as_bytes()) {
             Ok(()) => {
                 self.report.files.junit = Some(path.display().to_string());
                 exit
@@ -179,12 +179,5 @@ fn unwritten(report: &mut Report, error: &Error, exit: Exit) -> Exit {
 
 /// Writes a report as JSON.
 pub(super) fn store(report: &Report, path: &Path) -> Result<(), Error> {
-    put(path, Format::Json.render(report).as_bytes())
-}
-
-/// Writes a whole file, or none.
-fn put(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let mut file = NewFile::create(path)?;
-    file.put(bytes)?;
-    file.finish()
+    NewFile::write(path, Format::Json.render(report).as_bytes())
 }

@@ -103,6 +103,7 @@ impl<'a> Session<'a> {
         work: impl AsyncFnOnce(&Self) -> Result<Exit, Error>,
     ) -> Exit {
         let done = async {
+            plan::named_files(&inputs.reporting, &inputs.requests)?;
             let options = plan::publish_options(&inputs.reporting, &inputs.requests)?;
             self.publisher = self.find_publisher(options, inputs.connection.ca_file.as_ref())?;
             if let Some(report) = inputs.skipped(self.world) {
@@ -137,12 +138,9 @@ impl<'a> Session<'a> {
         ca_file: Option<&PathBuf>,
     ) -> Result<Option<Box<dyn Publisher>>, Error> {
         let ca_bundle = plan::ca_bundle(ca_file)?;
-        if options.is_empty() {
-            return Ok(None);
-        }
         let reach = Reach { ca_bundle: ca_bundle.as_deref(), shutdown: &self.world.shutdown };
         let found = self.host.publisher(&self.world.env, options, reach);
-        Ok(found.map(Some).unwrap_or_else(|error| {
+        Ok(found.unwrap_or_else(|error| {
             self.warn(format!("{}: nothing is shown there.", error.sentence().trim_end_matches('.')));
             None
         }))

@@ -18,6 +18,7 @@ use crate::clock::{Clock, rfc3339};
 use crate::emitter::Events;
 use crate::error::Error;
 use crate::events::Event;
+use crate::hosts;
 use crate::results::sinks;
 
 /// Files with answers, which are moved first: should the process be killed in between, no
@@ -30,8 +31,12 @@ const MOST_AT_ONCE: usize = 100;
 
 /// Moves away what an earlier run left in `dir`, and logs and returns where it went.
 pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<Option<PathBuf>, Error> {
-    let found: Vec<&str> =
-        ANSWERS.into_iter().chain([REPORT]).filter(|name| dir.join(name).symlink_metadata().is_ok()).collect();
+    let found: Vec<&str> = ANSWERS
+        .into_iter()
+        .chain([REPORT])
+        .chain(hosts::FILES)
+        .filter(|name| dir.join(name).symlink_metadata().is_ok())
+        .collect();
     let Some(first) = found.first() else { return Ok(None) };
     // A colon may not be in a file's name everywhere.
     let time = rfc3339(clock.unix()).replace(':', "-");

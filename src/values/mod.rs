@@ -1,6 +1,7 @@
 //! The values that inputs hold: each a newtype that checks itself when parsed,
 //! so that later stages never meet a wrong one.
 
+mod files;
 mod money;
 mod only_failed;
 mod retry_on;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub(crate) use self::files::{Encoding, OutputsFile, SummaryFile};
 pub(crate) use self::money::{BudgetMode, dollars};
 pub(crate) use self::only_failed::OnlyFailed;
 pub(crate) use self::retry_on::{RetryOn, RetryWord};
@@ -224,9 +226,34 @@ pub enum Ci {
     /// Whichever the environment shows.
     #[default]
     Auto,
-    /// GitHub Actions, and what speaks its language: Forgejo, Gitea.
+    /// GitHub Actions.
     #[value(name = "github")]
     GitHub,
+    /// Forgejo Actions, which speaks GitHub's language.
+    Forgejo,
+    /// Gitea Actions, which does too.
+    Gitea,
+    /// GitLab CI/CD.
+    #[value(name = "gitlab")]
+    GitLab,
+    /// Azure Pipelines.
+    Azure,
+    /// Buildkite.
+    Buildkite,
+    /// CircleCI.
+    #[value(name = "circleci")]
+    Circle,
+    /// Jenkins.
+    Jenkins,
+    /// Bitbucket Pipelines.
+    Bitbucket,
+    /// Woodpecker.
+    Woodpecker,
+    /// Drone.
+    Drone,
+    /// TeamCity.
+    #[value(name = "teamcity")]
+    TeamCity,
     /// None.
     Terminal,
 }

@@ -85,8 +85,12 @@ fn members(family: &str, but: &[&str]) -> Vec<(String, String)> {
 
 #[test]
 fn every_host_and_format_is_tested_with_hostile_texts() {
-    let members = [members("hosts", &["mod.rs", "publisher.rs"]), members("formats", &["mod.rs", "samples"])].concat();
-    assert!(members.len() > 4, "{} hosts and formats", members.len());
+    // The other files there are parts of hosts, or about files whose formats are tested.
+    let is_host = |(_, text): &(String, String)| text.contains("impl Language for ") || text.contains("impl Host for ");
+    let hosts: Vec<(String, String)> = members("hosts", &["mod.rs", "files.rs"]).into_iter().filter(is_host).collect();
+    assert!(hosts.len() > 9, "{} hosts", hosts.len());
+    let members = [hosts, members("formats", &["mod.rs", "samples"])].concat();
+    assert!(members.len() > 13, "{} hosts and formats", members.len());
     for (name, text) in members {
         assert!(text.contains("in HOSTILE"), "{name} has no test with hostile texts");
         assert!(text.contains("samples::"), "{name} has no test with the sample reports");

@@ -4,6 +4,7 @@
 //! - [`wire`]: HTTP servers of a few lines that remember what they were sent.
 //! - [`tls`]: https on loopback.
 //! - [`github_server`]: GitHub's API as far as a run uses it.
+//! - [`readers`]: how other CI systems read what a step writes.
 //! - [`github_runner`]: what GitHub's runner makes of a step's log and files.
 //!
 //! Nothing here knows batchstep's code: what is shared talks to it as the outside world does.
@@ -14,6 +15,7 @@ pub mod bench;
 mod github_objects;
 pub mod github_runner;
 pub mod github_server;
+pub mod readers;
 pub mod tls;
 pub mod wire;
 

@@ -35,6 +35,11 @@ pub(super) fn render(report: &Report) -> String {
     render_within(report, LONGEST)
 }
 
+/// A page with quotations in place of alerts.
+pub(super) fn without_alerts(page: &str) -> String {
+    page::without_alerts(page)
+}
+
 /// Renders the report in so many bytes.
 pub(super) fn render_within(report: &Report, longest: usize) -> String {
     let mut page = Page::default();

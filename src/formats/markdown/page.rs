@@ -26,6 +26,25 @@ pub(super) enum Alert {
     Note,
 }
 
+impl Alert {
+    /// GitHub's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Caution => "CAUTION",
+            Self::Warning => "WARNING",
+            Self::Note => "NOTE",
+        }
+    }
+}
+
+/// A page with quotations in place of alerts: their titles in bold.
+pub(super) fn without_alerts(page: &str) -> String {
+    let title = |(alert, title): (Alert, &str)| (format!("> [!{}]", alert.word()), format!("> **{title}**\n>"));
+    let titles = [(Alert::Caution, "Caution"), (Alert::Warning, "Warning"), (Alert::Note, "Note")].map(title);
+    let quoted = |line| titles.iter().find(|(alert, _)| alert == line).map_or(line, |(_, title)| title.as_str());
+    page.lines().map(quoted).fold(String::with_capacity(page.len()), |page, line| page + line + "\n")
+}
+
 impl Page {
     /// A block of its own.
     pub(super) fn block(&mut self, text: impl Into<String>) {
@@ -37,11 +56,7 @@ impl Page {
 
     /// A box of paragraphs, unless there are none.
     pub(super) fn alert(&mut self, alert: Alert, paragraphs: &[String]) {
-        let word = match alert {
-            Alert::Caution => "CAUTION",
-            Alert::Warning => "WARNING",
-            Alert::Note => "NOTE",
-        };
+        let word = alert.word();
         if !paragraphs.is_empty() {
             self.block(format!("> [!{word}]\n> {}", paragraphs.join("\n>\n> ")));
         }

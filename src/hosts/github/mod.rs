@@ -1,30 +1,32 @@
-//! GitHub Actions, and what speaks its language: Forgejo, Gitea.
+//! GitHub Actions, and what speaks its language: Forgejo and Gitea, which differ in what `forge.rs` says.
 //!
 //! Outputs and the summary go into the files that the runner names, annotations
 //! are commands on standard output. Ids are exported as soon as they exist, so
 //! that a later step can act on them however this one ends. This file calls
 //! nothing: what is shown through GitHub's API is in `api/`.
 
-mod annotation;
 mod api;
-mod ids;
+mod commands;
+mod forge;
+mod pairs;
 mod repository;
 mod state;
 mod summary;
-mod workspace;
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use self::annotation::{Level, MOST_ANNOTATIONS};
 use self::api::GitHubApi;
-use self::ids::Ids;
+use self::commands::{Level, MOST_ANNOTATIONS};
+use self::forge::Forge;
+use self::pairs::pairs;
 use self::repository::Repository;
 use self::state::Left;
 use self::summary::Summary;
 use super::{
-    Commit, Host, Identity, Options, PublishOptions, Publisher, Reach, Unfinished, closing, closing_runs, log, run_name,
+    Commit, Host, Identity, Ids, Options, PublishOptions, Publisher, Reach, Unfinished, closing, closing_runs, log,
+    run_name, say,
 };
 use crate::attachment::Owner;
 use crate::effects::Effect;
@@ -34,7 +36,6 @@ use crate::events::Event;
 use crate::formats::{self, markdown_paragraph};
 use crate::log_lines::LogLines;
 use crate::outputs;
-use crate::policy::GITHUB_TIME_LIMIT;
 use crate::report::{Report, RunEntry};
 use crate::values::{OnKill, Verbosity};
 use crate::verdict::Verdict;
@@ -52,6 +53,7 @@ pub(super) struct GitHub {
     left: RefCell<Left>,
     unfinished: Unfinished,
     repository: Option<Repository>,
+    forge: Forge,
 }
 
 /// What was said so far.
@@ -62,11 +64,25 @@ struct Said {
 }
 
 impl GitHub {
-    /// Reads the runner's variables.
+    /// Reads the variables of GitHub's runner.
     pub(super) fn new(env: &Env, options: Options) -> Self {
+        Self::of(Forge::GitHub, env, options)
+    }
+
+    /// Reads the variables of Forgejo's runner.
+    pub(super) fn forgejo(env: &Env, options: Options) -> Self {
+        Self::of(Forge::Forgejo, env, options)
+    }
+
+    /// Reads the variables of Gitea's runner.
+    pub(super) fn gitea(env: &Env, options: Options) -> Self {
+        Self::of(Forge::Gitea, env, options)
+    }
+
+    fn of(forge: Forge, env: &Env, options: Options) -> Self {
         let get = |name| env.get(name).unwrap_or_default();
         let attempt = env.get("GITHUB_RUN_ATTEMPT").unwrap_or("1");
-        let run = |id| run_name(["github", id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
+        let run = |id| run_name([forge.word(), id, attempt, get("GITHUB_JOB"), get("GITHUB_ACTION")]);
         Self {
             identity: Identity {
                 repo: env.get("GITHUB_REPOSITORY").map(str::to_owned),
@@ -81,7 +97,8 @@ impl GitHub {
             verbosity: options.verbosity,
             left: RefCell::default(),
             unfinished: state::unfinished(env),
-            repository: Repository::find(env),
+            repository: Repository::find(env, forge),
+            forge,
         }
     }
 
@@ -109,13 +126,13 @@ impl GitHub {
         said.warnings += 1;
         // The last one that the runner keeps is left for the verdict.
         if said.warnings < MOST_ANNOTATIONS {
-            return vec![annotation::command(Level::Warning, "batchstep", warning)];
+            return vec![commands::command(Level::Warning, "batchstep", warning)];
         }
         vec![Effect::Log(format!("Warning: {warning}"))]
     }
 
     fn log(&self, event: &Event) -> Vec<Effect> {
-        log(&mut self.lines.borrow_mut(), event)
+        say(log(&mut self.lines.borrow_mut(), event))
     }
 
     /// What the runner gave us no file for.
@@ -133,11 +150,20 @@ impl Host for GitHub {
     }
 
     fn time_limit(&self) -> Option<Duration> {
-        Some(GITHUB_TIME_LIMIT)
+        self.forge.time_limit()
     }
 
-    fn publisher(&self, env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Box<dyn Publisher>, Error> {
-        Ok(Box::new(GitHubApi::new(env, options, reach)?))
+    fn publisher(
+        &self,
+        env: &Env,
+        options: PublishOptions,
+        reach: Reach<'_>,
+    ) -> Result<Option<Box<dyn Publisher>>, Error> {
+        if options.is_empty() {
+            return Ok(None);
+        }
+        self.forge.can_show(&options)?;
+        Ok(Some(Box::new(GitHubApi::new(env, options, reach)?)))
     }
 
     fn commit(&self) -> Option<Commit> {
@@ -191,14 +217,14 @@ impl Host for GitHub {
                 return state.into_iter().chain(self.log(event)).collect();
             }
             Event::CheckClosed => return self.remember_for_post(&[("check", String::new())]).into_iter().collect(),
-            Event::Noticed(notice) => return vec![annotation::command(Level::Notice, "batchstep", notice)],
+            Event::Noticed(notice) => return vec![commands::command(Level::Notice, "batchstep", notice)],
             Event::Warned(warning) => return self.warn(warning),
             Event::Failed { outcome, sentence, hints } => {
                 let effects = self.export(&[("outcome", outcome.word().to_owned())]).into_iter();
                 let effects = effects.chain(self.summary.add(&formats::markdown_failure(*outcome, sentence, hints)));
                 let lines: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
                 let title = format!("batchstep::{}", outcome.word());
-                let error = annotation::command(Level::Error, &title, &lines.join("\n"));
+                let error = commands::command(Level::Error, &title, &lines.join("\n"));
                 return effects.chain(self.log(event)).chain([error]).collect();
             }
             _ => return self.log(event),
@@ -214,8 +240,8 @@ impl Host for GitHub {
     fn publish(&self, report: &Report) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of(report)).into_iter().collect();
         effects.extend(self.summary.of(report));
-        effects.extend(closing(report, self.verbosity));
-        effects.extend(annotation::commands(report, self.workspace.as_deref()));
+        effects.extend(say(closing(report, self.verbosity)));
+        effects.extend(commands::commands(report, self.workspace.as_deref()));
         effects.extend(self.lacks());
         effects
     }
@@ -223,35 +249,16 @@ impl Host for GitHub {
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
         let mut effects: Vec<Effect> = self.export(&outputs::of_runs(verdict.outcome, runs)).into_iter().collect();
         effects.extend(self.summary.add(&formats::runs_markdown(verdict, runs)));
-        effects.extend(closing_runs(verdict, runs));
+        effects.extend(say(closing_runs(verdict, runs)));
         effects.extend(self.lacks());
         effects
     }
-}
-
-/// Names and values for a file that the runner reads.
-fn pairs(path: &Path, pairs: &[(&str, String)]) -> Effect {
-    let block = |(name, value): &(&str, String)| heredoc(name, value, random_delimiter);
-    Effect::Append(path.to_owned(), pairs.iter().map(block).collect())
 }
 
 fn remember(ids: &mut Vec<String>, id: &str) {
     if !ids.iter().any(|known| known == id) {
         ids.push(id.to_owned());
     }
-}
-
-/// Nobody who writes a value can know the delimiter that will end it.
-fn random_delimiter() -> String {
-    format!("ghadelimiter_{}", uuid::Uuid::new_v4())
-}
-
-fn heredoc(name: &str, value: &str, mut delimiter: impl FnMut() -> String) -> String {
-    let mut end = delimiter();
-    while value.contains(&end) {
-        end = delimiter();
-    }
-    format!("{name}<<{end}\n{value}\n{end}\n")
 }
 
 #[cfg(test)]
@@ -262,10 +269,9 @@ mod tests {
     use std::time::Duration;
 
     use batchstep_test_support::github_runner::{self as runner, Command};
-    use proptest::prelude::*;
 
-    use super::{GitHub, Host, OnKill, Options, Verbosity, heredoc, random_delimiter};
-    use crate::effects::{Effect, LogTarget, Screen};
+    use super::{GitHub, Host, OnKill, Options};
+    use crate::effects::{Effect, Screen};
     use crate::env::Env;
     use crate::error::{Exit, Outcome};
     use crate::events::Event;
@@ -275,7 +281,7 @@ mod tests {
     use crate::values::SummaryInput;
 
     fn options(summary: SummaryInput) -> Options {
-        Options { summary, log: LogTarget::File, verbosity: Verbosity::Usual }
+        Options { summary, ..crate::hosts::samples::options() }
     }
 
     fn github(dir: &Path, summary: SummaryInput) -> GitHub {
@@ -474,25 +480,6 @@ mod tests {
             let (commands, _) = published(&samples::hostile_faults(text));
             assert!(commands.iter().all(|command| command.name == "error"), "{text:?} {commands:?}");
             assert_eq!(commands.len(), 2, "{text:?} {commands:?}");
-        }
-    }
-
-    #[test]
-    fn a_delimiter_in_the_value_is_not_used() {
-        let mut delimiters = ["d1", "d2", "d3"].into_iter().map(str::to_owned);
-        let block = heredoc("name", "x\nd1\nd2", || delimiters.next().unwrap());
-        assert_eq!(block, "name<<d3\nx\nd1\nd2\nd3\n");
-        assert_ne!(random_delimiter(), random_delimiter());
-    }
-
-    proptest! {
-        #[test]
-        fn any_value_reads_back(values in prop::collection::vec("(?s)[a=<\n\r]{0,8}|ghadelimiter_\n|.{0,30}", 1..5)) {
-            let names = ["a", "b", "c", "d"];
-            let text: String = names.iter().zip(&values).map(|(name, value)| heredoc(name, value, random_delimiter)).collect();
-            let read = runner::outputs(&text).unwrap();
-            let written: Vec<_> = names.iter().map(ToString::to_string).zip(values).collect();
-            prop_assert_eq!(read, written);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The repository's pages: its files at the commit of the job, and the runs of its workflows.
 
 use super::api::Place;
+use super::forge::Forge;
 use crate::env::Env;
 use crate::hosts::Commit;
 
@@ -8,20 +9,21 @@ use crate::hosts::Commit;
 pub(super) struct Repository {
     page: String,
     sha: Option<String>,
+    forge: Forge,
 }
 
 impl Repository {
     /// Reads the runner's variables. The commit of a pull request is the merge commit, which is what was checked out.
-    pub(super) fn find(env: &Env) -> Option<Self> {
+    pub(super) fn find(env: &Env, forge: Forge) -> Option<Self> {
         let place = Place::find(env, &serde_json::Value::Null)?;
-        Some(Self { page: place.repository?, sha: place.sha })
+        Some(Self { page: place.repository?, sha: place.sha, forge })
     }
 
     /// The commit, checked out in this directory.
     pub(super) fn commit(&self, workspace: &str) -> Option<Commit> {
-        let Self { page, sha } = self;
+        let Self { page, sha, forge } = self;
         let sha = sha.clone()?;
-        Some(Commit { workspace: workspace.into(), pages: format!("{page}/blob/{sha}"), sha })
+        Some(Commit { workspace: workspace.into(), pages: format!("{page}/{}", forge.files_of(&sha)), sha })
     }
 
     /// The page of the attempt that a run's name begins with: `github/ID/ATTEMPT/…`.
@@ -36,7 +38,7 @@ impl Repository {
 
 #[cfg(test)]
 mod tests {
-    use super::{Env, Repository};
+    use super::{Env, Forge, Repository};
 
     #[test]
     fn pages_are_of_this_repository_and_its_runs() {
@@ -48,7 +50,7 @@ mod tests {
         ]
         .into_iter()
         .collect();
-        let repository = Repository::find(&env).unwrap();
+        let repository = Repository::find(&env, Forge::GitHub).unwrap();
         let page = repository.commit("/work").unwrap().page("data/a b#.jsonl");
         assert_eq!(page, format!("https://github.example/octo/repo/blob/{sha}/data/a%20b%23.jsonl"));
         let run = repository.run_page("github/123/2/build/step").unwrap();
@@ -56,6 +58,6 @@ mod tests {
         for other in ["gitlab/1/1/a/b", "github/1/x/a/b", "github//1", "github", ""] {
             assert_eq!(repository.run_page(other), None, "{other}");
         }
-        assert!(Repository::find(&Env::default()).is_none());
+        assert!(Repository::find(&Env::default(), Forge::GitHub).is_none());
     }
 }

@@ -7,9 +7,9 @@ use super::mark::Mark;
 use super::place::Place;
 use crate::error::Outcome;
 use crate::formats::{markdown_paragraph, markdown_within};
-use crate::hosts::github::annotation::Annotation;
-use crate::hosts::github::workspace::in_workspace;
+use crate::hosts::github::commands::in_check;
 use crate::hosts::{BATCH_DIGEST, batch_digest};
+use crate::hosts::{annotations as errors_on_lines, in_workspace};
 use crate::report::Report;
 use crate::text::{counted, is_shortened, one_line, requests_count, safe, shorten_bytes};
 
@@ -146,8 +146,8 @@ fn line(text: &str) -> String {
 /// The updates that bring the annotations: as many as one call takes in each.
 /// They say how many there would be, if they do not bring all.
 pub(super) fn annotations(report: &Report, workspace: Option<&str>) -> Vec<Value> {
-    let faults = Annotation::of_faults(report, workspace).chain(Annotation::of_batches(report, workspace));
-    let all: Vec<Value> = faults.filter_map(|fault| fault.in_check()).take(GROUP * MOST_GROUPS).collect();
+    let errors = errors_on_lines(report, workspace);
+    let all: Vec<Value> = errors.iter().filter_map(in_check).take(GROUP * MOST_GROUPS).collect();
     let mut output = output(report);
     let reasons: usize = report.batches.iter().map(|batch| batch.errors.len()).sum();
     let in_all = report.fault_count + reasons as u64;

@@ -1,4 +1,4 @@
-//! Paths as GitHub shows them: relative to the workspace, whose own path differs between runners.
+//! Paths as CI systems show them: relative to the workspace, whose own path differs between runners.
 
 use std::path::is_separator;
 

@@ -1,0 +1,80 @@
+//! What the tests of hosts share: a whole run of events, and what comes of effects.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::{Host, Language, Logged, Options};
+use crate::clock::Clock;
+use crate::effects::{Effect, LogTarget, Screen};
+use crate::events::Event;
+use crate::report::Report;
+use crate::values::{SummaryInput, Verbosity};
+
+/// The usual options, of a job whose log is a file.
+pub(super) fn options() -> Options {
+    let clock = Clock::starting_at(Duration::from_secs(1_792_972_800));
+    Options { summary: SummaryInput::Write, log: LogTarget::File, verbosity: Verbosity::Usual, clock }
+}
+
+/// The host that speaks like this.
+pub(super) fn logged<L: Language>(language: L) -> Logged<L> {
+    Logged::new(language, options())
+}
+
+/// No CI system.
+pub(super) fn terminal() -> Box<dyn Host> {
+    Box::new(super::terminal::Terminal::new(options()))
+}
+
+/// Both streams, as one log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log of a run with this report, some of whose events hold `text`. Files are not written.
+pub(super) fn log_of(host: &dyn Host, report: &Report, text: &str) -> String {
+    let text = || text.to_owned();
+    let (batch_id, input_file_id) = (text(), text());
+    let events = [
+        Event::Started { title: text(), timeout: Duration::from_secs(60), deadline: text() },
+        Event::Created { create: text(), batch_id, input_file_id, found: false },
+        Event::Warned(text()),
+        Event::Noticed(text()),
+        Event::Cancelling { batch_id: text(), why: text() },
+    ];
+    let log = Log::default();
+    let mut screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
+    let mut effects: Vec<Effect> = events.iter().flat_map(|event| host.event(event)).collect();
+    effects.extend(host.publish(report));
+    let shown = effects.into_iter().filter(|effect| !matches!(effect, Effect::Write(..) | Effect::Append(..)));
+    assert!(screen.apply(shown.collect()).is_empty());
+    let bytes = log.0.lock().unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The lines of the commands among these effects.
+pub(super) fn commands(effects: &[Effect]) -> Vec<String> {
+    let lines = effects.iter().filter_map(|effect| match effect {
+        Effect::Command(lines) => Some(lines.lines().map(str::to_owned)),
+        _ => None,
+    });
+    lines.flatten().collect()
+}
+
+/// What is written to a file of this name.
+pub(super) fn written(effects: &[Effect], name: &str) -> String {
+    let file = effects.iter().find_map(|effect| match effect {
+        Effect::Write(path, text) if path.ends_with(name) => Some(text.clone()),
+        _ => None,
+    });
+    file.unwrap_or_else(|| panic!("no {name} in {effects:?}"))
+}

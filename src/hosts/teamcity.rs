@@ -1,0 +1,189 @@
+//! TeamCity, which reads service messages on standard output
+//! (<https://www.jetbrains.com/help/teamcity/service-messages.html>).
+//!
+//! It colours what comes on standard error as an error, so here the log is made of messages too.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::{Job, Language, Outputs, Run, Standing, variable};
+use crate::effects::Effect;
+use crate::env::Env;
+use crate::report::Report;
+use crate::styled::Line;
+use crate::text::{safe, shorten};
+
+/// The block in the log.
+const BLOCK: &str = "batchstep";
+/// A build's problem is identified by at most 60 characters, and described in 4000.
+const LONGEST_PROBLEM: usize = 4_000;
+
+/// A build of TeamCity's. A build that is repeated gets a new number.
+pub(super) struct TeamCity {
+    job: Job,
+}
+
+impl TeamCity {
+    /// Reads the build's variables. None of them names the repository: the project stands for it.
+    pub(super) fn new(env: &Env) -> Self {
+        let get = |name| env.get(name).unwrap_or_default();
+        let (series, number) = (get("TEAMCITY_BUILDCONF_NAME"), get("BUILD_NUMBER"));
+        let run = Run { system: "teamcity", series, number, attempt: "1", job: "", step: "" };
+        let project = env.get("TEAMCITY_PROJECT_NAME").map(|project| format!("teamcity/{project}"));
+        Self { job: Job { identity: run.identity(project), ..Job::default() } }
+    }
+}
+
+impl Language for TeamCity {
+    fn job(&self) -> &Job {
+        &self.job
+    }
+
+    fn say(&self, line: Line) -> Effect {
+        said("NORMAL", &line.text())
+    }
+
+    fn fold(&self) -> Option<Effect> {
+        Some(message("blockOpened", &[("name", BLOCK)]))
+    }
+
+    fn unfold(&self) -> Option<Effect> {
+        Some(message("blockClosed", &[("name", BLOCK)]))
+    }
+
+    fn warning(&self, text: &str) -> Option<Effect> {
+        Some(said("WARNING", &format!("Warning: {text}")))
+    }
+
+    fn verdict(&self, standing: Standing, sentences: &[&str]) -> Vec<Effect> {
+        let first = sentences.first().map(|sentence| safe(sentence)).unwrap_or_default();
+        let status = message("buildStatus", &[("text", &format!("{{build.status.text}}; batchstep: {first}"))]);
+        let problem = || {
+            let all: Vec<String> = sentences.iter().map(|sentence| safe(sentence)).collect();
+            let description = shorten(&all.join(" "), LONGEST_PROBLEM - 1);
+            message("buildProblem", &[("description", &description), ("identity", "batchstep")])
+        };
+        if standing == Standing::Bad { vec![problem()] } else { vec![status] }
+    }
+
+    /// As variables of the environment of the steps that follow.
+    fn export(&self, outputs: &Outputs) -> Option<Effect> {
+        let line = |(name, value): &(&str, String)| {
+            text_of("setParameter", &[("name", &format!("env.{}", variable(name))), ("value", value)])
+        };
+        Some(Effect::Command(outputs.iter().map(line).collect::<Vec<_>>().join("\n")))
+    }
+
+    fn show(&self, report: &Report) -> Vec<Effect> {
+        let junit = report.files.junit.as_deref();
+        let tests = junit.map(|path| message("importData", &[("type", "junit"), ("path", path)]));
+        let dir = report.files.report.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_string_lossy);
+        let dir = dir.filter(|dir| !dir.is_empty() && !dir.contains("=>") && !dir.contains(','));
+        let artifacts = dir.map(|dir| text_of("publishArtifacts", &[("", &format!("{dir} => {dir}"))]));
+        tests.into_iter().chain(artifacts.map(Effect::Command)).collect()
+    }
+}
+
+/// A line of the log.
+fn said(status: &str, text: &str) -> Effect {
+    message("message", &[("text", &safe(text)), ("status", status)])
+}
+
+fn message(name: &str, attributes: &[(&str, &str)]) -> Effect {
+    Effect::Command(text_of(name, attributes))
+}
+
+/// An attribute without a name is the only one of its message.
+fn text_of(name: &str, attributes: &[(&str, &str)]) -> String {
+    let mut text = format!("##teamcity[{name}");
+    for (key, value) in attributes {
+        let equals = if key.is_empty() { "" } else { "=" };
+        let _ = write!(text, " {key}{equals}'{}'", escape(value));
+    }
+    text + "]"
+}
+
+/// <https://www.jetbrains.com/help/teamcity/service-messages.html#Escaped+Values>
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '|' | '\'' | '[' | ']' => escaped.extend(['|', c]),
+            '\n' => escaped += "|n",
+            '\r' => escaped += "|r",
+            ' '..='~' => escaped.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(escaped, "|0x{unit:04X}");
+                }
+            }
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use batchstep_test_support::readers;
+
+    use super::TeamCity;
+    use crate::formats::samples::{self, HOSTILE};
+    use crate::hosts::samples::{commands, log_of, logged};
+    use crate::hosts::variable;
+    use crate::hosts::{Host as _, Identity};
+    use crate::outputs;
+
+    fn teamcity() -> TeamCity {
+        let variables = [
+            ("TEAMCITY_VERSION", "2026.1 (build 1)"),
+            ("TEAMCITY_PROJECT_NAME", "Search"),
+            ("TEAMCITY_BUILDCONF_NAME", "Evaluate nightly"),
+            ("BUILD_NUMBER", "12"),
+        ];
+        TeamCity::new(&variables.into_iter().collect())
+    }
+
+    #[test]
+    fn the_job_is_what_its_variables_say() {
+        let host = logged(teamcity());
+        let run = "teamcity/Evaluate%20nightly#12/1//";
+        assert_eq!(host.identity(), Identity { repo: Some("teamcity/Search".to_owned()), run: Some(run.to_owned()) });
+        assert_eq!(host.run_page(run), None, "no variable tells the server's address");
+        assert_eq!(host.time_limit(), None);
+    }
+
+    #[test]
+    fn everything_is_a_message_and_hostile_text_forges_none() {
+        for text in HOSTILE.iter().copied().chain(["|'] ##teamcity[buildStop]", "é😀|"]) {
+            let report = samples::hostile(text);
+            let log = log_of(&logged(teamcity()), &report, text);
+            let mut set = Vec::new();
+            for line in log.lines() {
+                assert_eq!(line.matches("##teamcity[").count(), 1, "{text:?}: {line}");
+                let message = readers::teamcity(line).unwrap_or_else(|| panic!("{text:?}: {line}"));
+                match message.name.as_str() {
+                    "setParameter" => {
+                        set.push((message.properties["name"].clone(), message.properties["value"].clone()));
+                    }
+                    "blockOpened" | "blockClosed" => assert_eq!(message.properties["name"], "batchstep"),
+                    "message" | "buildStatus" | "buildProblem" | "importData" | "publishArtifacts" => {}
+                    other => panic!("{text:?} issued {other}"),
+                }
+            }
+            let expected =
+                outputs::of(&report).into_iter().map(|(name, value)| (format!("env.{}", variable(name)), value));
+            assert!(set.ends_with(&expected.collect::<Vec<_>>()), "{text:?}: {set:?}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_a_problem_of_the_build_and_all_else_its_status() {
+        let names = |report: &crate::report::Report| {
+            let messages = commands(&logged(teamcity()).publish(report));
+            let names = messages.iter().filter_map(|line| readers::teamcity(line)).map(|message| message.name);
+            names.filter(|name| name.starts_with("build") || name == "publishArtifacts").collect::<Vec<_>>()
+        };
+        assert_eq!(names(&samples::succeeded()), ["publishArtifacts", "buildStatus"]);
+        assert_eq!(names(&samples::failed_validation()), ["publishArtifacts", "buildProblem"]);
+    }
+}
