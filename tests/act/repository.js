@@ -11,7 +11,7 @@ const { COPY } = require('./lab.js');
 
 const TOKEN = 'ghs_0123456789abcdefghijklmnopqrstuvwxyz';
 const KEY = 'sk-this-is-for-the-sandbox';
-const UPLOAD = 'actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f';
+const UPLOADS = ['actions/upload-artifact@bbbca2ddaa5d8feaa63e36b76fdaad77386f024f', 'forgejo/upload-artifact@v4'];
 const VERSION = /^version = "(.*)"$/m.exec(fs.readFileSync(path.join(COPY, 'Cargo.toml'), 'utf8'))[1];
 
 /** Makes the repository, with the example's requests in it; `variables` are set for every step. */
@@ -46,10 +46,11 @@ async function act(work, variables, workflow, event, { payload = {}, expected = 
   if (file !== workflow) fs.writeFileSync(file, workflow);
   const each = (flag, pairs) => Object.entries(pairs).flatMap(([name, value]) => [flag, `${name}=${value}`]);
   const args = [
-    event, '-W', file, '-e', path.join(home, 'event.json'), '--json', '-P', 'ubuntu-latest=-self-hosted',
+    event, '-W', file, '-e', path.join(home, 'event.json'), '--json',
+    ...['ubuntu-latest', 'docker'].flatMap((label) => ['-P', `${label}=-self-hosted`]),
     '--no-cache-server', '--artifact-server-addr', '127.0.0.1', ...(actor ? ['--actor', actor] : []),
     ...['v1', `v${VERSION}`].flatMap((tag) => ['--local-repository', `batchstep/batchstep@${tag}=${COPY}`]),
-    '--local-repository', `${UPLOAD}=${path.join(work, 'upload')}`,
+    ...UPLOADS.flatMap((name) => ['--local-repository', `${name}=${path.join(work, 'upload')}`]),
     ...each('-s', { GITHUB_TOKEN: TOKEN, ...secrets }), ...each('--env', variables),
   ];
   const known = { PATH: process.env.PATH, HOME: home, XDG_CACHE_HOME: path.join(home, 'cache'), XDG_CONFIG_HOME: home };
@@ -65,4 +66,10 @@ async function act(work, variables, workflow, event, { payload = {}, expected = 
 /** The last value of an output in these records. */
 const output = (records, name) => records.filter((record) => record.command === 'set-output' && record.name === name).at(-1)?.arg;
 
-module.exports = { KEY, TOKEN, VERSION, output, repository };
+/** The names of our jobs that had steps: act also mentions those that it skips. */
+const jobs = (records) => [...new Set(records.filter(({ stage }) => stage === 'Main').map(({ jobID }) => jobID))].filter((id) => id !== 'after');
+
+/** The YAML blocks of a page of docs/ci. */
+const blocks = (page) => [...fs.readFileSync(path.join(COPY, 'docs', 'ci', page), 'utf8').matchAll(/```yaml\n([^]*?)```/g)].map(([, block]) => block);
+
+module.exports = { KEY, TOKEN, VERSION, blocks, jobs, output, repository };
