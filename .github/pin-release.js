@@ -5,6 +5,7 @@
 //   node .github/pin-release.js cli/v1.2.3 sha256.sum > dist/manifest.json
 'use strict';
 const fs = require('node:fs');
+const path = require('node:path');
 
 const TARGETS = [
   'aarch64-apple-darwin',
@@ -40,9 +41,20 @@ function manifest(tag, sums) {
   };
 }
 
-module.exports = { manifest };
+/**
+ * Refuses a release whose reusable workflow, the text `workflow`, names the action of another one. Nothing could mend
+ * that later: a workflow's token may not push a commit that changes a workflow.
+ */
+function requireOwnAction(tag, workflow) {
+  const named = [...workflow.matchAll(/uses: batchstep\/batchstep@(\S+)/g)].map(([, ref]) => `cli/${ref}`);
+  const wrong = named.filter((ref) => ref !== tag);
+  if (named.length === 0 || wrong.length > 0) throw new Error(`batch.yml does not name the action of ${tag}: ${wrong.join(', ')}.`);
+}
+
+module.exports = { manifest, requireOwnAction };
 
 if (require.main === module) {
   const [tag, sums] = process.argv.slice(2);
+  requireOwnAction(tag, fs.readFileSync(path.join(__dirname, 'workflows', 'batch.yml'), 'utf8'));
   process.stdout.write(`${JSON.stringify(manifest(tag, fs.readFileSync(sums, 'utf8')), null, 2)}\n`);
 }

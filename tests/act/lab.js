@@ -41,11 +41,10 @@ function ended(child) {
   return new Promise((resolve, reject) => child.on('error', reject).on('close', (code) => resolve({ ...said, code })));
 }
 
-/** A sandbox for as long as the test runs: its address, and what it was asked. */
-async function serve(t, ...faults) {
-  const args = ['sandbox', '--port', '0', '--takes', '1m', ...faults.flatMap((fault) => ['--fault', fault])];
+/** Starts a sandbox: its address, what it was asked, and how to end it. */
+async function launch({ takes = '1m', faults = [] } = {}) {
+  const args = ['sandbox', '--port', '0', '--takes', takes, ...faults.flatMap((fault) => ['--fault', fault])];
   const child = spawn(BINARY, args, { env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
-  t.after(() => child.kill('SIGKILL'));
   let said = '';
   for await (const chunk of child.stderr) if ((said += chunk).includes('\n')) break;
   const url = /http:\S+/.exec(said)[0];
@@ -53,7 +52,14 @@ async function serve(t, ...faults) {
   const until = async (holds) => {
     while (!holds(await tally())) await sleep(50);
   };
-  return { tally, until, url };
+  return { stop: () => child.kill('SIGKILL'), tally, until, url };
+}
+
+/** A sandbox for as long as the test runs. */
+async function serve(t, ...faults) {
+  const sandbox = await launch({ faults });
+  t.after(sandbox.stop);
+  return sandbox;
 }
 
 /** The records of one step in one stage of a job. */
@@ -71,4 +77,4 @@ function exitCode(records) {
   return code ? Number(code[1]) : 0;
 }
 
-module.exports = { COPY, act, commands, exitCode, of, passed, printed, serve, start, text };
+module.exports = { COPY, act, commands, exitCode, launch, of, passed, printed, serve, start, text };

@@ -4,7 +4,7 @@ const test = require('node:test');
 const assert = require('node:assert/strict');
 const fs = require('node:fs');
 const path = require('node:path');
-const { manifest } = require('../../.github/pin-release.js');
+const { manifest, requireOwnAction } = require('../../.github/pin-release.js');
 
 const HASH = 'a'.repeat(64);
 const ASSETS = [
@@ -53,4 +53,13 @@ test('only the tag of a release names one', () => {
     assert.throws(() => manifest(tag, sums(ASSETS)), /not the tag of a release/, tag);
   }
   assert.equal(manifest('cli/v1.2.3-rc.1', sums(ASSETS)).version, '1.2.3-rc.1');
+});
+
+test('the reusable workflow has to name the action of the release', () => {
+  const read = (file) => fs.readFileSync(path.join(__dirname, '../..', file), 'utf8');
+  const [workflow, version] = [read('.github/workflows/batch.yml'), /^version = "(.*)"$/m.exec(read('Cargo.toml'))[1]];
+  requireOwnAction(`cli/v${version}`, workflow);
+  assert.throws(() => requireOwnAction('cli/v1.2.3', workflow), /does not name the action of cli\/v1\.2\.3/);
+  assert.throws(() => requireOwnAction('cli/v1.2.3', 'uses: batchstep/batchstep@v1.2.3\nuses: batchstep/batchstep@v1'), /cli\/v1\./);
+  assert.throws(() => requireOwnAction('cli/v1.2.3', ''), /does not name/);
 });
