@@ -101,7 +101,7 @@ pub struct Connection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Waiting {
-    /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub, else 30m more than `completion-window`].
+    /// How long the run may take before the batch is cancelled [default: 5h30m on GitHub; 25m less than the job may last where the CI system says that; else 30m more than `completion-window`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What to do with the batch when time is up: cancel it, or detach and leave it to the next run [default: cancel].
@@ -134,7 +134,7 @@ pub struct Waiting {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Submitting {
-    /// How long submitting may take [default: 5h30m on GitHub, else 30m more than `completion-window`].
+    /// How long submitting may take [default: as for `run`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What to do with the batch when the job is cancelled: cancel it, or detach and leave it running [default: detach].
@@ -152,7 +152,7 @@ pub struct Submitting {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Waiting")]
 pub struct Collecting {
-    /// How long to wait for the batches; 0 checks once [default: 5h30m on GitHub, else 24h30m; 0 with `pending`].
+    /// How long to wait for the batches; 0 checks once [default: as for `run`, with a window of 24h; 0 with `pending`].
     #[arg(long, value_name = "SPAN", value_parser = values::duration)]
     pub timeout: Option<Duration>,
     /// What to do with the batches when time is up: detach and leave them running, or cancel them [default: detach].

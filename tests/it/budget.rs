@@ -76,6 +76,17 @@ async fn halves_of_what_is_refused_as_too_large_have_their_share() {
     // The journal says that there are halves: their batches are found before anything is granted.
     let again = lab.run(&["--max-total-requests", "20", "--reuse", "finished"]).await;
     assert_eq!((again.exit, lab.tally().creates), (0, 4), "{}", again.text());
+
+    // As if that run had been killed once its last batch existed: only the halves are looked for, and nobody waits for
+    // the whole.
+    let path = lab.out().join("journal.jsonl");
+    let journal = std::fs::read_to_string(&path).unwrap();
+    let last = journal.rfind("\"step\":\"created\"").unwrap();
+    let end = last + journal[last..].find('\n').unwrap() + 1;
+    std::fs::write(&path, &journal[..end]).unwrap();
+    let resumed = lab.run(&["--max-total-requests", "20"]).await;
+    assert_eq!((resumed.exit, lab.tally().creates), (0, 4), "{}", resumed.text());
+    assert!(resumed.text().matches("the journal").count() >= 4, "{}", resumed.text());
 }
 
 /// Whether a batch was created, or what it did cost, is not always known: then what was reserved for it stays.

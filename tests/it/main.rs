@@ -20,6 +20,7 @@ mod gateways;
 mod github;
 mod handed_over;
 mod hints;
+mod hosts;
 mod imports;
 mod lab;
 mod judging;

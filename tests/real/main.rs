@@ -13,6 +13,8 @@ mod at_once;
 mod gate;
 #[cfg(unix)]
 mod kill;
+#[cfg(unix)]
+mod hosts;
 mod limits;
 #[cfg(unix)]
 mod pairs;
