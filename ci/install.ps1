@@ -38,10 +38,10 @@ param([string] $Directory, [switch] $Attestation, [string] $From)
 
     function Find-Hash([string] $Target) {
         if (-not $version) {
-            throw 'install.ps1: This is the script in the repository. It names no release: use the install.ps1 of a release.'
+            throw 'install.ps1: This is the script in the repository. It names no release: use that of a release.'
         }
-        if ($hashes[$Target] -notmatch '^[0-9a-f]{64}$') { throw "install.ps1: This script has no SHA-256 for $Target." }
-        $hashes[$Target]
+        if ($hashes[$Target] -match '^[0-9a-f]{64}$') { return $hashes[$Target] }
+        throw "install.ps1: This script has no SHA-256 for $Target."
     }
 
     # The status of the reply, or 0 if there was none.
@@ -70,7 +70,8 @@ param([string] $Directory, [switch] $Attestation, [string] $From)
     function Test-Download([string] $File, [string] $Address, [string] $Pinned) {
         $found = (Get-FileHash -Algorithm SHA256 -LiteralPath $File).Hash.ToLowerInvariant()
         if ($found -cne $Pinned) {
-            throw "install.ps1: $Address is not the file that was released: its SHA-256 is $found, not $Pinned. It was not unpacked."
+            $hash = "its SHA-256 is $found, not $Pinned"
+            throw "install.ps1: $Address is not the file that was released: $hash. It was not unpacked."
         }
         if (-not $Attestation) { return }
         if (-not (Get-Command gh -ErrorAction SilentlyContinue)) {

@@ -79,7 +79,7 @@ find_target() {
 
 # Sets `pinned`, the SHA-256 of the target's archive.
 find_hash() {
-    [ -n "$version" ] || fail 'This is the script in the repository. It names no release: use the install.sh of a release.'
+    [ -n "$version" ] || fail 'This is the script in the repository. It names no release: use that of a release.'
     pinned=$(printf '%s' "$hashes" | sed -n "s/^$target //p")
     [ ${#pinned} -eq 64 ] || fail "This script has no SHA-256 for $target."
 }
