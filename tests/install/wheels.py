@@ -5,7 +5,9 @@
 Written from the specification of wheels, apart from .github/package/wheel.py.
 """
 
+import base64
 import email
+import hashlib
 import pathlib
 import stat
 import sys
@@ -45,8 +47,13 @@ for path in sorted(release.glob("*.whl")):
         assert metadata.summary == cargo["package"]["description"]
         assert metadata.license_expression == canonicalize_license_expression(cargo["workspace"]["package"]["license"])
         assert {f"{info}/licenses/{name}" for name in metadata.license_files} < set(packed.namelist())
-        listed = [line.split(",")[0] for line in packed.read(f"{info}/RECORD").decode().splitlines()]
-        assert sorted(listed) == sorted(packed.namelist()), f"{path.name} and its RECORD list other files"
+        listed = dict(line.split(",", 1) for line in packed.read(f"{info}/RECORD").decode().splitlines())
+        for name in packed.namelist():
+            data = packed.read(name)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            expected = "," if name.endswith("/RECORD") else f"sha256={digest},{len(data)}"
+            assert listed.pop(name) == expected, f"RECORD is wrong about {name}"
+        assert not listed, f"RECORD lists {listed}, which are not in {path.name}"
         modes = {entry.filename: stat.S_IMODE(entry.external_attr >> 16) for entry in packed.infolist()}
         assert [name for name, mode in modes.items() if mode == 0o755] == [n for n in modes if ".data/scripts/" in n]
         assert len({entry.date_time for entry in packed.infolist()}) == 1
