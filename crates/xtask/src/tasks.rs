@@ -26,7 +26,7 @@ enum Group {
 }
 
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
-pub(crate) const TASKS: [Task; 23] = [
+pub(crate) const TASKS: [Task; 24] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
     Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
@@ -78,6 +78,12 @@ pub(crate) const TASKS: [Task; 23] = [
         run: prices,
     },
     Task { name: "release", what: "a release could be made", group: Group::Ci, run: || script("release") },
+    Task {
+        name: "install",
+        what: "every way to install does what docs/install.md says",
+        group: Group::Ci,
+        run: || script("install"),
+    },
     Task {
         name: "action",
         what: "the launcher, the action and the workflows",
