@@ -1,5 +1,5 @@
 // Runs ci/jenkins/vars/batchstep.groovy and the pipelines of docs/ci/jenkins.md with imitations of Jenkins' steps.
-// Arguments: the tree, a directory to work in, the binary, the base URL of a sandbox whose batches take a second,
+// Arguments: the tree, a directory to work in, the binary, the base URL of a sandbox whose batches take a few seconds,
 // and of one whose batches take an hour.
 import java.util.concurrent.TimeUnit
 import org.codehaus.groovy.control.CompilerConfiguration
@@ -233,7 +233,7 @@ proves('an aborted build cancels its batch within 5 seconds, and still publishes
     def id = (build.log =~ /Created batch (\w+)/)[0][1]
     assert build.description.description == "$id: cancelled"
     def get = [binary, 'batch', 'get', id, '--provider', 'compatible', '--base-url', slow, '--api-key', 'x'].execute()
-    assert get.text.contains('cancel')
+    assert get.text.contains('"status":"cancel')
 }
 
 def blocks = (new File(tree, 'docs/ci/jenkins.md').text =~ /(?s)```groovy\n(.*?)```/).collect { it[1] }
