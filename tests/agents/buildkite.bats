@@ -115,7 +115,7 @@ with() {
 @test "SIGTERM cancels the batch before the agent kills the job" {
     for signalled in group process; do
         rm -rf log batch-results
-        echo "{\"custom_id\":\"$signalled\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}}" >requests.jsonl
+        echo "{\"custom_id\":\"$signalled-$RANDOM$RANDOM\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}}" >requests.jsonl
         configuration=$(with "{\"requests\": \"requests.jsonl\", \"base-url\": \"$SLOW\"}")
         env -u GITHUB_ACTIONS STUB="$BATS_TEST_TMPDIR" HOOK="$plugin/hooks/command" PATH="$BATS_TEST_TMPDIR/bin:$PATH" BUILDKITE=true CI=true \
             OPENAI_API_KEY=sk BUILDKITE_PLUGIN_CONFIGURATION="$configuration" setsid ./wrapper >log 2>&1 3>&- &
@@ -180,11 +180,11 @@ printf 'cp "%s/bin/batchstep" "$1/"\n' "$STUB" >"$2"
 STUB
     chmod +x bin/curl
     sum=$(printf 'cp "%s/bin/batchstep" "$1/"\n' "$BATS_TEST_TMPDIR" | sha256sum | cut -d ' ' -f 1)
-    run hook command "{\"version\": \"1.2.3\", \"install-sha256\": \"${sum//[0-9]/0}\"}" XDG_CACHE_HOME="$PWD/cache"
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"${sum//[0-9]/0}\"}" XDG_CACHE_HOME="$PWD/cache"
     [ "$status" -eq 2 ]
     [[ "$output" == *'another SHA-256'* ]]
     [ ! -e cache/batchstep/1.2.3/batchstep ]
-    run hook command "{\"version\": \"1.2.3\", \"install-sha256\": \"$sum\"}" XDG_CACHE_HOME="$PWD/cache"
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"$sum\"}" XDG_CACHE_HOME="$PWD/cache"
     [ "${lines[0]}" = '<run><--provider=openai>' ]
     grep -qF 'https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3/install.sh' downloads
     rm downloads

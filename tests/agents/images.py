@@ -30,7 +30,7 @@ def proves(what):
 
 def workspace():
     """A root that holds the binary and the requests, and nothing else."""
-    root = pathlib.Path(subprocess.check_output(["mktemp", "-d", WORK / "root.XXXX"], text=True).strip())
+    root = pathlib.Path(subprocess.check_output(["mktemp", "-d", str(WORK / "root.XXXX")], text=True).strip())
     shutil.copy(BINARY, root / "batchstep")
     shutil.copy(pages.TREE / "examples/requests.jsonl", root)
     return root
@@ -38,7 +38,7 @@ def workspace():
 
 def plugin(root, variables):
     """Starts the image: no arguments, only variables. Without a static binary the file system is not empty."""
-    command = ["chroot", str(root), "/batchstep"] if STATIC else [str(root / "batchstep")]
+    command = [shutil.which("chroot"), str(root), "/batchstep"] if STATIC else [str(root / "batchstep")]
     log = (root / "log").open("w")
     return subprocess.Popen(command, cwd=root, env=variables, stdout=log, stderr=subprocess.STDOUT)
 
@@ -195,6 +195,8 @@ def bitbucket_step(root, step, passed_on, url=QUICK):
     own = {"CI": "true", "BITBUCKET_BUILD_NUMBER": "7", "BITBUCKET_COMMIT": "0" * 40, "BITBUCKET_REPO_FULL_NAME": "a/b",
            "BITBUCKET_WORKSPACE": "a", "BITBUCKET_REPO_SLUG": "b", "BITBUCKET_BRANCH": "main",
            "BITBUCKET_PIPELINES_VARIABLES_PATH": str(root / name)}
+    # Where the image sees the same file.
+    inside = {"BITBUCKET_PIPELINES_VARIABLES_PATH": f"/{name}"} if STATIC else {}
     lines = []
     for line in step["script"]:
         if isinstance(line, str):
@@ -209,7 +211,7 @@ def bitbucket_step(root, step, passed_on, url=QUICK):
             if value.startswith("$"):
                 variables[key] = known[value[1:]]
         variables |= {"BATCHSTEP_PROVIDER": "compatible", "BATCHSTEP_BASE_URL": url}
-        code, log = run(root, {**own, **variables})
+        code, log = run(root, {**own, **inside, **variables})
         if code != 0:
             return code, log
         assert "sk-secret" not in log

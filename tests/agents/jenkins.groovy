@@ -44,8 +44,8 @@ class Build {
             file.executable = true
             builder = new ProcessBuilder(file.path)
         }
-        builder.directory(workspace).redirectErrorStream(true).environment().putAll(variables)
-        builder.environment().remove('GITHUB_ACTIONS')
+        builder.directory(workspace).redirectErrorStream(true).environment().putAll(
+            [JENKINS_URL: 'http://ci.example/', JOB_NAME: 'a', BUILD_ID: '7', BUILD_NUMBER: '7', WORKSPACE: workspace.path] + variables)
         def process = builder.start()
         def reader = Thread.start { process.inputStream.eachLine { log += it + '\n' } }
         if (abortWhen) {
