@@ -92,6 +92,7 @@ class Build {
             junit: { Map it -> junits << it },
             archiveArtifacts: { Map it -> archives << it },
             currentBuild: description,
+            env: [:],
             library: { Map it -> assert it.identifier ==~ /batchstep@v\d+\.\d+\.\d+/ },
             modernSCM: { Map it -> assert new File(it.tree ?: '.', it.libraryPath) && it.libraryPath == 'ci/jenkins/' },
         ]
@@ -242,7 +243,7 @@ def overrides = [binary: binary, provider: 'compatible', baseUrl: quick]
 proves('the first pipeline of the page') {
     def build = newBuild()
     runPipeline(blocks[0], build, overrides + [pollInterval: '100ms'])
-    assert build.echoes.size() == 1 && build.echoes[0] ==~ /Batch batch_\w+: succeeded, 8 of 8 succeeded\./
+    assert build.echoes.size() == 1 && build.echoes[0] ==~ /batch_\w+: succeeded, 8 of 8 succeeded/
 }
 
 proves('the second pipeline submits, sleeps without an agent and collects') {
