@@ -196,6 +196,20 @@ STUB
     [[ "$output" == *'could not be downloaded'* ]]
 }
 
+@test "a retried job takes the batch of the first one, a rebuild does not" {
+    job=(BUILDKITE_REPO=git@github.com:acme/evals.git BUILDKITE_PIPELINE_SLUG=evals BUILDKITE_STEP_ID=s
+        "BUILDKITE_BUILD_NUMBER=$RANDOM$RANDOM")
+    run hook command "$(with '{"requests": "requests.jsonl"}')" "${job[@]}" BUILDKITE_RETRY_COUNT=0
+    [[ "$output" == *'Created batch'* ]]
+    rm -rf batch-results
+    run hook command "$(with '{"requests": "requests.jsonl"}')" "${job[@]}" BUILDKITE_RETRY_COUNT=1
+    [ "$status" -eq 0 ]
+    [[ "$output" == *'Attached to batch'* && "$output" != *'Created batch'* ]]
+    rm -rf batch-results
+    run hook command "$(with '{"requests": "requests.jsonl"}')" "${job[@]}" BUILDKITE_BUILD_NUMBER=1
+    [[ "$output" == *'Created batch'* ]]
+}
+
 @test "the pipelines of the page" {
     mapfile -t configurations < <("$PYTHON" "$tree/tests/agents/pages.py" buildkite.md)
     [ "${#configurations[@]}" -eq 3 ]

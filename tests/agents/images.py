@@ -158,9 +158,10 @@ def plugin_commands():
     code, log = run(root, drone({**settings, "command": "submit", "metadata": ["suite=a", "x=b"]}))
     outputs = dotenv(root / "batch.env")
     assert code == 0 and outputs["BATCH_OUTCOME"] == "pending", log
-    code, log = run(root, drone({**settings, "command": "collect", "batch_id": outputs["BATCH_IDS"], "fail_if_pending": True, "timeout": 0}))
+    collect = {**settings, "command": "collect", "batch_id": outputs["BATCH_IDS"]}
+    code, log = run(root, drone({**collect, "fail_if_pending": True, "timeout": 0}))
     assert code == 8, log
-    code, log = run(root, woodpecker({**settings, "command": "collect", "batch-id": outputs["BATCH_IDS"], "timeout": "1m"}))
+    code, log = run(root, woodpecker({**collect, "timeout": "1m"}))
     assert code == 0 and dotenv(root / "batch.env")["BATCH_OUTCOME"] == "succeeded", log
     proves("submit and collect as settings")
     code, log = run(root, woodpecker({**settings, "max_failed": "101%"}))
@@ -180,8 +181,8 @@ def plugin_signals():
     root = unique(workspace())
     code, batch, _ = end(root, drone(here(first["settings"], SLOW)), signal.SIGKILL)
     assert code == -9 and statuses(SLOW)[batch] == "validating"
-    for left in ("batch-results", "batch.env"):
-        shutil.rmtree(root / left, ignore_errors=True) if left == "batch-results" else (root / left).unlink(missing_ok=True)
+    shutil.rmtree(root / "batch-results")
+    (root / "batch.env").unlink(missing_ok=True)
     code, log = run(root, drone(here(first["settings"], SLOW, timeout="8s", on_timeout="detach")))
     assert code == 0 and f"Attached to batch {batch}" in log and "Created batch" not in log, log
     assert dotenv(root / "batch.env")["BATCH_IDS"] == json.dumps([batch])

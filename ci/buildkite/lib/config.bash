@@ -46,7 +46,7 @@ value() {
 # Prints the keys that are flags of batchstep.
 flags() {
     jq -r '
-        ["api-key-variable", "batch-id", "binary", "command", "headers-variable", "installer-sha256", "upload", "version"]
-            as $others | keys[] | select(. as $key | $others | index($key) | not)
+        ["api-key-variable", "batch-id", "binary", "command", "headers-variable", "installer-sha256", "upload",
+            "version"] as $others | keys[] | select(. as $key | $others | index($key) | not)
     ' <<<"$configuration"
 }
