@@ -179,8 +179,8 @@ class Project:
                 (target / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source / path, target / path)
 
-    def run(self, number, parameters=None, spoil=None, more=None, **given):
-        """Runs a pipeline of the page until a job fails. Gives each job's exit code and log."""
+    def jobs(self, number, parameters=None, **given):
+        """The jobs of a pipeline of the page, which use the binary and the sandbox."""
         config = yaml.load(lab.pipelines("circleci.md")[number])
         connection = {"provider": "compatible", "base-url": self.url} if self.url else {"provider": "sandbox"}
         for workflow in config["workflows"].values():
@@ -188,9 +188,13 @@ class Project:
                 name, arguments_of_job = next(iter(job.items()))
                 if name.startswith("batchstep/"):
                     arguments_of_job.update({"binary": str(lab.BATCHSTEP), **connection, **given})
+        return jobs_of(config, parameters or {})
+
+    def run(self, number, parameters=None, more=None, **given):
+        """Runs a pipeline until a job fails. Gives each job's exit code and log."""
         results = {}
-        for name, steps in jobs_of(config, parameters or {}).items():
-            results[name] = self.job(spoil(steps) if spoil else steps, **(more or {}))
+        for name, steps in self.jobs(number, parameters, **given).items():
+            results[name] = self.job(steps, **(more or {}))
             if results[name][0] != 0:
                 break
         return results
@@ -218,8 +222,7 @@ def one_job_leaves_everything():
         assert f"succeeded, {lab.COUNT} of {lab.COUNT} answered" in said, said
         assert f"{lab.COUNT} batch-results/results.jsonl" in said, said
         lab.complete(work / "batch-results")
-        jobs = jobs_of(yaml.load(lab.pipelines("circleci.md")[ONE_JOB]), {})["batchstep/run"]
-        names = [name for name, _ in jobs]
+        names = [name for name, _ in project.jobs(ONE_JOB)["batchstep/run"]]
         assert names == ["checkout", "run", "run", "store_test_results", "store_artifacts", "store_artifacts",
                          "persist_to_workspace"], names
 
@@ -227,8 +230,8 @@ def one_job_leaves_everything():
 def later_steps_see_the_outputs_and_failures_keep_the_files():
     with lab.sandbox() as url, lab.workspace() as work:
         project = Project(work, url)
-        print_outputs = ("run", {"command": 'echo "seen: $BATCH_OUTCOME $BATCH_ID"', "when": "always"})
-        said = passed(project.run(ONE_JOB, spoil=lambda steps: [*steps, print_outputs])["batchstep/run"])
+        print_outputs = ("run", {"command": 'echo "seen: $BATCH_OUTCOME $BATCH_ID"'})
+        said = passed(project.job([*project.jobs(ONE_JOB)["batchstep/run"], print_outputs]))
         assert f"seen: succeeded {lab.batches(url)[0]['id']}" in said, said
         expected = [("batch-tests", lab.COUNT), "batch-results", "batch-summary.md"]
         code, said = project.run(ONE_JOB, more={"BATCHSTEP_MAX_SUSPECT": "nonsense"})["batchstep/run"]
@@ -275,8 +278,7 @@ def hostile_text_is_not_executed():
             else:
                 raise AssertionError(f"{name} takes anything")
         # This test has to be able to fail.
-        spoilt = [("run", {"command": f"echo {lab.HOSTILE}"})]
-        project.run(ONE_JOB, spoil=lambda steps: [steps[0], *spoilt])
+        project.job([("run", {"command": f"echo {lab.HOSTILE}"})])
         assert list(work.parent.rglob("pwned")), "a value in a command was not executed"
 
 
@@ -294,10 +296,9 @@ def a_release_is_installed_if_its_hash_is_right():
 def sigterm_cancels_the_batch():
     with lab.sandbox("1h") as url, lab.workspace() as work:
         project = Project(work, url)
-        found = []
-        project.run(ONE_JOB, spoil=lambda steps: found.append(steps) or steps[:2])
-        step = [given for name, given in found[0] if name == "run"][1]
-        (work / "requests.jsonl").write_text(lab.REQUESTS, encoding="utf-8")
+        steps = project.jobs(ONE_JOB)["batchstep/run"]
+        passed(project.job(steps[:2]))
+        step = steps[2][1]
         code, said = lab.ended_by(signal.SIGTERM, os.kill, step["command"], work,
                                   project.variables({**step["environment"],
                                                      "PATH": f"{work.parent / '.batchstep'}:{os.environ['PATH']}"}),
