@@ -26,7 +26,7 @@ enum Group {
 }
 
 /// Every task, in the order in which `check` and `ci` run theirs: what fails fast comes first.
-pub(crate) const TASKS: [Task; 24] = [
+pub(crate) const TASKS: [Task; 26] = [
     Task { name: "fmt", what: "the code is formatted", group: Group::Check, run: || cargo("fmt --all --check") },
     Task { name: "spelling", what: "no spelling mistakes (typos)", group: Group::Ci, run: || tool("typos", &[]) },
     Task { name: "shell", what: "the scripts are sound (shellcheck)", group: Group::Ci, run: shell },
@@ -83,6 +83,18 @@ pub(crate) const TASKS: [Task; 24] = [
         what: "every way to install does what docs/install.md says",
         group: Group::Ci,
         run: || script("install"),
+    },
+    Task {
+        name: "pieces-agents",
+        what: "the pieces for Buildkite, Jenkins, Bitbucket, Woodpecker, Drone and TeamCity do what their pages say",
+        group: Group::Ci,
+        run: || script("pieces-agents"),
+    },
+    Task {
+        name: "pieces-hosted",
+        what: "the pieces for GitLab, CircleCI and Azure Pipelines do what their pages say",
+        group: Group::Ci,
+        run: || script("pieces-hosted"),
     },
     Task {
         name: "action",
