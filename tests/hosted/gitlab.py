@@ -141,7 +141,12 @@ def one_job_leaves_everything():
         assert [batch["id"] for batch in lab.batches(url)] == [values["BATCH_ID"]]
         job = ours.expanded()["batchstep"]
         assert job["variables"]["BATCHSTEP_MAX_TOKENS"] == "2000000" and job["tags"] == ["large"], job
-        assert job["artifacts"]["reports"] == {"dotenv": "batch.env", "junit": "batch-junit.xml"}, job
+        assert job["artifacts"]["reports"] == {
+            "dotenv": "batch.env",
+            "junit": "batch-junit.xml",
+            "codequality": "batch-results/gl-code-quality.json",
+            "annotations": "batch-results/gl-annotations.json",
+        }, job
         tests = (ours.work / ".gitlab-ci-local/builds/batchstep/batch-junit.xml").read_text(encoding="utf-8")
         assert tests.count("<testcase") == lab.COUNT
 
