@@ -16,6 +16,13 @@ use crate::values::OnKill;
 /// One fact of a run.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
+    /// The repository's `batchstep.toml` was read.
+    Configured {
+        /// The file, as it is reached from the working directory.
+        file: String,
+        /// The inputs that it sets for this command.
+        inputs: Vec<&'static str>,
+    },
     /// The run began; it will cancel what is still running after `timeout`.
     Started {
         /// What runs, for the reader: `1.2.3`, provider and origin.
@@ -311,6 +318,8 @@ impl Event {
     /// The log line, or none where the event is only progress.
     pub(crate) fn line(&self) -> Option<String> {
         Some(match self {
+            Self::Configured { file, inputs } if inputs.is_empty() => format!("{file} sets nothing that counts here"),
+            Self::Configured { file, inputs } => format!("Inputs from {file}: {}", inputs.join(", ")),
             Self::Started { title, timeout: Duration::ZERO, .. } => format!("{title}; checking once, without waiting"),
             Self::Started { title, timeout, deadline } => {
                 format!("{title}; the deadline is in {} ({deadline})", span(*timeout))

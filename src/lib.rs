@@ -12,6 +12,7 @@ pub mod world;
 pub mod launcher;
 mod plan;
 mod variables;
+pub mod config;
 mod tracked;
 // How it is reported: families of interchangeable peers, and what they report.
 mod hosts;

@@ -7,19 +7,17 @@ use batchstep::clock::Clock;
 use batchstep::effects::{LogTarget, Screen, Stream};
 use batchstep::env::{Env, Terminals};
 use batchstep::error::{Error, Exit};
-use batchstep::inputs::Cli;
 use batchstep::launcher::Launcher;
 use batchstep::shutdown;
 use batchstep::usage;
 use batchstep::world::World;
-use clap::CommandFactory as _;
 
 fn main() -> ExitCode {
     let (env, mut screen) = (Env::system(), Screen::system());
     let (typed, terminals): (Vec<OsString>, _) = (std::env::args_os().collect(), Terminals::system());
-    let cli = match Cli::read(env.arguments(typed.clone(), &Cli::command()), terminals) {
-        Ok(cli) => cli,
-        Err(error) => return ExitCode::from(usage::refuse(&error, &typed, &env, &mut screen).code()),
+    let (cli, config) = match usage::read(&typed, &env, terminals) {
+        Ok(read) => read,
+        Err(refusal) => return ExitCode::from(usage::refuse(refusal, &typed, &env, &mut screen).code()),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -35,6 +33,7 @@ fn main() -> ExitCode {
         let log = LogTarget::system(&env);
         screen.paint(env.paint(cli.command.looks().color.unwrap_or_default(), || Stream::Err.is_terminal()));
         let mut world = World::new(env, Clock::system(), shutdown, log, screen);
+        world.config = config;
         world.look(&cli.command);
         world.setting = world.env.setting(terminals);
         world.launcher = launcher;

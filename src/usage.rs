@@ -1,4 +1,5 @@
-//! A command line or an input that cannot be read: what is wrong, in the user's own words.
+//! The call: the command line with the inputs of variables and of `batchstep.toml`. If it cannot be
+//! read: what is wrong, in the user's own words.
 //!
 //! clap parses typed flags and variables alike, as `env.rs` hands them over. So its
 //! error names a flag where the user wrote an action's input or a variable; here it
@@ -8,17 +9,18 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::ValueEnum as _;
 use clap::builder::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, ValueEnum as _};
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::effects::{Effect, LogTarget, Screen, Stream};
-use crate::env::Env;
+use crate::env::{Env, Terminals};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, NamedFiles};
-use crate::inputs::UNBROKEN;
+use crate::inputs::{Cli, UNBROKEN};
 use crate::own_files;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
@@ -36,12 +38,48 @@ enum Place {
     Typed,
     /// In a variable.
     Variable,
+    /// In `batchstep.toml`.
+    File,
 }
 
-/// Shows why the command line, `typed` with its program's name, was not carried out: a mistake, or a
-/// call for help. Gives the exit code.
-pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
-    let color = wish(env, typed, "color").and_then(|color| Color::from_str(&color, false).ok()).unwrap_or_default();
+/// Why a call is not carried out.
+pub enum Refusal {
+    /// A mistake in the call, or a call for help; and what `batchstep.toml` sets.
+    Call(clap::Error, Config),
+    /// `batchstep.toml` cannot be used.
+    File(Error),
+}
+
+/// Reads the command line, `typed` with its program's name, and the inputs that variables and `batchstep.toml` add.
+///
+/// # Errors
+/// Why the command is not carried out.
+pub fn read(typed: &[OsString], env: &Env, terminals: Terminals) -> Result<(Cli, Config), Refusal> {
+    let mut config = match std::env::current_dir() {
+        Ok(dir) if env.reads_config(typed) => Config::find(&dir).map_err(Refusal::File)?,
+        _ => Config::default(),
+    };
+    let words = env.arguments(typed.to_vec(), &Cli::command(), &mut config);
+    match Cli::read(words, terminals) {
+        Ok(cli) => config.follow().map_err(Refusal::File).map(|()| (cli, config)),
+        Err(error) => Err(Refusal::Call(error, config)),
+    }
+}
+
+/// Shows why the command line was not carried out: a mistake, or a call for help. Gives the exit code.
+pub fn refuse(refusal: Refusal, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
+    match refusal {
+        Refusal::Call(error, config) => refuse_call(&error, typed, env, &config, screen),
+        Refusal::File(mistake) => {
+            let color = color(env, typed);
+            screen.paint(env.paint(color, || Stream::Err.is_terminal()));
+            show(&mistake, Place::File, "", typed, env, screen)
+        }
+    }
+}
+
+fn refuse_call(error: &clap::Error, typed: &[OsString], env: &Env, config: &Config, screen: &mut Screen) -> Exit {
+    let color = color(env, typed);
     let whole = |text: String| text.replace(UNBROKEN, " ");
     let text = whole(error.to_string());
     if !error.use_stderr() {
@@ -52,13 +90,18 @@ pub fn refuse(error: &clap::Error, typed: &[OsString], env: &Env, screen: &mut S
         return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };
     }
     screen.paint(env.paint(color, || Stream::Err.is_terminal()));
-    let (mistake, place) = explain(error, typed, env);
+    let (mistake, place) = explain(error, typed, env, config);
+    show(&mistake, place, &text, typed, env, screen)
+}
+
+/// Shows a mistake as the host does, `text` in place of its log line if it was made on the command line.
+fn show(mistake: &Error, place: Place, text: &str, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
     let ci = wish(env, typed, "ci").and_then(|ci| Ci::from_str(&ci, false).ok()).unwrap_or_default();
     let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
     let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
     let (log, verbosity, clock) = (LogTarget::File, Verbosity::Usual, Clock::system());
     let host = hosts::detect(env, ci, hosts::Options { summary, log, verbosity, clock }, files(env, typed));
-    let mut effects = host.event(&Event::failed(&mistake));
+    let mut effects = host.event(&Event::failed(mistake));
     if place == Place::Typed {
         // clap's own text shows the usage, and the flag as it was typed.
         effects.retain(|effect| !matches!(effect, Effect::Log(_) | Effect::Say(_)));
@@ -84,6 +127,11 @@ fn files(env: &Env, typed: &[OsString]) -> NamedFiles {
         outputs: outputs.filter(|file: &OutputsFile| is_named_once(&file.path)),
         summary: summary.filter(|file: &SummaryFile| is_named_once(&file.0)),
     }
+}
+
+/// What the user typed about colours.
+fn color(env: &Env, typed: &[OsString]) -> Color {
+    wish(env, typed, "color").and_then(|color| Color::from_str(&color, false).ok()).unwrap_or_default()
 }
 
 /// A line of clap's own text in the tones that our errors have.
@@ -113,7 +161,7 @@ fn wish(env: &Env, typed: &[OsString], input: &str) -> Option<String> {
 }
 
 /// The mistake in our own words, and where it was made.
-fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place) {
+fn explain(error: &clap::Error, typed: &[OsString], env: &Env, config: &Config) -> (Error, Place) {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
         Some(ContextValue::Strings(texts)) if !texts.is_empty() => Some(texts.join(", ")),
@@ -130,13 +178,13 @@ fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place)
     let guess = |kind| text(kind)?.rsplit(", ").next().map(|guess| format!("Did you mean `{guess}`?"));
     match error.kind() {
         ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::NoEquals => {
-            let (name, place) = name_of(&about(ContextKind::InvalidArg), typed, env);
+            let (name, place) = name_of(&about(ContextKind::InvalidArg), typed, env, config);
             let value = text(ContextKind::InvalidValue).filter(|value| !value.is_empty());
-            let Some(value) = value else { return (Error::usage(format!("`{name}` needs a value.")), place) };
+            let Some(value) = value else { return (Error::usage(format!("{name} needs a value.")), place) };
             let valid = text(ContextKind::ValidValue).map(|valid| format!("it takes {valid}"));
             let why = std::error::Error::source(error).map(ToString::to_string).or(valid);
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            let is = format!("`{name}` is `{}`, which cannot be used{why}", shorten(&value, LONGEST));
+            let is = format!("{name} is `{}`, which cannot be used{why}", shorten(&value, LONGEST));
             (Error::usage(format!("{}.", is.trim_end_matches('.'))), place)
         }
         ErrorKind::UnknownArgument => {
@@ -170,15 +218,19 @@ fn explain(error: &clap::Error, typed: &[OsString], env: &Env) -> (Error, Place)
     }
 }
 
-/// The name of an argument that clap shows as `--max-failed <COUNT|SHARE>`, as the user wrote it.
-fn name_of(shown: &str, typed: &[OsString], env: &Env) -> (String, Place) {
+/// An argument that clap shows as `--max-failed <COUNT|SHARE>` or `[REQUESTS]...`, as the user wrote it and where.
+fn name_of(shown: &str, typed: &[OsString], env: &Env, config: &Config) -> (String, Place) {
     let flag = shown.split([' ', '[', '=']).next().unwrap_or_default();
     let is_flag = |word: &str| word.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
     let is_typed = typed.iter().filter_map(|word| word.to_str()).any(is_flag);
-    match env.written(flag.trim_start_matches('-')).filter(|_| !is_typed) {
-        Some(name) => (name, Place::Variable),
-        None => (flag.to_owned(), Place::Typed),
-    }
+    let input = flag.trim_start_matches('-');
+    let places = [(config.written(input), Place::File), (env.written(input).map(quoted), Place::Variable)];
+    let elsewhere = places.into_iter().find_map(|(name, place)| Some((name?, place)));
+    elsewhere.filter(|_| !is_typed).unwrap_or_else(|| (quoted(flag.to_owned()), Place::Typed))
+}
+
+fn quoted(name: String) -> String {
+    format!("`{name}`")
 }
 
 #[cfg(test)]
@@ -186,15 +238,17 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use super::{Place, explain};
+    use crate::config::Config;
     use crate::env::Env;
     use crate::inputs::Cli;
 
     fn explained(env: &[(&str, &str)], typed: &[&str]) -> (String, Place) {
         let env: Env = env.iter().copied().collect();
         let typed: Vec<_> = std::iter::once("batchstep").chain(typed.iter().copied()).map(Into::into).collect();
-        let arguments = env.arguments(typed.clone(), &Cli::command());
+        let mut config = Config::default();
+        let arguments = env.arguments(typed.clone(), &Cli::command(), &mut config);
         let error = Cli::try_parse_from(arguments).unwrap_err();
-        let (error, place) = explain(&error, &typed, &env);
+        let (error, place) = explain(&error, &typed, &env, &config);
         (std::iter::once(&error.message).chain(&error.hints).cloned().collect::<Vec<_>>().join(" "), place)
     }
 

@@ -1,7 +1,8 @@
 //! Inputs from the environment's variables, as if they had been typed.
 //!
 //! An input that is not typed on the command line is taken from the first of these that is there:
-//! `INPUT_*` on GitHub, `PLUGIN_*` on Woodpecker and Drone, `BATCHSTEP_*`, the vendor's own variable.
+//! `INPUT_*` on GitHub, `PLUGIN_*` on Woodpecker and Drone, `BATCHSTEP_*`, `batchstep.toml`, which
+//! `config/` has read, the vendor's own variable.
 //! Which of these systems runs us, `hosts/mod.rs` says.
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::ffi::OsString;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 
+use crate::config::Config;
 use crate::dialects::{self, Name, Vendor};
 use crate::env::Env;
 use crate::hosts::{is_action, is_plugin};
@@ -53,8 +55,8 @@ impl<'a> Found<'a> {
 impl Env {
     /// The command line as if every input from the environment had been typed,
     /// ahead of what really was. Without a command the one in the environment
-    /// counts; a host that runs us bare means `run`.
-    pub fn arguments(&self, argv: Vec<OsString>, cli: &clap::Command) -> Vec<OsString> {
+    /// counts; a host that runs us bare means `run`. Of `config` only what counts is kept.
+    pub fn arguments(&self, argv: Vec<OsString>, cli: &clap::Command, config: &mut Config) -> Vec<OsString> {
         let mut argv = argv.into_iter();
         let program = argv.next().unwrap_or_else(|| "batchstep".into());
         let mut typed: Vec<OsString> = argv.collect();
@@ -66,17 +68,25 @@ impl Env {
         while let Some(next) = typed.get(words).and_then(|word| command.find_subcommand(word)) {
             (command, words) = (next, words + 1);
         }
-        let asks = |word: &OsString| matches!(word.to_str(), Some("--help" | "-h" | "--version" | "-V" | "help"));
         // What `post` may believe is in the state that the run left, not in the inputs that `post` finds.
         let is_post = |word: &OsString| word == FROM_STATE;
         if command.has_subcommands() || typed.iter().any(|word| asks(word) || is_post(word)) {
             return std::iter::once(program).chain(typed).collect();
         }
         let options = typed.split_off(words);
-        let (flags, positionals) = self.inputs(command, &options);
+        let (flags, positionals) = self.inputs(command, &options, config);
         let separator = (!positionals.is_empty() && !options.iter().any(|word| word == "--")).then(|| "--".into());
         let all = std::iter::once(program).chain(typed).chain(flags).chain(options);
         all.chain(separator).chain(positionals).collect()
+    }
+
+    /// Whether the command that is called reads `batchstep.toml`.
+    pub(crate) fn reads_config(&self, argv: &[OsString]) -> bool {
+        let command = match argv.get(1) {
+            Some(word) => word.to_str(),
+            None => Some(self.command()),
+        };
+        command.is_some_and(|command| inputs::READERS.contains(&command)) && !argv.iter().any(asks)
     }
 
     /// The command that the environment names.
@@ -86,16 +96,27 @@ impl Env {
     }
 
     /// The inputs of `command` that were not typed: flags, then positionals.
-    fn inputs(&self, command: &clap::Command, typed: &[OsString]) -> (Vec<OsString>, Vec<OsString>) {
+    fn inputs(
+        &self,
+        command: &clap::Command,
+        typed: &[OsString],
+        config: &mut Config,
+    ) -> (Vec<OsString>, Vec<OsString>) {
         let (mut flags, mut positionals) = (Vec::new(), Vec::new());
         // Typed mistakes are reported by the real parse; here they only must not hide what is right.
         let bare = command.clone().no_binary_name(true).ignore_errors(true);
         let Ok(matches) = bare.try_get_matches_from(typed) else { return (flags, positionals) };
         let vendor = [self.vendor(&matches)];
-        for arg in command.get_arguments().filter(|arg| is_open(&matches, arg)) {
-            let Some(found) = self.find(&name(arg), &vendor) else { continue };
+        let open: Vec<&Arg> = command.get_arguments().filter(|arg| is_open(&matches, arg)).collect();
+        config.keep(|input| self.input(input).is_none() && open.iter().any(|arg| name(arg) == input));
+        for arg in open {
             let is_list = matches!(arg.get_action(), ArgAction::Append);
-            for value in if is_list { found.items() } else { vec![found.value] } {
+            let values: Vec<&str> = match (config.values(&name(arg)), self.find(&name(arg), &vendor)) {
+                (Some(values), _) => values.iter().map(String::as_str).collect(),
+                (None, Some(found)) if is_list => found.items(),
+                (None, found) => found.into_iter().map(|found| found.value).collect(),
+            };
+            for value in values {
                 match arg.get_long() {
                     Some(long) => flags.push(format!("--{long}={value}").into()),
                     None => positionals.push(value.into()),
@@ -178,6 +199,11 @@ impl Env {
     }
 }
 
+/// Whether a word asks for help or the version.
+fn asks(word: &OsString) -> bool {
+    matches!(word.to_str(), Some("--help" | "-h" | "--version" | "-V" | "help"))
+}
+
 /// Whether an argument is an input that the command line leaves open.
 fn is_open(matches: &ArgMatches, arg: &Arg) -> bool {
     inputs::is_input(arg) && matches.value_source(arg.get_id().as_str()) != Some(ValueSource::CommandLine)
@@ -212,6 +238,7 @@ pub(crate) fn unprinted(connection: &Connection, env: &Env) -> Vec<&'static str>
 
 #[cfg(test)]
 mod tests {
+    use crate::config::Config;
     use crate::env::Env;
     use clap::CommandFactory as _;
 
@@ -219,7 +246,11 @@ mod tests {
         let env: Env = env.iter().copied().collect();
         let argv = std::iter::once("batchstep").chain(typed.iter().copied()).map(Into::into).collect();
         let cli = crate::inputs::Cli::command();
-        env.arguments(argv, &cli).into_iter().skip(1).map(|word| word.into_string().unwrap()).collect()
+        env.arguments(argv, &cli, &mut Config::default())
+            .into_iter()
+            .skip(1)
+            .map(|word| word.into_string().unwrap())
+            .collect()
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use clap::CommandFactory as _;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::effects::{Effect, LogTarget, Output, Screen, explain};
 use crate::emitter::{Events, Shown};
 use crate::env::{Env, Setting};
@@ -25,6 +26,8 @@ use crate::variables::Unknown;
 pub struct World {
     /// The environment.
     pub env: Env,
+    /// What `batchstep.toml` sets for this command.
+    pub config: Config,
     /// The time of day.
     pub clock: Clock,
     /// The order to stop.
@@ -51,8 +54,8 @@ impl World {
     pub fn new(env: Env, clock: Clock, shutdown: Shutdown, log: LogTarget, screen: Screen) -> Self {
         let (screen, failed) = (RefCell::new(screen), RefCell::default());
         let (setting, launcher, rng) = (Setting::Ci, None, fastrand::Rng::new());
-        let (verbosity, output) = (Verbosity::default(), Output::default());
-        Self { env, clock, shutdown, log, setting, launcher, verbosity, output, rng, screen, failed }
+        let (verbosity, output, config) = (Verbosity::default(), Output::default(), Config::default());
+        Self { env, config, clock, shutdown, log, setting, launcher, verbosity, output, rng, screen, failed }
     }
 
     /// Looks as this command asks.

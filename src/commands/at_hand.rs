@@ -38,7 +38,7 @@ enum Match {
 enum Wanted {
     /// Those that the user named for these very batches: if they are not it, that is a mistake.
     Given,
-    /// The one that is usually there, or one that was named for many runs.
+    /// The one that is usually there, or one that was named for many runs, as `batchstep.toml` does.
     Any,
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn find(
     plan: &Collecting,
     batches: &[Batch],
 ) -> Result<Option<Read>, Stop> {
-    let is_given = !plan.requests.is_empty() && !plan.pending;
+    let is_given = is_named(connected, &plan.requests) && !plan.pending;
     let wanted = if is_given { Wanted::Given } else { Wanted::Any };
     let (source, checked) = match (read(connected, &plan.requests).await, &wanted) {
         (Ok(read), _) => read,
@@ -83,7 +83,13 @@ pub(super) async fn find(
 /// # Errors
 /// Ends in exit 2 or 3 if they cannot.
 pub(super) async fn check_named(connected: &Connected<'_>, requests: &[String]) -> Result<(), Error> {
-    if requests.is_empty() { Ok(()) } else { read(connected, requests).await.map(drop) }
+    if is_named(connected, requests) { read(connected, requests).await.map(drop) } else { Ok(()) }
+}
+
+/// Whether somebody named requests for this command. What `batchstep.toml` names is for every command, so that it
+/// says only where to look.
+fn is_named(connected: &Connected<'_>, requests: &[String]) -> bool {
+    !requests.is_empty() && connected.session.world.config.values("requests").is_none()
 }
 
 async fn read(connected: &Connected<'_>, requests: &[String]) -> Result<Read, Error> {

@@ -149,7 +149,8 @@ impl<'a> Run<'a> {
         self.dir.phases.begin(Phase::Check);
         let session = self.connected.session;
         let guard = self.connected.guard();
-        let source = guard.guard(source::resolve(&self.plan.requests)).await??;
+        let source = guard.guard(source::resolve(&self.plan.requests)).await?;
+        let source = source.map_err(|error| self.connected.session.world.config.locate(error))?;
         self.dir.spare(&source)?;
         let checked = guard.guard(check_requests(&source, self.plan.rules.clone(), &session.events)).await??;
         self.dir.report.asked(&source, &checked);

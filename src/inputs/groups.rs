@@ -1,4 +1,4 @@
-//! Groups of inputs that several commands take.
+//! Groups of inputs that several commands take. Whether `batchstep.toml` may set one is decided in `in_file.rs`.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,7 +6,8 @@
 //! `env.rs` turns variables into arguments, so clap parses each value once,
 //! wherever it came from. What the values mean together is `plan`'s.
 //! Here are the commands; `groups.rs` has the inputs that several of them take,
-//! `examples.rs` what the help of each ends with.
+//! `examples.rs` what the help of each ends with, `in_file.rs` which of them
+//! `batchstep.toml` may set.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod examples;
 mod groups;
+mod in_file;
 mod operations;
 mod rendering;
 mod typed;
@@ -25,6 +27,7 @@ pub use self::groups::{
     Collecting, Connection, Judging, Looks, Making, Money, Pricing, Printing, Reporting, Showing, Simulation,
     Submitting, Waiting, Work, is_input,
 };
+pub use self::in_file::{IN_FILE, InFile, Kind, READERS, Why, in_file};
 pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, OneBatch, OneFile, UploadFile};
 pub use self::rendering::{Report, ReportFormat};
 pub use self::typed::Typed;

@@ -91,9 +91,11 @@ impl Reported {
 }
 
 impl<'a> Session<'a> {
-    /// Begins a command; first of all come warnings about the environment.
+    /// Begins a command; first of all come warnings about the environment, then the file that inputs come from.
     pub(crate) fn begin(world: &'a World, host: &'a dyn Host) -> Self {
-        Self { world, host, events: world.events(host), publisher: None }
+        let events = world.events(host);
+        world.config.events().for_each(|event| events.emit(event));
+        Self { world, host, events, publisher: None }
     }
 
     /// Carries out a command that reports, unless it is skipped for want of a key.
@@ -119,6 +121,7 @@ impl<'a> Session<'a> {
     /// Ends the command: explains what broke it off, and gives the exit code.
     pub(crate) fn end(&self, done: Result<Exit, Error>) -> Exit {
         let exit = done.unwrap_or_else(|error| {
+            let error = self.world.config.locate(error);
             self.events.emit(Event::failed(&error));
             error.exit
         });

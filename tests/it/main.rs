@@ -10,6 +10,7 @@ mod cancel;
 mod chance;
 mod collect;
 mod completions;
+mod config;
 mod costs;
 mod contract;
 mod duplicates;
