@@ -21,6 +21,8 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|([\w.]+)|([(),]))")
 OUTPUT = re.compile(r"\$\[ dependencies\.(\w+)\.outputs\['([\w.]+)'\] \]")
 COMMAND = re.compile(r"##vso\[task\.setvariable ([^\]]*)\](.*)")
+# How the template takes quotes and dollar signs from a parameter.
+REMOVAL = re.compile(r"replace\(replace\((parameters\.\w+), '{4}, ''\), '\$', ''\)")
 ESCAPES = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%AZP25": "%"}
 ONE_JOB, LONG = 0, 1
 
@@ -150,12 +152,13 @@ class Run:
     def environment(self, step, variables):
         """The step's variables, and those of the pipeline that are not secret, which replace them."""
         named = {name: self.macros(value, variables) for name, value in step.get("env", {}).items()}
-        public = {name.upper().replace(".", "_"): value for name, value in variables.items() if name not in self.secrets}
+        public = {name.upper().replace(".", "_"): value
+                  for name, value in variables.items() if name not in self.secrets}
         return {"TF_BUILD": "True", "AGENT_TEMPDIRECTORY": str(self.base / "agent"), **named, **public}
 
     def bash(self, step, job, variables):
         code, said = lab.shell(self.macros(step["bash"], variables), self.work, self.environment(step, variables),
-                               ["bash", "--noprofile", "--norc", "-c"])
+                               ["bash", "--noprofile", "--norc"])
         for name, value in outputs_of(said).items():
             self.outputs[job][f"{step['name']}.{name}"] = value
             variables[f"{step['name']}.{name}"] = value
@@ -233,10 +236,10 @@ def failures_keep_the_files():
         run.public = {"BATCHSTEP_FAULT": "rows status=500", "BATCHSTEP_RETRIES": "0"}
         assert run.pipeline(ONE_JOB) == 7, run.log
         assert run.published[0] == ("tests", lab.COUNT) and "results.jsonl" in run.published[1][1], run.published
-    with lab.workspace() as work:
-        run = Run(work, apiKey="$(NO_SUCH_VARIABLE)", provider="openai")
-        assert run.pipeline(ONE_JOB) == 2 and names(run.published) == ["tests", "batch-run-1"], run.log
-        assert "NO_SUCH" not in run.log["evaluate"], run.log
+    with lab.sandbox() as url, lab.workspace() as work:
+        run = Run(work, url, apiKey="$(NO_SUCH_VARIABLE)")
+        assert run.pipeline(ONE_JOB) == 4 and names(run.published) == ["tests", "batch-run-1"], run.log
+        assert "You didn't provide an API key" in run.log["evaluate"], run.log
 
 
 def hostile_text_is_not_executed():
@@ -244,8 +247,8 @@ def hostile_text_is_not_executed():
     with lab.workspace() as work:
         for name in ("requests", "apiKey", "baseUrl", "caFile", "timeout", "maxFailed", "maxCost", "prices",
                      "gate", "binary", "version", "installerSha256"):
-            given = {"binary": "", name: hostile} if name in ("version", "installerSha256") else {name: hostile}
-            run = Run(work, **given)
+            installs = {"binary": ""} if name in ("version", "installerSha256") else {}
+            run = Run(work, **{**installs, name: hostile})
             run.public = {"Build.SourceVersionMessage": lab.HOSTILE, "BATCHSTEP_CSV": "true"}
             code = run.pipeline(ONE_JOB)
             assert code != 0 or name == "apiKey", f"{name}: {run.log}"
@@ -264,7 +267,7 @@ def hostile_text_is_not_executed():
 def the_removal_of_quotes_is_what_prevents_it():
     [_, step] = [step for step in TEMPLATE["steps"] if "bash" in step]
     script = step["bash"]
-    step["bash"] = re.sub(r"\$\{\{ replace\(replace\((parameters\.\w+), '''', ''\), '\$', ''\) \}\}", r"${{ \1 }}", script)
+    step["bash"] = REMOVAL.sub(r"\1", script)
     assert step["bash"] != script
     try:
         with lab.workspace() as work:
@@ -313,7 +316,7 @@ def sigint_cancels_the_batch():
         run.outputs["evaluate"], run.log["evaluate"] = {}, ""
         assert run.bash(install, "evaluate", run.secrets) == 0, run.log
         code, said = lab.ended_by(signal.SIGINT, os.kill, step["bash"], work, run.environment(step, run.secrets),
-                                  ["bash", "--noprofile", "--norc", "-c"])
+                                  ["bash", "--noprofile", "--norc"])
         assert code == 128 + signal.SIGINT, said
         lab.cancelled(url)
 

@@ -133,7 +133,7 @@ class Project:
             assert re.fullmatch(r"\d+(\.\d+)?[hms]", given.get("no_output_timeout", "10m"))
             step = {name: text(value) for name, value in given.get("environment", {}).items()}
             ended, said = lab.shell(given["command"], self.work, self.variables({**more, **step}),
-                                    ["bash", "-eo", "pipefail", "-c"])
+                                    ["bash", "-eo", "pipefail"])
             code, log = code or ended, log + said
         return code, log
 
@@ -261,13 +261,23 @@ def a_schedule_collects_once():
         assert project.stored == [] and len(lab.batches(url)) == 1
 
 
+def a_failure_is_collected_once():
+    with lab.sandbox("200ms", "--fault", "rows status=500") as url, lab.workspace() as work:
+        project = Project(work, url)
+        project.run(LONG)
+        time.sleep(1)
+        code, said = project.run(LONG, {"collect": True})["batchstep/collect"]
+        assert code == 7, said
+        assert "Nothing is pending." in passed(project.run(LONG, {"collect": True})["batchstep/collect"])
+
+
 def hostile_text_is_not_executed():
     with lab.workspace() as work:
         project = Project(work)
         for name in ("base-url", "requests", "max-failed", "max-cost", "timeout", "binary", "version",
                      "installer-sha256"):
-            given = {"binary": "", name: lab.HOSTILE} if name in ("version", "installer-sha256") else {name: lab.HOSTILE}
-            code, said = project.run(ONE_JOB, **given)["batchstep/run"]
+            installs = {"binary": ""} if name in ("version", "installer-sha256") else {}
+            code, said = project.run(ONE_JOB, **{**installs, name: lab.HOSTILE})["batchstep/run"]
             assert code != 0, f"{name}: {said}"
             lab.untouched(work.parent)
         for name in ("provider", "executor"):
@@ -302,7 +312,7 @@ def sigterm_cancels_the_batch():
         code, said = lab.ended_by(signal.SIGTERM, os.kill, step["command"], work,
                                   project.variables({**step["environment"],
                                                      "PATH": f"{work.parent / '.batchstep'}:{os.environ['PATH']}"}),
-                                  ["bash", "-eo", "pipefail", "-c"])
+                                  ["bash", "-eo", "pipefail"])
         assert code == 128 + signal.SIGTERM, said
         lab.cancelled(url)
 
@@ -310,6 +320,6 @@ def sigterm_cancels_the_batch():
 if __name__ == "__main__":
     lab.run([
         the_schema_takes_the_orb_and_the_pages, one_job_leaves_everything,
-        later_steps_see_the_outputs_and_failures_keep_the_files, a_schedule_collects_once,
+        later_steps_see_the_outputs_and_failures_keep_the_files, a_schedule_collects_once, a_failure_is_collected_once,
         hostile_text_is_not_executed, a_release_is_installed_if_its_hash_is_right, sigterm_cancels_the_batch,
     ])

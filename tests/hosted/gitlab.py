@@ -153,7 +153,7 @@ def one_job_leaves_everything():
 
 def the_collect_job_gets_the_submission():
     with served(page(DELAYED)) as (ours, url):
-        said = passed(ours.run(BATCH_IDS='["batch_of_others"]', BATCHSTEP_BATCH_ID="batch_of_others"))
+        said = passed(ours.run())
         values = ours.dotenv("batchstep-submit")
         assert values["BATCH_OUTCOME"] == "pending", values
         assert f"succeeded of {values['BATCH_ID']}" in said, said
@@ -161,6 +161,16 @@ def the_collect_job_gets_the_submission():
         assert len(lab.batches(url)) == 1
         job = ours.expanded()["batchstep-collect"]
         assert job["rules"][0] | {"if": ""} == {"if": "", "when": "delayed", "start_in": "25 hours"}, job
+
+
+def ids_that_are_sent_along_are_not_collected():
+    # For GitLab variables that are sent along are stronger than a dotenv report, but not for gitlab-ci-local.
+    weaker = "\nbatchstep-submit:\n  script: [batch submit, sed -i /BATCH_IDS/d batch.env]\n"
+    with served(page(DELAYED) + weaker) as (ours, _):
+        sent = {"BATCH_IDS": '["batch_of_others"]', "BATCHSTEP_BATCH_ID": "batch_of_others"}
+        said = passed(ours.run(**sent))
+        assert "batch_of_others" not in said, said
+        assert ours.dotenv("batchstep-collect")["BATCH_OUTCOME"] == "succeeded"
 
 
 def without_the_journal_the_ids_of_the_dotenv_report_are_used():
@@ -198,6 +208,14 @@ def schedules_collect_once():
         lab.complete(ours.kept("batchstep-collect-pending") / "batch-results")
         assert "Nothing is pending." in passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
         assert len(lab.batches(url)) == 1
+
+
+def a_failure_is_collected_once():
+    with lab.sandbox("200ms", "--fault", "rows status=500") as url:
+        with project(page(SCHEDULED), provider="compatible", **{"base-url": url}) as ours:
+            passed(ours.run())
+            failed(ours.run(CI_PIPELINE_SOURCE="schedule"), 7)
+            assert "Nothing is pending." in passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
 
 
 def text_reaches_the_program_as_it_is():
@@ -262,7 +280,7 @@ def sigterm_cancels_the_batch():
         job = ours.expanded()["batchstep"]
         script = "set -e\n" + "\n".join([*job["before_script"], *job["script"]])
         given = {"OPENAI_API_KEY": "x", "GITLAB_CI": "true", **job["variables"]}
-        _, said = lab.ended_by(signal.SIGTERM, os.killpg, script, ours.work, given, ["sh", "-c"])
+        _, said = lab.ended_by(signal.SIGTERM, os.killpg, script, ours.work, given, ["sh"])
         assert "SIGTERM" in said, said
         lab.cancelled(url)
 
@@ -270,8 +288,9 @@ def sigterm_cancels_the_batch():
 if __name__ == "__main__":
     lab.run([
         the_schema_takes_every_mode, one_job_leaves_everything, the_collect_job_gets_the_submission,
-        without_the_journal_the_ids_of_the_dotenv_report_are_used, a_retry_collects_what_was_pending,
-        schedules_collect_once, text_reaches_the_program_as_it_is, hostile_values_of_the_other_inputs_are_refused,
+        ids_that_are_sent_along_are_not_collected, without_the_journal_the_ids_of_the_dotenv_report_are_used,
+        a_retry_collects_what_was_pending, schedules_collect_once, a_failure_is_collected_once,
+        text_reaches_the_program_as_it_is, hostile_values_of_the_other_inputs_are_refused,
         variables_that_are_sent_along_change_nothing, a_release_is_installed_if_its_hash_is_right,
         sigterm_cancels_the_batch,
     ])

@@ -60,11 +60,11 @@ def environment(work, more):
 
 
 @contextlib.contextmanager
-def sandbox(takes="200ms"):
+def sandbox(takes="200ms", *more):
     """A server on loopback whose batches take so long. Gives its base URL."""
     with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen([BATCHSTEP, "sandbox", "--port", "0", "--takes", takes], stderr=log, text=True,
-                                  env={"PATH": os.environ["PATH"]})
+        server = subprocess.Popen([BATCHSTEP, "sandbox", "--port", "0", "--takes", takes, *more], stderr=log,
+                                  text=True, env={"PATH": os.environ["PATH"]})
         try:
             for _ in range(100):
                 log.seek(0)
@@ -92,9 +92,16 @@ def batches(url):
     return json.loads(asked(url, "batch", "list"))["data"]
 
 
+def script(work, command):
+    """A step's shell in a file, as the systems keep it."""
+    path = work.parent / "step.sh"
+    path.write_text(command, encoding="utf-8")
+    return path
+
+
 def shell(command, work, variables, interpreter):
     """Runs a step. Gives its exit code and its log, with standard error in it."""
-    ran = subprocess.run([*interpreter, command], cwd=work, env=environment(work, variables), text=True,
+    ran = subprocess.run([*interpreter, script(work, command)], cwd=work, env=environment(work, variables), text=True,
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     return ran.returncode, ran.stdout
 
@@ -104,9 +111,8 @@ def ended_by(sent, send, command, work, variables, interpreter):
     is left: a CI waits for those that hold the log open.
     """
     with tempfile.TemporaryFile("w+") as log:
-        step = subprocess.Popen([*interpreter, command], cwd=work, env=environment(work, variables), text=True,
-                                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                start_new_session=True)
+        step = subprocess.Popen([*interpreter, script(work, command)], cwd=work, env=environment(work, variables),
+                                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
 
         def said():
             log.seek(0)
