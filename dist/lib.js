@@ -35,10 +35,10 @@ const say = (line) => fs.writeSync(1, `${line}\n`);
 
 const annotate = (kind, message) => say(`::${kind} title=batchstep::${escape(message)}`);
 
-/** The variables of vendors' own tools and of GitHub that stand for a secret input. The binary reads the same ones. */
+/** The variables of vendors' own tools, of GitHub and of GitLab that stand for a secret input. The binary reads the same ones. */
 const VARIABLES = {
   'api-key': ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY'], 'base-url': ['OPENAI_BASE_URL', 'ANTHROPIC_BASE_URL'],
-  'github-token': ['GITHUB_TOKEN'], headers: ['OPENAI_CUSTOM_HEADERS', 'ANTHROPIC_CUSTOM_HEADERS'],
+  'github-token': ['GITHUB_TOKEN'], 'gitlab-token': ['GITLAB_TOKEN'], headers: ['OPENAI_CUSTOM_HEADERS', 'ANTHROPIC_CUSTOM_HEADERS'],
 };
 
 /** Has the runner hide what the binary reads as a secret, wherever it reads it. Short values would blank out the log. */
@@ -53,7 +53,7 @@ function maskSecrets(env) {
   const pairs = all('base-url').flatMap((url) => url.split('?').slice(1).join('?').split('&'));
   const hidden = pairs.filter((pair) => !pair.startsWith('api-version=')).map((pair) => pair.slice(pair.indexOf('=') + 1));
   const queries = hidden.flatMap((value) => [value, ...new URLSearchParams(`v=${value}`).values()]);
-  const secrets = [...all('api-key'), ...headers, ...all('github-token'), ...queries];
+  const secrets = [...all('api-key'), ...headers, ...all('github-token'), ...all('gitlab-token'), ...queries];
   const long = secrets.map((secret) => secret.trim()).filter((secret) => secret.length >= 8);
   for (const secret of new Set(long)) say(`::add-mask::${escape(secret)}`);
 }

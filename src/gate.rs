@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
+use crate::child::{Group, ended};
 use crate::text::shorten;
 
 /// The longest line that is read of what it prints, in bytes.
@@ -66,7 +67,7 @@ impl Gate<'_> {
         let (verdicts, (), status) = tokio::join!(verdicts, self.show(errors), child.wait());
         let verdicts = verdicts?;
         let status = status.map_err(|error| format!("how it ended is not known: {error}"))?;
-        std::mem::forget(group);
+        group.leave();
         if !status.success() {
             return Err(ended(status));
         }
@@ -150,43 +151,6 @@ fn known(verdicts: Verdicts, answers: &Path) -> Result<Verdicts, String> {
     match stranger {
         Some(id) => Err(format!("it failed `{id}`, which is not the `custom_id` of any row")),
         None => Ok(verdicts),
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    match status.code() {
-        Some(code) => format!("it ended with exit code {code}"),
-        None => format!("it was ended from outside ({status})"),
-    }
-}
-
-/// The command and all that it started.
-struct Group {
-    #[cfg(unix)]
-    leader: Option<rustix::process::Pid>,
-}
-
-impl Group {
-    fn of(_child: &Child) -> Self {
-        Self {
-            #[cfg(unix)]
-            leader: _child.id().and_then(|id| rustix::process::Pid::from_raw(i32::try_from(id).ok()?)),
-        }
-    }
-
-    /// Ends all of them. Elsewhere than on Unix the command alone ends, as it is dropped.
-    fn kill(&self) {
-        #[cfg(unix)]
-        if let Some(leader) = self.leader {
-            // They may be gone already.
-            let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 

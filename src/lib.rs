@@ -42,6 +42,7 @@ mod report;
 mod judgement;
 mod phases;
 mod gate;
+mod child;
 mod schemas;
 mod own_files;
 mod guard;

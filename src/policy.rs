@@ -219,12 +219,12 @@ pub(crate) const MOST_TROUBLES: usize = 8;
 pub(crate) const GITHUB_TIME_LIMIT: Duration = Duration::from_secs(5 * 3_600 + 30 * 60);
 /// How long before the end of a job a run ends, where the system tells when that is: a cancel and a download follow.
 pub(crate) const BEFORE_JOB_ENDS: Duration = Duration::from_secs(25 * 60);
-/// How long one try at a call to GitHub may take.
-pub(crate) const GITHUB_TRY: Duration = Duration::from_secs(9);
+/// How long one try at a call to the API of a CI system may take.
+pub(crate) const HOST_TRY: Duration = Duration::from_secs(9);
 /// How long to wait before the second try, and before looking for what a lost reply made.
-pub(crate) const GITHUB_PAUSE: Duration = Duration::from_secs(2);
-/// How many pages of a hundred are read of GitHub's lists.
-pub(crate) const GITHUB_PAGES: u32 = 50;
+pub(crate) const HOST_PAUSE: Duration = Duration::from_secs(2);
+/// How many pages of a hundred are read of its lists.
+pub(crate) const HOST_PAGES: u32 = 50;
 /// How long a check may take to be opened: the run waits for it.
 pub(crate) const CHECK_OPENING: Duration = Duration::from_secs(30);
 /// How long batches that are created together may take to be named together.
@@ -238,6 +238,10 @@ pub(crate) const MOST_CHECKS: usize = 300;
 pub(crate) const CHECK_TROUBLES: usize = 3;
 /// How long a comment and a check may take at the end.
 pub(crate) const PUBLISHING: Duration = MINUTE;
+/// How long one call of Buildkite's agent may take, which retries what fails at Buildkite for longer.
+pub(crate) const AGENT_CALL: Duration = Duration::from_secs(8);
+/// How long all calls of the agent may take at the end.
+pub(crate) const AGENT: Duration = Duration::from_secs(20);
 
 /// How long git may take to answer one question. Hashing 200 MB takes it about a second.
 pub(crate) const GIT: Duration = Duration::from_secs(5);
@@ -312,7 +316,8 @@ mod tests {
     #[test]
     fn nobody_takes_a_run_for_dead_or_waits_long_for_a_check() {
         assert!(SILENCE + FIRST_POLL < CI_SILENCE);
-        let twice = 2 * GITHUB_TRY + GITHUB_PAUSE;
+        let twice = 2 * HOST_TRY + HOST_PAUSE;
         assert!(twice < CHECK_OPENING && CHECK_OPENING <= PUBLISHING && CHECK_UPDATES < CHECK_OPENING);
+        assert!(2 * AGENT_CALL < AGENT && AGENT <= PUBLISHING);
     }
 }

@@ -13,11 +13,12 @@ use clap::{Arg, ArgAction, ArgMatches, ValueEnum as _};
 use crate::config::Config;
 use crate::dialects::{self, Name, Vendor};
 use crate::env::Env;
-use crate::hosts::{is_action, is_plugin};
+use crate::hosts::{is_action, is_gitlab, is_plugin};
 use crate::inputs::{self, Connection, Unchecked};
 
-/// What GitHub's runner may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
+/// What a job on GitHub, and one on GitLab, may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
+const GITLAB: (&str, &str) = ("gitlab-token", "GITLAB_TOKEN");
 
 /// With this flag no input comes from the environment.
 const FROM_STATE: &str = "--from-state";
@@ -165,10 +166,12 @@ impl Env {
         let mut names: Vec<&str> = vendors.iter().filter_map(|vendor| vendor.variable(input)).collect();
         names.dedup();
         let vendors = names.into_iter().map(|variable| found(variable, variable, &['\n']));
-        let github = found(GITHUB.1, GITHUB.1, &['\n']).filter(|_| input == GITHUB.0 && is_action(self));
+        let token = [(GITHUB, is_action(self)), (GITLAB, is_gitlab(self))].into_iter();
+        let token = token.filter(|((name, _), is_here)| *is_here && *name == input);
+        let token = token.map(|((_, variable), _)| found(variable, variable, &['\n']));
         // A shell drops names with a hyphen, so the launcher passes both.
         let kept = input_value(&snake).filter(|_| snake != upper);
-        [input_value(&upper), kept, plugin, own].into_iter().chain(vendors).chain([github]).flatten().collect()
+        [input_value(&upper), kept, plugin, own].into_iter().chain(vendors).chain(token).flatten().collect()
     }
 
     /// An input's value, wherever it is set.
@@ -363,6 +366,10 @@ mod tests {
         assert_eq!(arguments(&[token, github], &sandbox), expected);
         let input = ("INPUT_GITHUB-TOKEN", "ghs_input");
         assert_eq!(arguments(&[token, github, input], &["run"]), ["run", "--github-token=ghs_input"]);
+        let (token, gitlab) = (("GITLAB_TOKEN", "glpat-0123456789"), ("GITLAB_CI", "true"));
+        assert_eq!(arguments(&[token, github], &sandbox), sandbox);
+        let expected = ["run", "--gitlab-token=glpat-0123456789", "--provider", "sandbox"];
+        assert_eq!(arguments(&[token, gitlab], &sandbox), expected);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! people are shown of them, so that no header can change what an answer means.
 
 mod address;
+mod host;
 mod reach;
 mod redact;
 mod trace;
@@ -24,6 +25,7 @@ use reqwest::{Certificate, Url, multipart, redirect};
 
 use self::address::is_loopback;
 pub(crate) use self::address::{Shown, is_local, is_plain_page, public_address};
+pub(crate) use self::host::{HostClient, HostReply, for_host};
 use self::reach::Names;
 pub(crate) use self::redact::{Kind, Secrets};
 pub(crate) use self::trace::Traces;
@@ -397,14 +399,6 @@ fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
     Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
 }
 
-/// An HTTP client for the API of the CI system that we run on: our trust and our
-/// proxies, and nothing of the provider's. It follows no redirect, which would
-/// take the token along.
-pub(crate) fn for_host(url: &str, ca_bundle: Option<&[u8]>) -> Result<reqwest::Client, Error> {
-    let url = address::host_api(url)?;
-    build(trust::roots(ca_bundle)?, if is_loopback(&url) { Proxy::None } else { Proxy::FromSystem }, None)
-}
-
 /// Whether a client's calls go through the proxy that the system names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proxy {
@@ -413,15 +407,19 @@ enum Proxy {
 }
 
 fn build(roots: Vec<Certificate>, proxy: Proxy, names: Option<Names>) -> Result<reqwest::Client, Error> {
+    let builder = builder(roots, proxy);
+    let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(Arc::new(names)));
+    builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
+}
+
+fn builder(roots: Vec<Certificate>, proxy: Proxy) -> reqwest::ClientBuilder {
     trust::install();
     let builder = reqwest::Client::builder()
         .user_agent(concat!("batchstep/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())
         .tls_certs_merge(roots);
-    let builder = if proxy == Proxy::FromSystem { builder } else { builder.no_proxy() };
-    let builder = names.into_iter().fold(builder, |builder, names| builder.dns_resolver(Arc::new(names)));
-    builder.build().map_err(|error| Error::usage("The HTTP client could not be set up.").because(error))
+    if proxy == Proxy::FromSystem { builder } else { builder.no_proxy() }
 }
 
 /// The innermost cause: reqwest's own sentences only say that something failed.

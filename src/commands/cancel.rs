@@ -30,7 +30,8 @@ pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
     let host = world.host(inputs.ci);
     let session = Session::begin(world, host.as_ref());
     let secrets = if inputs.from_state.unwrap_or(false) { take_over(&mut inputs, &session) } else { Ok(()) };
-    let (check, token) = (inputs.check.clone().map(HostMark::from), hosts::token(inputs.github_token.as_ref()));
+    let check = inputs.check.clone().map(HostMark::from);
+    let token = hosts::token("github-token", inputs.github_token.as_ref());
     let ca_file = inputs.connection.ca_file.clone();
     let work = async {
         let done = match secrets {
@@ -38,9 +39,9 @@ pub(crate) async fn cancel(mut inputs: inputs::Cancel, world: &World) -> Exit {
             Err(error) => Err(error),
         };
         // A check is concluded whatever became of the batches, and cannot change how that ends.
-        if let (Some(id), Ok(token)) = (check, token) {
-            abandon(&id, PublishOptions { check_run: true, token, ..PublishOptions::default() }, ca_file, &session)
-                .await;
+        if let (Some(id), Ok(github_token)) = (check, token) {
+            let options = PublishOptions { check_run: true, github_token, ..PublishOptions::default() };
+            abandon(&id, options, ca_file, &session).await;
         }
         done
     };

@@ -255,11 +255,7 @@ impl<'a> Run<'a> {
 
     /// Sends these shards, and meanwhile shows which batches there are.
     async fn send(&self, submitting: &Submitting<'_>, shards: Vec<Shard>, attempt: u32) -> Vec<Submitted> {
-        let work = submitting.send(shards, attempt);
-        match self.check {
-            Some(_) => self.connected.session.updating(&self.dir.report, work).await,
-            None => work.await,
-        }
+        self.connected.session.updating(&self.dir.report, submitting.send(shards, attempt)).await
     }
 
     /// The requests that failed with an error that a retry may avoid, as shards.

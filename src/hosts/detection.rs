@@ -11,8 +11,7 @@ pub(super) fn shown(env: &Env) -> Ci {
         (Ci::Forgejo, env.is_true("FORGEJO_ACTIONS")),
         (Ci::Gitea, env.is_true("GITEA_ACTIONS")),
         (Ci::GitHub, is_action(env)),
-        // Tools that run pipelines on one's own machine set it to `false`.
-        (Ci::GitLab, env.is_true("GITLAB_CI")),
+        (Ci::GitLab, is_gitlab(env)),
         (Ci::Azure, env.get("TF_BUILD").is_some_and(|value| value.eq_ignore_ascii_case("true"))),
         (Ci::Buildkite, env.is_true("BUILDKITE")),
         (Ci::Circle, env.is_true("CIRCLECI")),
@@ -28,6 +27,11 @@ pub(super) fn shown(env: &Env) -> Ci {
 /// Whether steps get their inputs as `INPUT_*`: on GitHub, and on Forgejo and Gitea, which set its variables too.
 pub(crate) fn is_action(env: &Env) -> bool {
     env.is_true("GITHUB_ACTIONS")
+}
+
+/// Whether this is a job of GitLab's. Tools that run its pipelines on one's own machine set the variable to `false`.
+pub(crate) fn is_gitlab(env: &Env) -> bool {
+    env.is_true("GITLAB_CI")
 }
 
 /// Whether steps may be plugins, which get their settings as `PLUGIN_*`.

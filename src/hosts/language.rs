@@ -85,7 +85,8 @@ pub(super) enum Standing {
 }
 
 impl Standing {
-    fn of(outcome: Outcome, exit_code: u8) -> Self {
+    /// The standing of a command that ended so.
+    pub(super) fn of(outcome: Outcome, exit_code: u8) -> Self {
         match outcome {
             _ if exit_code != Exit::Ok.code() => Self::Bad,
             Outcome::Partial => Self::Partial,

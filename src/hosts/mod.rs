@@ -41,7 +41,9 @@ mod ids;
 mod jenkins;
 mod job;
 mod language;
+mod naming;
 mod publisher;
+mod rest;
 #[cfg(test)]
 mod samples;
 mod teamcity;
@@ -50,14 +52,18 @@ mod woodpecker;
 mod workspace;
 
 use self::annotation::{Annotation, Subject, annotations};
-pub(crate) use self::detection::{is_action, is_plugin};
+pub(crate) use self::detection::{is_action, is_gitlab, is_plugin};
 use self::exported::{Outputs, lines, render, shell, variable};
 pub(crate) use self::files::NamedFiles;
 use self::ids::Ids;
 use self::job::{Job, JobLimit, Run, commit, repository};
 use self::language::{Language, Logged, Standing};
+use self::naming::{
+    PREFIX as CHECK_PREFIX, digest_of, ended_as, marker, name as check_name, names as check_names, title,
+};
 pub(crate) use self::publisher::{ClaimedCheck, Claims, HostMark, PublishOptions, Publisher, Reach, Unclaimed, token};
-use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest};
+use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest, in_time};
+use self::rest::{Rest, Trouble};
 use self::workspace::in_workspace;
 
 /// The summary beside the results, for systems that take it from a file.
@@ -188,7 +194,7 @@ fn no_publisher(_: &Env, options: PublishOptions, _: Reach<'_>) -> Result<Option
     if options.is_empty() {
         return Ok(None);
     }
-    Err(Error::usage("`comment` and `check-run` are for GitHub Actions"))
+    Err(Error::usage("`comment` and `check-run` are for GitHub, Forgejo, Gitea, GitLab and Bitbucket"))
 }
 
 /// Finds the host, and has it write the files that the user named.
@@ -204,7 +210,7 @@ fn system(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
         Ci::Gitea => Box::new(github::GitHub::gitea(env, options)),
         Ci::GitLab => Box::new(Logged::new(gitlab::GitLab::new(env, options.clock), options)),
         Ci::Azure => Box::new(Logged::new(azure::Azure::new(env, options.summary), options)),
-        Ci::Buildkite => Box::new(Logged::new(buildkite::Buildkite::new(env), options)),
+        Ci::Buildkite => Box::new(Logged::new(buildkite::Buildkite::new(env, options.summary), options)),
         Ci::Circle => Box::new(Logged::new(circleci::CircleCi::new(env), options)),
         Ci::TeamCity => Box::new(Logged::new(teamcity::TeamCity::new(env), options)),
         Ci::Bitbucket => Box::new(Logged::new(bitbucket::Bitbucket::new(env), options)),

@@ -7,6 +7,8 @@
 //! batches. For that a publisher may write a *mark*, which the core stores with
 //! the batches and hands back unread; see [`Claims`].
 
+use std::time::Duration;
+
 use futures_util::future::LocalBoxFuture;
 
 use crate::emitter::Events;
@@ -40,8 +42,10 @@ pub(crate) struct PublishOptions {
     pub comment: bool,
     /// A check on its commit.
     pub check_run: bool,
-    /// The token that allows it.
-    pub token: Option<Secret>,
+    /// The token that allows it on GitHub, Forgejo and Gitea.
+    pub github_token: Option<Secret>,
+    /// The token that allows it on GitLab.
+    pub gitlab_token: Option<Secret>,
     /// The requests, as paths and globs: what the comment and the check are named after.
     pub requests: Vec<String>,
 }
@@ -53,16 +57,26 @@ impl PublishOptions {
     }
 }
 
-/// The token for a host's API, from the input `github-token`.
+/// The token for a host's API, from the input of this name.
 ///
 /// # Errors
 /// It holds what HTTP does not carry in a token.
-pub(crate) fn token(input: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
+pub(crate) fn token(name: &str, input: Option<&Unchecked>) -> Result<Option<Secret>, Error> {
     let Some(Unchecked(token)) = input else { return Ok(None) };
     if !token.trim().bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Error::usage("`github-token` contains characters that no token has."));
+        return Err(Error::usage(format!("`{name}` contains characters that no token has.")));
     }
-    token.parse().map(Some).map_err(|why| Error::usage(format!("`github-token` is wrong: {why}.")))
+    token.parse().map(Some).map_err(|why| Error::usage(format!("`{name}` is wrong: {why}.")))
+}
+
+/// Waits for `work`, but not longer than `limit`, nor beyond the grace after a signal.
+pub(super) async fn in_time<T>(shutdown: &Shutdown, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = tokio::time::sleep(limit) => None,
+        () = shutdown.grace() => None,
+    }
 }
 
 /// How a publisher reaches its host.
@@ -85,7 +99,7 @@ pub(crate) trait Publisher {
     /// again, any text of at most some hundred characters; none where nothing is shown.
     fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<HostMark>>;
 
-    /// Names the batches that the run has by now, if its beginning is shown. The
+    /// Names the batches that the run has by now, where the run is shown already. The
     /// end names them too, so trouble here is not reported.
     fn update<'a>(&'a self, report: &'a Report, batch_ids: &'a [String]) -> LocalBoxFuture<'a, ()>;
 

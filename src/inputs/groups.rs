@@ -236,15 +236,18 @@ pub struct Reporting {
     /// Also write the texts of the answers as `answers.jsonl` and `answers.csv` [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = str::parse::<values::AnswerFiles>)]
     pub csv: Option<values::AnswerFiles>,
-    /// Post the summary as one comment on the GitHub pull request and keep it up to date [default: false].
+    /// Post the summary as one comment on the pull or merge request and keep it up to date (GitHub, Forgejo, Gitea, GitLab) [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub comment: Option<bool>,
-    /// Show a check on the head commit on GitHub, with annotations on faulty lines [default: false].
+    /// Show a check (GitHub), a commit status (GitLab) or a report (Bitbucket) on the commit; GitHub and Bitbucket annotate faulty lines [default: false].
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = values::boolean)]
     pub check_run: Option<bool>,
-    /// The token used for `comment` and `check-run` [default: GITHUB_TOKEN, if it is set].
+    /// The token used for `comment` and `check-run` on GitHub, Forgejo and Gitea [default: GITHUB_TOKEN, if it is set].
     #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
     pub github_token: Option<Unchecked>,
+    /// The token used for `comment` and `check-run` on GitLab: an access token with the scope `api` [default: GITLAB_TOKEN, if it is set].
+    #[arg(long, value_name = "TOKEN", value_parser = unchecked)]
+    pub gitlab_token: Option<Unchecked>,
     /// The CI system to report to: auto, github, forgejo, gitea, gitlab, azure, buildkite, circleci, jenkins, bitbucket, woodpecker, drone, teamcity or terminal [default: auto].
     #[arg(long, value_name = "NAME", hide_possible_values = true)]
     pub ci: Option<values::Ci>,

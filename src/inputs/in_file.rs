@@ -104,6 +104,7 @@ pub const IN_FILE: &[(&str, InFile)] = &[
     ("comment", Taken(Switch)),
     ("check-run", Taken(Switch)),
     ("github-token", Refused(Secret)),
+    ("gitlab-token", Refused(Secret)),
     ("ci", Refused(Host)),
     ("skip-without-key", Taken(Switch)),
     ("junit", Refused(Writes)),

@@ -250,8 +250,10 @@ fn has_key_header(connection: &inputs::Connection) -> bool {
 /// What is to be shown through the host's API. A token nobody needs is not looked at.
 pub(crate) fn publish_options(reporting: &inputs::Reporting, requests: &[String]) -> Result<PublishOptions, Error> {
     let (comment, check_run) = (reporting.comment.unwrap_or(false), reporting.check_run.unwrap_or(false));
-    let token = reporting.github_token.as_ref().filter(|_| comment || check_run);
-    Ok(PublishOptions { comment, check_run, token: hosts::token(token)?, requests: patterns(requests.to_vec()) })
+    let token = |name, input: &Option<Unchecked>| hosts::token(name, input.as_ref().filter(|_| comment || check_run));
+    let github_token = token("github-token", &reporting.github_token)?;
+    let gitlab_token = token("gitlab-token", &reporting.gitlab_token)?;
+    Ok(PublishOptions { comment, check_run, github_token, gitlab_token, requests: patterns(requests.to_vec()) })
 }
 
 /// The certificates to trust beside the system's.

@@ -19,6 +19,7 @@ mod extending;
 mod fuzz_seeds;
 mod gateways;
 mod github;
+mod gitlab;
 mod handed_over;
 mod hints;
 mod hosts;

@@ -199,7 +199,7 @@ fn the_launcher_masks_every_secret_input() {
     }
 }
 
-/// The variables of vendors' own tools that hold a secret, and GitHub's, are those that the launcher masks.
+/// The variables of vendors' own tools that hold a secret, GitHub's and GitLab's, are those that the launcher masks.
 #[test]
 fn the_launcher_masks_the_variables_that_vendors_name() {
     let launcher = read("dist/lib.js");
@@ -221,7 +221,7 @@ fn the_launcher_masks_the_variables_that_vendors_name() {
         input == "base-url" || args.iter().any(has_it)
     };
     let read = internals::vendors().flat_map(|vendor| vendor.variable_names().filter(|(input, _)| is_secret(input)));
-    let read = read.chain([("github-token", "GITHUB_TOKEN")]);
+    let read = read.chain([("github-token", "GITHUB_TOKEN"), ("gitlab-token", "GITLAB_TOKEN")]);
     assert_eq!(masked, read.map(|(input, name)| (input.to_owned(), name.to_owned())).collect());
 }
 

@@ -10,6 +10,8 @@
 #[cfg(unix)]
 mod at_once;
 #[cfg(unix)]
+mod buildkite;
+#[cfg(unix)]
 mod gate;
 #[cfg(unix)]
 mod kill;

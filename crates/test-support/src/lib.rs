@@ -4,6 +4,7 @@
 //! - [`wire`]: HTTP servers of a few lines that remember what they were sent.
 //! - [`tls`]: https on loopback.
 //! - [`github_server`]: GitHub's API as far as a run uses it.
+//! - [`host_server`], [`gitlab_server`], [`bitbucket_server`]: the same of other CI systems' APIs.
 //! - [`readers`]: how other CI systems read what a step writes.
 //! - [`github_runner`]: what GitHub's runner makes of a step's log and files.
 //!
@@ -12,9 +13,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 pub mod bench;
+pub mod bitbucket_server;
 mod github_objects;
 pub mod github_runner;
 pub mod github_server;
+pub mod gitlab_server;
+pub mod host_server;
 pub mod readers;
 pub mod tls;
 pub mod wire;

@@ -14,24 +14,14 @@ use serde_json::Value;
 use super::place::Place;
 use crate::client::{self, Kind, Secrets};
 use crate::error::Error;
-use crate::policy::{GITHUB_PAGES, GITHUB_PAUSE, GITHUB_TRY};
+use crate::hosts::Trouble;
+use crate::policy::{HOST_PAGES, HOST_PAUSE, HOST_TRY};
 use crate::shutdown::Shutdown;
 use crate::text::shorten;
 use crate::values::Secret;
 
 /// The largest reply that is read: a hundred comments of the longest kind.
 const MAX_BODY: usize = 32 << 20;
-
-/// What became of a call that did not work.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    /// GitHub refused: the status, and what it says.
-    Refused(u16, String),
-    /// There were too many calls lately.
-    Limited(String),
-    /// No usable reply came; it may have been done or not.
-    Lost(String),
-}
 
 /// Which checks are looked for.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +103,7 @@ impl Calls {
         let path = format!("{}/pulls?state=open&sort=updated&direction=desc&per_page=100", self.repo);
         match self.again(&path, &Ask::Get).await? {
             Reply { body: Value::Array(pulls), more } => Ok((pulls, more)),
-            _ => Err(strange()),
+            _ => Err(Trouble::strange()),
         }
     }
 
@@ -125,14 +115,14 @@ impl Calls {
         wanted: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Value>, Trouble> {
         let mut found = Vec::new();
-        for page in 1..=GITHUB_PAGES {
+        for page in 1..=HOST_PAGES {
             let path = format!("{}{path}per_page=100&page={page}", self.repo);
             let Reply { mut body, more } = self.again(&path, &Ask::Get).await?;
             let list = match member {
                 Some(member) => body[member].take(),
                 None => body,
             };
-            let Value::Array(list) = list else { return Err(strange()) };
+            let Value::Array(list) = list else { return Err(Trouble::strange()) };
             found.extend(list.into_iter().filter(|object| wanted(object)));
             if !more {
                 break;
@@ -157,7 +147,7 @@ impl Calls {
         let path = format!("{}/commits/{sha}/check-runs?check_name={name}&filter=all&per_page=100", self.repo);
         match self.again(&path, &Ask::Get).await?.body["check_runs"].take() {
             Value::Array(checks) => Ok(checks),
-            _ => Err(strange()),
+            _ => Err(Trouble::strange()),
         }
     }
 
@@ -190,7 +180,7 @@ impl Calls {
     ) -> Result<Value, Trouble> {
         match make().await {
             Err(Trouble::Lost(_)) if !self.hurries() => {
-                tokio::time::sleep(GITHUB_PAUSE).await;
+                tokio::time::sleep(HOST_PAUSE).await;
                 match find().await? {
                     Some(found) => Ok(found),
                     None => make().await,
@@ -210,7 +200,7 @@ impl Calls {
     async fn again(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
         match self.once(path, ask).await {
             Err(Trouble::Lost(_)) if !self.hurries() => {
-                tokio::time::sleep(GITHUB_PAUSE).await;
+                tokio::time::sleep(HOST_PAUSE).await;
                 self.once(path, ask).await
             }
             done => done,
@@ -218,8 +208,8 @@ impl Calls {
     }
 
     async fn once(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
-        let late = |_| Trouble::Lost(format!("no answer within {} seconds", GITHUB_TRY.as_secs()));
-        tokio::time::timeout(GITHUB_TRY, self.send(path, ask)).await.map_err(late)?
+        let late = |_| Trouble::Lost(format!("no answer within {} seconds", HOST_TRY.as_secs()));
+        tokio::time::timeout(HOST_TRY, self.send(path, ask)).await.map_err(late)?
     }
 
     async fn send(&self, path: &str, ask: &Ask<'_>) -> Result<Reply, Trouble> {
@@ -236,7 +226,7 @@ impl Calls {
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
         if (200..300).contains(&status) {
             let more = header(&head.headers, "link").contains("rel=\"next\"");
-            return if body.is_null() { Err(strange()) } else { Ok(Reply { body, more }) };
+            return if body.is_null() { Err(Trouble::strange()) } else { Ok(Reply { body, more }) };
         }
         Err(refusal(
             status,
@@ -260,10 +250,6 @@ fn refusal(status: u16, headers: &HeaderMap, message: &str) -> Trouble {
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn strange() -> Trouble {
-    Trouble::Lost("a reply that is not what the API promises".to_owned())
 }
 
 /// The innermost cause: the sentences above it only say that something failed.

@@ -8,13 +8,10 @@ use super::place::Place;
 use crate::error::Outcome;
 use crate::formats::{markdown_paragraph, markdown_within};
 use crate::hosts::github::commands::in_check;
-use crate::hosts::{BATCH_DIGEST, batch_digest};
-use crate::hosts::{annotations as errors_on_lines, in_workspace};
+use crate::hosts::{BATCH_DIGEST, CHECK_PREFIX, annotations as errors_on_lines, batch_digest, ended_as, title};
 use crate::report::Report;
-use crate::text::{counted, is_shortened, one_line, requests_count, safe, shorten_bytes};
+use crate::text::{counted, requests_count};
 
-/// Titles and names are read in lists; one line is enough.
-const LONGEST_LINE: usize = 200;
 /// GitHub takes this many annotations in one call.
 const GROUP: usize = 50;
 /// How many such calls are made: as many as bring the faults that are kept.
@@ -22,23 +19,8 @@ const MOST_GROUPS: usize = 20;
 
 /// So many batches are shown while they run; all are named where nobody sees it.
 const MOST_BATCHES: usize = 10;
-/// What the name of every check of ours begins with.
-const PREFIX: &str = "batchstep: ";
 /// What a batch is named by in the summary of its check, where nobody sees it.
 const BATCH: &str = "<!-- batchstep:batch:";
-
-/// The requests as a check names them: patterns, without the workspace's path.
-pub(super) fn names(patterns: &[String], workspace: Option<&str>) -> Vec<String> {
-    patterns.iter().map(|pattern| in_workspace(pattern, workspace).to_owned()).collect()
-}
-
-/// The check's name. A job's id holds no colon, so it is no job's. A long one is
-/// cut; its digest keeps it apart from its like.
-pub(super) fn name(names: &[String]) -> String {
-    let all = names.join(", ");
-    let name = line(&format!("{PREFIX}{all}"));
-    if is_shortened(&name) { format!("{name} {}", &blake3::hash(all.as_bytes()).to_hex()[..8]) } else { name }
-}
 
 /// The digests of the batches that a check says it is about.
 pub(super) fn named_batches(check: &Value) -> Vec<String> {
@@ -53,7 +35,7 @@ fn name_batches<'a>(batch_ids: impl Iterator<Item = &'a str>) -> String {
 
 /// Whether a check is one of ours, for the work of this key.
 pub(super) fn is_ours_for(found: &Value, key: &str) -> bool {
-    let is_named = found["name"].as_str().is_some_and(|name| name.starts_with(PREFIX));
+    let is_named = found["name"].as_str().is_some_and(|name| name.starts_with(CHECK_PREFIX));
     is_named && found["external_id"].as_str() == Some(key)
 }
 
@@ -127,20 +109,10 @@ pub(super) fn abandoned(at: String) -> Value {
 }
 
 fn output(report: &Report) -> Value {
-    let title = title(report, &format!("{}: {}", report.outcome.word(), report.reason));
+    let title = ended_as(report);
     let named = name_batches(report.batches.iter().map(|batch| batch.id.as_str()));
     let summary = markdown_within(report, LONGEST_BODY.saturating_sub(named.len())) + &named;
     json!({ "title": title, "summary": summary })
-}
-
-fn title(report: &Report, text: &str) -> String {
-    // An unmarked green from the sandbox would be the worst of lies.
-    line(&format!("{}{text}", if report.simulated { "SIMULATED: " } else { "" }))
-}
-
-/// Text on one line, nothing hidden in it, and short.
-fn line(text: &str) -> String {
-    shorten_bytes(&safe(&one_line(text)), LONGEST_LINE)
 }
 
 /// The updates that bring the annotations: as many as one call takes in each.
@@ -169,24 +141,12 @@ pub(super) fn annotations(report: &Report, workspace: Option<&str>) -> Vec<Value
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, Report, annotations, beginning, conclusion, ended, in_progress, name, names};
+    use super::{Place, Report, annotations, beginning, conclusion, ended, in_progress};
     use crate::error::Outcome;
     use crate::formats::samples::{self, HOSTILE, failure};
     use serde_json::json;
 
     const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-
-    #[test]
-    fn a_name_is_the_same_on_every_runner_and_never_a_jobs() {
-        let named = |pattern: &str| names(&[pattern.to_owned()], Some("/home/runner/work/repo/"));
-        assert_eq!(named("/home/runner/work/repo/data/a.jsonl"), ["data/a.jsonl"]);
-        assert_eq!(named("./a.jsonl"), ["a.jsonl"]);
-        assert_eq!(named("/home/runner/work/repository/a"), ["/home/runner/work/repository/a"]);
-        assert_eq!(name(&named("a.jsonl")), "batchstep: a.jsonl");
-        let long = name(&vec!["é".repeat(50); 50]);
-        assert!(long.len() < 220, "{long}");
-        assert_ne!(long, name(&vec!["é".repeat(50); 51]));
-    }
 
     #[test]
     fn every_outcome_has_its_conclusion() {

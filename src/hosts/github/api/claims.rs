@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use serde_json::{Value, json};
 
-use super::calls::{States, Trouble};
+use super::calls::States;
 use super::mark::Mark;
 use super::place::{self, Place};
 use super::{CHECKING, Check, GitHubApi, check_run, warning};
 use crate::clock::rfc3339;
 use crate::emitter::Events;
 use crate::events::Event;
-use crate::hosts::{ClaimedCheck, Claims, HostMark, Unclaimed};
+use crate::hosts::{ClaimedCheck, Claims, HostMark, Trouble, Unclaimed};
 use crate::policy::CHECK_OPENING;
 use crate::report::ShownAt;
 

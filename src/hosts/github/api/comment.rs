@@ -8,14 +8,6 @@ use crate::report::Report;
 /// GitHub takes 65,536 characters of a comment and 65,535 of a check's summary.
 /// Bytes are never fewer, however it counts.
 pub(super) const LONGEST_BODY: usize = 65_000;
-/// How long the digest in a marker is.
-const DIGEST: usize = 16;
-
-/// What the comment that belongs to a check of this name begins with, whether
-/// there is such a check or not. A digest, since a path may hold `-->`.
-pub(super) fn marker(check_name: &str) -> String {
-    format!("<!-- batchstep:{} -->", &blake3::hash(check_name.as_bytes()).to_hex()[..DIGEST])
-}
 
 /// Whether a comment begins with the marker. Whoever quotes one begins otherwise.
 pub(super) fn is_marked(comment: &Value, marker: &str) -> bool {
@@ -43,15 +35,9 @@ pub(super) fn body(marker: &str, report: &Report, page: Option<&str>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::{body, is_marked, is_ours, marker};
+    use super::{body, is_marked, is_ours};
     use crate::formats::samples::{self, HOSTILE, failure};
     use serde_json::json;
-
-    #[test]
-    fn the_marker_never_changes() {
-        // Comments out there carry it.
-        assert_eq!(marker("batchstep: requests.jsonl"), "<!-- batchstep:b2101a488b858f73 -->");
-    }
 
     #[test]
     fn only_our_own_comment_is_ours() {

@@ -19,14 +19,16 @@ use std::time::Duration;
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use serde_json::Value;
 
-use self::calls::{Calls, Trouble};
+use self::calls::Calls;
 use self::mark::Mark;
 pub(super) use self::place::Place;
 use crate::emitter::Events;
 use crate::env::Env;
 use crate::error::{Error, Outcome};
 use crate::events::Event;
-use crate::hosts::{Claims, HostMark, PublishOptions, Publisher, Reach};
+use crate::hosts::{
+    Claims, HostMark, PublishOptions, Publisher, Reach, Trouble, check_name, check_names, in_time, marker,
+};
 use crate::policy::{CHECK_OPENING, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
@@ -70,7 +72,7 @@ enum Check {
 impl GitHubApi {
     /// Finds out where a run can be shown. The error says why it cannot.
     pub(super) fn new(env: &Env, options: PublishOptions, reach: Reach<'_>) -> Result<Self, Error> {
-        let token = options.token.clone();
+        let token = options.github_token.clone();
         let token = token.ok_or_else(|| Error::usage("`comment` and `check-run` need a `github-token`"))?;
         let payload = match env.get("GITHUB_EVENT_PATH") {
             Some(path) => {
@@ -85,7 +87,7 @@ impl GitHubApi {
         Ok(Self {
             calls: Calls::new(url, token, reach.ca_bundle, reach.shutdown.clone(), &place)?,
             shutdown: reach.shutdown.clone(),
-            name: check_run::name(&check_run::names(&options.requests, workspace.as_deref())),
+            name: check_name(&check_names(&options.requests, workspace.as_deref())),
             place,
             options,
             workspace,
@@ -222,7 +224,7 @@ impl GitHubApi {
 
     /// Writes our comment anew, or the first one.
     async fn put_comment(&self, pull: u64, report: &Report) -> Result<(), Trouble> {
-        let marker = comment::marker(&self.name);
+        let marker = marker(&self.name);
         let body = comment::body(&marker, report, self.place.page.as_deref());
         if let Some(ours) = self.find_comment(pull, &marker).await? {
             match self.calls.update_comment(id_of(&ours)?, &body).await {
@@ -252,14 +254,8 @@ impl GitHubApi {
         Ok(marked.into_iter().find(|it| comment::is_ours(it, me)))
     }
 
-    /// Waits for `work`, but not longer than `limit`, nor beyond the grace after a signal.
     async fn in_time<T>(&self, limit: Duration, work: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = tokio::time::sleep(limit) => None,
-            () = self.shutdown.grace() => None,
-        }
+        in_time(&self.shutdown, limit, work).await
     }
 }
 

@@ -2,18 +2,24 @@
 //!
 //! Outputs become the build's meta-data and the summary an annotation, both through the agent's own program.
 
-use super::{Job, JobLimit, Language, Run, commit, repository};
+mod agent;
+
+use self::agent::Agent;
+use super::{Job, JobLimit, Language, PublishOptions, Publisher, Reach, Run, commit, no_publisher, repository};
 use crate::effects::Effect;
 use crate::env::Env;
+use crate::error::Error;
+use crate::values::SummaryInput;
 
 /// A job of Buildkite's.
 pub(super) struct Buildkite {
     job: Job,
+    summary: SummaryInput,
 }
 
 impl Buildkite {
     /// Reads the agent's variables.
-    pub(super) fn new(env: &Env) -> Self {
+    pub(super) fn new(env: &Env, summary: SummaryInput) -> Self {
         let get = |name| env.get(name).unwrap_or_default();
         let step = env.get("BUILDKITE_STEP_KEY").unwrap_or(get("BUILDKITE_STEP_ID"));
         let (number, attempt) = (get("BUILDKITE_BUILD_NUMBER"), env.get("BUILDKITE_RETRY_COUNT").unwrap_or("0"));
@@ -39,7 +45,7 @@ impl Buildkite {
             workspace: env.get("BUILDKITE_BUILD_CHECKOUT_PATH").map(str::to_owned),
             limit,
         };
-        Self { job }
+        Self { job, summary }
     }
 }
 
@@ -56,13 +62,27 @@ impl Language for Buildkite {
     fn unfold(&self) -> Option<Effect> {
         Some(Effect::Mark("+++ batchstep: how it ended".to_owned()))
     }
+
+    /// What needs no input: a build has its agent's program at hand.
+    fn publisher(
+        &self,
+        env: &Env,
+        options: PublishOptions,
+        reach: Reach<'_>,
+    ) -> Result<Option<Box<dyn Publisher>>, Error> {
+        if !env.is_true("BUILDKITE") && env.get("BUILDKITE_AGENT_ACCESS_TOKEN").is_none() {
+            return no_publisher(env, options, reach);
+        }
+        let agent = Agent::new(env, options, reach, self.summary, self.job.workspace.as_deref());
+        Ok(Some(Box::new(agent)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::Buildkite;
+    use super::{Buildkite, SummaryInput};
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::samples::{log_of, logged};
     use crate::hosts::{Host as _, Identity};
@@ -80,7 +100,7 @@ mod tests {
             ("BUILDKITE_BUILD_CHECKOUT_PATH", "/var/lib/buildkite-agent/builds/evals"),
             ("BUILDKITE_TIMEOUT", "120"),
         ];
-        Buildkite::new(&variables.into_iter().collect())
+        Buildkite::new(&variables.into_iter().collect(), SummaryInput::Write)
     }
 
     #[test]
@@ -94,7 +114,7 @@ mod tests {
         assert_eq!(host.run_page(run).unwrap(), "https://buildkite.com/acme/evals/builds/1514");
         assert_eq!(host.time_limit(), Some(Duration::from_secs(95 * 60)));
         assert!(host.commit().unwrap().page("a.jsonl").starts_with("https://github.com/acme/evals/blob/aaaa"));
-        let unlimited = Buildkite::new(&[("BUILDKITE_TIMEOUT", "false")].into_iter().collect());
+        let unlimited = Buildkite::new(&[("BUILDKITE_TIMEOUT", "false")].into_iter().collect(), SummaryInput::Write);
         assert_eq!(logged(unlimited).time_limit(), None);
     }
 

@@ -3,12 +3,18 @@
 //! It has no file for outputs or a summary of its own: a job names reports in `.gitlab-ci.yml`, and the inputs
 //! `outputs-file` and `junit` write them. What else GitLab reads is written beside the results.
 
+mod api;
+
 use serde_json::json;
 
-use super::{Annotation, Job, JobLimit, Language, Run, annotations, beside_results, commit};
+use self::api::GitLabApi;
+use super::{
+    Annotation, Job, JobLimit, Language, PublishOptions, Publisher, Reach, Run, annotations, beside_results, commit,
+};
 use crate::clock::Clock;
 use crate::effects::Effect;
 use crate::env::Env;
+use crate::error::Error;
 use crate::report::Report;
 use crate::text::{safe, shorten};
 
@@ -73,6 +79,19 @@ impl Language for GitLab {
             Some(Effect::Write(beside_results(report, name)?, format!("{content:#}\n")))
         };
         [(CODE_QUALITY, json!(quality)), (ANNOTATIONS, links(report))].into_iter().filter_map(file).collect()
+    }
+
+    fn publisher(
+        &self,
+        env: &Env,
+        options: PublishOptions,
+        reach: Reach<'_>,
+    ) -> Result<Option<Box<dyn Publisher>>, Error> {
+        if options.is_empty() {
+            return Ok(None);
+        }
+        let api = GitLabApi::new(env, options, reach, self.job.workspace.as_deref())?;
+        Ok(Some(Box::new(api)))
     }
 }
 

@@ -1,10 +1,14 @@
 //! Bitbucket Pipelines (<https://support.atlassian.com/bitbucket-cloud/docs/variables-and-secrets/>).
 
+mod insights;
+
 use std::path::PathBuf;
 
-use super::{Job, Language, Outputs, Run, commit, lines};
+use self::insights::{Insights, Place, proxy};
+use super::{Job, Language, Outputs, PublishOptions, Publisher, Reach, Run, commit, lines};
 use crate::effects::Effect;
 use crate::env::Env;
+use crate::error::Error;
 
 /// A step of Bitbucket's. Pipelines that are run again get new numbers.
 pub(super) struct Bitbucket {
@@ -40,6 +44,28 @@ impl Language for Bitbucket {
     /// For the steps that follow, if this step lists them under `output-variables`.
     fn export(&self, outputs: &Outputs) -> Option<Effect> {
         Some(Effect::Append(self.variables.clone()?, lines(outputs)))
+    }
+
+    fn publisher(
+        &self,
+        env: &Env,
+        options: PublishOptions,
+        reach: Reach<'_>,
+    ) -> Result<Option<Box<dyn Publisher>>, Error> {
+        if options.is_empty() {
+            return Ok(None);
+        }
+        if !options.check_run {
+            return Err(Error::usage("`comment` is not supported on Bitbucket, but `check-run` is"));
+        }
+        let (repo, job) = (env.get("BITBUCKET_REPO_FULL_NAME"), &self.job);
+        let Some((repo, commit)) = repo.zip(job.commit.as_ref()) else {
+            return Err(Error::usage("The step's variables name no commit of a repository"));
+        };
+        let page = job.pages.as_ref().and_then(|pages| pages.of_run(job.identity.run.as_deref()?));
+        let place = Place { repo, sha: &commit.sha, page, workspace: job.workspace.clone() };
+        let insights = Insights::new(proxy(env.get("BITBUCKET_PIPE_STORAGE_DIR")), place, options, reach)?;
+        Ok(Some(Box::new(insights)))
     }
 }
 
