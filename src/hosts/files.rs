@@ -1,6 +1,6 @@
 //! The files of the inputs `outputs-file` and `summary-file`, which are written whatever the host.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use super::{Commit, Host, Identity, Ids, Outputs, PublishOptions, Publisher, Reach, Unfinished, render};
@@ -36,12 +36,14 @@ pub(super) struct WithFiles {
     files: NamedFiles,
     ids: RefCell<Ids>,
     written: RefCell<Option<String>>,
+    /// Whether the outputs say how it ended: what is heard after that changes nothing.
+    is_over: Cell<bool>,
 }
 
 impl WithFiles {
     /// Has these files written beside what the host does.
     pub(super) fn new(host: Box<dyn Host>, files: NamedFiles) -> Self {
-        Self { host, files, ids: RefCell::default(), written: RefCell::default() }
+        Self { host, files, ids: RefCell::default(), written: RefCell::default(), is_over: Cell::new(false) }
     }
 
     /// The outputs, unless the file holds the same already.
@@ -51,6 +53,12 @@ impl WithFiles {
         let is_new = self.written.borrow().as_ref() != Some(&text);
         self.written.replace(Some(text.clone()));
         is_new.then(|| Effect::Write(path.clone(), text))
+    }
+
+    /// The outputs at the end.
+    fn export_last(&self, outputs: &Outputs) -> Option<Effect> {
+        self.is_over.set(true);
+        self.export(outputs)
     }
 
     fn summarize(&self, markdown: impl FnOnce() -> String) -> Option<Effect> {
@@ -98,9 +106,9 @@ impl Host for WithFiles {
         self.ids.borrow_mut().hear(event);
         let mut effects = Vec::new();
         if let Event::Failed { outcome, sentence, hints } = event {
-            effects.extend(self.export(&[("outcome", outcome.word().to_owned())]));
+            effects.extend(self.export_last(&[("outcome", outcome.word().to_owned())]));
             effects.extend(self.summarize(|| markdown_failure(*outcome, sentence, hints)));
-        } else {
+        } else if !self.is_over.get() {
             effects.extend(self.export(&self.ids.borrow().outputs()));
         }
         effects.extend(self.host.event(event));
@@ -113,13 +121,13 @@ impl Host for WithFiles {
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let outputs = self.export(&outputs::of(report));
+        let outputs = self.export_last(&outputs::of(report));
         let summary = self.summarize(|| Format::Markdown.render(report));
         outputs.into_iter().chain(summary).chain(self.host.publish(report)).collect()
     }
 
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        let outputs = self.export(&outputs::of_runs(verdict.outcome, runs));
+        let outputs = self.export_last(&outputs::of_runs(verdict.outcome, runs));
         let summary = self.summarize(|| formats::runs_markdown(verdict, runs));
         outputs.into_iter().chain(summary).chain(self.host.publish_runs(verdict, runs)).collect()
     }
@@ -152,6 +160,9 @@ mod tests {
         assert_eq!(written(&effects, "batch.env"), "BATCH_ID=batch_1\nBATCH_IDS=[\"batch_1\"]\n");
         let is_write = |effect: &Effect| matches!(effect, Effect::Write(..));
         assert!(!host.event(&Event::Warned("y".to_owned())).iter().any(is_write), "it is written once");
+        // What shows the run elsewhere comes last, and may have to warn.
+        let _ = host.publish(&samples::partial());
+        assert!(!host.event(&Event::Warned("z".to_owned())).iter().any(is_write), "it says how it ended");
     }
 
     #[tokio::test(start_paused = true)]
