@@ -21,7 +21,6 @@ use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, NamedFiles};
 use crate::inputs::{Cli, UNBROKEN};
-use crate::own_files;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
 use crate::values::{Ci, Color, OutputsFile, SummaryFile, SummaryInput, Verbosity};
@@ -113,19 +112,14 @@ fn show(mistake: &Error, place: Place, text: &str, typed: &[OsString], env: &Env
     if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
 }
 
-/// The files that were named, unless the call names them twice: then one of them may hold requests.
+/// The files that were named, if nothing is there yet: what is there may be the requests, which nobody has looked for.
 fn files(env: &Env, typed: &[OsString]) -> NamedFiles {
-    let requests = env.input("requests").into_iter().flat_map(str::lines).map(Path::new);
-    let words = typed.iter().filter_map(|word| word.to_str());
-    let values = words
-        .map(|word| word.strip_prefix("--").and_then(|flag| flag.split_once('=')).map_or(word, |(_, value)| value));
-    let named: Vec<&Path> = values.map(Path::new).chain(requests).collect();
-    let is_named_once = |path: &Path| named.iter().filter(|named| own_files::is_same(path, named)).count() <= 1;
     let outputs = wish(env, typed, "outputs-file").and_then(|path| path.parse().ok());
     let summary = wish(env, typed, "summary-file").and_then(|path| path.parse().ok());
+    let is_free = |path: &Path| path.symlink_metadata().is_err();
     NamedFiles {
-        outputs: outputs.filter(|file: &OutputsFile| is_named_once(&file.path)),
-        summary: summary.filter(|file: &SummaryFile| is_named_once(&file.0)),
+        outputs: outputs.filter(|file: &OutputsFile| is_free(&file.path)),
+        summary: summary.filter(|file: &SummaryFile| is_free(&file.0)),
     }
 }
 

@@ -57,9 +57,10 @@ fn dotenv(outputs: &Outputs) -> String {
     text
 }
 
-/// Whether a reader of lines, who may cut white space off at both ends, reads a value as it is.
+/// Whether a reader of lines, who may cut white space off at both ends, reads a value as it is. GitLab may put the value
+/// of a variable, be it secret, in place of its name after a `$`.
 fn is_plain(value: &str) -> bool {
-    !value.is_empty() && value.trim() == value && !value.chars().any(char::is_control)
+    !value.is_empty() && value.trim() == value && !value.chars().any(|c| c.is_control() || c == '$')
 }
 
 fn json(outputs: &Outputs) -> String {
@@ -132,8 +133,15 @@ mod tests {
 
     #[test]
     fn every_reader_reads_what_was_written() {
-        for text in HOSTILE.iter().copied().chain(["a=b", " x ", "'", "é😀", "%0A", "line\nBATCH_OUTCOME=succeeded"])
-        {
+        for text in HOSTILE.iter().copied().chain([
+            "$GITLAB_TOKEN",
+            "a=b",
+            " x ",
+            "'",
+            "é😀",
+            "%0A",
+            "line\nBATCH_OUTCOME=succeeded",
+        ]) {
             let mut outputs = outputs::of(&samples::partial());
             for (name, value) in &mut outputs {
                 if matches!(*name, "results-file" | "batch-id") {
@@ -151,6 +159,7 @@ mod tests {
             let read = readers::gitlab_dotenv(&render(Encoding::Dotenv, &outputs)).unwrap();
             assert!(read.iter().all(|(name, value)| !value.is_empty() && all[name] == *value), "{text:?}: {read:?}");
             assert_eq!(read["BATCH_OUTCOME"], "partial");
+            assert!(!read.values().any(|value| value.contains('$')), "{read:?}");
             let lines = lines(&outputs);
             let pairs: Vec<(&str, &str)> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
             assert!(pairs.iter().all(|(name, value)| all[*name] == *value), "{text:?}: {pairs:?}");

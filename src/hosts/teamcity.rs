@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Job, Language, Outputs, Run, Standing, variable};
+use super::{Identity, Job, Language, Outputs, Standing, variable};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::report::Report;
@@ -15,22 +15,20 @@ use crate::text::{safe, shorten};
 
 /// The block in the log.
 const BLOCK: &str = "batchstep";
-/// A build's problem is identified by at most 60 characters, and described in 4000.
+/// The longest description of a build's problem, in characters.
 const LONGEST_PROBLEM: usize = 4_000;
 
-/// A build of TeamCity's. A build that is repeated gets a new number.
+/// A build of TeamCity's.
 pub(super) struct TeamCity {
     job: Job,
 }
 
 impl TeamCity {
-    /// Reads the build's variables. None of them names the repository: the project stands for it.
+    /// Reads the build's variables. None of them names the repository: the project stands for it. None of them tells this
+    /// build from all others, either: a build's number is what its configuration makes of it, and may occur twice.
     pub(super) fn new(env: &Env) -> Self {
-        let get = |name| env.get(name).unwrap_or_default();
-        let (series, number) = (get("TEAMCITY_BUILDCONF_NAME"), get("BUILD_NUMBER"));
-        let run = Run { system: "teamcity", series, number, attempt: "1", job: "", step: "" };
-        let project = env.get("TEAMCITY_PROJECT_NAME").map(|project| format!("teamcity/{project}"));
-        Self { job: Job { identity: run.identity(project), ..Job::default() } }
+        let repo = env.get("TEAMCITY_PROJECT_NAME").map(|project| format!("teamcity/{project}"));
+        Self { job: Job { identity: Identity { repo, run: None }, ..Job::default() } }
     }
 }
 
@@ -134,21 +132,14 @@ mod tests {
     use crate::outputs;
 
     fn teamcity() -> TeamCity {
-        let variables = [
-            ("TEAMCITY_VERSION", "2026.1 (build 1)"),
-            ("TEAMCITY_PROJECT_NAME", "Search"),
-            ("TEAMCITY_BUILDCONF_NAME", "Evaluate nightly"),
-            ("BUILD_NUMBER", "12"),
-        ];
+        let variables = [("TEAMCITY_VERSION", "2026.1 (build 1)"), ("TEAMCITY_PROJECT_NAME", "Search")];
         TeamCity::new(&variables.into_iter().collect())
     }
 
     #[test]
     fn the_job_is_what_its_variables_say() {
         let host = logged(teamcity());
-        let run = "teamcity/Evaluate%20nightly#12/1//";
-        assert_eq!(host.identity(), Identity { repo: Some("teamcity/Search".to_owned()), run: Some(run.to_owned()) });
-        assert_eq!(host.run_page(run), None, "no variable tells the server's address");
+        assert_eq!(host.identity(), Identity { repo: Some("teamcity/Search".to_owned()), run: None });
         assert_eq!(host.time_limit(), None);
     }
 

@@ -64,7 +64,6 @@ impl Woodpecker {
         let (number, job, step) = (get(names.number), get(names.job), get(names.step));
         let run = Run { system: names.system, series: "", number, attempt: "1", job, step };
         let site = get(names.repo_page).trim_end_matches('/');
-        // GitHub, Gitea and Forgejo show a file of a commit at such an address; GitLab redirects from it.
         let blob = |sha: &str| format!("{site}/blob/{sha}");
         let blob = commit(env, names.sha, names.workspace, blob).filter(|_| site.starts_with("https://github.com/"));
         let job = Job {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Error;
-use crate::hosts::NamedFiles;
+use crate::hosts::{self, NamedFiles};
 use crate::inputs::Reporting;
 use crate::own_files;
 use crate::results::sinks;
@@ -18,12 +18,13 @@ fn is_match(pattern: &str, path: &Path) -> bool {
 /// The files of `outputs-file` and `summary-file`.
 ///
 /// # Errors
-/// Ends in exit 2 if one of them is a file that the command reads, or that it writes itself.
+/// Ends in exit 2 if one of them holds the requests, or is a file that the command writes into `output-dir`.
 pub(crate) fn named_files(reporting: &Reporting, requests: &[String]) -> Result<NamedFiles, Error> {
     let NamedFiles { outputs, summary } =
         NamedFiles { outputs: reporting.outputs_file.clone(), summary: reporting.summary_file.clone() };
     let dir = super::output_dir(reporting.output_dir.clone());
-    let own: Vec<_> = sinks::FILES.into_iter().chain(["report.json"]).map(|name| dir.join(name)).collect();
+    let own = sinks::FILES.into_iter().chain(["report.json"]).chain(hosts::FILES);
+    let own: Vec<_> = own.map(|name| dir.join(name)).collect();
     let check = |input: &str, path: &Path| {
         let wrong = |why: &str| {
             let what = format!("`{input}` is `{}`, a file that {why}.", path.display());

@@ -31,12 +31,12 @@ const MOST_AT_ONCE: usize = 100;
 
 /// Moves away what an earlier run left in `dir`, and logs and returns where it went.
 pub(super) fn set_aside(dir: &Path, clock: Clock, events: &Events<'_>) -> Result<Option<PathBuf>, Error> {
-    let found: Vec<&str> = ANSWERS
-        .into_iter()
-        .chain([REPORT])
-        .chain(hosts::FILES)
-        .filter(|name| dir.join(name).symlink_metadata().is_ok())
-        .collect();
+    let is_there = |name: &&str| dir.join(name).symlink_metadata().is_ok();
+    let mut found: Vec<&str> = ANSWERS.into_iter().chain([REPORT]).filter(is_there).collect();
+    // By themselves, files with these names may be anybody's.
+    if !found.is_empty() {
+        found.extend(hosts::FILES.into_iter().filter(is_there));
+    }
     let Some(first) = found.first() else { return Ok(None) };
     // A colon may not be in a file's name everywhere.
     let time = rfc3339(clock.unix()).replace(':', "-");

@@ -100,7 +100,7 @@ with() {
 }
 
 @test "configurations that cannot be used are refused" {
-    for bad in '[]' 'x' '{"a": {"b": 1}}' '{"metadata": [["a"]]}' '{"api-key": "sk-1"}' '{"headers": "X: 1"}' '{"github-token": "t"}' \
+    for bad in '[]' 'x' '{"a": {"b": 1}}' '{"metadata": [["a"]]}' '{"api-key": "sk-1"}' '{"headers": "X: 1"}' '{"github-token": "t"}' '{"gitlab-token": "t"}' \
         '{"max_failed": 1}' '{"-x": 1}' '{"a b": 1}' '{"prices": "a\u0000--base-url=evil"}' '{"command": "cancel"}' \
         '{"binary": "missing"}' '{"binary": "", "version": "../1"}' '{"api-key-variable": "1"}'; do
         run hook command "$bad"

@@ -14,7 +14,7 @@ BINARY, WORK = sys.argv[1], pathlib.Path(sys.argv[2])
 # schema misses if it is misspelt: a schema that takes anything proves nothing.
 PIPELINES = [("buildkite.md", "buildkite", 2, "steps"), ("bitbucket.md", "bitbucket-pipelines", 2, "pipe"),
              ("woodpecker.md", "woodpecker-ci", 2, "image"), ("woodpecker.md", "drone-ci", 1, "image")]
-SECRETS = {"api-key", "headers", "github-token"}
+SECRETS = {"api-key", "headers", "github-token", "gitlab-token"}
 
 
 def check(schema, path):

@@ -17,7 +17,7 @@ check_configuration() {
         def is_plain: type == "string" or type == "number" or type == "boolean" or type == "null";
         def problem:
             if (.key | test("^[a-z][a-z0-9]*(-[a-z0-9]+)*$") | not) then "`\(.key)` is not an input."
-            elif .key as $key | ["api-key", "headers", "github-token"] | index($key) then
+            elif .key as $key | ["api-key", "headers", "github-token", "gitlab-token"] | index($key) then
                 "`\(.key)` is a secret and would be visible in the pipeline. Set it as a variable on the agent."
             elif .value | if type == "array" then all(is_plain) else is_plain end | not then
                 "`\(.key)` must be a text, a number, a boolean, or a list of these."

@@ -70,7 +70,7 @@ static String problemOf(Map step) {
         if (!(entry.key ==~ /[a-z][a-z0-9]*(-[a-z0-9]+)*/)) {
             return "`${entry.key}` is not an input."
         }
-        if (entry.key in ['api-key', 'headers', 'github-token']) {
+        if (entry.key in ['api-key', 'headers', 'github-token', 'gitlab-token']) {
             return "`${entry.key}` is a secret: store it as a credential and name that with `credentialsId`."
         }
         for (item in itemsOf(entry.value)) {
