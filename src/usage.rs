@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, ValueEnum as _};
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::effects::{Effect, LogTarget, Screen, Stream};
+use crate::effects::{Effect, LogTarget, Output, Screen, Stream};
 use crate::env::{Env, Terminals};
 use crate::error::{Error, Exit};
 use crate::events::Event;
@@ -107,7 +107,7 @@ fn show(mistake: &Error, place: Place, text: &str, typed: &[OsString], env: &Env
         effects.extend(text.lines().map(|line| Effect::Say(toned(line))));
     }
     if typed.get(1).is_some_and(|command| DATA.iter().any(|data| command == data)) {
-        effects.retain(|effect| !matches!(effect, Effect::Command(_)));
+        screen.keep_output(Output::Data);
     }
     if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
 }

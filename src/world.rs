@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 
@@ -61,7 +62,7 @@ impl World {
     /// Looks as this command asks.
     pub fn look(&mut self, command: &Command) {
         self.verbosity = command.looks().verbosity();
-        self.output = if command.prints_report() { Output::Data } else { Output::Shared };
+        self.output = command.output();
         self.screen.get_mut().keep_output(self.output);
     }
 
@@ -89,8 +90,13 @@ impl World {
     }
 
     /// Finds the host of a command that reports. Files that may not be written are left out: the command ends for them.
-    pub(crate) fn reporting_host(&self, reporting: &Reporting, requests: &[String]) -> Box<dyn Host> {
-        let files = plan::named_files(reporting, requests).unwrap_or_default();
+    pub(crate) fn reporting_host(
+        &self,
+        reporting: &Reporting,
+        requests: &[String],
+        others: &[PathBuf],
+    ) -> Box<dyn Host> {
+        let files = plan::named_files(reporting, requests, others).unwrap_or_default();
         let options = hosts::Options { summary: reporting.summary.unwrap_or(SummaryInput::Write), ..self.options() };
         hosts::detect(&self.env, reporting.ci.unwrap_or_default(), options, files)
     }

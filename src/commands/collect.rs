@@ -16,13 +16,13 @@ use crate::world::World;
 
 /// `batchstep collect`: wait, download, reconcile, report.
 pub(crate) async fn collect(inputs: inputs::Collect, world: &World) -> Exit {
-    let host = world.reporting_host(&inputs.reporting, &inputs.requests);
+    let host = world.reporting_host(&inputs.reporting, &inputs.requests, &inputs.other_files());
     collect_on(host.as_ref(), inputs, world).await
 }
 
 /// `collect` on this host.
 pub(super) async fn collect_on(host: &dyn Host, inputs: inputs::Collect, world: &World) -> Exit {
-    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.requests);
+    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.requests, inputs.other_files());
     let work = async |session: &Session<'_>| {
         let (plan, server) = Collecting::new(inputs, host)?;
         let connected = session.connect(server, &reported.connection, plan.timeout).await?;

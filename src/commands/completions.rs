@@ -38,5 +38,5 @@ pub(crate) async fn man(inputs: Man, world: &World) -> Result<(), Error> {
 
 fn print(text: &[u8], world: &World) {
     let text = String::from_utf8_lossy(text);
-    world.apply(text.lines().map(|line| Effect::Command(line.to_owned())).collect());
+    world.apply(text.lines().map(|line| Effect::Data(line.to_owned())).collect());
 }

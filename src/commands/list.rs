@@ -50,10 +50,10 @@ pub(super) async fn ours(api: &Api, output: Output, world: &World) -> Result<(),
     let answers = if api.is_simulated() { Answers::Simulated } else { Answers::Real };
     let costs = ListedCosts::new(&prices, api.vendor(), &api.origin(), world.clock.unix()).of(answers);
     let effects = match output {
-        Output::Json => vec![Effect::Command(inert(&api.shown_json(as_array(&found, &costs).as_bytes())))],
+        Output::Json => vec![Effect::Data(inert(&api.shown_json(as_array(&found, &costs).as_bytes())))],
         Output::Table => {
             let table = table(&found, world.clock.unix(), world.out_columns());
-            let rows = table.iter().map(|line| Effect::Command(safe(&api.shown(line))));
+            let rows = table.iter().map(|line| Effect::Data(safe(&api.shown(line))));
             // Not among the rows: whoever reads them counts lines.
             rows.chain(costs.lines(&found).iter().map(|line| Effect::Log(api.shown(line)))).collect()
         }

@@ -184,6 +184,6 @@ fn print(api: &Api, reply: &Reply, world: &World) -> Result<(), Error> {
     if !json {
         return Err(Error::new(Exit::Refused, format!("The reply is not JSON: `{}`.", shorten(text.trim(), 80))));
     }
-    world.apply(inert(text.trim()).lines().map(|line| Effect::Command(line.to_owned())).collect());
+    world.apply(inert(text.trim()).lines().map(|line| Effect::Data(line.to_owned())).collect());
     Ok(())
 }

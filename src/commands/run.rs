@@ -40,13 +40,13 @@ use crate::world::World;
 
 /// `batchstep run`: check, attach or submit, wait, collect, report.
 pub(crate) async fn run(inputs: inputs::Run, world: &World) -> Exit {
-    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests);
+    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests, &inputs.other_files());
     run_on(host.as_ref(), inputs, world).await
 }
 
 /// `run` on this host.
 pub(super) async fn run_on(host: &dyn Host, inputs: inputs::Run, world: &World) -> Exit {
-    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
+    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests, inputs.other_files());
     let requests = Requests::typed(&inputs.work, inputs.connection.provider)
         .map(|requests| requests.repeating(inputs.typed.clone()));
     carry_out(Session::begin(world, host), reported, requests, || Plan::run(inputs, host, world.setting(host))).await
@@ -54,9 +54,9 @@ pub(super) async fn run_on(host: &dyn Host, inputs: inputs::Run, world: &World) 
 
 /// `batchstep submit`: check, attach or submit, and leave.
 pub(crate) async fn submit(inputs: inputs::Submit, world: &World) -> Exit {
-    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests);
+    let host = world.reporting_host(&inputs.reporting, &inputs.work.requests, &inputs.other_files());
     let host = host.as_ref();
-    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests);
+    let reported = Reported::new(&inputs.connection, &inputs.reporting, &inputs.work.requests, inputs.other_files());
     let requests = Requests::typed(&inputs.work, inputs.connection.provider);
     carry_out(Session::begin(world, host), reported, requests, || Plan::submit(inputs, host, world.setting(host))).await
 }

@@ -11,6 +11,7 @@
 
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -32,6 +33,7 @@ pub use self::operations::{Batch, CreateBatch, File, FileContent, ListBatches, O
 pub use self::rendering::{Report, ReportFormat};
 pub use self::typed::Typed;
 use crate::dialects;
+use crate::effects::Output;
 use crate::env::Terminals;
 use crate::simulator;
 use crate::values;
@@ -124,15 +126,44 @@ impl Command {
         }
     }
 
-    /// Whether it prints its report for a program.
-    pub fn prints_report(&self) -> bool {
-        match self {
+    /// Who reads its standard output.
+    pub fn output(&self) -> Output {
+        let is_data = match self {
             Self::Run(inputs) => inputs.printing.json,
             Self::Submit(inputs) => inputs.printing.json,
             Self::Collect(inputs) => inputs.printing.json,
             Self::Check(inputs) => inputs.printing.json,
-            _ => false,
-        }
+            Self::Batch(_) | Self::File(_) | Self::Report(_) => true,
+            Self::Providers(_) | Self::Completions(_) | Self::Man(_) => true,
+            Self::Cancel(_) | Self::Sandbox(_) => false,
+        };
+        if is_data { Output::Data } else { Output::Shared }
+    }
+}
+
+/// The files among these that were named.
+fn named<const N: usize>(files: [&Option<PathBuf>; N]) -> Vec<PathBuf> {
+    files.into_iter().flatten().cloned().collect()
+}
+
+impl Run {
+    /// The files beside the requests that it reads, or writes as the user asked.
+    pub(crate) fn other_files(&self) -> Vec<PathBuf> {
+        named([&self.connection.ca_file, &self.pricing.prices, &self.judging.answer_schema, &self.showing.junit])
+    }
+}
+
+impl Submit {
+    /// The files beside the requests that it reads.
+    pub(crate) fn other_files(&self) -> Vec<PathBuf> {
+        named([&self.connection.ca_file, &self.pricing.prices])
+    }
+}
+
+impl Collect {
+    /// The files beside the requests that it reads, or writes as the user asked.
+    pub(crate) fn other_files(&self) -> Vec<PathBuf> {
+        named([&self.connection.ca_file, &self.pricing.prices, &self.judging.answer_schema, &self.showing.junit])
     }
 }
 

@@ -1,6 +1,6 @@
 //! The files that a user names beside the results, and what may not be among them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::hosts::{self, NamedFiles};
@@ -15,11 +15,13 @@ fn is_match(pattern: &str, path: &Path) -> bool {
     glob::Pattern::new(pattern.trim_start_matches("./")).is_ok_and(|pattern| pattern.matches_path(path))
 }
 
-/// The files of `outputs-file` and `summary-file`.
+/// The files of `outputs-file` and `summary-file`. `others` are files that the command reads beside the requests, or
+/// writes as the user asked.
 ///
 /// # Errors
-/// Ends in exit 2 if one of them holds the requests, or is a file that the command writes into `output-dir`.
-pub(crate) fn named_files(reporting: &Reporting, requests: &[String]) -> Result<NamedFiles, Error> {
+/// Ends in exit 2 if one of them holds the requests, is one of the others, or is a file that the command writes into
+/// `output-dir`.
+pub(crate) fn named_files(reporting: &Reporting, requests: &[String], others: &[PathBuf]) -> Result<NamedFiles, Error> {
     let NamedFiles { outputs, summary } =
         NamedFiles { outputs: reporting.outputs_file.clone(), summary: reporting.summary_file.clone() };
     let dir = super::output_dir(reporting.output_dir.clone());
@@ -32,6 +34,9 @@ pub(crate) fn named_files(reporting: &Reporting, requests: &[String]) -> Result<
         };
         if own.iter().any(|own| own_files::is_same(path, own)) {
             return wrong("a run writes itself");
+        }
+        if others.iter().any(|other| own_files::is_same(path, other)) {
+            return wrong("another input names");
         }
         let holds = |pattern: &String| own_files::is_same(path, Path::new(pattern)) || is_match(pattern, path);
         if requests.iter().any(holds) { wrong("holds the requests") } else { Ok(()) }
@@ -56,7 +61,7 @@ mod tests {
     fn error(requests: &str, flags: &[&str]) -> Option<String> {
         let typed = ["batchstep", "run", requests].into_iter().chain(flags.iter().copied());
         let Command::Run(run) = Cli::try_parse_from(typed).unwrap().command else { panic!("no run") };
-        named_files(&run.reporting, &run.work.requests).err().map(|error| error.message)
+        named_files(&run.reporting, &run.work.requests, &run.other_files()).err().map(|error| error.message)
     }
 
     #[test]
@@ -64,6 +69,10 @@ mod tests {
         let report = ["--outputs-file", "batch-results/report.json"];
         assert!(error("r.jsonl", &report).unwrap().ends_with("a file that a run writes itself."));
         assert_eq!(error("r.jsonl", &["--outputs-file", "report.json", "--summary-file", "r.md"]), None);
+        for flag in ["--prices", "--answer-schema", "--ca-file", "--junit"] {
+            let wrong = error("r.jsonl", &["--outputs-file", "x.json", flag, "./x.json"]);
+            assert_eq!(wrong.unwrap(), "`outputs-file` is `x.json`, a file that another input names.", "{flag}");
+        }
         for requests in ["data.json", "./data.json", "*.json"] {
             let wrong = error(requests, &["--outputs-file", "data.json"]);
             assert_eq!(wrong.unwrap(), "`outputs-file` is `data.json`, a file that holds the requests.", "{requests}");

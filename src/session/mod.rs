@@ -70,12 +70,19 @@ pub(crate) struct Reported {
     pub(crate) reporting: Reporting,
     /// The requests' paths and globs, as they were given.
     pub(crate) requests: Vec<String>,
+    /// Other files that the command reads, or writes as the user asked.
+    pub(crate) others: Vec<PathBuf>,
 }
 
 impl Reported {
     /// These inputs of a command.
-    pub(crate) fn new(connection: &Connection, reporting: &Reporting, requests: &[String]) -> Self {
-        Self { connection: connection.clone(), reporting: reporting.clone(), requests: requests.to_vec() }
+    pub(crate) fn new(
+        connection: &Connection,
+        reporting: &Reporting,
+        requests: &[String],
+        others: Vec<PathBuf>,
+    ) -> Self {
+        Self { connection: connection.clone(), reporting: reporting.clone(), requests: requests.to_vec(), others }
     }
 
     /// The report of a command that is skipped for want of a key, if these inputs allow that.
@@ -105,7 +112,7 @@ impl<'a> Session<'a> {
         work: impl AsyncFnOnce(&Self) -> Result<Exit, Error>,
     ) -> Exit {
         let done = async {
-            plan::named_files(&inputs.reporting, &inputs.requests)?;
+            plan::named_files(&inputs.reporting, &inputs.requests, &inputs.others)?;
             let options = plan::publish_options(&inputs.reporting, &inputs.requests)?;
             self.publisher = self.find_publisher(options, inputs.connection.ca_file.as_ref())?;
             if let Some(report) = inputs.skipped(self.world) {

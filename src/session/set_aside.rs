@@ -182,6 +182,15 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_anybodys_is_moved_only_beside_results() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(aside(home.path(), &["summary.md"], 0), "");
+        assert_eq!(names(home.path()), ["summary.md"]);
+        let log = aside(home.path(), &["report.json"], 0);
+        assert!(log.starts_with("The report.json and summary.md of an earlier run are now in "), "{log}");
+    }
+
+    #[test]
     fn ten_runs_are_kept_and_reports_push_out_no_answers() {
         let home = tempfile::tempdir().unwrap();
         let dir = home.path().join("out");

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use batchstep_test_support::bench::{Workspace, calls, end_within};
+use batchstep_test_support::bench::{Workspace, calls, end_within, finish};
 use tokio::process::Command;
 use tokio::time::sleep;
 
@@ -121,6 +121,42 @@ impl Ending {
             sleep(Duration::from_millis(100)).await;
         }
         panic!("{}: {}", self.system, workspace.read("batch.json"));
+    }
+}
+
+/// What a script reads is data on any system, and the system's commands go to the log.
+#[tokio::test]
+async fn a_command_for_scripts_prints_nothing_but_data() {
+    let served = BATCHSTEP.serve(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    for variable in [("TF_BUILD", "True"), ("TEAMCITY_VERSION", "1"), ("GITHUB_ACTIONS", "true"), ("GITLAB_CI", "true")]
+    {
+        let list = |limit: &str| {
+            let mut command = BATCHSTEP.in_dir(dir.path());
+            command.args(["batch", "list", "--provider", "sandbox", "--base-url", &served.base_url]);
+            command.env(variable.0, variable.1).env("BATCHSTEP_TIMOUT", "1").env("BATCHSTEP_LIMIT", limit);
+            command
+        };
+        let listed = finish(&mut list("2")).await.expect(0);
+        assert!(serde_json::from_str::<serde_json::Value>(&listed.stdout).is_ok(), "{variable:?}: {}", listed.stdout);
+        assert!(listed.stderr.contains("BATCHSTEP_TIMOUT"), "{variable:?}: {}", listed.stderr);
+        let refused = finish(&mut list("abc")).await.expect(2);
+        assert!(refused.stderr.contains("BATCHSTEP_LIMIT"), "{variable:?}: {}", refused.stderr);
+        assert_eq!(refused.stdout, "", "{variable:?}");
+    }
+}
+
+/// Nobody has looked yet for what the requests are.
+#[tokio::test]
+async fn a_call_that_is_refused_writes_only_where_nothing_is() {
+    for refused in [&["--nonsense"][..], &["--max-failed", "many"]] {
+        let workspace = Workspace::new(BATCHSTEP);
+        std::fs::write(workspace.path().join("data.json"), "requests").unwrap();
+        for (file, text) in [("data.json", "requests"), ("new.json", "{\n  \"outcome\": \"usage\"\n}\n")] {
+            let mut command = BATCHSTEP.in_dir(workspace.path());
+            finish(command.args(["run", "*.json", "--outputs-file", file]).args(refused)).await.expect(2);
+            assert_eq!(workspace.read(file), text, "{refused:?}");
+        }
     }
 }
 
