@@ -133,7 +133,7 @@ mod tests {
     use super::{Azure, Effect, Language, Standing};
     use crate::env::Env;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{commands, log_of, logged, written};
+    use crate::hosts::samples::{commands, golden, log_of, logged, written};
     use crate::hosts::variable;
     use crate::hosts::{Host as _, Identity};
     use crate::outputs;
@@ -216,5 +216,10 @@ mod tests {
         assert!(!written(&shown, "summary.md").contains("[!"));
         let unwanted = Azure::new(&Env::default(), SummaryInput::Omit);
         assert_eq!(unwanted.show(&samples::partial()), Vec::<Effect>::new());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("azure", || Box::new(logged(azure())));
     }
 }

@@ -46,7 +46,7 @@ mod tests {
     use super::CircleCi;
     use crate::effects::Effect;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::logged;
+    use crate::hosts::samples::{golden, logged};
     use crate::hosts::{Host as _, Identity};
 
     fn circleci() -> CircleCi {
@@ -86,5 +86,10 @@ mod tests {
             assert_eq!(read["BATCH_ID"], text.replace('\0', ""), "{text:?}");
             assert!(!std::path::Path::new("pwned").exists());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("circleci", || Box::new(logged(circleci())));
     }
 }

@@ -36,7 +36,7 @@ impl Language for Jenkins {
 mod tests {
     use super::Jenkins;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{log_of, logged};
+    use crate::hosts::samples::{golden, log_of, logged};
     use crate::hosts::{Host as _, Identity};
 
     fn jenkins() -> Jenkins {
@@ -70,5 +70,10 @@ mod tests {
         for text in HOSTILE.iter().filter(|text| !text.trim().is_empty()) {
             assert_eq!(lines(text), lines("tame"), "{text:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("jenkins", || Box::new(logged(jenkins())));
     }
 }

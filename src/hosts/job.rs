@@ -127,9 +127,14 @@ pub(super) fn repository(remote: &str) -> Option<String> {
     is_plain.then(|| format!("{}/{path}", host.to_lowercase()))
 }
 
+/// Whether this is a commit's full name: 40 hexadecimal digits with SHA-1, 64 with SHA-256.
+pub(super) fn is_commit(sha: &str) -> bool {
+    sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Where files of a commit are shown: this address, and then a path. None where the variables do not say.
 pub(super) fn commit(env: &Env, sha: &str, workspace: &str, pages: impl FnOnce(&str) -> String) -> Option<Commit> {
-    let sha = env.get(sha).filter(|sha| sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+    let sha = env.get(sha).filter(|sha| is_commit(sha))?;
     let pages = pages(sha);
     let workspace = env.get(workspace)?.into();
     is_plain_page(&pages).then(|| Commit { workspace, sha: sha.to_owned(), pages })

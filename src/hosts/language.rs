@@ -1,4 +1,4 @@
-//! CI systems that are spoken to in the log and in files. Each one is a [`Language`]; [`Logged`] says what when, which is
+//! CI systems that are addressed through the log and through files. Each one is a [`Language`]; [`Logged`] says what when, which is
 //! the same for all of them.
 
 use std::cell::{Cell, RefCell};

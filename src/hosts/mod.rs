@@ -56,10 +56,10 @@ pub(crate) use self::detection::{is_action, is_gitlab, is_plugin};
 use self::exported::{Outputs, lines, render, shell, variable};
 pub(crate) use self::files::NamedFiles;
 use self::ids::Ids;
-use self::job::{Job, JobLimit, Run, commit, repository};
+use self::job::{Job, JobLimit, Run, commit, is_commit, repository};
 use self::language::{Language, Logged, Standing};
 use self::naming::{
-    PREFIX as CHECK_PREFIX, digest_of, ended_as, marker, name as check_name, names as check_names, title,
+    PREFIX as CHECK_PREFIX, digest_of, ended_as, marker, name as check_name, names as check_names, title, under_way,
 };
 pub(crate) use self::publisher::{ClaimedCheck, Claims, HostMark, PublishOptions, Publisher, Reach, Unclaimed, token};
 use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest, in_time};

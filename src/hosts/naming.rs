@@ -2,7 +2,7 @@
 
 use super::in_workspace;
 use crate::report::Report;
-use crate::text::{is_shortened, one_line, safe, shorten_bytes};
+use crate::text::{is_shortened, one_line, requests_count, safe, shorten_bytes};
 
 /// Titles and names are read in lists; one line is enough. In bytes.
 const LONGEST_LINE: usize = 200;
@@ -33,6 +33,11 @@ pub(super) fn digest_of(check_name: &str) -> String {
 /// there is such a check or not. A digest, since a path may hold `-->`.
 pub(super) fn marker(check_name: &str) -> String {
     format!("<!-- batchstep:{} -->", digest_of(check_name))
+}
+
+/// That a run is under way, on one line.
+pub(super) fn under_way(report: &Report) -> String {
+    title(report, &format!("{} under way", requests_count(report.requests.total)))
 }
 
 /// How a run ended, on one line.

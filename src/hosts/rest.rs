@@ -64,8 +64,7 @@ impl Rest {
         Ok(found)
     }
 
-    /// Carries out `make`; where its reply is lost, `find` looks for what it may
-    /// have made before it is carried out again.
+    /// Carries out `make`; where its reply is lost, `is_made` says whether it has to be carried out again.
     pub(super) async fn make_one(
         &self,
         make: impl AsyncFn() -> Result<(), Trouble>,

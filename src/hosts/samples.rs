@@ -8,6 +8,7 @@ use super::{Host, Language, Logged, Options};
 use crate::clock::Clock;
 use crate::effects::{Effect, LogTarget, Screen};
 use crate::events::Event;
+use crate::formats::samples;
 use crate::report::Report;
 use crate::values::{SummaryInput, Verbosity};
 
@@ -51,10 +52,48 @@ pub(super) fn log_of(host: &dyn Host, report: &Report, text: &str) -> String {
         Event::Noticed(text()),
         Event::Cancelling { batch_id: text(), why: text() },
     ];
-    let log = Log::default();
-    let mut screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
     let mut effects: Vec<Effect> = events.iter().flat_map(|event| host.event(event)).collect();
     effects.extend(host.publish(report));
+    carried_out(effects)
+}
+
+/// Compares what a host makes of two runs, one with failures and one with faults in its requests, with tests/hosts: what a
+/// person reads in the log, and the files after it.
+pub(super) fn golden(name: &str, host: impl Fn() -> Box<dyn Host>) {
+    let shown = |report: &Report| {
+        let host = host();
+        let (batch_id, input_file_id) = ("batch_1".to_owned(), "file-in".to_owned());
+        let title = "batchstep 1.0.0, provider openai at https://api.openai.com".to_owned();
+        let deadline = "2026-10-26T00:35:00Z".to_owned();
+        let events = [
+            Event::Started { title, timeout: Duration::from_secs(35 * 60), deadline },
+            Event::Created { create: "c1".to_owned(), batch_id, input_file_id, found: false },
+            Event::Warned("The provider's list of batches cannot be read.".to_owned()),
+        ];
+        let effects = events.iter().flat_map(|event| host.event(event)).collect::<Vec<_>>();
+        let effects = [effects, host.publish(report)].concat();
+        let file = |effect: &Effect| match effect {
+            Effect::Write(path, text) => Some(format!("== {}\n{text}", path.display())),
+            Effect::Append(path, text) => Some(format!("== added to {}\n{text}", path.display())),
+            _ => None,
+        };
+        let files: String = effects.iter().filter_map(file).collect();
+        format!("{}{files}", carried_out(effects))
+    };
+    let text = format!("{}\n{}", shown(&samples::partial()), shown(&samples::invalid()));
+    let here = std::env::current_dir().unwrap().display().to_string();
+    let text = text.replace(&here, "[here]").replace('\u{1b}', "[ESC]").replace('\r', "[CR]");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../../tests/hosts");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+/// What effects print on both streams. Files are not written.
+fn carried_out(effects: Vec<Effect>) -> String {
+    let log = Log::default();
+    let mut screen = Screen::new(Box::new(log.clone()), Box::new(log.clone()));
     let shown = effects.into_iter().filter(|effect| !matches!(effect, Effect::Write(..) | Effect::Append(..)));
     assert!(screen.apply(shown.collect()).is_empty());
     let bytes = log.0.lock().unwrap();

@@ -126,7 +126,7 @@ mod tests {
 
     use super::TeamCity;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{commands, log_of, logged};
+    use crate::hosts::samples::{commands, golden, log_of, logged};
     use crate::hosts::variable;
     use crate::hosts::{Host as _, Identity};
     use crate::outputs;
@@ -176,5 +176,10 @@ mod tests {
         };
         assert_eq!(names(&samples::succeeded()), ["publishArtifacts", "buildStatus"]);
         assert_eq!(names(&samples::failed_validation()), ["publishArtifacts", "buildProblem"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("teamcity", || Box::new(logged(teamcity())));
     }
 }

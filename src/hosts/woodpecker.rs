@@ -64,12 +64,14 @@ impl Woodpecker {
         let (number, job, step) = (get(names.number), get(names.job), get(names.step));
         let run = Run { system: names.system, series: "", number, attempt: "1", job, step };
         let site = get(names.repo_page).trim_end_matches('/');
+        // Other forges show the files of a commit elsewhere.
+        let is_github = site.starts_with("https://github.com/");
         let blob = |sha: &str| format!("{site}/blob/{sha}");
-        let blob = commit(env, names.sha, names.workspace, blob).filter(|_| site.starts_with("https://github.com/"));
+        let commit = is_github.then(|| commit(env, names.sha, names.workspace, blob)).flatten();
         let job = Job {
             identity: run.identity(env.get(names.repo).map(str::to_owned)),
             pages: run.pages(get(names.page).strip_suffix(number).unwrap_or_default()),
-            commit: blob,
+            commit,
             workspace: env.get(names.workspace).map(str::to_owned),
             limit: None,
         };
@@ -87,7 +89,7 @@ impl Language for Woodpecker {
 mod tests {
     use super::Woodpecker;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{log_of, logged};
+    use crate::hosts::samples::{golden, log_of, logged};
     use crate::hosts::{Host as _, Identity};
 
     fn woodpecker() -> Woodpecker {
@@ -120,5 +122,10 @@ mod tests {
         for text in HOSTILE.iter().filter(|text| !text.trim().is_empty()) {
             assert_eq!(lines(text), lines("tame"), "{text:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("woodpecker", || Box::new(logged(woodpecker())));
     }
 }

@@ -18,13 +18,13 @@ use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::hosts::{
     Annotation, HostMark, IN_PATH, PublishOptions, Publisher, Reach, Rest, Trouble, annotations, check_name,
-    check_names, digest_of, ended_as, in_time, title,
+    check_names, digest_of, ended_as, in_time, under_way,
 };
 use crate::outputs;
 use crate::policy::{CHECK_OPENING, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
-use crate::text::{requests_count, safe, shorten};
+use crate::text::{safe, shorten};
 
 /// The API. Over https the proxy could not authenticate the calls.
 const API: &str = "http://api.bitbucket.org";
@@ -102,8 +102,7 @@ impl Insights {
     }
 
     async fn open(&self, report: &Report, events: &Events<'_>) {
-        let under_way = title(report, &format!("{} under way", requests_count(report.requests.total)));
-        let body = self.body("PENDING", &under_way, Vec::new());
+        let body = self.body("PENDING", &under_way(report), Vec::new());
         self.progress.set(Progress::Begun);
         match in_time(&self.shutdown, CHECK_OPENING, self.make_anew(&body)).await {
             Some(Ok(())) => {}
@@ -186,10 +185,6 @@ impl Insights {
 impl Publisher for Insights {
     fn begin<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, Option<HostMark>> {
         self.open(report, events).map(|()| None).boxed_local()
-    }
-
-    fn update<'a>(&'a self, _: &'a Report, _: &'a [String]) -> LocalBoxFuture<'a, ()> {
-        std::future::ready(()).boxed_local()
     }
 
     fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool> {

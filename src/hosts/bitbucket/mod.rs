@@ -74,7 +74,7 @@ mod tests {
     use super::Bitbucket;
     use crate::effects::Effect;
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::logged;
+    use crate::hosts::samples::{golden, logged};
     use crate::hosts::{Host as _, Identity};
 
     fn bitbucket() -> Bitbucket {
@@ -111,5 +111,10 @@ mod tests {
             assert_eq!(outcomes.count(), 1, "{text:?}");
             assert!(written.unwrap().lines().all(|line| line.starts_with("BATCH_")), "{text:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("bitbucket", || Box::new(logged(bitbucket())));
     }
 }

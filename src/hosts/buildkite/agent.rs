@@ -51,11 +51,11 @@ pub(super) struct Agent {
 }
 
 /// Why a call did not work.
-enum Trouble {
+enum Failure {
     /// There is no such program.
     Missing,
     /// A clause about "it".
-    Failed(String),
+    Ended(String),
 }
 
 impl Agent {
@@ -94,19 +94,19 @@ impl Agent {
         for (what, done) in [("annotate", annotated), ("meta-data", set)] {
             match done {
                 Ok(()) => {}
-                Err(Trouble::Missing) if self.is_missing.replace(true) => {}
-                Err(Trouble::Missing) => {
+                Err(Failure::Missing) if self.is_missing.replace(true) => {}
+                Err(Failure::Missing) => {
                     let notice = "`buildkite-agent` is not on PATH: the build gets no meta-data and no annotation.";
                     events.emit(Event::Noticed(notice.to_owned()));
                 }
-                Err(Trouble::Failed(why)) => {
+                Err(Failure::Ended(why)) => {
                     events.emit(Event::Warned(format!("`buildkite-agent {what}` failed: {why}.")));
                 }
             }
         }
     }
 
-    async fn annotate(&self, report: &Report) -> Result<(), Trouble> {
+    async fn annotate(&self, report: &Report) -> Result<(), Failure> {
         // A skipped run has nothing to say that the log does not.
         if self.summary == SummaryInput::Omit || report.outcome == Outcome::Skipped {
             return Ok(());
@@ -117,7 +117,7 @@ impl Agent {
     }
 
     /// Sets the outputs that are not empty, which the agent would refuse. The first trouble ends it.
-    async fn set_all(&self, outputs: &[(&str, String)]) -> Result<(), Trouble> {
+    async fn set_all(&self, outputs: &[(&str, String)]) -> Result<(), Failure> {
         let known = outputs.iter().filter(|(_, value)| !value.trim().is_empty());
         let set = stream::iter(known.map(|(name, value)| async move {
             self.call(&["meta-data", "set", &format!("batchstep-{name}")], value).await
@@ -126,16 +126,16 @@ impl Agent {
     }
 
     /// Runs the program. If this is dropped, the program ends.
-    async fn call(&self, arguments: &[&str], input: &str) -> Result<(), Trouble> {
+    async fn call(&self, arguments: &[&str], input: &str) -> Result<(), Failure> {
         let mut child = self.start(arguments).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Trouble::Missing,
-            _ => Trouble::Failed(format!("it could not be started: {error}")),
+            ErrorKind::NotFound => Failure::Missing,
+            _ => Failure::Ended(format!("it could not be started: {error}")),
         })?;
         let group = Group::of(&child);
-        let late = |_| Trouble::Failed(format!("it did not end within {} seconds", AGENT_CALL.as_secs()));
+        let late = |_| Failure::Ended(format!("it did not end within {} seconds", AGENT_CALL.as_secs()));
         let done = tokio::time::timeout(AGENT_CALL, finish(&mut child, input)).await.map_err(late)?;
         group.leave();
-        done.map_err(Trouble::Failed)
+        done.map_err(Failure::Ended)
     }
 
     fn start(&self, arguments: &[&str]) -> std::io::Result<Child> {

@@ -4,6 +4,8 @@
 
 mod agent;
 
+use std::time::Duration;
+
 use self::agent::Agent;
 use super::{Job, JobLimit, Language, PublishOptions, Publisher, Reach, Run, commit, no_publisher, repository};
 use crate::effects::Effect;
@@ -36,8 +38,9 @@ impl Buildkite {
             Some(repo) => format!("https://{repo}/blob/{sha}"),
             None => String::new(),
         };
-        let limit = env.get("BUILDKITE_TIMEOUT").and_then(|minutes| minutes.parse::<u64>().ok());
-        let limit = limit.and_then(|minutes| JobLimit::seconds(Some(&minutes.saturating_mul(60).to_string()), None));
+        let minutes = env.get("BUILDKITE_TIMEOUT").and_then(|minutes| minutes.parse::<u32>().ok());
+        let length = minutes.filter(|minutes| *minutes > 0).map(|minutes| Duration::from_secs(u64::from(minutes) * 60));
+        let limit = length.map(|length| JobLimit { length, began: None });
         let job = Job {
             pages: run.pages(get("BUILDKITE_BUILD_URL").strip_suffix(number).unwrap_or_default()),
             commit: commit(env, "BUILDKITE_COMMIT", "BUILDKITE_BUILD_CHECKOUT_PATH", blob),
@@ -84,7 +87,7 @@ mod tests {
 
     use super::{Buildkite, SummaryInput};
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{log_of, logged};
+    use crate::hosts::samples::{golden, log_of, logged};
     use crate::hosts::{Host as _, Identity};
 
     fn buildkite() -> Buildkite {
@@ -130,5 +133,10 @@ mod tests {
                 .collect();
             assert_eq!(groups, ["--- batchstep", "+++ batchstep: how it ended"], "{text:?}\n{log}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("buildkite", || Box::new(logged(buildkite())));
     }
 }

@@ -18,13 +18,13 @@ use crate::error::{Error, Exit, Outcome};
 use crate::events::Event;
 use crate::formats::{markdown_comment, without_alerts};
 use crate::hosts::{
-    HostMark, PublishOptions, Publisher, Reach, Rest, Trouble, check_name, check_names, ended_as, in_time, marker,
-    title,
+    HostMark, PublishOptions, Publisher, Reach, Rest, Trouble, check_name, check_names, ended_as, in_time, is_commit,
+    marker, under_way,
 };
 use crate::policy::{CHECK_OPENING, PUBLISHING};
 use crate::report::Report;
 use crate::shutdown::Shutdown;
-use crate::text::{first_chars, requests_count};
+use crate::text::first_chars;
 
 /// GitLab takes a million characters; a note is for reading. In bytes.
 const LONGEST_NOTE: usize = 100_000;
@@ -35,6 +35,9 @@ const LONGEST_TARGET: usize = 255;
 /// What refusals of a token have in common.
 const TOKEN: &str =
     "`gitlab-token` must be an access token with the scope `api` and the role Developer of this project.";
+
+/// What refers to something of GitLab's before a number, in our Markdown.
+const REFERRING: [&str; 6] = ["!", "&#33;", "&#36;", "&#37;", "&#38;", "&#126;"];
 
 /// Shows a run on GitLab.
 pub(super) struct GitLabApi {
@@ -68,14 +71,13 @@ impl Place {
         let number = |name: &str| env.get(name)?.parse::<u64>().ok();
         let page = |name: &str| env.get(name).filter(|page| is_plain_page(page)).map(str::to_owned);
         let sha = env.get("CI_COMMIT_SHA").unwrap_or_default();
-        let is_commit = sha.len() >= 40 && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
         let project = number("CI_PROJECT_ID");
         // The merge request of a fork belongs to the project that it was forked from.
         let target = number("CI_MERGE_REQUEST_PROJECT_ID").or(project);
         let request = target.zip(number("CI_MERGE_REQUEST_IID"));
         Self {
             merge_request: request.map(|(project, iid)| format!("/projects/{project}/merge_requests/{iid}")),
-            statuses: project.filter(|_| is_commit).map(|project| format!("/projects/{project}/statuses/{sha}")),
+            statuses: project.filter(|_| is_commit(sha)).map(|project| format!("/projects/{project}/statuses/{sha}")),
             sha: sha.to_owned(),
             pipeline: number("CI_PIPELINE_ID"),
             pipeline_page: page("CI_PIPELINE_URL"),
@@ -113,8 +115,7 @@ impl GitLabApi {
         if !self.options.check_run {
             return;
         }
-        let under_way = title(report, &format!("{} under way", requests_count(report.requests.total)));
-        let status = self.status("running", &under_way, self.place.pipeline_page.as_deref());
+        let status = self.status("running", &under_way(report), self.place.pipeline_page.as_deref());
         match in_time(&self.shutdown, CHECK_OPENING, self.put_status(&status)).await {
             Some(Ok(id)) => {
                 let on = format!("commit {}", first_chars(&self.place.sha, SHORT_SHA));
@@ -223,10 +224,6 @@ impl Publisher for GitLabApi {
         self.open(report, events).map(|()| None).boxed_local()
     }
 
-    fn update<'a>(&'a self, _: &'a Report, _: &'a [String]) -> LocalBoxFuture<'a, ()> {
-        std::future::ready(()).boxed_local()
-    }
-
     fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool> {
         self.end(report, events).map(|()| true).boxed_local()
     }
@@ -254,8 +251,10 @@ fn body(marker: &str, report: &Report, page: Option<&str>) -> String {
 }
 
 /// Markdown of which GitLab makes no more than GitHub: a line that begins with a slash would be a command to it
-/// (<https://docs.gitlab.com/user/project/quick_actions/>), carried out with the token's rights, and `!1` would mention
-/// a merge request.
+/// (<https://docs.gitlab.com/user/project/quick_actions/>), carried out with the token's rights. `!1`, `$1`, `%1`, `&1`
+/// and `~1` would refer to a merge request, a snippet, a milestone, an epic and a label, the sign as an entity, too
+/// (<https://docs.gitlab.com/user/markdown/#gitlab-specific-references>). As themselves the last four signs stand only in
+/// code and addresses, which stay as they are.
 fn inert(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len() + 64);
     for line in markdown.split_inclusive('\n') {
@@ -264,13 +263,11 @@ fn inert(markdown: &str) -> String {
         if rest.starts_with('/') {
             text.push('\\');
         }
-        let mut before = ' ';
         for c in rest.chars() {
-            if before == '!' && c.is_ascii_digit() {
+            if c.is_ascii_digit() && REFERRING.iter().any(|sign| text.ends_with(sign)) {
                 text.push('\u{200b}');
             }
             text.push(c);
-            before = c;
         }
     }
     text
@@ -330,6 +327,7 @@ mod tests {
             assert!(!body.contains("!1") && !body.contains("[!"), "{text}: {body}");
         }
         assert_eq!(inert("a\n/merge\n  /close\nb/c !12 1!"), "a\n\\/merge\n  \\/close\nb/c !\u{200b}12 1!");
+        assert_eq!(inert("&#36;0.32 `a%20b` (https://x/%201)"), "&#36;\u{200b}0.32 `a%20b` (https://x/%201)");
     }
 
     #[test]

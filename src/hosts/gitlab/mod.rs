@@ -126,7 +126,7 @@ mod tests {
 
     use super::{Clock, Effect, GitLab, Language, annotations, issue, links};
     use crate::formats::samples::{self, HOSTILE};
-    use crate::hosts::samples::{log_of, logged, written};
+    use crate::hosts::samples::{golden, log_of, logged, written};
     use crate::hosts::{Host as _, Identity};
 
     const VARIABLES: [(&str, &str); 9] = [
@@ -185,5 +185,10 @@ mod tests {
             assert!(!issues.is_empty() && !issues.iter().any(|issue| issue.contains('\u{1b}')), "{text:?}");
         }
         assert_eq!(links(&samples::invalid()), serde_json::json!({ "Batches": [] }));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_people_and_the_system_read() {
+        golden("gitlab", || Box::new(logged(gitlab(0))));
     }
 }

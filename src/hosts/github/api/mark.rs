@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::hosts::HostMark;
+use crate::hosts::{HostMark, is_commit};
 
 /// The check that shows a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +43,6 @@ impl FromStr for Mark {
         let pull = if pull.is_empty() { None } else { Some(pull.parse().map_err(drop)?) };
         Ok(Self { id: id.parse().map_err(drop)?, sha: sha.to_owned(), pull })
     }
-}
-
-/// Whether a text is a commit's full name: 40 hexadecimal digits with SHA-1, 64 with SHA-256.
-pub(super) fn is_commit(text: &str) -> bool {
-    text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 #[cfg(test)]

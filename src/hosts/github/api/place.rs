@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::mark::is_commit;
 use crate::client;
 use crate::env::Env;
+use crate::hosts::is_commit;
 
 /// The repository, the commit and the pull request.
 #[derive(Clone, Debug, PartialEq, Eq)]
