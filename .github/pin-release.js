@@ -42,8 +42,8 @@ function manifest(tag, sums) {
 }
 
 /**
- * Refuses a release whose reusable workflow, the text `workflow`, names the action of another one. Nothing could mend
- * that later: a workflow's token may not push a commit that changes a workflow.
+ * Refuses a release whose reusable workflow (the text `workflow`) uses the action of another release. This cannot be
+ * corrected afterwards, because a workflow's token may not push changes to workflows.
  */
 function requireOwnAction(tag, workflow) {
   const named = [...workflow.matchAll(/uses: batchstep\/batchstep@(\S+)/g)].map(([, ref]) => `cli/${ref}`);

@@ -104,6 +104,7 @@ try() {
     fi
     # GNU's wget or BusyBox's, which lacks options. Either may follow a redirect to http, and an old BusyBox checks
     # no certificate: the hash decides.
+    # BusyBox's exits with 1 after it has printed its help.
     options=$(wget --help 2>&1) || true
     case $options in *--tries*) set -- "$@" -t 1 ;; esac
     case $options in *-T*) set -- "$@" -T 60 ;; esac

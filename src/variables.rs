@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::hosts::{is_action, is_gitlab, is_plugin};
 use crate::inputs::{self, Connection, Unchecked};
 
-/// What a job on GitHub, and one on GitLab, may be told to set. It is no vendor's: the sandbox may have it, other hosts not.
+/// The tokens that jobs on GitHub and on GitLab usually have in variables. They are no vendor's: the sandbox may have it, other hosts not.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 const GITLAB: (&str, &str) = ("gitlab-token", "GITLAB_TOKEN");
 

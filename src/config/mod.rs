@@ -26,7 +26,7 @@ const LONGEST: usize = 100;
 /// What the file sets.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// The file's place; none where there is no file.
+    /// Where the file is, if there is one.
     place: Option<Place>,
     /// What it sets, in its order.
     settings: Vec<Setting>,

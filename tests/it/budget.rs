@@ -77,7 +77,8 @@ async fn halves_of_what_is_refused_as_too_large_have_their_share() {
     let again = lab.run(&["--max-total-requests", "20", "--reuse", "finished"]).await;
     assert_eq!((again.exit, lab.tally().creates), (0, 4), "{}", again.text());
 
-    // As if a run had been killed when it had halved the last one: nobody waits for what is halved.
+    // Cut the journal as if the run had been killed right after it halved the last batch: the halves do not wait for
+    // the batch they came from.
     let lab = Lab::new(MINUTE, "create too-many=5").await;
     assert_eq!(lab.run(&["--max-total-requests", "20"]).await.exit, 0);
     let path = lab.out().join("journal.jsonl");
