@@ -16,7 +16,8 @@ use crate::env::Env;
 use crate::hosts::{is_action, is_gitlab, is_plugin};
 use crate::inputs::{self, Connection, Unchecked};
 
-/// The tokens that jobs on GitHub and on GitLab usually have in variables. They are no vendor's: the sandbox may have it, other hosts not.
+/// The tokens that jobs on GitHub and on GitLab usually have in variables. They are no vendor's: they count for every
+/// provider, but on that system alone.
 const GITHUB: (&str, &str) = ("github-token", "GITHUB_TOKEN");
 const GITLAB: (&str, &str) = ("gitlab-token", "GITLAB_TOKEN");
 
