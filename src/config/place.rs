@@ -1,6 +1,5 @@
 //! Where `batchstep.toml` is, and which paths it may name.
 
-use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
@@ -113,7 +112,7 @@ fn has_git(path: &Path) -> bool {
 fn is_shared(dir: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     const STICKY_AND_WRITABLE: u32 = 0o1002;
-    fs::metadata(dir).is_ok_and(|found| found.mode() & STICKY_AND_WRITABLE == STICKY_AND_WRITABLE)
+    dir.metadata().is_ok_and(|found| found.mode() & STICKY_AND_WRITABLE == STICKY_AND_WRITABLE)
 }
 
 #[cfg(not(unix))]
