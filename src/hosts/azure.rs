@@ -78,16 +78,19 @@ impl Language for Azure {
         }
     }
 
-    /// As output variables: a step that is named `batch` has `batch.BATCH_OUTCOME`. Azure replaces `$(NAME)` in a value by
-    /// a variable, be it secret, wherever the value is used: such a value is left out.
+    /// As output variables: a step that is named `batch` has `batch.BATCH_OUTCOME`.
     fn export(&self, outputs: &Outputs) -> Option<Effect> {
         let line = |(name, value): &(&str, String)| {
-            let value = if value.contains("$(") { "" } else { value };
             let properties = [("variable", variable(name)), ("isOutput", "true".to_owned())];
             let properties = properties.each_ref().map(|(name, value)| (*name, value.as_str()));
             text_of("task.setvariable", &properties, &escape(value))
         };
         Some(Effect::Command(outputs.iter().map(line).collect::<Vec<_>>().join("\n")))
+    }
+
+    /// <https://learn.microsoft.com/azure/devops/pipelines/process/variables#macro-syntax-variables>
+    fn reference(&self) -> Option<&'static str> {
+        Some("$(")
     }
 
     fn show(&self, report: &Report) -> Vec<Effect> {
@@ -182,6 +185,7 @@ mod tests {
             let expected = outputs::of(&report).into_iter().map(|(name, value)| (variable(name), kept(value)));
             let expected: Vec<(String, String)> = expected.collect();
             assert!(set.ends_with(&expected), "{text:?}");
+            assert_eq!(log.contains("is empty for later steps"), text.contains("$("), "{text:?}\n{log}");
             let others = messages.iter().filter(|message| !is_output(message)).map(|message| message.name.as_str());
             let known = ["task.logissue", "task.uploadsummary", "task.complete"];
             assert!(others.clone().all(|name| known.contains(&name)), "{text:?}: {:?}", others.collect::<Vec<_>>());

@@ -28,6 +28,17 @@ const IN_DOTENV: [&str; 12] = [
 /// The longest dotenv file that GitLab takes is 5 KB.
 const LONGEST_DOTENV: usize = 5_000;
 
+/// The outputs whose values a file with this encoding cannot hold, though other files can.
+pub(super) fn left_out(encoding: Encoding, outputs: &Outputs) -> Vec<&'static str> {
+    if encoding != Encoding::Dotenv {
+        return Vec::new();
+    }
+    let text = dotenv(outputs);
+    let is_there = |name: &str| text.lines().any(|line| line.split('=').next() == Some(&variable(name)));
+    let wanted = outputs.iter().filter(|(name, value)| IN_DOTENV.contains(name) && !value.is_empty());
+    wanted.map(|(name, _)| *name).filter(|name| !is_there(name)).collect()
+}
+
 /// The outputs as a file.
 pub(super) fn render(encoding: Encoding, outputs: &Outputs) -> String {
     match encoding {
@@ -115,7 +126,7 @@ mod tests {
 
     use batchstep_test_support::readers;
 
-    use super::{Encoding, lines, render, shell, variable};
+    use super::{Encoding, left_out, lines, render, shell, variable};
     use crate::formats::samples::{self, HOSTILE};
     use crate::outputs;
 
@@ -159,6 +170,10 @@ mod tests {
             let read = readers::gitlab_dotenv(&render(Encoding::Dotenv, &outputs)).unwrap();
             assert!(read.iter().all(|(name, value)| !value.is_empty() && all[name] == *value), "{text:?}: {read:?}");
             assert_eq!(read["BATCH_OUTCOME"], "partial");
+            for name in ["results-file", "batch-id"] {
+                let is_named = left_out(Encoding::Dotenv, &outputs).contains(&name);
+                assert_eq!(is_named, !read.contains_key(&variable(name)) && !text.is_empty(), "{text:?}");
+            }
             assert!(!read.values().any(|value| value.contains('$')), "{read:?}");
             let lines = lines(&outputs);
             let pairs: Vec<(&str, &str)> = lines.lines().map(|line| line.split_once('=').unwrap()).collect();
@@ -176,6 +191,8 @@ mod tests {
         let file = render(Encoding::Dotenv, &outputs::of(&report));
         let read = readers::gitlab_dotenv(&file).unwrap();
         assert!(file.len() <= 5_000 && read.len() <= 12, "{file}");
+        assert_eq!(left_out(Encoding::Dotenv, &outputs::of(&report)), ["batch-ids"]);
+        assert!(left_out(Encoding::Json, &outputs::of(&report)).is_empty());
         assert!(!read.contains_key("BATCH_IDS") && read["BATCH_TOTAL"] == "1200", "{file}");
     }
 }

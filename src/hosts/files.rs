@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use super::{Commit, Host, Identity, Ids, Outputs, PublishOptions, Publisher, Reach, Unfinished, render};
+use super::{Commit, Host, Identity, Ids, Outputs, PublishOptions, Publisher, Reach, Unfinished, left_out, render};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
@@ -55,10 +55,17 @@ impl WithFiles {
         is_new.then(|| Effect::Write(path.clone(), text))
     }
 
-    /// The outputs at the end.
-    fn export_last(&self, outputs: &Outputs) -> Option<Effect> {
+    /// The outputs at the end, with a warning of each one that the file cannot hold.
+    fn export_last(&self, outputs: &Outputs) -> Vec<Effect> {
         self.is_over.set(true);
-        self.export(outputs)
+        let Some(OutputsFile { path, encoding }) = self.files.outputs.as_ref() else { return Vec::new() };
+        let warnings = left_out(*encoding, outputs).into_iter().flat_map(|name| {
+            self.host.event(&Event::Warned(format!(
+                "The output `{name}` is not in {}: a dotenv file cannot hold its value. A `.json` file can.",
+                path.display()
+            )))
+        });
+        self.export(outputs).into_iter().chain(warnings).collect()
     }
 
     fn summarize(&self, markdown: impl FnOnce() -> String) -> Option<Effect> {
@@ -163,6 +170,17 @@ mod tests {
         // What shows the run elsewhere comes last, and may have to warn.
         let _ = host.publish(&samples::partial());
         assert!(!host.event(&Event::Warned("z".to_owned())).iter().any(is_write), "it says how it ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_output_that_the_file_cannot_hold_is_named() {
+        let mut report = samples::partial();
+        report.files.results = Some("$CI_JOB_TOKEN/results.jsonl".to_owned());
+        let warnings = |file: &str| {
+            let files = NamedFiles { outputs: file.parse().ok(), summary: None };
+            format!("{:?}", WithFiles::new(terminal(), files).publish(&report)).matches("cannot hold").count()
+        };
+        assert_eq!((warnings("batch.env"), warnings("batch.json")), (1, 0));
     }
 
     #[tokio::test(start_paused = true)]

@@ -55,6 +55,11 @@ pub(super) trait Language {
     fn export(&self, _outputs: &Outputs) -> Option<Effect> {
         None
     }
+    /// What begins a reference to a variable, be it secret, which the system resolves wherever an output is used: outputs
+    /// with it in their values are exported empty.
+    fn reference(&self) -> Option<&'static str> {
+        None
+    }
     /// What a report's own page and files become.
     fn show(&self, _report: &Report) -> Vec<Effect> {
         Vec::new()
@@ -148,12 +153,36 @@ impl<L: Language> Logged<L> {
         unfold.into_iter().chain(lines.into_iter().map(|line| self.language.say(line))).collect()
     }
 
+    /// Outputs for the steps and jobs that follow. Those that the system would change on their way are empty.
+    fn export(&self, outputs: &Outputs) -> Option<Effect> {
+        let kept = |value: &String| if self.is_changed(value) { String::new() } else { value.clone() };
+        let kept: Vec<(&str, String)> = outputs.iter().map(|(name, value)| (*name, kept(value))).collect();
+        self.language.export(&kept)
+    }
+
+    /// Outputs at the end, with a warning of each one that is empty because the system would change it.
+    fn export_last(&self, outputs: &Outputs) -> Vec<Effect> {
+        let changed = outputs.iter().filter(|(_, value)| self.is_changed(value));
+        let warnings = changed.flat_map(|(name, _)| {
+            let reference = self.language.reference().unwrap_or_default();
+            self.event(&Event::Warned(format!(
+                "The output `{name}` is empty for later steps: this CI system would replace what follows \
+                 `{reference}` in its value."
+            )))
+        });
+        self.export(outputs).into_iter().chain(warnings).collect()
+    }
+
+    fn is_changed(&self, value: &str) -> bool {
+        self.language.reference().is_some_and(|reference| value.contains(reference))
+    }
+
     /// The ids, if there are others than before.
     fn export_ids(&self) -> Option<Effect> {
         let ids = self.ids.borrow().outputs().to_vec();
         let is_known = ids.iter().all(|(_, value)| value.is_empty() || value == "[]") || *self.exported.borrow() == ids;
         self.exported.replace(ids.clone());
-        if is_known { None } else { self.language.export(&ids) }
+        if is_known { None } else { self.export(&ids) }
     }
 }
 
@@ -193,7 +222,7 @@ impl<L: Language> Host for Logged<L> {
             },
             Event::Failed { outcome, sentence, hints } => {
                 let sentences: Vec<&str> = std::iter::once(sentence).chain(hints).map(String::as_str).collect();
-                let outcome = self.language.export(&[("outcome", outcome.word().to_owned())]).into_iter();
+                let outcome = self.export(&[("outcome", outcome.word().to_owned())]).into_iter();
                 let verdict = self.language.verdict(Standing::Bad, &sentences);
                 outcome.chain(self.close(lines)).chain(verdict).collect()
             }
@@ -207,7 +236,7 @@ impl<L: Language> Host for Logged<L> {
     }
 
     fn publish(&self, report: &Report) -> Vec<Effect> {
-        let mut effects: Vec<Effect> = self.language.export(&outputs::of(report)).into_iter().collect();
+        let mut effects = self.export_last(&outputs::of(report));
         effects.extend(self.close(closing(report, self.verbosity)));
         effects.extend(self.language.show(report));
         let errors = annotations(report, self.language.job().workspace.as_deref());
@@ -218,7 +247,7 @@ impl<L: Language> Host for Logged<L> {
     }
 
     fn publish_runs(&self, verdict: &Verdict, runs: &[RunEntry]) -> Vec<Effect> {
-        let exported = self.language.export(&outputs::of_runs(verdict.outcome, runs));
+        let exported = self.export_last(&outputs::of_runs(verdict.outcome, runs));
         let shown = self.language.verdict(Standing::of(verdict.outcome, verdict.exit.code()), &[&verdict.reason]);
         exported.into_iter().chain(self.close(closing_runs(verdict, runs))).chain(shown).collect()
     }

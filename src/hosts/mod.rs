@@ -53,7 +53,7 @@ mod workspace;
 
 use self::annotation::{Annotation, Subject, annotations};
 pub(crate) use self::detection::{is_action, is_gitlab, is_plugin};
-use self::exported::{Outputs, lines, render, shell, variable};
+use self::exported::{Outputs, left_out, lines, render, shell, variable};
 pub(crate) use self::files::NamedFiles;
 use self::ids::Ids;
 use self::job::{Job, JobLimit, Run, commit, is_commit, repository};
