@@ -12,10 +12,10 @@ pub(crate) fn file_error(what: &str, path: &Path, cause: io::Error) -> Error {
     let error = Error::internal(format!("`{}` {what}.", path.display())).because(cause);
     match kind {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            error.hint("The disk is full: free some space, or let `output-dir` name a place on another disk.")
+            error.hint("The disk is full: free some space, or choose a place on another disk for this file.")
         }
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            error.hint("Let `output-dir` name a place that this user may write to.")
+            error.hint("Choose a place for this file that this user can write to.")
         }
         _ => error,
     }

@@ -208,6 +208,12 @@ pub(super) fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
     batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
 }
 
+/// Whether a run's batches are all there: each is one of so many. What has no such mark is known by who names it.
+pub(super) fn is_whole(batches: &[Batch]) -> bool {
+    let parts: Vec<Part> = firsts(batches).filter_map(|batch| Seen::of(batch).part).collect();
+    !batches.is_empty() && (parts.is_empty() || Part::are_all(&parts))
+}
+
 /// The batches in the order of their requests where their marks tell it, else as they were named.
 pub(super) fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
     if batches.iter().all(|batch| Seen::of(batch).part.is_some()) {

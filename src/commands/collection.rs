@@ -71,6 +71,11 @@ impl<'a> Collection<'a> {
         named::ids(&self.plan.batch_ids, &self.open())
     }
 
+    /// Whether the journal alone says which batches there are: then they should be all of their run.
+    fn are_from_journal(&self) -> bool {
+        self.plan.batch_ids.is_empty() && !self.plan.pending
+    }
+
     /// The batches that the journal knows of.
     fn open(&self) -> Vec<(String, Held)> {
         life::open_batches(&self.dir.earlier, &self.connected.api.origin())
@@ -101,13 +106,17 @@ impl<'a> Collection<'a> {
 
     async fn stages(&mut self, ids: &[String]) -> Result<Verdict, Stop> {
         let mut batches = self.look(ids).await?;
-        if self.plan.batch_ids.is_empty() && !self.plan.pending {
+        if self.are_from_journal() {
             (batches, self.unproven) = named::weigh(self.connected, &self.open(), batches).await?;
         }
         batches = without_replaced(batches);
         self.at_hand = at_hand::find(self.connected, self.plan, &batches).await?;
         if let Some((source, _)) = &self.at_hand {
             self.dir.spare(source)?;
+        }
+        let is_whole = at_hand::is_whole(&batches);
+        if !is_whole && !self.are_from_journal() {
+            self.connected.session.warn("Their run has other batches, too: this is about a part of its requests.");
         }
         self.begin_journal(&batches)?;
         self.watch(&batches);
@@ -155,11 +164,13 @@ impl<'a> Collection<'a> {
             return Ok(verdict::incomplete(&doubtful, &all, self.plan.pending_exit(), &how));
         }
         let stop = stops.iter().flatten().next();
-        let is_closed = doubtful.is_empty() && is_closed(stop, telling, Create::Settled);
+        let is_all_sent = is_whole || !self.are_from_journal();
+        let is_closed = is_all_sent && doubtful.is_empty() && is_closed(stop, telling, Create::Settled);
         // One that did not complete says how they ended; all of them have to be collected together.
         let telling: Vec<End<'_>> = telling.map(|batch| End::of_batch(stop, batch)).into_iter().collect();
         let verdict = verdict::judge_all(&telling, Some(rows), &[], allowed, &how);
         let verdict = verdict::or_uncollected(verdict, &doubtful, &all, Some(rows), &how);
+        let verdict = if is_all_sent { verdict } else { verdict::not_all_sent(verdict) };
         if is_closed {
             self.dir.closing = vec![Record::Closed { outcome: verdict.outcome.word().to_owned() }];
         }

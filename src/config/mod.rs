@@ -117,7 +117,9 @@ impl Config {
         let is_mistake = matches!(error.exit, Exit::Usage | Exit::Invalid);
         let Some(place) = self.place.as_ref().filter(|_| is_mistake) else { return error };
         for setting in &self.settings {
-            let mut words = setting.values.iter().map(String::as_str).chain([setting.input]);
+            // A number or a boolean in a sentence may be anything's.
+            let is_own = |value: &&str| value.parse::<f64>().is_err() && value.parse::<bool>().is_err();
+            let mut words = setting.values.iter().map(String::as_str).filter(is_own).chain([setting.input]);
             if words.any(|word| error.message.contains(&format!("`{word}`"))) {
                 error = error.hint(format!("It is set by {}.", setting.written(place)));
             }

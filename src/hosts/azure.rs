@@ -3,7 +3,11 @@
 
 use std::path::Path;
 
-use super::{Annotation, Job, Language, Outputs, Run, SUMMARY, Standing, beside_results, commit, repository, variable};
+use percent_encoding::utf8_percent_encode;
+
+use super::{
+    Annotation, IN_PATH, Job, Language, Outputs, Run, SUMMARY, Standing, beside_results, commit, repository, variable,
+};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::formats::{self, Format};
@@ -26,7 +30,8 @@ impl Azure {
         let run = Run { system: "azure", series: "", number, attempt, job: job.trim_matches('.'), step: "" };
         let repo = env.get("BUILD_REPOSITORY_URI").and_then(repository);
         let repo = repo.or_else(|| env.get("BUILD_REPOSITORY_NAME").map(str::to_owned));
-        let (collection, project) = (get("SYSTEM_COLLECTIONURI").trim_end_matches('/'), get("SYSTEM_TEAMPROJECT"));
+        let collection = get("SYSTEM_COLLECTIONURI").trim_end_matches('/');
+        let project = utf8_percent_encode(get("SYSTEM_TEAMPROJECT"), IN_PATH);
         // Files of a repository at GitHub have pages with lines; those of Azure Repos have their lines in a query.
         let is_github = env.get("BUILD_REPOSITORY_PROVIDER") == Some("GitHub");
         let blob = |sha: &str| format!("https://github.com/{}/blob/{sha}", get("BUILD_REPOSITORY_NAME"));
@@ -150,7 +155,7 @@ mod tests {
             ("SYSTEM_STAGENAME", "Evaluate"),
             ("SYSTEM_JOBNAME", "batch"),
             ("SYSTEM_COLLECTIONURI", "https://dev.azure.com/acme/"),
-            ("SYSTEM_TEAMPROJECT", "search"),
+            ("SYSTEM_TEAMPROJECT", "Site search"),
             ("BUILD_REPOSITORY_URI", "https://acme@dev.azure.com/acme/search/_git/search"),
             ("BUILD_SOURCESDIRECTORY", "/agent/_work/1/s"),
         ];
@@ -163,7 +168,7 @@ mod tests {
         let repo = Some("dev.azure.com/acme/search/_git/search".to_owned());
         let run = "azure/815/2/Evaluate.batch/";
         assert_eq!(host.identity(), Identity { repo, run: Some(run.to_owned()) });
-        let page = "https://dev.azure.com/acme/search/_build/results?buildId=815";
+        let page = "https://dev.azure.com/acme/Site%20search/_build/results?buildId=815";
         assert_eq!(host.run_page(run).as_deref(), Some(page));
         assert_eq!(host.time_limit(), None, "the agent does not tell it");
         assert_eq!(logged(Azure::new(&Env::default(), SummaryInput::Write)).identity(), Identity::default());

@@ -194,7 +194,9 @@ fn no_publisher(_: &Env, options: PublishOptions, _: Reach<'_>) -> Result<Option
     if options.is_empty() {
         return Ok(None);
     }
-    Err(Error::usage("`comment` and `check-run` are for GitHub, Forgejo, Gitea, GitLab and Bitbucket"))
+    Err(Error::usage(
+        "`comment` and `check-run` work on GitHub, Forgejo, Gitea, GitLab and Bitbucket, and this is none of them",
+    ))
 }
 
 /// Finds the host, and has it write the files that the user named.

@@ -92,8 +92,8 @@ pub(crate) struct Reach<'a> {
 ///
 /// [`begin`](Self::begin) is called at most once, before any batch exists;
 /// [`update`](Self::update) any number of times after it;
-/// [`finish`](Self::finish) once, after everything else that the command
-/// reports, also where there was no beginning.
+/// [`finish`](Self::finish) or [`fail`](Self::fail) once, after everything else
+/// that the command reports, also where there was no beginning.
 pub(crate) trait Publisher {
     /// Shows that the run begins. Returns the mark by which [`Claims`] finds it
     /// again, any text of at most some hundred characters; none where nothing is shown.
@@ -108,6 +108,12 @@ pub(crate) trait Publisher {
     /// Shows how the run ended. Returns whether that is now shown where batches
     /// are claimed from, if it was to be.
     fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool>;
+
+    /// Shows what kept the command from its report, where an earlier attempt may have shown its own end. Trouble here is
+    /// not reported.
+    fn fail<'a>(&'a self, _error: &'a Error) -> LocalBoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Leaves the comment to another run's publisher from here on.
     fn leave_comment(&mut self) {}

@@ -79,13 +79,20 @@ impl Language for TeamCity {
     }
 
     fn show(&self, report: &Report) -> Vec<Effect> {
-        let junit = report.files.junit.as_deref();
-        let tests = junit.map(|path| message("importData", &[("type", "junit"), ("path", path)]));
-        let dir = report.files.report.as_deref().and_then(|path| Path::new(path).parent()).map(Path::to_string_lossy);
-        let dir = dir.filter(|dir| !dir.is_empty() && !dir.contains("=>") && !dir.contains(','));
-        let artifacts = dir.map(|dir| text_of("publishArtifacts", &[("", &format!("{dir} => {dir}"))]));
-        tests.into_iter().chain(artifacts.map(Effect::Command)).collect()
+        let junit = report.files.junit.as_deref().and_then(|path| std::path::absolute(path).ok());
+        let tests = junit.map(|path| text_of("importData", &[("type", "junit"), ("path", &path.to_string_lossy())]));
+        let dir = report.files.report.as_deref().and_then(|path| Path::new(path).parent());
+        tests.map(Effect::Command).into_iter().chain(dir.and_then(artifacts)).collect()
     }
+}
+
+/// Publishes a directory under its own name. TeamCity looks for relative paths in the checkout, wherever the step runs, so
+/// paths are absolute here (<https://www.jetbrains.com/help/teamcity/configuring-general-settings.html#Artifact+Paths>).
+fn artifacts(dir: &Path) -> Option<Effect> {
+    let dir = std::path::absolute(dir).ok()?;
+    let (name, path) = (dir.file_name()?.to_string_lossy(), dir.to_string_lossy());
+    let is_plain = !path.contains("=>") && !path.contains([',', '\n', '*', '?']);
+    is_plain.then(|| Effect::Command(text_of("publishArtifacts", &[("", &format!("{path} => {name}"))])))
 }
 
 /// A line of the log.

@@ -122,6 +122,9 @@ impl<'a> Session<'a> {
             work(&self).await
         };
         let done = Box::pin(done).await;
+        if let (Err(error), Some(publisher)) = (&done, self.publisher()) {
+            publisher.fail(error).await;
+        }
         self.end(done)
     }
 
@@ -151,7 +154,7 @@ impl<'a> Session<'a> {
         let reach = Reach { ca_bundle: ca_bundle.as_deref(), shutdown: &self.world.shutdown };
         let found = self.host.publisher(&self.world.env, options, reach);
         Ok(found.unwrap_or_else(|error| {
-            self.warn(format!("{}: nothing is shown there.", error.sentence().trim_end_matches('.')));
+            self.warn(format!("{}, so nothing is shown there.", error.sentence().trim_end_matches('.')));
             None
         }))
     }

@@ -16,7 +16,7 @@ mod unfetched;
 
 pub(crate) use self::allowed::Allowed;
 use self::answers::{ended, fared, send_again};
-pub(crate) use self::over_budget::over_budget;
+pub(crate) use self::over_budget::{not_all_sent, over_budget};
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
 pub(crate) use self::unfetched::{incomplete, or_uncollected};

@@ -20,6 +20,18 @@ pub(crate) fn over_budget(verdict: Verdict, not_sent: &NotSent, how: &Invocation
     refused.hint(rest(verdict.outcome, not_sent, how))
 }
 
+/// The verdict on what a journal names, where the run was to send more than that.
+pub(crate) fn not_all_sent(verdict: Verdict) -> Verdict {
+    let reason = format!("{} Other requests of this run were never sent.", verdict.reason);
+    let (outcome, exit) = match verdict.exit {
+        Exit::Ok => (Outcome::Refused, Exit::Refused),
+        exit => (verdict.outcome, exit),
+    };
+    Verdict { outcome, exit, reason, ..verdict }.hint(
+        "A run with the same inputs and `reuse: finished` sends them, takes these answers too, and buys nothing twice.",
+    )
+}
+
 fn sentence(not_sent: &NotSent) -> String {
     let NotSent { batches, of, needs, .. } = not_sent;
     let requests = requests_count(needs.requests);

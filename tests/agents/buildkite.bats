@@ -68,13 +68,22 @@ with() {
     echo 'no json' >requests.jsonl
     run hook command "$(with '{"requests": "requests.jsonl"}')"
     [ "$status" -eq 3 ]
+    [ "$(cat meta-data/batchstep-outcome)" = invalid ]
+    run hook command "$(with '{"requests": "requests.jsonl", "max-failed": "nonsense"}')"
+    [ "$status" -eq 2 ]
+    [ "$(cat meta-data/batchstep-outcome)" = usage ]
+    grep -q max-failed annotation
+    echo succeeded >meta-data/batchstep-outcome
+    run hook command "$(with '{"requests": "requests.jsonl"}')" OPENAI_API_KEY= BATCHSTEP_API_KEY=
+    [ "$status" -eq 2 ]
+    [ "$(cat meta-data/batchstep-outcome)" = usage ]
 }
 
 @test "each value is one argument, whatever it contains" {
     run hook command '{"requests": ["a b", "$(touch pwned)", "-x\ny"], "metadata": ["a=`touch pwned`", "b=\u0027;touch pwned"],
         "max-failed": "2%", "allow-http": true, "csv": false, "retries": 0, "max-cost": 12.5, "prices": "", "gate": null}'
     [ "$status" -eq 0 ]
-    [ "${lines[0]}" = "<run><--provider=openai><--allow-http=true><--csv=false><--max-cost=12.5><--max-failed=2%><--metadata=a=\`touch pwned\`><--metadata=b=';touch pwned><--retries=0><--><a b><\$(touch pwned)><-x" ]
+    [ "${lines[0]}" = "<run><--provider=openai><--ci=buildkite><--allow-http=true><--csv=false><--max-cost=12.5><--max-failed=2%><--metadata=a=\`touch pwned\`><--metadata=b=';touch pwned><--retries=0><--><a b><\$(touch pwned)><-x" ]
     [ "${lines[1]}" = 'y>' ]
     [ ! -e pwned ]
 }
@@ -82,10 +91,10 @@ with() {
 @test "variables that come with a build change nothing" {
     evil=(BATCHSTEP_BASE_URL=http://evil BATCHSTEP_GATE='touch pwned' BATCHSTEP_HEADERS=X:1 OPENAI_BASE_URL=http://evil
         ANTHROPIC_BASE_URL=http://evil OPENAI_CUSTOM_HEADERS=X:1 GITHUB_ACTIONS=true INPUT_GATE='touch pwned' CI=woodpecker
-        DRONE=true PLUGIN_GATE='touch pwned' BUILDKITE_PLUGIN_BATCHSTEP_BASE_URL=http://evil
+        DRONE=true PLUGIN_GATE='touch pwned' CIRCLECI=true BASH_ENV=victim BUILDKITE_PLUGIN_BATCHSTEP_BASE_URL=http://evil
         BUILDKITE_PLUGIN_BUILDKITE_BASE_URL=http://evil BATCHSTEP_COMMAND=collect)
     run hook command '{"requests": "r"}' "${evil[@]}"
-    [ "$output" = $'<run><--provider=openai><--><r>\nBATCHSTEP_API_KEY=\nBATCHSTEP_HEADERS=\nCI=true\nOPENAI_API_KEY=sk-secret' ]
+    [ "$output" = $'<run><--provider=openai><--ci=buildkite><--><r>\nBATCHSTEP_API_KEY=\nBATCHSTEP_HEADERS=\nCI=true\nOPENAI_API_KEY=sk-secret' ]
     run hook command "$(with '{"requests": "requests.jsonl"}')" "${evil[@]}"
     [ "$status" -eq 0 ]
     [ ! -e pwned ]
@@ -143,12 +152,12 @@ with() {
 @test "collect takes the batches from the build" {
     printf '["batch_1","batch_2"]' >meta-data/batchstep-batch-ids
     run hook command '{"command": "collect", "requests": ["a", "b"], "timeout": 0}'
-    [ "${lines[0]}" = '<collect><--provider=openai><--requests=a><--requests=b><--timeout=0><--><["batch_1","batch_2"]>' ]
+    [ "${lines[0]}" = '<collect><--provider=openai><--ci=buildkite><--requests=a><--requests=b><--timeout=0><--><["batch_1","batch_2"]>' ]
     run hook command '{"command": "collect", "batch-id": "batch_3"}'
-    [ "${lines[0]}" = '<collect><--provider=openai><--><batch_3>' ]
+    [ "${lines[0]}" = '<collect><--provider=openai><--ci=buildkite><--><batch_3>' ]
     rm meta-data/*
     run hook command '{"command": "collect"}'
-    [ "${lines[0]}" = '<collect><--provider=openai>' ]
+    [ "${lines[0]}" = '<collect><--provider=openai><--ci=buildkite>' ]
 }
 
 @test "the files are uploaded however the command ended" {
@@ -180,18 +189,30 @@ printf 'cp "%s/bin/batchstep" "$1/"\n' "$STUB" >"$2"
 STUB
     chmod +x bin/curl
     sum=$(printf 'cp "%s/bin/batchstep" "$1/"\n' "$BATS_TEST_TMPDIR" | sha256sum | cut -d ' ' -f 1)
-    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"${sum//[0-9]/0}\"}" XDG_CACHE_HOME="$PWD/cache"
+    cp -r "$plugin" plugin
+    plugin=$PWD/plugin
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"${sum//[0-9]/0}\"}"
     [ "$status" -eq 2 ]
     [[ "$output" == *'another SHA-256'* ]]
-    [ ! -e cache/batchstep/1.2.3/batchstep ]
-    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"$sum\"}" XDG_CACHE_HOME="$PWD/cache"
-    [ "${lines[0]}" = '<run><--provider=openai>' ]
+    run hook command '{"version": "1.2.3", "installer-sha256": "x"}'
+    [[ "$status" -eq 2 && "$output" == *'not a SHA-256'* ]]
+    [ -z "$(find plugin/releases -name batchstep)" ]
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"$sum\"}"
+    [ "${lines[0]}" = '<run><--provider=openai><--ci=buildkite>' ]
     grep -qF 'https://github.com/batchstep/batchstep/releases/download/cli/v1.2.3/install.sh' downloads
     rm downloads
-    run hook command '{"version": "1.2.3"}' XDG_CACHE_HOME="$PWD/cache"
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"$sum\"}"
     [ "$status" -eq 0 ]
     [ ! -e downloads ]
-    run hook command '{"version": "9.9.9"}' XDG_CACHE_HOME="$PWD/cache"
+    # What was installed with that hash is no answer to another one, nor is what a build brings along.
+    run hook command "{\"version\": \"1.2.3\", \"installer-sha256\": \"${sum//[0-9]/0}\"}"
+    [ "$status" -eq 2 ]
+    mkdir -p cache/batchstep/1.2.4
+    cp bin/batchstep cache/batchstep/1.2.4
+    rm downloads
+    run hook command '{"version": "1.2.4"}' XDG_CACHE_HOME="$PWD/cache"
+    [ -e downloads ]
+    run hook command '{"version": "9.9.9"}'
     [ "$status" -eq 2 ]
     [[ "$output" == *'could not be downloaded'* ]]
 }

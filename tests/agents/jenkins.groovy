@@ -187,12 +187,12 @@ proves('values are words, whatever they contain') {
 
 proves('parameters of the build do not redirect the key') {
     def evil = [BATCHSTEP_BASE_URL: 'http://127.0.0.1:9/v1', OPENAI_BASE_URL: 'http://127.0.0.1:9/v1', BATCHSTEP_GATE: 'touch pwned',
-        GITHUB_ACTIONS: 'true', INPUT_GATE: 'touch pwned', CI: 'woodpecker', PLUGIN_GATE: 'touch pwned',
+        GITHUB_ACTIONS: 'true', INPUT_GATE: 'touch pwned', CI: 'woodpecker', CIRCLECI: 'true', BASH_ENV: 'victim', PLUGIN_GATE: 'touch pwned',
         BATCHSTEP_HEADERS: 'X-Evil: 1', BATCHSTEP_PROVIDER: 'openai', BATCHSTEP_OUTPUT_DIR: 'elsewhere']
     def build = newBuild(variables: evil)
     def outputs = library(build).call(connected(requests: 'requests.jsonl'))
     assert outputs.outcome == 'succeeded'
-    assert !build.workspace.list().any { it in ['pwned', 'elsewhere'] }
+    assert !build.workspace.list().any { it in ['pwned', 'elsewhere', 'victim'] }
     // The same without `baseUrl`: the key goes to OpenAI's own address, not to the parameter's.
     def probe = new File(work, 'probe')
     probe.text = '#!/bin/sh\nenv | grep -E "^(BATCHSTEP|OPENAI|GITHUB_A|CI=)" | sort\necho "$@"\n'
@@ -200,7 +200,7 @@ proves('parameters of the build do not redirect the key') {
     build.log = ''
     library(build).call(binary: probe.path, requests: 'r', credentialsId: 'openai-api-key', headersCredentialsId: 'gateway-headers')
     assert build.log.readLines() == ['BATCHSTEP_API_KEY=sk-secret', 'BATCHSTEP_HEADERS=X-Team: blue', 'CI=true',
-        'run --provider=openai --outputs-file=batch-results.json --junit=batch-results-junit.xml -- r']
+        'run --ci=jenkins --provider=openai --outputs-file=batch-results.json --junit=batch-results-junit.xml -- r']
 }
 
 proves('secrets, maps and unknown commands are refused') {

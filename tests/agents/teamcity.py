@@ -151,11 +151,12 @@ def fields(**values):
 def recipe():
     directory = checkout()
     evil = {"BATCHSTEP_BASE_URL": "http://127.0.0.1:9/v1", "BATCHSTEP_GATE": "touch pwned", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
-            "CI": "woodpecker", "PLUGIN_GATE": "touch pwned", "DRONE": "true", "GITHUB_ACTIONS": "true", "INPUT_GATE": "touch pwned"}
+            "CI": "woodpecker", "PLUGIN_GATE": "touch pwned", "DRONE": "true", "GITHUB_ACTIONS": "true", "INPUT_GATE": "touch pwned",
+            "CIRCLECI": "true", "BASH_ENV": str(directory / "victim")}
     real = fields(input_provider="compatible", input_base_url=QUICK, input_api_key="sk-secret", input_operands="requests.jsonl")
     code, log = run(directory, SCRIPT, {**real, **evil})
     assert code == 0 and parameters(log)["BATCH_OUTCOME"] == "succeeded", log
-    assert "sk-secret" not in log and not (directory / "pwned").exists()
+    assert "sk-secret" not in log and not (directory / "pwned").exists() and not (directory / "victim").exists()
     proves("the recipe, with variables of the build that change nothing")
 
     show = directory / "show"
@@ -165,11 +166,12 @@ def recipe():
     code, log = run(directory, SCRIPT, {**evil, **fields(
         input_binary=str(show), input_api_key="k", input_operands=f"{nasty}\n\nEND\n-x", input_max_failed=nasty,
         input_timeout=nasty, input_arguments=f"--metadata=a={nasty}\n--csv=true", input_base_url=nasty)})
-    expected = ["run", "--provider=openai", f"--base-url={nasty}", f"--max-failed={nasty}", "--junit=batch-junit.xml",
+    expected = ["run", "--ci=teamcity", "--provider=openai", f"--base-url={nasty}", f"--max-failed={nasty}", "--junit=batch-junit.xml",
                 f"--timeout={nasty}", f"--metadata=a={nasty}", "--csv=true", "--", nasty, "END", "-x"]
     assert log.splitlines() == [f"<{word}>" for word in expected] + ["BATCHSTEP_API_KEY=k"], log
     assert code == 0 and not (directory / "pwned").exists()
-    for command, words in {"submit": ["submit", "--provider=openai", "--"], "check": ["check", "--"]}.items():
+    for command, words in {"submit": ["submit", "--ci=teamcity", "--provider=openai", "--"],
+                           "check": ["check", "--ci=teamcity", "--"]}.items():
         _, log = run(directory, SCRIPT, fields(input_binary=str(show), input_command=command))
         assert log.splitlines()[:-1] == [f"<{word}>" for word in words], log
     proves("each field is one argument, whatever it contains")

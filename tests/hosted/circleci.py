@@ -252,6 +252,10 @@ def a_schedule_collects_once():
         assert lab.variables(work / "batch.env")["BATCH_OUTCOME"] == "pending"
         code, said = project.run(LONG, {"collect": True}, **{"fail-if-pending": True})["batchstep/collect"]
         assert code == 8, said
+        # A collect that ends without a verdict leaves the batch to the next one.
+        wrong = {"BATCHSTEP_MAX_SUSPECT": "nonsense"}
+        code, said = project.run(LONG, {"collect": True}, more=wrong)["batchstep/collect"]
+        assert code == 2 and lab.variables(work / "batch.env")["BATCH_OUTCOME"] == "usage", said
         time.sleep(max(0.0, 6 - (time.monotonic() - began)))
         passed(project.run(LONG, {"collect": True})["batchstep/collect"])
         lab.complete(work / "batch-results")

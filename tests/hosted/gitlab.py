@@ -202,6 +202,9 @@ def schedules_collect_once():
         assert "batchstep-collect" not in said, said
         said = passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
         assert "batchstep-submit" not in said and "pending" in said, said
+        # A collect that ends without a verdict leaves the batch to the next one.
+        failed(ours.run(CI_PIPELINE_SOURCE="schedule", BATCHSTEP_MAX_SUSPECT="nonsense"), 2)
+        assert ours.dotenv("batchstep-collect-pending")["BATCH_OUTCOME"] == "usage"
         time.sleep(max(0.0, 7 - (time.monotonic() - began)))
         passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
         assert ours.dotenv("batchstep-collect-pending")["BATCH_OUTCOME"] == "succeeded"

@@ -389,7 +389,7 @@ async fn what_cannot_be_shown_is_said_and_no_more() {
     assert!(!ran.text().contains("hunter2") && !ran.report.to_string().contains("hunter2"), "{}", ran.text());
     lab.env = Env::default();
     let ran = run(&lab, &BOTH, &[]).await;
-    assert!(ran.exit == 0 && ran.text().contains("are for GitHub, Forgejo"), "{}", ran.text());
+    assert!(ran.exit == 0 && ran.text().contains("work on GitHub, Forgejo"), "{}", ran.text());
     assert_eq!(github.count("", ""), 0);
 }
 

@@ -106,8 +106,8 @@ static String junitOf(Map step, String command, String directory) {
 @NonCPS
 static String scriptOf(Map step, String command, String outputsFile, String junitFile) {
     List own = ['command', 'binary', 'credentials-id', 'headers-credentials-id', 'archive', 'fail-build', 'provider',
-        'junit', 'outputs-file', 'batch-id']
-    List words = [step.binary ?: 'batchstep', command]
+        'junit', 'outputs-file', 'batch-id', 'ci']
+    List words = [step.binary ?: 'batchstep', command, "--ci=${step.ci ?: 'jenkins'}"]
     List operands = itemsOf(step['batch-id'])
     if (command != 'check') {
         words << "--provider=${step.provider ?: 'openai'}" << "--outputs-file=${outputsFile}"

@@ -122,7 +122,7 @@ impl Insights {
             events.emit(Event::Noticed(sentence.to_owned()));
         }
         // A skipped run has nothing to say that the log does not.
-        if self.progress.get() == Progress::Refused || report.outcome == Outcome::Skipped {
+        if report.outcome == Outcome::Skipped {
             return;
         }
         match in_time(&self.shutdown, PUBLISHING, self.conclude(report)).await {
@@ -144,7 +144,9 @@ impl Insights {
         let body = self.body(result, &details(report), data(report));
         let put = match self.progress.get() {
             Progress::None => self.make_anew(&body).await,
-            Progress::Begun | Progress::Refused => self.put(&body).await,
+            Progress::Begun => self.put(&body).await,
+            // Nothing is tried again.
+            Progress::Refused => return Ok(()),
         };
         put.map_err(|trouble| ("The report could not be concluded", trouble))?;
         let errors = annotations(report, self.workspace.as_deref());
@@ -160,9 +162,10 @@ impl Insights {
 
     /// Makes the report, without the annotations that an earlier run may have left in it.
     async fn make_anew(&self, body: &Value) -> Result<(), Trouble> {
-        match self.rest.once(&Method::DELETE, &self.path, None).await {
-            // Most often there is none; and whatever else is wrong, the next call says.
-            Ok(_) | Err(_) => self.put(body).await,
+        match self.rest.again(&Method::DELETE, &self.path, None).await {
+            // Most often there is none.
+            Ok(_) | Err(Trouble::Refused(404, _)) => self.put(body).await,
+            Err(trouble) => Err(trouble),
         }
     }
 

@@ -10,7 +10,8 @@ use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
 
-/// A step of Bitbucket's. Pipelines that are run again get new numbers.
+/// A step of Bitbucket's. A pipeline that is run again gets a new number; failed steps that are run again keep it and
+/// raise `BITBUCKET_STEP_RUN_NUMBER`.
 pub(super) struct Bitbucket {
     job: Job,
     variables: Option<PathBuf>,
@@ -22,7 +23,8 @@ impl Bitbucket {
         let get = |name| env.get(name).unwrap_or_default();
         let (repo, step) = (get("BITBUCKET_REPO_FULL_NAME"), get("BITBUCKET_PARALLEL_STEP"));
         let (number, job) = (get("BITBUCKET_BUILD_NUMBER"), get("BITBUCKET_STEP_UUID"));
-        let run = Run { system: "bitbucket", series: "", number, attempt: "1", job, step };
+        let attempt = env.get("BITBUCKET_STEP_RUN_NUMBER").unwrap_or("1");
+        let run = Run { system: "bitbucket", series: "", number, attempt, job, step };
         let site = format!("https://bitbucket.org/{repo}");
         let source = |sha: &str| format!("{site}/src/{sha}");
         let job = Job {
@@ -44,6 +46,11 @@ impl Language for Bitbucket {
     /// For the steps that follow, if this step lists them under `output-variables`.
     fn export(&self, outputs: &Outputs) -> Option<Effect> {
         Some(Effect::Append(self.variables.clone()?, lines(outputs)))
+    }
+
+    /// Whether it resolves them in what this file sets is not documented.
+    fn reference(&self) -> Option<&'static str> {
+        Some("$")
     }
 
     fn publisher(

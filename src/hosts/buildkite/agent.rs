@@ -4,7 +4,6 @@
 //! and no secret but the agent's own. Sources: <https://buildkite.com/docs/agent/cli/reference/annotate>,
 //! <https://buildkite.com/docs/agent/cli/reference/meta-data>.
 
-use std::cell::Cell;
 use std::io::ErrorKind;
 use std::process::Stdio;
 
@@ -16,9 +15,9 @@ use tokio::process::{Child, Command};
 use crate::child::{Group, ended};
 use crate::emitter::Events;
 use crate::env::Env;
-use crate::error::Outcome;
+use crate::error::{Error, Outcome};
 use crate::events::Event;
-use crate::formats::{markdown_within, without_alerts};
+use crate::formats::{markdown_failure, markdown_within, without_alerts};
 use crate::hosts::{HostMark, PublishOptions, Publisher, Reach, Standing, check_name, check_names, digest_of, in_time};
 use crate::outputs;
 use crate::policy::{AGENT, AGENT_CALL};
@@ -47,7 +46,6 @@ pub(super) struct Agent {
     summary: SummaryInput,
     /// What the annotation is found again by.
     context: String,
-    is_missing: Cell<bool>,
 }
 
 /// Why a call did not work.
@@ -74,7 +72,6 @@ impl Agent {
             options,
             summary,
             context: format!("batchstep-{}", digest_of(&name)),
-            is_missing: Cell::new(false),
         }
     }
 
@@ -86,34 +83,43 @@ impl Agent {
         }
         // Both are tried, whatever becomes of the other.
         let outputs = outputs::of(report);
-        let both = async { tokio::join!(self.annotate(report), self.set_all(&outputs)) };
+        let both = async { tokio::join!(self.annotate_report(report), self.set_all(&outputs)) };
         let Some((annotated, set)) = in_time(&self.shutdown, AGENT, both).await else {
             let late = "The build does not show all of how this run ended: `buildkite-agent` did not end in time.";
             return events.emit(Event::Warned(late.to_owned()));
         };
+        if matches!((&annotated, &set), (Err(Failure::Missing), _) | (_, Err(Failure::Missing))) {
+            let notice = "`buildkite-agent` is not on PATH: the build gets no meta-data and no annotation.";
+            return events.emit(Event::Noticed(notice.to_owned()));
+        }
         for (what, done) in [("annotate", annotated), ("meta-data", set)] {
-            match done {
-                Ok(()) => {}
-                Err(Failure::Missing) if self.is_missing.replace(true) => {}
-                Err(Failure::Missing) => {
-                    let notice = "`buildkite-agent` is not on PATH: the build gets no meta-data and no annotation.";
-                    events.emit(Event::Noticed(notice.to_owned()));
-                }
-                Err(Failure::Ended(why)) => {
-                    events.emit(Event::Warned(format!("`buildkite-agent {what}` failed: {why}.")));
-                }
+            if let Err(Failure::Ended(why)) = done {
+                events.emit(Event::Warned(format!("`buildkite-agent {what}` failed: {why}.")));
             }
         }
     }
 
-    async fn annotate(&self, report: &Report) -> Result<(), Failure> {
+    async fn show_failure(&self, error: &Error) {
+        let outcome = Outcome::of_error(error.exit);
+        let text = markdown_failure(outcome, &error.sentence(), &error.hints);
+        let outputs = [("outcome", outcome.word().to_owned())];
+        let both = async { tokio::join!(self.annotate("error", &text), self.set_all(&outputs)) };
+        drop(in_time(&self.shutdown, AGENT, both).await);
+    }
+
+    async fn annotate_report(&self, report: &Report) -> Result<(), Failure> {
         // A skipped run has nothing to say that the log does not.
-        if self.summary == SummaryInput::Omit || report.outcome == Outcome::Skipped {
+        if report.outcome == Outcome::Skipped {
             return Ok(());
         }
-        let style = style(report);
-        let text = without_alerts(&markdown_within(report, LONGEST));
-        self.call(&["annotate", "--style", style, "--context", &self.context], &text).await
+        self.annotate(style(report), &markdown_within(report, LONGEST)).await
+    }
+
+    async fn annotate(&self, style: &str, markdown: &str) -> Result<(), Failure> {
+        if self.summary == SummaryInput::Omit {
+            return Ok(());
+        }
+        self.call(&["annotate", "--style", style, "--context", &self.context], &without_alerts(markdown)).await
     }
 
     /// Sets the outputs that are not empty, which the agent would refuse. The first trouble ends it.
@@ -206,6 +212,10 @@ impl Publisher for Agent {
 
     fn finish<'a>(&'a self, report: &'a Report, events: &'a Events<'a>) -> LocalBoxFuture<'a, bool> {
         self.show(report, events).map(|()| true).boxed_local()
+    }
+
+    fn fail<'a>(&'a self, error: &'a Error) -> LocalBoxFuture<'a, ()> {
+        self.show_failure(error).boxed_local()
     }
 }
 

@@ -40,17 +40,14 @@ impl Forge {
         }
     }
 
-    /// What is to be shown through the API: Forgejo and Gitea have comments like GitHub's, and no checks.
-    ///
-    /// # Errors
-    /// A sentence that says what cannot be shown.
-    pub(super) fn can_show(self, options: &PublishOptions) -> Result<(), Error> {
+    /// Why not all that the options ask for can be shown: Forgejo and Gitea have comments like GitHub's, and no checks.
+    pub(super) fn lacks(self, options: &PublishOptions) -> Option<Error> {
         let name = match self {
             Self::Forgejo if options.check_run => "Forgejo",
             Self::Gitea if options.check_run => "Gitea",
-            _ => return Ok(()),
+            _ => return None,
         };
-        Err(Error::usage(format!("`check-run` needs GitHub's checks, and {name} has none")))
+        Some(Error::usage(format!("`check-run` needs GitHub's checks, and {name} has none")))
     }
 }
 
@@ -82,8 +79,8 @@ mod tests {
             assert_eq!(host.run_page(&run), None, "their pages have numbers of their own");
         }
         let check = PublishOptions { check_run: true, ..PublishOptions::default() };
-        assert!(Forge::GitHub.can_show(&check).is_ok());
-        assert!(Forge::Gitea.can_show(&check).unwrap_err().message.ends_with("and Gitea has none"));
-        assert!(Forge::Forgejo.can_show(&PublishOptions { comment: true, ..PublishOptions::default() }).is_ok());
+        assert!(Forge::GitHub.lacks(&check).is_none());
+        assert!(Forge::Gitea.lacks(&check).unwrap().message.ends_with("and Gitea has none"));
+        assert!(Forge::Forgejo.lacks(&PublishOptions { comment: true, ..PublishOptions::default() }).is_none());
     }
 }

@@ -162,8 +162,14 @@ impl Host for GitHub {
         if options.is_empty() {
             return Ok(None);
         }
-        self.forge.can_show(&options)?;
-        Ok(Some(Box::new(GitHubApi::new(env, options, reach)?)))
+        match self.forge.lacks(&options) {
+            None => Ok(Some(Box::new(GitHubApi::new(env, options, reach)?))),
+            Some(why) if !options.comment => Err(why),
+            Some(why) => {
+                let options = PublishOptions { check_run: false, ..options };
+                Ok(Some(Box::new(GitHubApi::new(env, options, reach)?.lacking(&why))))
+            }
+        }
     }
 
     fn commit(&self) -> Option<Commit> {

@@ -37,7 +37,9 @@ const TOKEN: &str =
     "`gitlab-token` must be an access token with the scope `api` and the role Developer of this project.";
 
 /// What refers to something of GitLab's before a number, in our Markdown.
-const REFERRING: [&str; 6] = ["!", "&#33;", "&#36;", "&#37;", "&#38;", "&#126;"];
+const BEFORE_NUMBERS: [&str; 6] = ["!", "&#33;", "&#36;", "%", "&#38;", "&#126;"];
+/// What refers to a milestone or a label before its name, too.
+const BEFORE_NAMES: [&str; 2] = ["%", "&#126;"];
 
 /// Shows a run on GitLab.
 pub(super) struct GitLabApi {
@@ -252,25 +254,41 @@ fn body(marker: &str, report: &Report, page: Option<&str>) -> String {
 
 /// Markdown of which GitLab makes no more than GitHub: a line that begins with a slash would be a command to it
 /// (<https://docs.gitlab.com/user/project/quick_actions/>), carried out with the token's rights. `!1`, `$1`, `%1`, `&1`
-/// and `~1` would refer to a merge request, a snippet, a milestone, an epic and a label, the sign as an entity, too
-/// (<https://docs.gitlab.com/user/markdown/#gitlab-specific-references>). As themselves the last four signs stand only in
-/// code and addresses, which stay as they are.
+/// and `~1` would refer to a merge request, a snippet, a milestone, an epic and a label, the sign as an entity, too;
+/// `%name` and `~name` to a milestone and a label (<https://docs.gitlab.com/user/markdown/#gitlab-specific-references>).
+/// In code and addresses, which stay as they are, none of them does.
 fn inert(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len() + 64);
     for line in markdown.split_inclusive('\n') {
         let rest = line.trim_start();
         text.push_str(&line[..line.len() - rest.len()]);
+        let begin = text.len();
         if rest.starts_with('/') {
             text.push('\\');
         }
         for c in rest.chars() {
-            if c.is_ascii_digit() && REFERRING.iter().any(|sign| text.ends_with(sign)) {
+            if refers(&text[begin..], c) {
                 text.push('\u{200b}');
             }
             text.push(c);
         }
     }
     text
+}
+
+/// Whether a line's end and the character after it begin a reference.
+fn refers(line: &str, after: char) -> bool {
+    let ends_with = |sign: &&str| line.strip_suffix(*sign).is_some_and(is_text);
+    (after.is_ascii_digit() && BEFORE_NUMBERS.iter().any(|sign| ends_with(sign)))
+        || (!after.is_whitespace() && BEFORE_NAMES.iter().any(|sign| ends_with(sign)))
+}
+
+/// Whether what follows this part of a line is text that may refer: not code, an address or the end of a word, such as
+/// a percentage.
+fn is_text(line: &str) -> bool {
+    let is_code = line.matches('`').count() % 2 == 1;
+    let is_address = line.rfind("](").is_some_and(|at| !line[at..].contains(')'));
+    !is_code && !is_address && !line.ends_with(char::is_alphanumeric)
 }
 
 fn warning(what: &str, trouble: &Trouble) -> String {
@@ -319,15 +337,21 @@ mod tests {
 
     #[test]
     fn hostile_text_gives_no_command_and_forges_no_marker() {
-        let commands = ["/merge", "/close\n/approve", " /label ~x", "!1 and !23", "\u{200b}/merge"];
+        let commands = ["/merge", "/close\n/approve", " /label ~x", "!1 and !23", "\u{200b}/merge", "%12 %v1 ~bug %\"a b\""];
         for text in HOSTILE.iter().copied().chain(commands) {
             let body = body("<!-- batchstep:1 -->", &samples::hostile(text), Some("https://gitlab.example/job"));
             assert_eq!(body.matches("<!--").count(), 1, "{text}");
             assert!(!body.lines().any(|line| line.trim_start().starts_with('/')), "{text}: {body}");
             assert!(!body.contains("!1") && !body.contains("[!"), "{text}: {body}");
+            for reference in [" %1", " %v", " %\"", "&#126;b"] {
+                assert!(!body.contains(reference), "{text}: {body}");
+            }
         }
         assert_eq!(inert("a\n/merge\n  /close\nb/c !12 1!"), "a\n\\/merge\n  \\/close\nb/c !\u{200b}12 1!");
-        assert_eq!(inert("&#36;0.32 `a%20b` (https://x/%201)"), "&#36;\u{200b}0.32 `a%20b` (https://x/%201)");
+        let kept = "`%20b ~x` and [a](https://x/%201) at 2.5%, 100%";
+        assert_eq!(inert(kept), kept);
+        assert_eq!(inert("&#36;0.32, &#126;bug"), "&#36;\u{200b}0.32, &#126;\u{200b}bug");
+        assert_eq!(inert("`a` %12 %v1"), "`a` %\u{200b}12 %\u{200b}v1");
     }
 
     #[test]

@@ -199,6 +199,7 @@ impl GitHubApi {
             name: text("name"),
             workspace: self.workspace.clone(),
             check: Cell::new(Check::Open(id)),
+            lacking: None,
         };
         Some(ClaimedCheck {
             publisher: Box::new(publisher),

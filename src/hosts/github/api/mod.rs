@@ -54,6 +54,8 @@ pub(super) struct GitHubApi {
     name: String,
     workspace: Option<String>,
     check: Cell<Check>,
+    /// Why not all is shown that was asked for, a sentence.
+    lacking: Option<String>,
 }
 
 /// How far the check is.
@@ -92,7 +94,13 @@ impl GitHubApi {
             options,
             workspace,
             check: Cell::new(Check::None),
+            lacking: None,
         })
+    }
+
+    /// Has the end say why not all is shown that was asked for.
+    pub(super) fn lacking(self, why: &Error) -> Self {
+        Self { lacking: Some(format!("{}.", why.sentence())), ..self }
     }
 
     /// Opens the check, if one is asked for, and returns its mark.
@@ -126,6 +134,9 @@ impl GitHubApi {
     }
 
     async fn end(&self, report: &Report, events: &Events<'_>) -> bool {
+        if let Some(lacking) = &self.lacking {
+            events.emit(Event::Warned(lacking.clone()));
+        }
         let both = async { tokio::join!(self.conclude(report, events), self.comment(report, events)) };
         if let Some((is_concluded, ())) = self.in_time(PUBLISHING, both).await {
             return is_concluded;
