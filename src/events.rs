@@ -365,8 +365,7 @@ impl Event {
             Self::Crowded { batch_id, why, again_in } => {
                 let what = batch_id.as_ref().map_or("The create".to_owned(), |id| format!("Batch {id}"));
                 let again = if batch_id.is_some() { "created" } else { "sent" };
-                let when = format!("when another batch of this run is over, or in {}", span(*again_in));
-                format!("{what} has to wait: {why}; it will be {again} again {when}")
+                format!("{what} has to wait: {why}; it will be {again} again in {} at the latest", span(*again_in))
             }
             Self::FileUnready { batch_id, file_id, again_in } => {
                 let again = format!("it will be created again in {}", span(*again_in));
@@ -455,6 +454,7 @@ impl Event {
             }
             Self::Cancelling { batch_id, .. } => format!("cancelling batch {batch_id}"),
             Self::Ended { .. } => "collecting the answers".to_owned(),
+            Self::Crowded { .. } => "waiting for room at the provider".to_owned(),
             _ => return None,
         })
     }

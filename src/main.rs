@@ -15,10 +15,6 @@ use batchstep::world::World;
 fn main() -> ExitCode {
     let (env, mut screen) = (Env::system(), Screen::system());
     let (typed, terminals): (Vec<OsString>, _) = (std::env::args_os().collect(), Terminals::system());
-    let (cli, config) = match usage::read(&typed, &env, terminals) {
-        Ok(read) => read,
-        Err(refusal) => return ExitCode::from(usage::refuse(refusal, &typed, &env, &mut screen).code()),
-    };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -29,6 +25,10 @@ fn main() -> ExitCode {
     };
     let exit = runtime.block_on(async {
         let (stopper, shutdown) = shutdown::listen().expect("signals can be listened for inside a runtime");
+        let (cli, config) = match usage::read(&typed, &env, terminals) {
+            Ok(read) => read,
+            Err(refusal) => return usage::refuse(refusal, &typed, &env, &shutdown, &mut screen).await,
+        };
         let launcher = Launcher::of(&env, stopper, &shutdown);
         let log = LogTarget::system(&env);
         screen.paint(env.paint(cli.command.looks().color.unwrap_or_default(), || Stream::Err.is_terminal()));

@@ -19,8 +19,9 @@ use crate::effects::{Effect, LogTarget, Output, Screen, Stream};
 use crate::env::{Env, Terminals};
 use crate::error::{Error, Exit};
 use crate::events::Event;
-use crate::hosts::{self, NamedFiles};
+use crate::hosts::{self, NamedFiles, PublishOptions, Reach};
 use crate::inputs::{Cli, UNBROKEN};
+use crate::shutdown::Shutdown;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
 use crate::values::{Ci, Color, OutputsFile, SummaryFile, SummaryInput, Verbosity};
@@ -66,35 +67,41 @@ pub fn read(typed: &[OsString], env: &Env, terminals: Terminals) -> Result<(Cli,
 }
 
 /// Shows why the command line was not carried out: a mistake, or a call for help. Gives the exit code.
-pub fn refuse(refusal: Refusal, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
-    match refusal {
-        Refusal::Call(error, config) => refuse_call(&error, typed, env, &config, screen),
-        Refusal::File(mistake) => {
-            let color = color(env, typed);
-            screen.paint(env.paint(color, || Stream::Err.is_terminal()));
-            show(&mistake, Place::File, "", typed, env, screen)
+pub async fn refuse(refusal: Refusal, typed: &[OsString], env: &Env, shutdown: &Shutdown, screen: &mut Screen) -> Exit {
+    let (mistake, place, text) = match refusal {
+        Refusal::File(mistake) => (mistake, Place::File, String::new()),
+        Refusal::Call(error, config) => {
+            let text = error.to_string().replace(UNBROKEN, " ");
+            if !error.use_stderr() {
+                return help(&error, &text, typed, env, screen);
+            }
+            let (mistake, place) = explain(&error, typed, env, &config);
+            (mistake, place, text)
         }
-    }
+    };
+    screen.paint(env.paint(color(env, typed), || Stream::Err.is_terminal()));
+    show(&mistake, place, &text, typed, env, shutdown, screen).await
 }
 
-fn refuse_call(error: &clap::Error, typed: &[OsString], env: &Env, config: &Config, screen: &mut Screen) -> Exit {
-    let color = color(env, typed);
-    let whole = |text: String| text.replace(UNBROKEN, " ");
-    let text = whole(error.to_string());
-    if !error.use_stderr() {
-        let help = match env.paint(color, || Stream::Out.is_terminal()) {
-            Paint::Colored => whole(error.render().ansi().to_string()).lines().map(painted).map(Effect::Data).collect(),
-            Paint::Plain => text.lines().map(|line| Effect::Data(line.to_owned())).collect(),
-        };
-        return if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal };
-    }
-    screen.paint(env.paint(color, || Stream::Err.is_terminal()));
-    let (mistake, place) = explain(error, typed, env, config);
-    show(&mistake, place, &text, typed, env, screen)
+fn help(error: &clap::Error, text: &str, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
+    let colored = || error.render().ansi().to_string().replace(UNBROKEN, " ");
+    let help = match env.paint(color(env, typed), || Stream::Out.is_terminal()) {
+        Paint::Colored => colored().lines().map(painted).map(Effect::Data).collect(),
+        Paint::Plain => text.lines().map(|line| Effect::Data(line.to_owned())).collect(),
+    };
+    if screen.apply(help).is_empty() { Exit::Ok } else { Exit::Internal }
 }
 
 /// Shows a mistake as the host does, `text` in place of its log line if it was made on the command line.
-fn show(mistake: &Error, place: Place, text: &str, typed: &[OsString], env: &Env, screen: &mut Screen) -> Exit {
+async fn show(
+    mistake: &Error,
+    place: Place,
+    text: &str,
+    typed: &[OsString],
+    env: &Env,
+    shutdown: &Shutdown,
+    screen: &mut Screen,
+) -> Exit {
     let ci = wish(env, typed, "ci").and_then(|ci| Ci::from_str(&ci, false).ok()).unwrap_or_default();
     let is_omitted = wish(env, typed, "summary").as_deref() == Some("false");
     let summary = if is_omitted { SummaryInput::Omit } else { SummaryInput::Write };
@@ -106,19 +113,28 @@ fn show(mistake: &Error, place: Place, text: &str, typed: &[OsString], env: &Env
         effects.retain(|effect| !matches!(effect, Effect::Log(_) | Effect::Say(_)));
         effects.extend(text.lines().map(|line| Effect::Say(toned(line))));
     }
-    if typed.get(1).is_some_and(|command| DATA.iter().any(|data| command == data)) {
+    let is_data = typed.get(1).is_some_and(|command| DATA.iter().any(|data| command == data));
+    if is_data {
         screen.keep_output(Output::Data);
     }
-    if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal }
+    let exit = if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal };
+    // Where the host's API shows runs without being asked to.
+    let reach = Reach { ca_bundle: None, shutdown };
+    if let Ok(Some(publisher)) = host.publisher(env, PublishOptions::default(), reach)
+        && !is_data
+    {
+        publisher.fail(mistake).await;
+    }
+    exit
 }
 
-/// The files that were named, if nothing is there yet: what is there may be the requests, which nobody has looked for.
+/// The files that were named, if nothing is lost with what is there: it may be the requests, which nobody has looked for.
 fn files(env: &Env, typed: &[OsString]) -> NamedFiles {
     let outputs = wish(env, typed, "outputs-file").and_then(|path| path.parse().ok());
     let summary = wish(env, typed, "summary-file").and_then(|path| path.parse().ok());
     let is_free = |path: &Path| path.symlink_metadata().is_err();
     NamedFiles {
-        outputs: outputs.filter(|file: &OutputsFile| is_free(&file.path)),
+        outputs: outputs.filter(|file: &OutputsFile| is_free(&file.path) || hosts::holds_outputs(file)),
         summary: summary.filter(|file: &SummaryFile| is_free(&file.0)),
     }
 }

@@ -186,17 +186,18 @@ impl Env {
         self.find(input, &vendors).map(|found| found.written)
     }
 
-    /// Variables that are named like an input, `BATCHSTEP_*`, and are none of any command.
+    /// Variables that are named like an input and are none of any command: `BATCHSTEP_*`, and a plugin's settings.
     pub(crate) fn unknown(&self, cli: &clap::Command) -> Vec<Unknown> {
         let mut known: Vec<String> = vec!["COMMAND".to_owned()];
         inputs_of(cli, &mut known);
         let stranger = |name: &str| {
-            let rest = name.strip_prefix("BATCHSTEP_")?;
+            let prefix = ["BATCHSTEP_", "PLUGIN_"].into_iter().find(|prefix| name.starts_with(prefix))?;
+            let rest = name.strip_prefix(prefix).filter(|_| prefix == "BATCHSTEP_" || is_plugin(self))?;
             let is_known = known.iter().any(|input| input == rest) || NO_INPUTS.contains(&rest);
             self.get(name).filter(|_| !is_known)?;
             let likeness = |input: &String| strsim::jaro_winkler(input, rest);
             let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-            let nearest = nearest.filter(|input| likeness(input) >= ALIKE).map(|input| format!("BATCHSTEP_{input}"));
+            let nearest = nearest.filter(|input| likeness(input) >= ALIKE).map(|input| format!("{prefix}{input}"));
             Some(Unknown { name: name.to_owned(), nearest })
         };
         self.names().filter_map(stranger).collect()

@@ -23,6 +23,9 @@ use crate::values::{self, OnKill, Reuse};
 
 /// How many of the batches that a run passes over are reported.
 const MOST_REPORTED: usize = 5;
+/// Why a run that reuses only what is running does not take a batch.
+pub(super) const COMPLETED_BY_ANOTHER: &str =
+    "it was completed by another run, and this run pays for its own answers; `reuse: finished` takes such batches";
 
 /// Whether a batch's files are what they should be.
 pub(super) enum Verified {
@@ -259,9 +262,7 @@ fn fit(batch: &Batch, work: &Submission<'_>) -> Fit {
     let is_earlier = Seen::of(batch).is_of_earlier_attempt(work.repo.as_deref(), work.run.as_deref());
     match &batch.status {
         Status::Completed if is_earlier || work.reuse == Reuse::Finished => Fit::Finished,
-        Status::Completed => {
-            Fit::No("it was completed by another run; `reuse: finished` takes such batches".to_owned())
-        }
+        Status::Completed => Fit::No(COMPLETED_BY_ANOTHER.to_owned()),
         Status::Failed | Status::Expired | Status::Cancelling | Status::Cancelled => {
             Fit::No(format!("it is {}", batch.status.word()))
         }

@@ -6,6 +6,7 @@
 
 use tokio::time::Instant;
 
+use super::attach::COMPLETED_BY_ANOTHER;
 use super::search;
 use super::submit::{Submission, Submitter};
 use crate::api::Api;
@@ -43,7 +44,7 @@ impl Submitter<'_> {
                 let owner = if is_of_run { Owner::ThisRun } else { Owner::AnotherRun };
                 return self.attach_to(work, batch, By::List, owner);
             }
-            self.pass_over(&batch.id, "it was completed by another run; `reuse: finished` takes such batches");
+            self.pass_over(&batch.id, COMPLETED_BY_ANOTHER);
         }
         Ok(())
     }

@@ -87,11 +87,16 @@ impl<'a> Collection<'a> {
         // A report on a look that was broken off names them, too.
         let unseen = |id: &String| Batch { id: id.clone(), status: Status::Other(String::new()), ..Batch::default() };
         self.report_batches(&ids.iter().map(unseen).collect::<Vec<Batch>>(), &Places::default());
-        let verdict = self
-            .stages(ids)
-            .await
-            .unwrap_or_else(|stop| verdict::judge(&End::of(&stop), None, self.allowed(&[]), &self.dir.how));
+        let verdict = self.stages(ids).await.unwrap_or_else(|stop| self.broken_off(&stop, ids));
         Ok(self.dir.conclude(verdict).await)
+    }
+
+    /// The verdict where something kept the batches from being judged.
+    fn broken_off(&self, stop: &Stop, ids: &[String]) -> Verdict {
+        match stop {
+            Stop::Deadline(_) if self.batches.is_empty() => verdict::unseen(ids, stop.trouble(), &self.dir.how),
+            _ => verdict::judge(&End::of(stop), None, self.allowed(&[]), &self.dir.how),
+        }
     }
 
     /// What is reported of it.

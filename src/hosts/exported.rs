@@ -1,5 +1,6 @@
 //! Outputs as variables, and as files that CI systems read: each encoder has the rules of its reader.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -52,6 +53,15 @@ pub(super) fn render(encoding: Encoding, outputs: &Outputs) -> String {
 pub(super) fn variable(output: &str) -> String {
     let name = output.strip_prefix("batch-").unwrap_or(output);
     format!("BATCH_{}", name.to_ascii_uppercase().replace('-', "_"))
+}
+
+/// Whether a file's text is outputs that this program wrote.
+pub(super) fn are_outputs(encoding: Encoding, text: &str) -> bool {
+    match encoding {
+        Encoding::Dotenv | Encoding::Properties => text.starts_with("BATCH_"),
+        Encoding::Json => serde_json::from_str::<BTreeMap<String, String>>(text)
+            .is_ok_and(|outputs| outputs.contains_key("outcome") || outputs.contains_key("batch-ids")),
+    }
 }
 
 /// Values are raw: GitLab removes no quotes. It refuses the whole file for one line that it cannot read, so what does
@@ -122,11 +132,9 @@ pub(super) fn lines(outputs: &Outputs) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use batchstep_test_support::readers;
 
-    use super::{Encoding, left_out, lines, render, shell, variable};
+    use super::{BTreeMap, Encoding, are_outputs, left_out, lines, render, shell, variable};
     use crate::formats::samples::{self, HOSTILE};
     use crate::outputs;
 
@@ -170,6 +178,9 @@ mod tests {
             let read = readers::gitlab_dotenv(&render(Encoding::Dotenv, &outputs)).unwrap();
             assert!(read.iter().all(|(name, value)| !value.is_empty() && all[name] == *value), "{text:?}: {read:?}");
             assert_eq!(read["BATCH_OUTCOME"], "partial");
+            for encoding in [Encoding::Dotenv, Encoding::Json, Encoding::Properties] {
+                assert!(are_outputs(encoding, &render(encoding, &outputs)) && !are_outputs(encoding, text), "{text:?}");
+            }
             for name in ["results-file", "batch-id"] {
                 let is_named = left_out(Encoding::Dotenv, &outputs).contains(&name);
                 assert_eq!(is_named, !read.contains_key(&variable(name)) && !text.is_empty(), "{text:?}");

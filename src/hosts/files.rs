@@ -1,15 +1,19 @@
 //! The files of the inputs `outputs-file` and `summary-file`, which are written whatever the host.
 
 use std::cell::{Cell, RefCell};
+use std::io::Read as _;
 use std::time::Duration;
 
-use super::{Commit, Host, Identity, Ids, Outputs, PublishOptions, Publisher, Reach, Unfinished, left_out, render};
+use super::{
+    Commit, Host, Identity, Ids, Outputs, PublishOptions, Publisher, Reach, Unfinished, are_outputs, left_out, render,
+};
 use crate::effects::Effect;
 use crate::env::Env;
 use crate::error::Error;
 use crate::events::Event;
 use crate::formats::{self, Format, markdown_failure, markdown_paragraph};
 use crate::outputs;
+use crate::own_files;
 use crate::report::{Report, RunEntry};
 use crate::values::{OutputsFile, SummaryFile};
 use crate::verdict::Verdict;
@@ -28,6 +32,16 @@ impl NamedFiles {
     pub(super) fn is_empty(&self) -> bool {
         self.outputs.is_none() && self.summary.is_none()
     }
+}
+
+/// The longest file of outputs that is looked at, in bytes: ten times the ids of the largest run.
+const LONGEST: u64 = 1 << 20;
+
+/// Whether a file holds outputs of an earlier run: then nothing is lost if it is written over.
+pub(crate) fn holds_outputs(file: &OutputsFile) -> bool {
+    let mut text = String::new();
+    let read = own_files::read(&file.path).and_then(|open| open.take(LONGEST).read_to_string(&mut text));
+    read.is_ok() && are_outputs(file.encoding, &text)
 }
 
 /// A host, and the files beside it.
@@ -70,7 +84,8 @@ impl WithFiles {
 
     fn summarize(&self, markdown: impl FnOnce() -> String) -> Option<Effect> {
         let SummaryFile(path) = self.files.summary.clone()?;
-        Some(Effect::Write(path, markdown()))
+        // Whoever shows the file may not know GitHub's alerts.
+        Some(Effect::Write(path, formats::without_alerts(&markdown())))
     }
 }
 

@@ -1,5 +1,5 @@
-//! CI systems that are addressed through the log and through files. Each one is a [`Language`]; [`Logged`] says what when, which is
-//! the same for all of them.
+//! CI systems that are addressed through the log and through files. Each one is a [`Language`]; [`Logged`] decides what is
+//! said, and when, which is the same for all of them.
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;

@@ -7,7 +7,7 @@
 //! this file alone knows their names.
 //!
 //! Most systems are spoken to in the log and in files: each is a `Language`, and
-//! `language.rs` says what when. GitHub and the terminal have more to do.
+//! `language.rs` decides what is said, and when. GitHub and the terminal have more to do.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,8 @@ mod workspace;
 
 use self::annotation::{Annotation, Subject, annotations};
 pub(crate) use self::detection::{is_action, is_gitlab, is_plugin};
-use self::exported::{Outputs, left_out, lines, render, shell, variable};
-pub(crate) use self::files::NamedFiles;
+use self::exported::{Outputs, are_outputs, left_out, lines, render, shell, variable};
+pub(crate) use self::files::{NamedFiles, holds_outputs};
 use self::ids::Ids;
 use self::job::{Job, JobLimit, Run, commit, is_commit, repository};
 use self::language::{Language, Logged, Standing};
@@ -219,7 +219,7 @@ fn system(env: &Env, ci: Ci, options: Options) -> Box<dyn Host> {
         Ci::Woodpecker => Box::new(Logged::new(woodpecker::Woodpecker::new(env), options)),
         Ci::Drone => Box::new(Logged::new(woodpecker::Woodpecker::drone(env), options)),
         Ci::Jenkins => Box::new(Logged::new(jenkins::Jenkins::new(env), options)),
-        Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal::new(options)),
+        Ci::Auto | Ci::Terminal => Box::new(terminal::Terminal::new(env, options)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Host, Language, Logged, Options};
 use crate::clock::Clock;
 use crate::effects::{Effect, LogTarget, Screen};
+use crate::env::Env;
 use crate::events::Event;
 use crate::formats::samples;
 use crate::report::Report;
@@ -25,7 +26,7 @@ pub(super) fn logged<L: Language>(language: L) -> Logged<L> {
 
 /// No CI system.
 pub(super) fn terminal() -> Box<dyn Host> {
-    Box::new(super::terminal::Terminal::new(options()))
+    Box::new(super::terminal::Terminal::new(&Env::default(), options()))
 }
 
 /// Both streams, as one log.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Host, Identity, Options, closing, log, say};
 use crate::effects::{Effect, LogTarget};
+use crate::env::Env;
 use crate::events::Event;
 use crate::log_lines::LogLines;
 use crate::report::Report;
@@ -15,12 +16,14 @@ use crate::values::Verbosity;
 pub(super) struct Terminal {
     options: Options,
     lines: RefCell<LogLines>,
+    is_ci: bool,
 }
 
 impl Terminal {
-    /// A log to this target.
-    pub(super) fn new(options: Options) -> Self {
-        Self { options, lines: RefCell::new(LogLines::new(options.detail())) }
+    /// A log to this target. Nearly every CI system sets `CI`.
+    pub(super) fn new(env: &Env, options: Options) -> Self {
+        let lines = RefCell::new(LogLines::new(options.detail()));
+        Self { options, lines, is_ci: env.get("CI").is_some() }
     }
 
     /// Whether somebody sees a bar move, and wants to.
@@ -31,7 +34,7 @@ impl Terminal {
 
 impl Host for Terminal {
     fn is_ci(&self) -> bool {
-        false
+        self.is_ci
     }
 
     fn identity(&self) -> Identity {
@@ -63,6 +66,7 @@ mod tests {
     use super::{Effect, Event, Host, LogTarget, Options, Terminal, Verbosity};
     use crate::bar::{Bar, Done, Unit};
     use crate::dialects::{Counts, Status};
+    use crate::env::Env;
     use crate::formats::samples::{self, HOSTILE};
     use crate::hosts::samples::options;
 
@@ -72,7 +76,7 @@ mod tests {
     }
 
     fn terminal(log: LogTarget, verbosity: Verbosity) -> Terminal {
-        Terminal::new(Options { log, verbosity, ..options() })
+        Terminal::new(&Env::default(), Options { log, verbosity, ..options() })
     }
 
     /// What is printed, line by line.

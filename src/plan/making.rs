@@ -98,8 +98,7 @@ fn routes(headers: &[Header], vendor: &Vendor) -> Vec<(String, String)> {
     routes.map(|header| (header.name.clone(), header.value.reveal().to_owned())).collect()
 }
 
-/// How long a run may take where nothing is said: what the host allows, else as
-/// long as the batch and something for both ends.
+/// The default `timeout`: the host's limit, but never more than the completion window and half an hour.
 pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
     let longest = values::window(window) + TIMEOUT_BEYOND_WINDOW;
     host.time_limit().map_or(longest, |limit| limit.min(longest))
@@ -108,9 +107,9 @@ pub(super) fn longest(host: &dyn Host, window: &str) -> Duration {
 /// When the job ends that a run is a step of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobEnd {
-    /// After the run, as far as the user or the CI system says. Nobody's job is a run at a terminal.
+    /// Not before the run ends, as far as the user or the CI system says, or there is no job.
     AfterRun,
-    /// Nobody says when: perhaps before the run.
+    /// Unknown: the job may end before the run.
     Untold,
 }
 

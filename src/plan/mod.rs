@@ -377,7 +377,7 @@ fn secret(name: &str, text: &str) -> Result<Secret, Error> {
 fn missing_key(vendor: &Vendor) -> Error {
     let variable = vendor.variable("api-key").unwrap_or("BATCHSTEP_API_KEY");
     Error::usage("`api-key` is missing.").hint(format!(
-        "Set it from a secret, or set {variable}. Workflows for pull requests from forks get no secrets. \
+        "Set it from a secret, or set {variable}. Jobs for pull requests from forks usually get no secrets. \
          `--provider sandbox` needs no key."
     ))
 }

@@ -94,7 +94,9 @@ impl Absence {
     /// What to do about the requests without a line.
     pub(super) fn advice(self) -> (Prospect, &'static str) {
         match self {
-            Self::Missing => (Prospect::MayPass, "No answer came for these; send them again."),
+            Self::Missing => {
+                (Prospect::MayPass, "No answer came for these: send them again, unless the batch itself was refused.")
+            }
             Self::Gone => {
                 (Prospect::PaidAgain, "These answers were paid for and are deleted; new ones are paid for as well.")
             }

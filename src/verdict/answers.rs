@@ -69,7 +69,8 @@ pub(super) fn send_again(verdict: Verdict, rows: Rows, how: &Invocation) -> Verd
     }
     let verdict = verdict.hint(again(rows, how));
     if how.is_in_workflow() {
-        verdict.hint("In a workflow, download the artifact of this `output-dir` first, and set `only-failed: true`.")
+        verdict
+            .hint("In a CI job, bring back this `output-dir` from its artifact first, and set the input `only-failed`.")
     } else {
         verdict
     }

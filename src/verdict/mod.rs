@@ -19,7 +19,7 @@ use self::answers::{ended, fared, send_again};
 pub(crate) use self::over_budget::{not_all_sent, over_budget};
 pub(crate) use self::rows::Rows;
 use self::signals::interrupted;
-pub(crate) use self::unfetched::{incomplete, or_uncollected};
+pub(crate) use self::unfetched::{incomplete, or_uncollected, unseen};
 use crate::attachment::Owner;
 use crate::dialects::{Batch, Status};
 use crate::error::{Error, Exit, Outcome};
@@ -76,7 +76,7 @@ impl Verdict {
     /// The verdict where a key is missing and that was to be no failure.
     pub(crate) fn skipped() -> Self {
         Self::new(Outcome::Skipped, Exit::Ok, "There is no `api-key`, so nothing was done, as `skip-without-key` asks.")
-            .hint("Workflows for pull requests from forks get no secrets; this one runs where it has them.")
+            .hint("Jobs for pull requests from forks usually get no secrets; this one runs where it has them.")
     }
 
     /// The verdict on a run that leaves its batch to `collect`.

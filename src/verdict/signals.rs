@@ -13,13 +13,15 @@ use crate::shutdown::name_of;
 pub(super) fn interrupted(number: u8, ends: &[End<'_>], how: &Invocation) -> Verdict {
     let is_detached = |end: &End<'_>| matches!(end.stop, Some(Stop::Detached(_)));
     let goes_on = |batch: &Batch| !batch.status.is_terminal() && batch.status != Status::Cancelling;
-    let cancelled = next::ids(ends, |_, batch| matches!(batch.status, Status::Cancelling | Status::Cancelled));
+    let cancelling = next::ids(ends, |_, batch| batch.status == Status::Cancelling);
+    let cancelled = next::ids(ends, |_, batch| batch.status == Status::Cancelled);
     let over = next::ids(ends, |_, batch| batch.status.is_terminal() && batch.status != Status::Cancelled);
     let left = next::ids(ends, |end, batch| goes_on(batch) && is_detached(end) && end.owner == Owner::ThisRun);
     let of_others = next::ids(ends, |end, batch| goes_on(batch) && end.owner == Owner::AnotherRun);
     let running = next::ids(ends, |end, batch| goes_on(batch) && !is_detached(end) && end.owner == Owner::ThisRun);
     let doubts: Vec<&str> = ends.iter().filter_map(|end| end.in_doubt).collect();
     let clauses = [
+        about(&cancelling, "is being cancelled", "are being cancelled"),
         about(&cancelled, "was cancelled", "were cancelled"),
         about(&over, "had already ended", "had already ended"),
         about(&running, "was not seen to end", "were not seen to end"),
@@ -94,8 +96,8 @@ mod tests {
         let ends: Vec<End<'_>> = batches.iter().map(|batch| end(&signal, batch)).chain([lost]).collect();
         let verdict = judge_all(&ends, None, &[], MaxFailed::Count(0).into(), &usual());
         assert_eq!((verdict.outcome, verdict.exit), (Outcome::Cancelled, Exit::Signal(15)));
-        let reason = "SIGTERM ended the run; batch b3 was cancelled; batch b4 had already ended; batches b1, b2 were not \
-                      seen to end; a create was under way, and its batch keeps running if it arrived.";
+        let reason = "SIGTERM ended the run; batch b3 is being cancelled; batch b4 had already ended; batches b1, b2 \
+                      were not seen to end; a create was under way, and its batch keeps running if it arrived.";
         assert!(verdict.reason.ends_with(reason), "{}", verdict.reason);
         for command in ["cancel b1 b2`", "cancel --create mark`", "collect b3 b4`"] {
             assert!(verdict.hints.iter().any(|hint| hint.contains(&format!("`batchstep {command}"))), "{verdict:?}");

@@ -1,6 +1,6 @@
 //! The verdict where answers are at the provider and not here.
 
-use super::{Rows, Verdict};
+use super::{Rows, Verdict, handed_over};
 use crate::dialects::Batch;
 use crate::error::{Exit, Outcome};
 use crate::invocation::Invocation;
@@ -43,6 +43,18 @@ fn uncollected(doubtful: &[(Batch, String)], all: &[&str], rows: Option<Rows>, h
 fn with_doubtful<'a>(all: &[&'a str], doubtful: &'a [(Batch, String)]) -> Vec<&'a str> {
     let others = doubtful.iter().map(|(batch, _)| &*batch.id).filter(|id| !all.contains(id));
     all.iter().copied().chain(others).collect()
+}
+
+/// The verdict of a collection whose time was up before it had seen all of its batches.
+pub(crate) fn unseen(ids: &[String], trouble: Option<&str>, how: &Invocation) -> Verdict {
+    let batches = if let [id] = ids { format!("batch {id}") } else { "all batches".to_owned() };
+    let amid = handed_over::amid(trouble);
+    let reason = format!("Time was up before {batches} could be looked at; nothing was cancelled.{amid}");
+    let verdict = Verdict::new(Outcome::TimedOut, Exit::TimedOut, reason);
+    match how.collect(&ids.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Some(collect) => verdict.hint(format!("Collect again later with `{collect}`.")),
+        None => verdict,
+    }
 }
 
 /// The verdict of a collection that does not wait, on batches that ended a moment ago:

@@ -148,11 +148,22 @@ async fn a_command_for_scripts_prints_nothing_but_data() {
 
 /// Nobody has looked yet for what the requests are.
 #[tokio::test]
-async fn a_call_that_is_refused_writes_only_where_nothing_is() {
+async fn a_call_that_is_refused_writes_only_where_nothing_is_lost() {
     for refused in [&["--nonsense"][..], &["--max-failed", "many"]] {
         let workspace = Workspace::new(BATCHSTEP);
         std::fs::write(workspace.path().join("data.json"), "requests").unwrap();
-        for (file, text) in [("data.json", "requests"), ("new.json", "{\n  \"outcome\": \"usage\"\n}\n")] {
+        let (usage, usage_json) = ("BATCH_OUTCOME=usage\n", "{\n  \"outcome\": \"usage\"\n}\n");
+        // What an earlier run left must not stand for this one.
+        std::fs::write(workspace.path().join("old.json"), r#"{"batch-ids": "[]", "outcome": "succeeded"}"#).unwrap();
+        std::fs::write(workspace.path().join("old.env"), "BATCH_OUTCOME=succeeded\n").unwrap();
+        std::fs::write(workspace.path().join("own.env"), "KEY=BATCH_\n").unwrap();
+        for (file, text) in [
+            ("data.json", "requests"),
+            ("own.env", "KEY=BATCH_\n"),
+            ("new.json", usage_json),
+            ("old.json", usage_json),
+            ("old.env", usage),
+        ] {
             let mut command = BATCHSTEP.in_dir(workspace.path());
             finish(command.args(["run", "*.json", "--outputs-file", file]).args(refused)).await.expect(2);
             assert_eq!(workspace.read(file), text, "{refused:?}");

@@ -162,16 +162,17 @@ fn provider_files(report: &Report) -> String {
 /// The files of the run by name: a path on the machine that ran it can be opened by nobody who reads this.
 fn files(report: &Report) -> String {
     let files = &report.files;
-    let all = [&files.results, &files.answers, &files.answers_csv, &files.junit, &files.unexpected, &files.report];
+    let all = [&files.results, &files.answers, &files.answers_csv, &files.unexpected, &files.report];
     let name = |path: &String| code(path.rsplit(['/', '\\']).next().unwrap_or(path));
     let names: Vec<String> = all.into_iter().flatten().map(name).collect();
     if names.is_empty() {
         return String::new();
     }
+    let junit = files.junit.as_ref().map(|path| format!(" The tests are in {}.", code(path))).unwrap_or_default();
     let server = asked_at(report);
     let outcome = format!("The outcome is {}, the exit code {}. ", code(report.outcome.word()), report.exit_code);
     format!(
-        "{outcome}{server}Written to `output-dir`: {}. Upload that directory as an artifact to keep it.",
+        "{outcome}{server}Written to `output-dir`: {}. Upload that directory as an artifact to keep it.{junit}",
         names.join(", ")
     )
 }

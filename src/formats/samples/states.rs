@@ -72,7 +72,7 @@ fn some_failed() -> Report {
     let long = "This model's maximum context length is 1047576 tokens, however you requested 1100001 tokens.";
     let shorten = "Shorten these requests: they are longer than the model takes.";
     let mut missing = failure("batchstep_missing", "The provider gave no answer to this request.", 1, &["q-110"]);
-    missing.advice = "No answer came for these; send them again.".to_owned();
+    missing.advice = "No answer came for these: send them again, unless the batch itself was refused.".to_owned();
     report.failures = vec![
         limited,
         fails_again("context_length_exceeded", 400, long, 3, &["q-31", "q-32", "q-90"], shorten),
@@ -350,7 +350,7 @@ fn skipped() -> Report {
         Outcome::Skipped,
         Exit::Ok,
         "There is no `api-key`, so nothing was done, as `skip-without-key` asks.",
-        &["Workflows for pull requests from forks get no secrets; this one runs where it has them."],
+        &["Jobs for pull requests from forks usually get no secrets; this one runs where it has them."],
     );
     report
 }

@@ -41,6 +41,8 @@ const SHOWN: usize = 200;
 /// Shows a run in its build.
 pub(super) struct Agent {
     unset: Vec<String>,
+    /// The agent's own secrets, which its program gets and might print.
+    secrets: Vec<String>,
     shutdown: Shutdown,
     options: PublishOptions,
     summary: SummaryInput,
@@ -64,10 +66,13 @@ impl Agent {
         summary: SummaryInput,
         workspace: Option<&str>,
     ) -> Self {
-        let unset = env.private(|_| false).into_iter().filter(|name| !name.starts_with(OWN)).map(str::to_owned);
+        let (own, unset): (Vec<&str>, Vec<&str>) =
+            env.private(|_| false).into_iter().partition(|name| name.starts_with(OWN));
+        let secrets = own.into_iter().filter_map(|name| env.get(name));
         let name = check_name(&check_names(&options.requests, workspace));
         Self {
-            unset: unset.collect(),
+            unset: unset.into_iter().map(str::to_owned).collect(),
+            secrets: secrets.map(str::to_owned).collect(),
             shutdown: reach.shutdown.clone(),
             options,
             summary,
@@ -139,7 +144,7 @@ impl Agent {
         })?;
         let group = Group::of(&child);
         let late = |_| Failure::Ended(format!("it did not end within {} seconds", AGENT_CALL.as_secs()));
-        let done = tokio::time::timeout(AGENT_CALL, finish(&mut child, input)).await.map_err(late)?;
+        let done = tokio::time::timeout(AGENT_CALL, finish(&mut child, input, &self.secrets)).await.map_err(late)?;
         group.leave();
         done.map_err(Failure::Ended)
     }
@@ -156,8 +161,8 @@ impl Agent {
     }
 }
 
-/// Gives the program its input and waits for its end.
-async fn finish(child: &mut Child, input: &str) -> Result<(), String> {
+/// Gives the program its input and waits for its end. What it says is told without the secrets.
+async fn finish(child: &mut Child, input: &str, secrets: &[String]) -> Result<(), String> {
     let (Some(mut stdin), Some(mut stderr)) = (child.stdin.take(), child.stderr.take()) else {
         return Err("it has no input".to_owned());
     };
@@ -176,7 +181,8 @@ async fn finish(child: &mut Child, input: &str) -> Result<(), String> {
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => {
-            let says = flat(&String::from_utf8_lossy(&says), SHOWN);
+            let says = String::from_utf8_lossy(&says).into_owned();
+            let says = flat(&secrets.iter().fold(says, |says, secret| says.replace(secret, "***")), SHOWN);
             Err(if says.is_empty() { ended(status) } else { format!("{} and says: {says}", ended(status)) })
         }
         Err(error) => Err(format!("how it ended is not known: {error}")),

@@ -36,10 +36,12 @@ const LONGEST_TARGET: usize = 255;
 const TOKEN: &str =
     "`gitlab-token` must be an access token with the scope `api` and the role Developer of this project.";
 
-/// What refers to something of GitLab's before a number, in our Markdown.
-const BEFORE_NUMBERS: [&str; 6] = ["!", "&#33;", "&#36;", "%", "&#38;", "&#126;"];
-/// What refers to a milestone or a label before its name, too.
-const BEFORE_NAMES: [&str; 2] = ["%", "&#126;"];
+/// What refers to something of GitLab's before a number, in our Markdown; so does a percent sign in text.
+const BEFORE_NUMBERS: [&str; 5] = ["!", "&#33;", "&#36;", "&#37;", "&#38;"];
+/// Shows as nothing, breaks a reference and no line.
+const JOINER: char = '\u{2060}';
+/// What refers to a label before its number or name; a percent sign does so to a milestone.
+const BEFORE_NAMES: &str = "&#126;";
 
 /// Shows a run on GitLab.
 pub(super) struct GitLabApi {
@@ -256,7 +258,7 @@ fn body(marker: &str, report: &Report, page: Option<&str>) -> String {
 /// (<https://docs.gitlab.com/user/project/quick_actions/>), carried out with the token's rights. `!1`, `$1`, `%1`, `&1`
 /// and `~1` would refer to a merge request, a snippet, a milestone, an epic and a label, the sign as an entity, too;
 /// `%name` and `~name` to a milestone and a label (<https://docs.gitlab.com/user/markdown/#gitlab-specific-references>).
-/// In code and addresses, which stay as they are, none of them does.
+/// In code and addresses none of them does, so percent signs stay there as they are.
 fn inert(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len() + 64);
     for line in markdown.split_inclusive('\n') {
@@ -268,7 +270,7 @@ fn inert(markdown: &str) -> String {
         }
         for c in rest.chars() {
             if refers(&text[begin..], c) {
-                text.push('\u{200b}');
+                text.push(JOINER);
             }
             text.push(c);
         }
@@ -278,9 +280,10 @@ fn inert(markdown: &str) -> String {
 
 /// Whether a line's end and the character after it begin a reference.
 fn refers(line: &str, after: char) -> bool {
-    let ends_with = |sign: &&str| line.strip_suffix(*sign).is_some_and(is_text);
-    (after.is_ascii_digit() && BEFORE_NUMBERS.iter().any(|sign| ends_with(sign)))
-        || (!after.is_whitespace() && BEFORE_NAMES.iter().any(|sign| ends_with(sign)))
+    let is_percent = line.strip_suffix('%').is_some_and(is_text);
+    let is_number = is_percent || BEFORE_NUMBERS.iter().any(|sign| line.ends_with(sign));
+    let is_name = is_percent || line.ends_with(BEFORE_NAMES);
+    (is_number && after.is_ascii_digit()) || (is_name && !after.is_whitespace())
 }
 
 /// Whether what follows this part of a line is text that may refer: not code, an address or the end of a word, such as
@@ -337,21 +340,18 @@ mod tests {
 
     #[test]
     fn hostile_text_gives_no_command_and_forges_no_marker() {
-        let commands = ["/merge", "/close\n/approve", " /label ~x", "!1 and !23", "\u{200b}/merge", "%12 %v1 ~bug %\"a b\""];
+        let commands = ["/merge", "/close\n/approve", " /label ~x", "!1 and !23", "\u{200b}/merge"];
         for text in HOSTILE.iter().copied().chain(commands) {
             let body = body("<!-- batchstep:1 -->", &samples::hostile(text), Some("https://gitlab.example/job"));
             assert_eq!(body.matches("<!--").count(), 1, "{text}");
             assert!(!body.lines().any(|line| line.trim_start().starts_with('/')), "{text}: {body}");
             assert!(!body.contains("!1") && !body.contains("[!"), "{text}: {body}");
-            for reference in [" %1", " %v", " %\"", "&#126;b"] {
-                assert!(!body.contains(reference), "{text}: {body}");
-            }
         }
-        assert_eq!(inert("a\n/merge\n  /close\nb/c !12 1!"), "a\n\\/merge\n  \\/close\nb/c !\u{200b}12 1!");
+        assert_eq!(inert("a\n/merge\n  /close\nb/c !12 1!"), "a\n\\/merge\n  \\/close\nb/c !\u{2060}12 1!");
         let kept = "`%20b ~x` and [a](https://x/%201) at 2.5%, 100%";
         assert_eq!(inert(kept), kept);
-        assert_eq!(inert("&#36;0.32, &#126;bug"), "&#36;\u{200b}0.32, &#126;\u{200b}bug");
-        assert_eq!(inert("`a` %12 %v1"), "`a` %\u{200b}12 %\u{200b}v1");
+        assert_eq!(inert("&#36;0.32, &#126;bug"), "&#36;\u{2060}0.32, &#126;\u{2060}bug");
+        assert_eq!(inert("`a` %12 %v1 %\"a b\""), "`a` %\u{2060}12 %\u{2060}v1 %\u{2060}\"a b\"");
     }
 
     #[test]
