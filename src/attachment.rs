@@ -37,7 +37,7 @@ impl Attachment {
     /// What to say of it, without a full stop.
     pub fn sentence(&self, batch_id: &str) -> String {
         let created = self.age.map(|age| format!(", created {} ago", clock::span(Duration::from_secs(age))));
-        let run = self.run.as_ref().map(|run| format!(" by run {run}"));
+        let run = self.run.as_ref().map(|run| format!(" by run {}", run.trim_end_matches('/')));
         let by = match (&self.by, self.owner) {
             (By::Journal, _) => " (the journal names it)",
             (By::Duplicate, Owner::AnotherRun) => " (another run made it at the same time, and it is the older)",

@@ -390,6 +390,12 @@ mod tests {
             unknown(&["BATCHSTEP_MAXFAILED", "BATCHSTEP_TIMOUT", "BATCHSTEP_OUTCOME"]),
             ["BATCHSTEP_MAXFAILED BATCHSTEP_MAX_FAILED", "BATCHSTEP_OUTCOME ", "BATCHSTEP_TIMOUT BATCHSTEP_TIMEOUT"]
         );
+        // A plugin's settings count only where plugins run.
+        assert_eq!(unknown(&["PLUGIN_MAX_COSTS"]), [""; 0]);
+        let plugin: Env =
+            [("DRONE", "true"), ("PLUGIN_MAX_COST", "1"), ("PLUGIN_MAX_COSTS", "1")].into_iter().collect();
+        let (name, nearest) = ("PLUGIN_MAX_COSTS".to_owned(), Some("PLUGIN_MAX_COST".to_owned()));
+        assert_eq!(plugin.unknown(&cli), [super::Unknown { name, nearest }]);
         let empty: Env = [("BATCHSTEP_TIMOUT", " ")].into_iter().collect();
         assert_eq!(empty.unknown(&cli), []);
     }

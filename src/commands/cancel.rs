@@ -209,7 +209,7 @@ async fn running(api: &Api, guard: &Guard<'_>, session: &Session<'_>) -> Result<
     }
     let mut ids = Vec::new();
     for batch in found {
-        let run = Seen::of(&batch).run.map(|run| format!(", by run {run}")).unwrap_or_default();
+        let run = Seen::of(&batch).run.map(|run| format!(", by run {}", run.trim_end_matches('/'))).unwrap_or_default();
         session.world.apply(session.host.note(&format!(
             "Batch `{}` of {of} is {}{run}.",
             batch.id,

@@ -20,9 +20,6 @@ pub(super) struct Place {
     pub(super) prefix: String,
 }
 
-/// Why a path is not taken from the file, after "which".
-pub(super) type Outside = String;
-
 impl Place {
     /// The place for a working directory, an absolute path: the root of the repository that it is in, else itself.
     ///
@@ -60,7 +57,7 @@ impl Place {
     ///
     /// # Errors
     /// It may lead out of the repository, or to what is not part of it.
-    pub(super) fn path(&self, pattern: &str) -> Result<String, Outside> {
+    pub(super) fn path(&self, pattern: &str) -> Result<String, String> {
         let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if pattern == "-" || !Path::new(pattern).components().all(is_plain) {
             return Err("is not a path inside the repository, written from its root and without `..`".to_owned());
@@ -75,7 +72,7 @@ impl Place {
     ///
     /// # Errors
     /// It leads out of the repository, or to what is not part of it.
-    pub(super) fn follow(&self, path: &str) -> Result<(), Outside> {
+    pub(super) fn follow(&self, path: &str) -> Result<(), String> {
         let home = self.root.canonicalize().map_err(|error| format!("cannot be looked for: {error}"))?;
         for found in self.matches(path.strip_prefix(&self.prefix).unwrap_or(path))? {
             // What is not there is reported where it is read.
@@ -91,7 +88,7 @@ impl Place {
     }
 
     /// What a path or pattern stands for now: a path that exists is that file, as where requests are read.
-    fn matches(&self, pattern: &str) -> Result<Vec<PathBuf>, Outside> {
+    fn matches(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
         let literal = self.root.join(pattern);
         if literal.symlink_metadata().is_ok() {
             return Ok(vec![literal]);

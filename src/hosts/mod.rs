@@ -58,11 +58,9 @@ pub(crate) use self::files::{NamedFiles, holds_outputs};
 use self::ids::Ids;
 use self::job::{Job, JobLimit, Run, commit, is_commit, repository};
 use self::language::{Language, Logged, Standing};
-use self::naming::{
-    PREFIX as CHECK_PREFIX, digest_of, ended_as, marker, name as check_name, names as check_names, title, under_way,
-};
+use self::naming::{CHECK_PREFIX, check_name, check_names, digest_of, ended_as, marker, title, under_way};
+use self::publisher::{BATCH_DIGEST, batch_digest, in_time};
 pub(crate) use self::publisher::{ClaimedCheck, Claims, HostMark, PublishOptions, Publisher, Reach, Unclaimed, token};
-use self::publisher::{DIGEST as BATCH_DIGEST, digest as batch_digest, in_time};
 use self::rest::{Rest, Trouble};
 use self::workspace::in_workspace;
 

@@ -9,18 +9,18 @@ const LONGEST_LINE: usize = 200;
 /// How long the digest in a marker is.
 const DIGEST: usize = 16;
 /// What the name of every check of ours begins with.
-pub(super) const PREFIX: &str = "batchstep: ";
+pub(super) const CHECK_PREFIX: &str = "batchstep: ";
 
 /// The requests as a check names them: patterns, without the workspace's path.
-pub(super) fn names(patterns: &[String], workspace: Option<&str>) -> Vec<String> {
+pub(super) fn check_names(patterns: &[String], workspace: Option<&str>) -> Vec<String> {
     patterns.iter().map(|pattern| in_workspace(pattern, workspace).to_owned()).collect()
 }
 
 /// The check's name. On GitHub a job's id holds no colon, so it is no job's. A long one is
 /// cut; its digest keeps it apart from its like.
-pub(super) fn name(names: &[String]) -> String {
+pub(super) fn check_name(names: &[String]) -> String {
     let all = names.join(", ");
-    let name = line(&format!("{PREFIX}{all}"));
+    let name = line(&format!("{CHECK_PREFIX}{all}"));
     if is_shortened(&name) { format!("{name} {}", &blake3::hash(all.as_bytes()).to_hex()[..8]) } else { name }
 }
 
@@ -58,18 +58,18 @@ fn line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{marker, name, names};
+    use super::{check_name, check_names, marker};
 
     #[test]
     fn a_name_is_the_same_on_every_runner_and_never_a_jobs() {
-        let named = |pattern: &str| names(&[pattern.to_owned()], Some("/home/runner/work/repo/"));
+        let named = |pattern: &str| check_names(&[pattern.to_owned()], Some("/home/runner/work/repo/"));
         assert_eq!(named("/home/runner/work/repo/data/a.jsonl"), ["data/a.jsonl"]);
         assert_eq!(named("./a.jsonl"), ["a.jsonl"]);
         assert_eq!(named("/home/runner/work/repository/a"), ["/home/runner/work/repository/a"]);
-        assert_eq!(name(&named("a.jsonl")), "batchstep: a.jsonl");
-        let long = name(&vec!["é".repeat(50); 50]);
+        assert_eq!(check_name(&named("a.jsonl")), "batchstep: a.jsonl");
+        let long = check_name(&vec!["é".repeat(50); 50]);
         assert!(long.len() < 220, "{long}");
-        assert_ne!(long, name(&vec!["é".repeat(50); 51]));
+        assert_ne!(long, check_name(&vec!["é".repeat(50); 51]));
     }
 
     #[test]

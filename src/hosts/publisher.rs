@@ -195,7 +195,7 @@ pub(crate) enum Unclaimed {
 impl ClaimedCheck {
     /// Whether the check says that it is about this batch.
     pub(crate) fn names(&self, batch_id: &str) -> bool {
-        self.batches.contains(&digest(batch_id))
+        self.batches.contains(&batch_digest(batch_id))
     }
 
     /// How many batches the check says it is about; none before its run had one.
@@ -205,9 +205,9 @@ impl ClaimedCheck {
 }
 
 /// How long the digests are that name batches, in characters.
-pub(super) const DIGEST: usize = 16;
+pub(super) const BATCH_DIGEST: usize = 16;
 
 /// What stands for a batch where a check names it: a digest, since an id is the provider's text.
-pub(super) fn digest(batch_id: &str) -> String {
-    blake3::hash(batch_id.as_bytes()).to_hex()[..DIGEST].to_owned()
+pub(super) fn batch_digest(batch_id: &str) -> String {
+    blake3::hash(batch_id.as_bytes()).to_hex()[..BATCH_DIGEST].to_owned()
 }

@@ -165,6 +165,18 @@ async fn where_the_requests_cannot_be_had_the_answers_are_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_that_nobody_answers_says_what_was_not_seen() {
+    let lab = Lab::new(HOUR, "get 503").await;
+    let id = submit(&lab).await;
+    let ran = elsewhere(&lab, Requests::Absent).collect(&[&id, "--timeout", "0"]).await;
+    assert_eq!((ran.exit, ran.outcome()), (6, "timed-out"), "{}", ran.text());
+    let reason = ran.report["reason"].as_str().unwrap();
+    assert!(reason.starts_with(&format!("Time was up before batch {id} could be looked at")), "{reason}");
+    assert!(reason.contains("kept failing: HTTP 503"), "{reason}");
+    assert!(ran.report["hints"][0].as_str().unwrap().contains("`batchstep collect "), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_look_at_what_is_not_over_is_pending() {
     let lab = Lab::new(HOUR, "").await;
     let id = submit(&lab).await;

@@ -119,6 +119,19 @@ async fn a_persons_comment_is_never_written_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn where_there_are_no_checks_a_comment_is_shown_all_the_same() {
+    let github = GitHub::new("").await;
+    let lab = lab(&github, SECOND, "").await;
+    for ci in ["forgejo", "gitea"] {
+        let ran = run(&lab, &["--comment", "--check-run", "--ci", ci], &[]).await;
+        assert!(ran.exit == 0 && ran.text().contains("`check-run` needs GitHub's checks"), "{}", ran.text());
+        assert_eq!((bodies(&github).len(), github.count("POST", "check-runs")), (1, 0));
+    }
+    let ran = run(&lab, &["--check-run", "--ci", "gitea"], &[]).await;
+    assert!(ran.text().contains("Gitea has none, so nothing is shown there."), "{}", ran.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn our_comment_is_found_on_any_page() {
     let github = GitHub::new("").await;
     let lab = lab(&github, SECOND, "").await;

@@ -16,7 +16,7 @@ env > "$call.env"
 [ "$STUB" = deaf ] || cat > "$call.input"
 printf '%s\n' "$@" > "$call.words"
 case "$STUB" in
-fail) printf 'fatal: \033[31mno such\nbuild\n' >&2; exit 3 ;;
+fail) printf 'fatal: \033[31mno such\nbuild %s\n' "$BUILDKITE_AGENT_ACCESS_TOKEN" >&2; exit 3 ;;
 flood) head -c 3000000 /dev/zero | tr '\0' x >&2; exit 4 ;;
 hang) (sleep 40; touch "$CALLS/late") & sleep 600 ;;
 esac
@@ -148,6 +148,22 @@ async fn trouble_with_the_agent_is_a_warning_that_says_why() {
             None => assert!(!finished.stderr.contains("failed:"), "{stub}: {}", finished.stderr),
         }
         assert!(!finished.stderr.contains("\u{1b}[31m") && finished.stderr.len() < 10_000, "{}", finished.stderr);
+        assert!(!finished.stderr.contains("agent-0123456789"), "{stub}: {}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn what_ends_a_run_before_it_begins_is_shown_too() {
+    let job = Job::new();
+    for (inputs, word) in
+        [(&["--max-failed", "many"][..], "max-failed"), (&["--schema", "missing.json"], "missing.json")]
+    {
+        let earlier = job.calls().len();
+        job.run("", inputs).await.expect(2);
+        let calls = job.calls();
+        assert_eq!(calls.len(), earlier + 2, "{calls:?}");
+        assert!(set(&calls, "batchstep-outcome").iter().all(|outcome| outcome == "usage"), "{calls:?}");
+        assert!(annotations(&calls).iter().any(|(_, text)| text.contains(word)), "{calls:?}");
     }
 }
 
