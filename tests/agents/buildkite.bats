@@ -74,7 +74,7 @@ with() {
     [ "$(cat meta-data/batchstep-outcome)" = usage ]
     grep -q max-failed annotation
     echo succeeded >meta-data/batchstep-outcome
-    run hook command "$(with '{"requests": "requests.jsonl"}')" OPENAI_API_KEY= BATCHSTEP_API_KEY=
+    run hook command "$(with '{"requests": "requests.jsonl", "provider": "openai"}')" OPENAI_API_KEY= BATCHSTEP_API_KEY=
     [ "$status" -eq 2 ]
     [ "$(cat meta-data/batchstep-outcome)" = usage ]
 }

@@ -98,7 +98,7 @@ def page():
     outputs = parameters(log)
     assert code == 0 and outputs["BATCH_OUTCOME"] == "succeeded" and json.loads(outputs["BATCH_IDS"]), log
     assert "sk-secret" not in log
-    assert "##teamcity[importData type='junit' path='batch-junit.xml']" in log, log
+    assert f"##teamcity[importData type='junit' path='{directory}/batch-junit.xml']" in log, log
     assert (directory / "batch-junit.xml").read_text().count("<testcase") == 8
     code, log = run(directory, use, {**key, **outputs})
     assert code == 0 and log == "succeeded\n8 batch-results/results.jsonl\n", log
@@ -109,7 +109,7 @@ def page():
     code, log = run(directory, connected(submit), key)
     assert code == 0 and parameters(log)["BATCH_OUTCOME"] == "pending", log
     # What the build publishes is where the dependency of `Collect` looks for it.
-    assert "##teamcity[publishArtifacts 'batch-results => batch-results']" in log, log
+    assert f"##teamcity[publishArtifacts '{directory}/batch-results => batch-results']" in log, log
     assert 'artifactRules = "batch-results => batch-results"' in second
     looks, outcome = 0, "pending"
     while outcome == "pending" and looks < 20:
