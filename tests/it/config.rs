@@ -153,6 +153,16 @@ fn a_wrong_value_is_told_with_file_and_line() {
     }
 }
 
+/// A word of an error is not the file's because the file has it, too.
+#[test]
+fn a_mistake_that_is_not_the_files_is_not_said_to_be() {
+    let repository = Repository::new("comment = true\nmax-failed = 3\n");
+    for word in ["true", "3"] {
+        let (code, said) = repository.call(".", &["run", word, "--provider", "sandbox"], &[]);
+        assert!(code == 3 && said.contains(word) && !said.contains("is set by"), "{said}");
+    }
+}
+
 #[test]
 fn a_file_that_cannot_be_used_ends_the_commands_that_read_it_and_no_other() {
     let repository = Repository::new("base-url = \"https://other.example/v1\"\n");

@@ -376,11 +376,16 @@ mod tests {
             let is_refused = matches!(wrong, Wrong::Status(401 | 404));
             assert_eq!(says.contains("could not be concluded"), !is_refused, "{wrong:?}: {says}");
         }
+        // What an earlier run annotated does not stand in this one's report.
+        let (stale, stalled) = (bitbucket().await, bitbucket().await);
+        stale.goes_wrong("DELETE", "", Wrong::Status(403), 1);
+        let (says, _) = show(&stale, &[&samples::invalid()], None).await;
+        assert!(says.contains("Warning: The report could not be concluded"), "{says}");
+        assert_eq!(stale.calls("PUT", "").len(), 0);
         // After a signal there is one try, and no longer than the grace.
-        let bitbucket = bitbucket().await;
-        bitbucket.goes_wrong("PUT", "", Wrong::Stall, 99);
-        let (_, took) = show(&bitbucket, &[&samples::partial()], Some(15)).await;
-        assert!(took < 6 * SECOND && bitbucket.calls("PUT", "").len() == 1, "{took:?}");
+        stalled.goes_wrong("PUT", "", Wrong::Stall, 99);
+        let (_, took) = show(&stalled, &[&samples::partial()], Some(15)).await;
+        assert!(took < 6 * SECOND && stalled.calls("PUT", "").len() == 1, "{took:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -104,6 +104,9 @@ mod tests {
         assert_eq!(host.run_page(run).unwrap(), "https://bitbucket.org/acme/evals/pipelines/results/42");
         assert!(host.commit().unwrap().page("a.jsonl").starts_with("https://bitbucket.org/acme/evals/src/aaaa"));
         assert_eq!(host.time_limit(), None);
+        let again = [("BITBUCKET_BUILD_NUMBER", "42"), ("BITBUCKET_STEP_RUN_NUMBER", "2")];
+        let again = logged(Bitbucket::new(&again.into_iter().collect()));
+        assert_eq!(again.identity().run.as_deref(), Some("bitbucket/42/2//"), "a failed step that is run again");
     }
 
     #[test]
