@@ -121,7 +121,8 @@ impl<'a> Collection<'a> {
         }
         let is_whole = at_hand::is_whole(&batches);
         if !is_whole && !self.are_from_journal() {
-            self.connected.session.warn("Their run has other batches, too: this is about a part of its requests.");
+            let warning = "These are not all batches of their run: the results are those of a part of its requests.";
+            self.connected.session.warn(warning);
         }
         self.begin_journal(&batches)?;
         self.watch(&batches);
