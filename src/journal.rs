@@ -34,7 +34,7 @@ pub enum Record {
         origin: String,
         /// The work.
         key: String,
-        /// Requests in it.
+        /// The requests that it has to send.
         total: u64,
     },
     /// The file is about to be sent.

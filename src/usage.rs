@@ -20,7 +20,8 @@ use crate::env::{Env, Terminals};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::hosts::{self, NamedFiles, PublishOptions, Reach};
-use crate::inputs::{Cli, UNBROKEN};
+use crate::inputs::{Cli, READERS, UNBROKEN};
+use crate::plan;
 use crate::shutdown::Shutdown;
 use crate::styled::{Line, Paint, Tone};
 use crate::text::shorten;
@@ -118,14 +119,20 @@ async fn show(
         screen.keep_output(Output::Data);
     }
     let exit = if screen.apply(effects).is_empty() { mistake.exit } else { Exit::Internal };
+    let is_reported = typed.get(1).is_none_or(|command| READERS.iter().any(|reader| command == reader));
+    let options = PublishOptions { requests: requests(env, typed), ..PublishOptions::default() };
     // Where the host's API shows runs without being asked to.
-    let reach = Reach { ca_bundle: None, shutdown };
-    if let Ok(Some(publisher)) = host.publisher(env, PublishOptions::default(), reach)
-        && !is_data
-    {
+    if is_reported && let Ok(Some(publisher)) = host.publisher(env, options, Reach { ca_bundle: None, shutdown }) {
         publisher.fail(mistake).await;
     }
     exit
+}
+
+/// The requests as far as they are known without parsing: what stands behind `--`, else the variable.
+fn requests(env: &Env, typed: &[OsString]) -> Vec<String> {
+    let behind = typed.iter().skip_while(|word| *word != "--").skip(1);
+    let typed: Vec<String> = behind.filter_map(|word| word.to_str().map(str::to_owned)).collect();
+    plan::patterns(if typed.is_empty() { wish(env, &[], "requests").into_iter().collect() } else { typed })
 }
 
 /// The files that were named, if nothing is lost with what is there: it may be the requests, which nobody has looked for.

@@ -208,19 +208,6 @@ pub(super) fn firsts(batches: &[Batch]) -> impl Iterator<Item = &Batch> {
     batches.iter().filter(|batch| Seen::of(batch).part.is_none_or(|part| part.attempt == 1))
 }
 
-/// Whether the batches of every run among these are all there: each is one of so many. What has no such mark is known by
-/// who names it. The same requests may have been sent in other parts once: one complete set is enough.
-pub(super) fn is_whole(batches: &[Batch]) -> bool {
-    let seen: Vec<(Option<&str>, Part)> =
-        firsts(batches).map(Seen::of).filter_map(|seen| Some((seen.whole, seen.part?))).collect();
-    let set = |whole, of| {
-        let is_in = |(other, part): &&(Option<&str>, Part)| (*other, part.of) == (whole, of);
-        seen.iter().filter(is_in).map(|(_, part)| *part).collect::<Vec<_>>()
-    };
-    let sets = |whole| seen.iter().filter(move |(other, _)| *other == whole).map(move |(_, part)| set(whole, part.of));
-    !batches.is_empty() && seen.iter().all(|(whole, _)| sets(*whole).any(|set| Part::are_all(&set)))
-}
-
 /// The batches in the order of their requests where their marks tell it, else as they were named.
 pub(super) fn in_order(mut batches: Vec<&Batch>) -> Vec<&Batch> {
     if batches.iter().all(|batch| Seen::of(batch).part.is_some()) {
@@ -234,25 +221,4 @@ pub(super) fn without_replaced(batches: Vec<Batch>) -> Vec<Batch> {
     let parts: Vec<Part> = batches.iter().filter_map(|batch| Seen::of(batch).part).collect();
     let is_there = |batch: &Batch| Seen::of(batch).part.is_none_or(|part| !part.is_replaced_by(&parts));
     batches.into_iter().filter(is_there).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_whole;
-    use crate::dialects::Batch;
-
-    #[test]
-    fn batches_are_all_of_their_runs_or_not() {
-        let batch = |mark: &&str| {
-            let metadata = [("batchstep_part".to_owned(), format!("{mark} from f"))].into_iter().collect();
-            Batch { metadata, ..Batch::default() }
-        };
-        let is_all = |marks: &[&str]| is_whole(&marks.iter().map(batch).collect::<Vec<_>>());
-        assert!(is_all(&["1/2 try 1 of a", "2/2 try 1 of a"]) && !is_all(&["1/2 try 1 of a"]) && !is_all(&[]));
-        assert!(is_all(&["1/1 try 1 of a", "1/1 try 2 of a"]), "a retry is no part");
-        assert!(is_all(&["1/1 try 1 of a", "1/2 try 1 of b", "2/2 try 1 of b"]), "two runs");
-        assert!(!is_all(&["1/1 try 1 of a", "1/2 try 1 of b"]), "one of them is not all there");
-        assert!(is_all(&["1/4 try 1 of a", "1/2 try 1 of a", "2/2 try 1 of a"]), "sent in other parts once");
-        assert!(is_whole(&[Batch::default()]), "a server that keeps no metadata");
-    }
 }

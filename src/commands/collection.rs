@@ -81,6 +81,18 @@ impl<'a> Collection<'a> {
         life::open_batches(&self.dir.earlier, &self.connected.api.origin())
     }
 
+    /// Whether these batches have all requests of the works that the journal left open, as far as the provider counts them.
+    fn are_all_sent(&self, batches: &[Batch]) -> bool {
+        let open = self.open();
+        let works = life::open_works(&self.dir.earlier, &self.connected.api.origin());
+        works.iter().all(|work| {
+            let is_of_work =
+                |batch: &&Batch| open.iter().any(|(key, held)| held.id == batch.id && work.keys.contains(key.as_str()));
+            let totals = firsts(batches).filter(is_of_work).map(|batch| batch.counts.total.filter(|total| *total > 0));
+            totals.sum::<Option<u64>>().is_none_or(|sent| sent >= work.total)
+        })
+    }
+
     /// Collects, judges, and writes the report.
     pub(super) async fn go(&mut self, ids: &[String]) -> Result<Exit, Error> {
         self.dir.set_aside()?;
@@ -118,11 +130,6 @@ impl<'a> Collection<'a> {
         self.at_hand = at_hand::find(self.connected, self.plan, &batches).await?;
         if let Some((source, _)) = &self.at_hand {
             self.dir.spare(source)?;
-        }
-        let is_whole = at_hand::is_whole(&batches);
-        if !is_whole && !self.are_from_journal() {
-            let warning = "These are not all batches of their run: the results are those of a part of its requests.";
-            self.connected.session.warn(warning);
         }
         self.begin_journal(&batches)?;
         self.watch(&batches);
@@ -170,7 +177,7 @@ impl<'a> Collection<'a> {
             return Ok(verdict::incomplete(&doubtful, &all, self.plan.pending_exit(), &how));
         }
         let stop = stops.iter().flatten().next();
-        let is_all_sent = is_whole || !self.are_from_journal();
+        let is_all_sent = !self.are_from_journal() || self.are_all_sent(&batches);
         let is_closed = is_all_sent && doubtful.is_empty() && is_closed(stop, telling, Create::Settled);
         // One that did not complete says how they ended; all of them have to be collected together.
         let telling: Vec<End<'_>> = telling.map(|batch| End::of_batch(stop, batch)).into_iter().collect();

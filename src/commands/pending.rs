@@ -17,7 +17,7 @@ use crate::events::Event;
 use crate::formats;
 use crate::guard::Stop;
 use crate::hosts::{ClaimedCheck, Claims, Unclaimed};
-use crate::identity::Seen;
+use crate::identity::{Part, Seen};
 use crate::own_files;
 use crate::plan::Collecting;
 use crate::policy::{CHECK_TROUBLES, LISTING_LOOK_BACK, MOST_CHECKS};
@@ -148,7 +148,7 @@ impl Ledger<'_> {
         let mut runs: Vec<Run> = Vec::new();
         for check in checks.into_iter().filter(|check| !check.is_over) {
             let waited_for = self.waited_for(&check, batches);
-            if !at_hand::is_whole(&waited_for) || waited_for.len() < check.named() {
+            if !is_whole(&waited_for) || waited_for.len() < check.named() {
                 // Its run is at work, or the list lags behind it.
                 let unknown = format!("Check {} waits for a batch that is not listed; it is left as it is.", check.id);
                 self.session.events.emit(Event::Noticed(unknown));
@@ -235,6 +235,14 @@ impl Ledger<'_> {
 fn mark(batch: &Batch) -> Option<(&str, &str)> {
     let seen = Seen::of(batch);
     Some((seen.host_mark()?, seen.whole?))
+}
+
+/// Whether a run's batches are all there: each is one of so many.
+fn is_whole(batches: &[Batch]) -> bool {
+    let firsts = batches.iter().filter_map(|batch| Seen::of(batch).part).filter(|part| part.attempt == 1);
+    let firsts: Vec<Part> = firsts.collect();
+    // What has no such mark is known by the check that names it.
+    !batches.is_empty() && (firsts.is_empty() || Part::are_all(&firsts))
 }
 
 /// Makes the directory of a run, which is not a link out of `output-dir`.

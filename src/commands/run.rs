@@ -189,7 +189,7 @@ impl<'a> Run<'a> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             origin: self.connected.api.origin(),
             key,
-            total,
+            total: shards.iter().map(|shard| shard.requests).sum(),
         })?;
         // Before any batch exists: its metadata says where the run is shown.
         if let Some(publisher) = session.publisher() {

@@ -58,7 +58,12 @@ pub(super) fn variable(output: &str) -> String {
 /// Whether a file's text is outputs that this program wrote.
 pub(super) fn are_outputs(encoding: Encoding, text: &str) -> bool {
     match encoding {
-        Encoding::Dotenv | Encoding::Properties => text.starts_with("BATCH_"),
+        Encoding::Dotenv | Encoding::Properties => {
+            let first = text.split('=').next();
+            ["outcome", "status", "input-file-id", "batch-id", "batch-ids"]
+                .iter()
+                .any(|name| first == Some(&variable(name)))
+        }
         Encoding::Json => serde_json::from_str::<BTreeMap<String, String>>(text)
             .is_ok_and(|outputs| outputs.contains_key("outcome") || outputs.contains_key("batch-ids")),
     }

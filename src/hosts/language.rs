@@ -55,8 +55,8 @@ pub(super) trait Language {
     fn export(&self, _outputs: &Outputs) -> Option<Effect> {
         None
     }
-    /// What begins a reference to a variable, be it secret, which the system resolves wherever an output is used: outputs
-    /// with it in their values are exported empty.
+    /// What begins a reference to a variable, be it secret, which the system may resolve wherever an output is used:
+    /// outputs with it in their values are exported empty.
     fn reference(&self) -> Option<&'static str> {
         None
     }
@@ -166,7 +166,7 @@ impl<L: Language> Logged<L> {
         let warnings = changed.flat_map(|(name, _)| {
             let reference = self.language.reference().unwrap_or_default();
             self.event(&Event::Warned(format!(
-                "The output `{name}` is empty for later steps: this CI system would replace what follows \
+                "The output `{name}` is empty for later steps: this CI system may replace what follows \
                  `{reference}` in its value."
             )))
         });

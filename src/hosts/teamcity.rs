@@ -4,7 +4,7 @@
 //! It colours what comes on standard error as an error, so here the log is made of messages too.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use super::{Identity, Job, Language, Outputs, Standing, variable};
 use crate::effects::Effect;
@@ -86,11 +86,16 @@ impl Language for TeamCity {
     }
 }
 
-/// Publishes a directory under its own name. TeamCity looks for relative paths in the checkout, wherever the step runs, so
-/// paths are absolute here (<https://www.jetbrains.com/help/teamcity/configuring-general-settings.html#Artifact+Paths>).
-fn artifacts(dir: &Path) -> Option<Effect> {
-    let dir = std::path::absolute(dir).ok()?;
-    let (name, path) = (dir.file_name()?.to_string_lossy(), dir.to_string_lossy());
+/// Publishes a directory, but none that the step runs in. TeamCity looks for relative paths in the checkout, wherever the
+/// step runs, so paths are absolute here (<https://www.jetbrains.com/help/teamcity/configuring-general-settings.html#Artifact+Paths>).
+fn artifacts(given: &Path) -> Option<Effect> {
+    let dir = std::path::absolute(given).ok()?;
+    if std::path::absolute(".").ok()?.starts_with(&dir) {
+        return None;
+    }
+    let is_below = given.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let target = if is_below { given } else { Path::new(dir.file_name()?) };
+    let (name, path) = (target.to_string_lossy(), dir.to_string_lossy());
     let is_plain = !path.contains("=>") && !path.contains([',', '\n', '*', '?']);
     is_plain.then(|| Effect::Command(text_of("publishArtifacts", &[("", &format!("{path} => {name}"))])))
 }
@@ -190,6 +195,23 @@ mod tests {
         };
         assert_eq!(names(&samples::succeeded()), ["publishArtifacts", "buildStatus"]);
         assert_eq!(names(&samples::failed_validation()), ["publishArtifacts", "buildProblem"]);
+    }
+
+    #[test]
+    fn directories_are_published_by_their_paths_and_never_the_checkout() {
+        let here = std::env::current_dir().unwrap().display().to_string();
+        let published = |dir: &str| {
+            let shown = super::artifacts(std::path::Path::new(dir)).into_iter().collect::<Vec<_>>();
+            commands(&shown).concat().replace(&here, "[here]")
+        };
+        assert_eq!(
+            published("a/results"),
+            "##teamcity[publishArtifacts '|[here|]/a/results => a/results']".replace("|[here|]", "[here]")
+        );
+        assert_eq!(published("/else/where"), "##teamcity[publishArtifacts '/else/where => where']");
+        for unpublished in [".", "", &here, "/", "a,b", "a*"] {
+            assert_eq!(published(unpublished), "", "{unpublished}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! Where earlier runs left a submission: the fold over the records of their journal.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Held, State};
 use crate::journal::{Line, Record};
 
@@ -45,6 +47,39 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)
     open
 }
 
+/// What a run was to send, and which batches it had.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Work<'j> {
+    /// Its requests.
+    pub total: u64,
+    /// The keys of its batches.
+    pub keys: BTreeSet<&'j str>,
+}
+
+/// The works that earlier runs left open, of those that had a batch. What no batch came of is nobody's to collect.
+pub(crate) fn open_works<'j>(earlier: &'j [Line], origin: &str) -> Vec<Work<'j>> {
+    let mut works: BTreeMap<&str, Work<'j>> = BTreeMap::new();
+    let (mut run, mut is_worked_on) = (None, false);
+    for Line { record, .. } in earlier {
+        match (record, run) {
+            (Record::Run { origin: at, key, total, .. }, _) => {
+                (run, is_worked_on) = ((at == origin).then_some((key.as_str(), *total)), false);
+            }
+            (Record::Closed { .. }, Some((work, _))) if is_worked_on => drop(works.remove(work)),
+            (Record::Created { key, .. } | Record::Attached { key, .. }, Some((work, total))) => {
+                let work = works.entry(work).or_default();
+                work.total = work.total.max(total);
+                work.keys.insert(key);
+                is_worked_on = true;
+            }
+            _ => is_worked_on |= record.key().is_some(),
+        }
+    }
+    // A `collect` of batches without a common mark.
+    works.remove("");
+    works.into_values().collect()
+}
+
 /// The creates that earlier runs sent and never learned the fate of, by their marks.
 pub(crate) fn in_doubt(earlier: &[Line], origin: &str) -> Vec<String> {
     let mut keys: Vec<&str> = earlier.iter().filter_map(|line| line.record.key()).collect();
@@ -69,7 +104,7 @@ pub(crate) fn batch_ids(earlier: &[Line]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::super::{Creation, Upload};
-    use super::{Held, Line, Record, State, left, open_batches};
+    use super::{Held, Line, Record, State, left, open_batches, open_works};
     use crate::attachment::Owner;
 
     fn uploaded(key: &str, file: &str) -> Record {
@@ -167,6 +202,30 @@ mod tests {
         assert_eq!(open(&[&left_by_first[..], &other].concat()), expected);
         let collected = [&left_by_first[..], &[run(), attached("", "b", None)]].concat();
         assert_eq!(open(&collected), expected, "once, by whatever key");
+    }
+
+    #[test]
+    fn a_work_is_open_with_all_its_requests_until_its_run_is_closed() {
+        let of = |work: &str, total| Record::Run { version: "1".into(), origin: "o".into(), key: work.into(), total };
+        let works = |records: &[Record]| {
+            let lines = lines(records);
+            let shown = open_works(&lines, "o").into_iter().map(|work| format!("{} of {:?}", work.total, work.keys));
+            shown.collect::<Vec<_>>()
+        };
+        let none: [&str; 0] = [];
+        let first = [of("W", 4), created("k", "b")];
+        assert_eq!(works(&first), [r#"4 of {"k"}"#]);
+        // The file grew: the new run has the batch as well.
+        let grown = [&first[..], &[of("V", 6), attached("k", "b", None), created("l", "c")]].concat();
+        assert_eq!(works(&grown), [r#"6 of {"k", "l"}"#, r#"4 of {"k"}"#]);
+        // A look at what was sent has fewer requests, and leaves open what was not.
+        let looked = [&first[..], &[of("W", 2), attached("k", "b", None)]].concat();
+        assert_eq!(works(&looked), [r#"4 of {"k"}"#]);
+        assert_eq!(works(&[&looked[..], &[closed()]].concat()), none);
+        assert_eq!(works(&[&first[..], &[of("W", 4), closed()]].concat()).len(), 1, "that run got nowhere");
+        assert_eq!(works(&[of("W", 4), uploaded("k", "f")]), none);
+        assert_eq!(works(&[of("", 4), created("", "b")]), none);
+        assert!(open_works(&lines(&first), "elsewhere").is_empty());
     }
 
     #[test]

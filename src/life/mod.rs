@@ -17,7 +17,7 @@
 
 mod fold;
 
-pub(crate) use self::fold::{batch_ids, in_doubt, left, open_batches};
+pub(crate) use self::fold::{batch_ids, in_doubt, left, open_batches, open_works};
 use crate::attachment::{Attachment, Owner};
 use crate::dialects::Batch;
 use crate::journal::Record;

@@ -112,6 +112,10 @@ impl<'a> Session<'a> {
         work: impl AsyncFnOnce(&Self) -> Result<Exit, Error>,
     ) -> Exit {
         let done = async {
+            // The mistakes that come first are shown where nobody has to ask for that.
+            let unasked =
+                PublishOptions { requests: plan::patterns(inputs.requests.clone()), ..PublishOptions::default() };
+            self.publisher = self.find_publisher(unasked, None)?;
             plan::named_files(&inputs.reporting, &inputs.requests, &inputs.others)?;
             let options = plan::publish_options(&inputs.reporting, &inputs.requests)?;
             self.publisher = self.find_publisher(options, inputs.connection.ca_file.as_ref())?;

@@ -28,7 +28,8 @@ pub(crate) fn not_all_sent(verdict: Verdict) -> Verdict {
         exit => (verdict.outcome, exit),
     };
     Verdict { outcome, exit, reason, ..verdict }.hint(
-        "A run with the same inputs and `reuse: finished` sends them, takes these answers too, and buys nothing twice.",
+        "A run of the same requests with `reuse: finished`, and with a higher limit if one stopped this run, sends them, \
+         takes these answers too, and buys nothing twice.",
     )
 }
 

@@ -94,6 +94,7 @@ with() {
         DRONE=true PLUGIN_GATE='touch pwned' CIRCLECI=true BASH_ENV=victim BUILDKITE_PLUGIN_BATCHSTEP_BASE_URL=http://evil
         BUILDKITE_PLUGIN_BUILDKITE_BASE_URL=http://evil BATCHSTEP_COMMAND=collect)
     run hook command '{"requests": "r"}' "${evil[@]}"
+    [ ! -e victim ]
     [ "$output" = $'<run><--provider=openai><--ci=buildkite><--><r>\nBATCHSTEP_API_KEY=\nBATCHSTEP_HEADERS=\nCI=true\nOPENAI_API_KEY=sk-secret' ]
     run hook command "$(with '{"requests": "requests.jsonl"}')" "${evil[@]}"
     [ "$status" -eq 0 ]

@@ -166,14 +166,16 @@ def recipe():
     code, log = run(directory, SCRIPT, {**evil, **fields(
         input_binary=str(show), input_api_key="k", input_operands=f"{nasty}\n\nEND\n-x", input_max_failed=nasty,
         input_timeout=nasty, input_arguments=f"--metadata=a={nasty}\n--csv=true", input_base_url=nasty)})
-    expected = ["run", "--ci=teamcity", "--provider=openai", f"--base-url={nasty}", f"--max-failed={nasty}", "--junit=batch-junit.xml",
-                f"--timeout={nasty}", f"--metadata=a={nasty}", "--csv=true", "--", nasty, "END", "-x"]
+    expected = ["run", "--provider=openai", f"--base-url={nasty}", f"--max-failed={nasty}", "--junit=batch-junit.xml",
+                f"--timeout={nasty}", f"--metadata=a={nasty}", "--csv=true", "--ci=teamcity", "--", nasty, "END", "-x"]
     assert log.splitlines() == [f"<{word}>" for word in expected] + ["BATCHSTEP_API_KEY=k"], log
     assert code == 0 and not (directory / "pwned").exists()
-    for command, words in {"submit": ["submit", "--ci=teamcity", "--provider=openai", "--"],
+    for command, words in {"submit": ["submit", "--provider=openai", "--ci=teamcity", "--"],
                            "check": ["check", "--ci=teamcity", "--"]}.items():
         _, log = run(directory, SCRIPT, fields(input_binary=str(show), input_command=command))
         assert log.splitlines()[:-1] == [f"<{word}>" for word in words], log
+    _, log = run(directory, SCRIPT, fields(input_binary=str(show), input_arguments="--ci=terminal"))
+    assert "<--ci=terminal>" in log and "teamcity" not in log, log
     proves("each field is one argument, whatever it contains")
 
     directory = checkout()

@@ -221,6 +221,13 @@ def a_failure_is_collected_once():
             assert "Nothing is pending." in passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
 
 
+def a_submission_without_a_batch_leaves_nothing_pending():
+    with served(page(SCHEDULED)) as (ours, url):
+        failed(ours.run(BATCHSTEP_MAX_TOTAL_REQUESTS="1"), 4)
+        assert "Nothing is pending." in passed(ours.run(CI_PIPELINE_SOURCE="schedule"))
+        assert not lab.batches(url)
+
+
 def text_reaches_the_program_as_it_is():
     with project(page(ONE_JOB), provider="sandbox", requests=lab.HOSTILE) as ours:
         said = failed(ours.run(), 3)
@@ -293,6 +300,7 @@ if __name__ == "__main__":
         the_schema_takes_every_mode, one_job_leaves_everything, the_collect_job_gets_the_submission,
         ids_that_are_sent_along_are_not_collected, without_the_journal_the_ids_of_the_dotenv_report_are_used,
         a_retry_collects_what_was_pending, schedules_collect_once, a_failure_is_collected_once,
+        a_submission_without_a_batch_leaves_nothing_pending,
         text_reaches_the_program_as_it_is, hostile_values_of_the_other_inputs_are_refused,
         variables_that_are_sent_along_change_nothing, a_release_is_installed_if_its_hash_is_right,
         sigterm_cancels_the_batch,

@@ -156,10 +156,10 @@ async fn a_call_that_is_refused_writes_only_where_nothing_is_lost() {
         // What an earlier run left must not stand for this one.
         std::fs::write(workspace.path().join("old.json"), r#"{"batch-ids": "[]", "outcome": "succeeded"}"#).unwrap();
         std::fs::write(workspace.path().join("old.env"), "BATCH_OUTCOME=succeeded\n").unwrap();
-        std::fs::write(workspace.path().join("own.env"), "KEY=BATCH_\n").unwrap();
+        std::fs::write(workspace.path().join("own.env"), "BATCH_SIZE=1\n").unwrap();
         for (file, text) in [
             ("data.json", "requests"),
-            ("own.env", "KEY=BATCH_\n"),
+            ("own.env", "BATCH_SIZE=1\n"),
             ("new.json", usage_json),
             ("old.json", usage_json),
             ("old.env", usage),

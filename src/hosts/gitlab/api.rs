@@ -280,6 +280,9 @@ fn inert(markdown: &str) -> String {
 
 /// Whether a line's end and the character after it begin a reference.
 fn refers(line: &str, after: char) -> bool {
+    if line.rfind("<code>") > line.rfind("</code>") {
+        return false;
+    }
     let is_percent = line.strip_suffix('%').is_some_and(is_text);
     let is_number = is_percent || BEFORE_NUMBERS.iter().any(|sign| line.ends_with(sign));
     let is_name = is_percent || line.ends_with(BEFORE_NAMES);
@@ -350,6 +353,8 @@ mod tests {
         assert_eq!(inert("a\n/merge\n  /close\nb/c !12 1!"), "a\n\\/merge\n  \\/close\nb/c !\u{2060}12 1!");
         let kept = "`%20b ~x` and [a](https://x/%201) at 2.5%, 100%";
         assert_eq!(inert(kept), kept);
+        let code = "<code>&#126;&#47;out %F</code> %v";
+        assert_eq!(inert(code), "<code>&#126;&#47;out %F</code> %\u{2060}v");
         assert_eq!(inert("&#36;0.32, &#126;bug"), "&#36;\u{2060}0.32, &#126;\u{2060}bug");
         assert_eq!(inert("`a` %12 %v1 %\"a b\""), "`a` %\u{2060}12 %\u{2060}v1 %\u{2060}\"a b\"");
     }
