@@ -112,10 +112,6 @@ impl<'a> Session<'a> {
         work: impl AsyncFnOnce(&Self) -> Result<Exit, Error>,
     ) -> Exit {
         let done = async {
-            // The mistakes that come first are shown where nobody has to ask for that.
-            let unasked =
-                PublishOptions { requests: plan::patterns(inputs.requests.clone()), ..PublishOptions::default() };
-            self.publisher = self.find_publisher(unasked, None)?;
             plan::named_files(&inputs.reporting, &inputs.requests, &inputs.others)?;
             let options = plan::publish_options(&inputs.reporting, &inputs.requests)?;
             self.publisher = self.find_publisher(options, inputs.connection.ca_file.as_ref())?;
@@ -126,10 +122,23 @@ impl<'a> Session<'a> {
             work(&self).await
         };
         let done = Box::pin(done).await;
-        if let (Err(error), Some(publisher)) = (&done, self.publisher()) {
-            publisher.fail(error).await;
+        if let Err(error) = &done {
+            self.show_failure(&inputs.requests, error).await;
         }
         self.end(done)
+    }
+
+    /// Shows what broke the command off, also where that was before there was a publisher, if the host has one that nobody
+    /// has to ask for.
+    async fn show_failure(&mut self, requests: &[String], error: &Error) {
+        if self.publisher.is_none() {
+            let options = PublishOptions { requests: plan::patterns(requests.to_vec()), ..PublishOptions::default() };
+            let reach = Reach { ca_bundle: None, shutdown: &self.world.shutdown };
+            self.publisher = self.host.publisher(&self.world.env, options, reach).unwrap_or_default();
+        }
+        if let Some(publisher) = self.publisher() {
+            publisher.fail(error).await;
+        }
     }
 
     /// Ends the command: explains what broke it off, and gives the exit code.

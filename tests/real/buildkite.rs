@@ -156,7 +156,7 @@ async fn trouble_with_the_agent_is_a_warning_that_says_why() {
 async fn what_ends_a_run_before_it_begins_is_shown_too() {
     let job = Job::new();
     for (inputs, word) in
-        [(&["--max-failed", "many"][..], "max-failed"), (&["--schema", "missing.json"], "missing.json")]
+        [(&["--max-failed", "many"][..], "max-failed"), (&["--ca-file", "missing.pem"], "missing.pem")]
     {
         let earlier = job.calls().len();
         job.run("", inputs).await.expect(2);
