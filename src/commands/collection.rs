@@ -86,8 +86,9 @@ impl<'a> Collection<'a> {
         let open = self.open();
         let works = life::open_works(&self.dir.earlier, &self.connected.api.origin());
         works.iter().all(|work| {
-            let is_of_work =
-                |batch: &&Batch| open.iter().any(|(key, held)| held.id == batch.id && work.keys.contains(key.as_str()));
+            let is_of_work = |batch: &&Batch| {
+                open.iter().any(|(key, held)| held.id == batch.id && work.keys.contains(&key.as_str()))
+            };
             let totals = firsts(batches).filter(is_of_work).map(|batch| batch.counts.total.filter(|total| *total > 0));
             totals.sum::<Option<u64>>().is_none_or(|sent| sent >= work.total)
         })

@@ -1,6 +1,5 @@
 //! Outputs as variables, and as files that CI systems read: each encoder has the rules of its reader.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
@@ -64,8 +63,13 @@ pub(super) fn are_outputs(encoding: Encoding, text: &str) -> bool {
                 .iter()
                 .any(|name| first == Some(&variable(name)))
         }
-        Encoding::Json => serde_json::from_str::<BTreeMap<String, String>>(text)
-            .is_ok_and(|outputs| outputs.contains_key("outcome") || outputs.contains_key("batch-ids")),
+        Encoding::Json => match serde_json::from_str(text) {
+            Ok(Value::Object(outputs)) => {
+                let is_named = outputs.contains_key("outcome") || outputs.contains_key("batch-ids");
+                is_named && outputs.values().all(Value::is_string)
+            }
+            _ => false,
+        },
     }
 }
 
@@ -137,9 +141,11 @@ pub(super) fn lines(outputs: &Outputs) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use batchstep_test_support::readers;
 
-    use super::{BTreeMap, Encoding, are_outputs, left_out, lines, render, shell, variable};
+    use super::{Encoding, are_outputs, left_out, lines, render, shell, variable};
     use crate::formats::samples::{self, HOSTILE};
     use crate::outputs;
 

@@ -155,26 +155,19 @@ impl<L: Language> Logged<L> {
 
     /// Outputs for the steps and jobs that follow. Those that the system would change on their way are empty.
     fn export(&self, outputs: &Outputs) -> Option<Effect> {
-        let kept = |value: &String| if self.is_changed(value) { String::new() } else { value.clone() };
-        let kept: Vec<(&str, String)> = outputs.iter().map(|(name, value)| (*name, kept(value))).collect();
-        self.language.export(&kept)
+        match self.language.reference() {
+            Some(reference) => self.language.export(&without(reference, outputs)),
+            None => self.language.export(outputs),
+        }
     }
 
     /// Outputs at the end, with a warning of each one that is empty because the system would change it.
     fn export_last(&self, outputs: &Outputs) -> Vec<Effect> {
-        let changed = outputs.iter().filter(|(_, value)| self.is_changed(value));
-        let warnings = changed.flat_map(|(name, _)| {
-            let reference = self.language.reference().unwrap_or_default();
-            self.event(&Event::Warned(format!(
-                "The output `{name}` is empty for later steps: this CI system may replace what follows \
-                 `{reference}` in its value."
-            )))
-        });
-        self.export(outputs).into_iter().chain(warnings).collect()
-    }
-
-    fn is_changed(&self, value: &str) -> bool {
-        self.language.reference().is_some_and(|reference| value.contains(reference))
+        let mut effects: Vec<Effect> = self.export(outputs).into_iter().collect();
+        if let Some(reference) = self.language.reference() {
+            warnings(reference, outputs).iter().for_each(|warning| effects.extend(self.event(warning)));
+        }
+        effects
     }
 
     /// The ids, if there are others than before.
@@ -184,6 +177,24 @@ impl<L: Language> Logged<L> {
         self.exported.replace(ids.clone());
         if is_known { None } else { self.export(&ids) }
     }
+}
+
+/// The outputs with empty values in place of those with `reference` in them.
+fn without(reference: &str, outputs: &Outputs) -> Vec<(&'static str, String)> {
+    let kept = |value: &String| if value.contains(reference) { String::new() } else { value.clone() };
+    outputs.iter().map(|(name, value)| (*name, kept(value))).collect()
+}
+
+/// Warnings of the outputs with `reference` in their values.
+fn warnings(reference: &str, outputs: &Outputs) -> Vec<Event> {
+    let changed = outputs.iter().filter(|(_, value)| value.contains(reference));
+    let warning = |(name, _): &(&str, String)| {
+        format!(
+            "The output `{name}` is empty for later steps: this CI system may replace what follows `{reference}` in \
+             its value."
+        )
+    };
+    changed.map(warning).map(Event::Warned).collect()
 }
 
 impl<L: Language> Host for Logged<L> {

@@ -1,7 +1,5 @@
 //! Where earlier runs left a submission: the fold over the records of their journal.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::{Held, State};
 use crate::journal::{Line, Record};
 
@@ -48,36 +46,41 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)
 }
 
 /// What a run was to send, and which batches it had.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Work<'j> {
+    key: &'j str,
     /// Its requests.
     pub total: u64,
     /// The keys of its batches.
-    pub keys: BTreeSet<&'j str>,
+    pub keys: Vec<&'j str>,
 }
 
 /// The works that earlier runs left open, of those that had a batch. What no batch came of is nobody's to collect.
 pub(crate) fn open_works<'j>(earlier: &'j [Line], origin: &str) -> Vec<Work<'j>> {
-    let mut works: BTreeMap<&str, Work<'j>> = BTreeMap::new();
+    let mut works: Vec<Work<'j>> = Vec::new();
     let (mut run, mut is_worked_on) = (None, false);
     for Line { record, .. } in earlier {
         match (record, run) {
             (Record::Run { origin: at, key, total, .. }, _) => {
                 (run, is_worked_on) = ((at == origin).then_some((key.as_str(), *total)), false);
             }
-            (Record::Closed { .. }, Some((work, _))) if is_worked_on => drop(works.remove(work)),
-            (Record::Created { key, .. } | Record::Attached { key, .. }, Some((work, total))) => {
-                let work = works.entry(work).or_default();
-                work.total = work.total.max(total);
-                work.keys.insert(key);
+            (Record::Closed { .. }, Some((closed, _))) if is_worked_on => works.retain(|work| work.key != closed),
+            (Record::Created { key: batch, .. } | Record::Attached { key: batch, .. }, Some((key, total))) => {
                 is_worked_on = true;
+                match works.iter_mut().find(|work| work.key == key) {
+                    Some(work) => {
+                        work.total = work.total.max(total);
+                        work.keys.push(batch);
+                    }
+                    None => works.push(Work { key, total, keys: vec![batch] }),
+                }
             }
             _ => is_worked_on |= record.key().is_some(),
         }
     }
     // A `collect` of batches without a common mark.
-    works.remove("");
-    works.into_values().collect()
+    works.retain(|work| !work.key.is_empty());
+    works
 }
 
 /// The creates that earlier runs sent and never learned the fate of, by their marks.
@@ -214,13 +217,13 @@ mod tests {
         };
         let none: [&str; 0] = [];
         let first = [of("W", 4), created("k", "b")];
-        assert_eq!(works(&first), [r#"4 of {"k"}"#]);
+        assert_eq!(works(&first), [r#"4 of ["k"]"#]);
         // The file grew: the new run has the batch as well.
         let grown = [&first[..], &[of("V", 6), attached("k", "b", None), created("l", "c")]].concat();
-        assert_eq!(works(&grown), [r#"6 of {"k", "l"}"#, r#"4 of {"k"}"#]);
+        assert_eq!(works(&grown), [r#"4 of ["k"]"#, r#"6 of ["k", "l"]"#]);
         // A look at what was sent has fewer requests, and leaves open what was not.
         let looked = [&first[..], &[of("W", 2), attached("k", "b", None)]].concat();
-        assert_eq!(works(&looked), [r#"4 of {"k"}"#]);
+        assert_eq!(works(&looked), [r#"4 of ["k", "k"]"#]);
         assert_eq!(works(&[&looked[..], &[closed()]].concat()), none);
         assert_eq!(works(&[&first[..], &[of("W", 4), closed()]].concat()).len(), 1, "that run got nowhere");
         assert_eq!(works(&[of("W", 4), uploaded("k", "f")]), none);

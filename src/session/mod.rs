@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
         };
         let done = Box::pin(done).await;
         if let Err(error) = &done {
-            self.show_failure(&inputs.requests, error).await;
+            Box::pin(self.show_failure(&inputs.requests, error)).await;
         }
         self.end(done)
     }
