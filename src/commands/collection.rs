@@ -28,7 +28,7 @@ use crate::dialects::{Batch, Rules, Status};
 use crate::error::{Error, Exit};
 use crate::events::Event;
 use crate::guard::Stop;
-use crate::identity::Seen;
+use crate::identity::{Part, Seen};
 use crate::journal::Record;
 use crate::life::{self, Held};
 use crate::phases::Phase;
@@ -81,7 +81,8 @@ impl<'a> Collection<'a> {
         life::open_batches(&self.dir.earlier, &self.connected.api.origin())
     }
 
-    /// Whether these batches have all requests of the works that the journal left open, as far as the provider counts them.
+    /// Whether these batches have all requests of the works that the journal left open: as far as the provider counts them,
+    /// which not every server does right, or by the batches' own marks.
     fn are_all_sent(&self, batches: &[Batch]) -> bool {
         let open = self.open();
         let works = life::open_works(&self.dir.earlier, &self.connected.api.origin());
@@ -90,7 +91,9 @@ impl<'a> Collection<'a> {
                 open.iter().any(|(key, held)| held.id == batch.id && work.keys.contains(&key.as_str()))
             };
             let totals = firsts(batches).filter(is_of_work).map(|batch| batch.counts.total.filter(|total| *total > 0));
-            totals.sum::<Option<u64>>().is_none_or(|sent| sent >= work.total)
+            let parts = batches.iter().map(Seen::of).filter(|seen| seen.whole == Some(work.key));
+            let parts: Vec<Part> = parts.filter_map(|seen| seen.part).collect();
+            totals.sum::<Option<u64>>().is_none_or(|sent| sent >= work.total) || Part::are_all(&parts)
         })
     }
 

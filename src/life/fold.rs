@@ -48,7 +48,8 @@ pub(crate) fn open_batches(earlier: &[Line], origin: &str) -> Vec<(String, Held)
 /// What a run was to send, and which batches it had.
 #[derive(Debug)]
 pub(crate) struct Work<'j> {
-    key: &'j str,
+    /// The key of it all.
+    pub key: &'j str,
     /// Its requests.
     pub total: u64,
     /// The keys of its batches.

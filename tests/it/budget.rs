@@ -120,6 +120,18 @@ async fn a_collect_is_not_green_while_requests_were_never_sent() {
     assert_eq!((rest.exit, rest.count("succeeded"), lab.tally().creates), (0, 20, 4), "{}", rest.text());
 }
 
+/// A server that counts wrongly makes no collect red.
+#[tokio::test(start_paused = true)]
+async fn a_collect_does_not_need_a_servers_counts() {
+    for fault in ["answers uncounted", "answers undercounted"] {
+        let lab = Lab::new(MINUTE, fault).await;
+        assert_eq!(lab.submit(&FIVES).await.exit, 0);
+        std::fs::remove_file(lab.dir.path().join("requests.jsonl")).unwrap();
+        let ran = lab.collect(&[]).await;
+        assert_eq!((ran.exit, ran.count("succeeded")), (0, 20), "{fault}: {}", ran.text());
+    }
+}
+
 /// A run of requests that were sent before, and of more, has the batches of both.
 #[tokio::test(start_paused = true)]
 async fn a_collect_is_green_where_a_file_grew_between_two_submissions() {
