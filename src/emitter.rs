@@ -115,12 +115,17 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(100)).await;
             events.emit(Event::Warned("something".to_owned()));
             tokio::time::sleep(Duration::from_secs(500)).await;
+            let again_in = Duration::from_secs(60);
+            events.emit(Event::Crowded { batch_id: Some("b".to_owned()), why: "it is full".to_owned(), again_in });
+            tokio::time::sleep(Duration::from_secs(250)).await;
         };
         tokio::select! { () = work => (), never = events.keep_alive() => match never {} }
         let expected = [
             "Warning: something",
             "Still uploading, 1.0 MB of 2.0 MB, 5m 40s into the run",
             "Still uploading, 1.0 MB of 2.0 MB, 9m 40s into the run",
+            "Batch b has to wait: it is full; it will be created again in 1m at the latest",
+            "Still waiting for room at the provider, 14m into the run",
         ];
         assert_eq!(*lines.borrow(), expected);
     }

@@ -203,7 +203,11 @@ mod tests {
         let report = samples::partial();
         let published = with_files().publish(&report);
         assert!(written(&published, "batch.env").starts_with("BATCH_OUTCOME=partial\n"));
-        assert!(written(&published, "summary.md").starts_with("## "));
+        let summary = written(&published, "summary.md");
+        assert!(
+            summary.starts_with("## ") && summary.contains("> **Warning**") && !summary.contains("[!"),
+            "{summary}"
+        );
         let (outcome, sentence) = (Outcome::Usage, "`api-key` is missing.".to_owned());
         let failed = with_files().event(&Event::Failed { outcome, sentence, hints: Vec::new() });
         assert_eq!(written(&failed, "batch.env"), "BATCH_OUTCOME=usage\n");

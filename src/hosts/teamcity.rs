@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn everything_is_a_message_and_hostile_text_forges_none() {
-        for text in HOSTILE.iter().copied().chain(["|'] ##teamcity[buildStop]", "é😀|"]) {
+        for text in HOSTILE.iter().copied().chain(["|'] ##teamcity[buildStop]", "é😀|", "%env.KEY%"]) {
             let report = samples::hostile(text);
             let log = log_of(&logged(teamcity()), &report, text);
             let mut set = Vec::new();
@@ -183,6 +183,7 @@ mod tests {
             let expected =
                 outputs::of(&report).into_iter().map(|(name, value)| (format!("env.{}", variable(name)), kept(value)));
             assert!(set.ends_with(&expected.collect::<Vec<_>>()), "{text:?}: {set:?}");
+            assert_eq!(log.contains("is empty for later steps"), text.contains('%'), "{text:?}");
         }
     }
 

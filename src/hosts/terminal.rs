@@ -89,6 +89,12 @@ mod tests {
         effects.iter().filter_map(text).collect()
     }
 
+    #[test]
+    fn a_system_that_we_do_not_know_is_a_ci_system_by_one_variable() {
+        let is_ci = |env: &[(&str, &str)]| Terminal::new(&env.iter().copied().collect(), options()).is_ci();
+        assert!(is_ci(&[("CI", "true")]) && !is_ci(&[]) && !is_ci(&[("CI", "")]));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_person_sees_a_bar_and_a_log_has_lines() {
         let person = terminal(LogTarget::Terminal, Verbosity::Usual);

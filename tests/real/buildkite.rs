@@ -165,6 +165,13 @@ async fn what_ends_a_run_before_it_begins_is_shown_too() {
         assert!(set(&calls, "batchstep-outcome").iter().all(|outcome| outcome == "usage"), "{calls:?}");
         assert!(annotations(&calls).iter().any(|(_, text)| text.contains(word)), "{calls:?}");
     }
+    // Another command's mistake is not how a run ended.
+    let earlier = job.calls().len();
+    let mut command = BATCHSTEP.in_dir(job.workspace.path());
+    let path = format!("{}:/usr/bin:/bin", job.workspace.path().join("bin").display());
+    command.args(["cancel", "--nonsense"]).env("BUILDKITE", "true").env("CALLS", &job.calls).env("PATH", path);
+    finish(&mut command).await.expect(2);
+    assert_eq!(job.calls().len(), earlier);
 }
 
 #[tokio::test]

@@ -187,6 +187,16 @@ mod tests {
     use crate::text::{deceives, first_chars};
 
     #[test]
+    fn a_file_of_tests_is_named_where_it_is() {
+        let mut report = samples::partial();
+        report.files.junit = Some("tests/batch.xml".to_owned());
+        let text = crate::formats::Format::Markdown.render(&report);
+        let (_, files) = text.split_once("Written to `output-dir`: ").unwrap();
+        let (written, tests) = files.split_once("Upload").unwrap();
+        assert!(!written.contains("batch.xml") && tests.contains("The tests are in `tests/batch.xml`."), "{files}");
+    }
+
+    #[test]
     fn the_bar_has_twenty_squares_and_one_for_each_kind_that_there_is() {
         let squares = |succeeded, failed, missing| {
             let total = succeeded + failed + missing;
