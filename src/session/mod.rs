@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
         let reach = Reach { ca_bundle: ca_bundle.as_deref(), shutdown: &self.world.shutdown };
         let found = self.host.publisher(&self.world.env, options, reach);
         Ok(found.unwrap_or_else(|error| {
-            self.warn(format!("{}, so nothing is shown there.", error.sentence().trim_end_matches('.')));
+            self.warn(format!("{}, so nothing is shown.", error.sentence().trim_end_matches('.')));
             None
         }))
     }

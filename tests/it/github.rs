@@ -128,7 +128,7 @@ async fn where_there_are_no_checks_a_comment_is_shown_all_the_same() {
         assert_eq!((bodies(&github).len(), github.count("POST", "check-runs")), (1, 0));
     }
     let ran = run(&lab, &["--check-run", "--ci", "gitea"], &[]).await;
-    assert!(ran.text().contains("Gitea has none, so nothing is shown there."), "{}", ran.text());
+    assert!(ran.text().contains("Gitea has none, so nothing is shown."), "{}", ran.text());
 }
 
 #[tokio::test(start_paused = true)]

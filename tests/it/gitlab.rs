@@ -211,7 +211,7 @@ async fn what_cannot_be_shown_is_said_and_no_more() {
     let calls = gitlab.calls("", "").len();
     let ran = lab.run(&BOTH).await;
     assert!(
-        ran.exit == 0 && ran.text().contains("need a `gitlab-token`, so nothing is shown there."),
+        ran.exit == 0 && ran.text().contains("need a `gitlab-token`, so nothing is shown."),
         "{}",
         ran.text()
     );
