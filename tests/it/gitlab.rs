@@ -210,11 +210,7 @@ async fn what_cannot_be_shown_is_said_and_no_more() {
     assert_eq!((bodies(&gitlab).len(), statuses(&gitlab).len()), (0, 1));
     let calls = gitlab.calls("", "").len();
     let ran = lab.run(&BOTH).await;
-    assert!(
-        ran.exit == 0 && ran.text().contains("need a `gitlab-token`, so nothing is shown."),
-        "{}",
-        ran.text()
-    );
+    assert!(ran.exit == 0 && ran.text().contains("need a `gitlab-token`, so nothing is shown."), "{}", ran.text());
     set_job(&mut lab, &gitlab, &[("CI_API_V4_URL", "http://gitlab.example/api/v4")]);
     let ran = run(&lab, &BOTH, &[]).await;
     assert!(ran.exit == 0 && ran.text().contains("It is not https"), "{}", ran.text());
